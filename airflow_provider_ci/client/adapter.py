@@ -1,0 +1,236 @@
+"""The edge to requests: connections, proxies, certificates, and its exceptions in our words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple, Protocol
+from urllib.parse import quote, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+from urllib3 import exceptions as lower
+
+from airflow_provider_ci.client.errors import CIConnectionError, CITimeoutError
+
+Proxies = dict[str, str]
+
+
+class SupportsRead(Protocol):
+    """What a body that is not bytes must do."""
+
+    def read(self, amount: int = -1, /) -> bytes:
+        """The next bytes."""
+
+
+NOT_SENT = (
+    requests.ConnectTimeout,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidProxyURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    lower.ClosedPoolError,
+    lower.ConnectTimeoutError,
+    lower.EmptyPoolError,
+    lower.HostChangedError,
+    lower.LocationValueError,
+    lower.NewConnectionError,
+    lower.ProxyError,
+    lower.ProxySchemeUnknown,
+    lower.URLSchemeUnknown,
+)
+"""What is raised before the first byte of a request leaves. urllib3's ProxyError is: it means that the proxy
+could not be reached, while a proxy that drops a request shows as a ProtocolError."""
+
+HOPELESS = (
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidProxyURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.SSLError,
+    lower.HostChangedError,
+    lower.LocationValueError,
+    lower.ProxySchemeUnknown,
+    lower.SSLError,
+    lower.URLSchemeUnknown,
+)
+"""What will fail again, since an address, a header or a certificate is wrong."""
+
+TIMEOUTS = (requests.Timeout, lower.TimeoutError)
+NO_TIMEOUTS = (lower.NewConnectionError,)
+"""urllib3 derives a refused connection from its time-outs, for old users' sake."""
+
+_WHAT = {
+    (True, True): "no answer in time",
+    (True, False): "no connection in time",
+    (False, True): "no complete answer",
+    (False, False): "the service could not be reached",
+}
+"""By whether it is a time-out, and whether the request may have been sent."""
+
+
+class SignedRequest(requests.PreparedRequest):
+    """A request that is ready to go, with its target quoted as it was signed."""
+
+    def __init__(
+        self, method: str, base: str, target: str, headers: dict[str, str], body: bytes | SupportsRead | None
+    ) -> None:
+        """``base`` is where to connect: scheme, host, port. ``target`` goes on the line: path and query."""
+        super().__init__()
+        self.method = method
+        self.base = base
+        self.target = target
+        self.url = base + target
+        self.headers = headers  # type: ignore[assignment]  # our names are spelt one way: a plain dictionary serves
+        self.body = body  # type: ignore[assignment]  # the stubs know no files here, requests does
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter that sends a target as it is, and finds out once per address how to connect.
+
+    requests would fold double slashes, and would look for a proxy and the certificates on every request,
+    which costs more than all the rest of a call.
+    """
+
+    def __init__(self, max_connections: int, proxies: Mapping[str, Proxies]) -> None:
+        """``proxies`` are requests' proxies by base address."""
+        super().__init__(pool_maxsize=max_connections, pool_block=True)
+        self._proxies = proxies
+        self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: bool | str | None,
+        proxies: Mapping[str, str] | None = None,
+        cert: object = None,
+    ) -> urllib3.HTTPConnectionPool:
+        """The pool of the request's address."""
+        assert isinstance(request, SignedRequest)
+        known = self._pools.get(request.base)
+        if known is not None:
+            return known
+        pool = super().get_connection_with_tls_context(request, verify, self._proxies.get(request.base))
+        assert isinstance(pool, urllib3.HTTPConnectionPool)
+        super().cert_verify(pool, request.base, verify, None)  # type: ignore[no-untyped-call]
+        self._pools[request.base] = pool
+        return pool
+
+    def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
+        """Nothing: the pool was told when it was made."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+        """The target as it was signed; a proxy for plain HTTP needs the address before it."""
+        assert isinstance(request, SignedRequest)
+        proxy = self._proxies.get(request.base, {}).get("http", "")
+        if proxy and request.base.startswith("http:") and not proxy.startswith("socks"):
+            return request.base + request.target
+        return request.target
+
+    def build_response(
+        self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
+    ) -> requests.Response:
+        """urllib3's answer in requests' wrapping, without cookies and what else only a session needs."""
+        response = requests.Response()
+        response.raw = resp
+        return response
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._pools.clear()
+        super().close()
+
+
+def proxies_for(base: str) -> Proxies:
+    """The proxies that the environment names for this address; loopback is never reached through one."""
+    host = urlsplit(base).hostname or ""
+    return {} if _is_loopback(host) else dict(get_environ_proxies(base))
+
+
+def certificates(verify: bool | str | os.PathLike[str]) -> bool | str:
+    """What to trust: False for anything, True for requests' own authorities, or a bundle's or folder's path.
+
+    True honours REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE as requests does; a path given here goes before them.
+
+    :raises ValueError: if there is nothing at that path.
+    """
+    if verify is True:
+        verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if isinstance(verify, bool):
+        return verify
+    if not Path(verify).exists():
+        raise ValueError(f"verify: there is no certificate bundle at {os.fspath(verify)!r}")
+    return os.fspath(verify)
+
+
+class Asked(NamedTuple):
+    """What was asked, in the words of a message; put together only when there is one."""
+
+    method: str
+    host: str
+    path: str
+    base: str
+    submits: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        path = self.path if self.path.isprintable() else quote(self.path)
+        at = "" if self.base == f"https://{self.host}" else f" (at {self.base})"
+        job = f" for {self.submits[0]!r} -> {self.submits[1]!r}" if self.submits else ""
+        return f"{self.method} {self.host}{path}{at}{job}"
+
+
+@contextmanager
+def translated(asked: Asked) -> Iterator[None]:
+    """Turn what requests and urllib3 raise into our errors, naming what was asked."""
+    try:
+        yield
+    except (requests.RequestException, lower.HTTPError) as error:
+        raise translate(error, asked) from error
+
+
+def translate(error: requests.RequestException | lower.HTTPError, asked: Asked) -> CIConnectionError:
+    """One of requests' or urllib3's exceptions as ours."""
+    causes = list(_causes(error))
+    was_sent = not any(isinstance(cause, NOT_SENT) or _is_distrust(cause) for cause in causes)
+    is_retryable = not any(isinstance(cause, HOPELESS) for cause in causes)
+    is_timeout = any(isinstance(cause, TIMEOUTS) and not isinstance(cause, NO_TIMEOUTS) for cause in causes)
+    cls = CITimeoutError if is_timeout else CIConnectionError
+    what = _WHAT[is_timeout, was_sent]
+    return cls(f"{asked}: {what}: {_reason(causes[-1])}.", was_sent=was_sent, is_retryable=is_retryable)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those that it wraps, outermost first."""
+    seen: set[int] = set()
+    queue = [error]
+    while queue:
+        each = queue.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        inner = [*each.args, getattr(each, "reason", None), getattr(each, "original_error", None)]
+        queue += [cause for cause in inner if isinstance(cause, BaseException)]
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _is_distrust(error: BaseException) -> bool:
+    """Whether this is the refusal of a certificate, which comes before any request."""
+    return type(error).__name__ == "SSLCertVerificationError"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

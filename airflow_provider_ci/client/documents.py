@@ -1,0 +1,160 @@
+"""Document processing: what a job is asked to do, and what came of it.
+
+Source: File Transcoding, tencentcloud.com document/product/1045/47932 and 47933.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from airflow_provider_ci.client import checks, nodes
+
+TAG = "DocProcess"
+TARGETS = ("pdf", "png", "jpg")
+
+_PAGE_RANGES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+_NODES = {
+    "source_type": "SrcType",
+    "target": "TgtType",
+    "start_page": "StartPage",
+    "end_page": "EndPage",
+    "page_ranges": "PageRanges",
+    "sheet_id": "SheetId",
+    "paper_direction": "PaperDirection",
+    "paper_size": "PaperSize",
+    "image_params": "ImageParams",
+    "password": "DocPassword",
+    "comments": "Comments",
+    "quality": "Quality",
+    "zoom": "Zoom",
+    "image_dpi": "ImageDpi",
+    "pic_pagination": "PicPagination",
+}
+
+_RANGES: dict[str, tuple[int, int | None, int | None]] = {
+    # lowest, highest, and one value outside that is allowed as well
+    "start_page": (1, None, None),
+    "end_page": (1, None, -1),
+    "sheet_id": (0, None, None),
+    "paper_direction": (0, None, None),
+    "paper_size": (0, 2, None),
+    "comments": (0, 1, None),
+    "quality": (1, 100, None),
+    "zoom": (10, 200, None),
+    "image_dpi": (96, 600, None),
+    "pic_pagination": (0, 1, None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DocProcess:
+    """How a document is converted: to a PDF, or page by page to pictures.
+
+    What is None is not sent, and the service takes its default. Numbers left as text by a rendered template
+    are read as numbers.
+
+    :param target: ``pdf``, ``png`` or ``jpg``. For pictures the output key holds ``${Number}`` or
+        ``${Page}``, for sheets ``${SheetID}`` too.
+    :param source_type: the kind of document, where the key has no extension that says it.
+    :param start_page: first page, from 1 (of sheets: within the sheet). Without effect on ``pdf``.
+    :param end_page: last page, -1 for the last one.
+    :param page_ranges: pages such as ``1,2-4,7``.
+    :param sheet_id: which sheet, from 1; 0 for all.
+    :param paper_direction: of sheets; 0 is portrait, any other number landscape.
+    :param paper_size: of sheets; 0 is A4, 1 is A2, 2 is A0.
+    :param image_params: picture rules for each page picture, joined by ``|``.
+    :param password: opens the document; never shown.
+    :param comments: 0 hides comments and accepts revisions, 1 shows them.
+    :param quality: of the pictures, 1 to 100.
+    :param zoom: 10 to 200 percent.
+    :param image_dpi: 96 to 600.
+    :param pic_pagination: 1 makes one long picture of at most 20 pages.
+    :param extra: further nodes of ``DocProcess``, by the names of the API page.
+    """
+
+    target: str | None = "pdf"
+    _: KW_ONLY
+    source_type: str | None = None
+    start_page: int | None = None
+    end_page: int | None = None
+    page_ranges: str | None = None
+    sheet_id: int | None = None
+    paper_direction: int | None = None
+    paper_size: int | None = None
+    image_params: str | None = None
+    password: str | None = field(default=None, repr=False)
+    comments: int | None = None
+    quality: int | None = None
+    zoom: int | None = None
+    image_dpi: int | None = None
+    pic_pagination: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        checks.one_of("DocProcess.target", self.target, TARGETS)
+        for name, (lowest, highest, also) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(
+                    self, name, checks.number(f"DocProcess.{name}", value, lowest, highest, also=also)
+                )
+        ranges = self.page_ranges
+        if ranges is not None and not checks.is_template(ranges) and not _PAGE_RANGES.fullmatch(ranges):
+            raise ValueError(f"DocProcess.page_ranges must look like '1,2-4,7', not {ranges!r}")
+
+    def to_node(self) -> dict[str, object]:
+        """The ``DocProcess`` node of a request."""
+        values = ((wire, getattr(self, name)) for name, wire in _NODES.items())
+        return {**{wire: value for wire, value in values if value is not None}, **self.extra}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageInfo:
+    """One file that a document job made.
+
+    ``page_no`` is the page's number, for sheets the sheet's. Only of sheets: ``pic_index`` is the running
+    number in the file, ``pic_num`` the one in the sheet, ``sheet_pics`` how many pictures the sheet has.
+    """
+
+    page_no: int
+    key: str
+    pic_index: int | None = None
+    pic_num: int | None = None
+    sheet_pics: int | None = None
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> PageInfo:
+        """Read a ``PageInfo`` node."""
+        return cls(
+            page_no=nodes.integer(node, "PageNo", request_id) or 0,
+            key=nodes.required(node, "TgtUri", request_id),
+            pic_index=nodes.integer(node, "PicIndex", request_id),
+            pic_num=nodes.integer(node, "PicNum", request_id),
+            sheet_pics=nodes.integer(node, "X-SheetPics", request_id),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocProcessResult:
+    """What a document job made. A job may succeed with ``fail_page_count`` above 0."""
+
+    total_page_count: int
+    succ_page_count: int
+    fail_page_count: int
+    total_sheet_count: int
+    pages: tuple[PageInfo, ...]
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> DocProcessResult:
+        """Read a ``DocProcessResult`` node."""
+        return cls(
+            total_page_count=nodes.integer(node, "TotalPageCount", request_id) or 0,
+            succ_page_count=nodes.integer(node, "SuccPageCount", request_id) or 0,
+            fail_page_count=nodes.integer(node, "FailPageCount", request_id) or 0,
+            total_sheet_count=nodes.integer(node, "TotalSheetCount", request_id) or 0,
+            pages=tuple(PageInfo.from_node(page, request_id) for page in nodes.children(node, "PageInfo")),
+        )

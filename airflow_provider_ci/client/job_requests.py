@@ -1,0 +1,128 @@
+"""What is sent to make jobs, to read, list and cancel them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Union
+
+from airflow_provider_ci.client import checks, documents, nodes, pictures, xml
+from airflow_provider_ci.client.documents import DocProcess
+from airflow_provider_ci.client.jobs import JobState
+from airflow_provider_ci.client.pictures import PicProcess
+from airflow_provider_ci.client.request import Request
+
+Operation = Union[DocProcess, PicProcess]  # noqa: UP007  (evaluated at run time)
+
+MAX_JOBS_PER_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind:
+    """Where the jobs of a tag are submitted and read, and where they are cancelled."""
+
+    tag: str
+    path: str
+    cancel_path: str
+
+
+DOCUMENT_JOBS = JobKind(tag=documents.TAG, path="/doc_jobs", cancel_path="/doc_jobs")
+PICTURE_JOBS = JobKind(tag=pictures.TAG, path="/pic_jobs", cancel_path="/jobs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A job to be made."""
+
+    kind: JobKind
+    input_key: str
+    output_key: str
+    operation: Operation
+    output_bucket: str
+    output_region: str
+    queue_id: str | None = None
+    user_data: str | None = None
+    job_level: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks.object_key("input_key", self.input_key)
+        checks.object_key("output_key", self.output_key)
+        checks.number("job_level", self.job_level, 0, 2)
+        if self.kind is PICTURE_JOBS:
+            checks.user_data(self.user_data)
+
+    def to_request(self) -> Request:
+        """The request that makes it."""
+        return Request(
+            method="POST",
+            service="ci",
+            path=self.kind.path,
+            headers={"Content-Type": "application/xml"},
+            body=self._to_xml(),
+            submits=(self.input_key, self.output_key),
+        )
+
+    def _to_xml(self) -> bytes:
+        output = {"Region": self.output_region, "Bucket": self.output_bucket, "Object": self.output_key}
+        request = {
+            "Tag": self.kind.tag,
+            "QueueId": self.queue_id,
+            "Input": {"Object": self.input_key},
+            "Operation": {
+                self.kind.tag: self.operation.to_node(),
+                "Output": output,
+                "UserData": self.user_data,
+                "JobLevel": self.job_level,
+            },
+            **self.extra,
+        }
+        return xml.build("Request", request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list; what is None does not restrict them."""
+
+    states: Iterable[JobState] | None = None
+    queue_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    order: str = "Desc"
+    page_size: int = MAX_JOBS_PER_PAGE
+
+    def __post_init__(self) -> None:
+        checks.one_of("order", self.order, ("Desc", "Asc"))
+        checks.number("page_size", self.page_size, 1, MAX_JOBS_PER_PAGE)
+        if self.states is not None:
+            object.__setattr__(self, "states", tuple([JobState(state) for state in self.states]))
+
+    def to_request(self, kind: JobKind, next_token: str | None) -> Request:
+        """The request for the page that ``next_token`` stands for."""
+        params = {
+            "tag": kind.tag,
+            "orderByTime": self.order,
+            "size": str(self.page_size),
+            "states": ",".join(map(str, self.states)) if self.states else None,
+            "queueId": self.queue_id,
+            "startCreationTime": nodes.format_time(self.created_after) if self.created_after else None,
+            "endCreationTime": nodes.format_time(self.created_before) if self.created_before else None,
+            "nextToken": next_token,
+        }
+        given = tuple([(name, value) for name, value in params.items() if value])
+        return Request(method="GET", service="ci", path=kind.path, params=given)
+
+
+def query(kind: JobKind, *job_ids: str) -> Request:
+    """The request for jobs by their ids."""
+    for job_id in job_ids:
+        checks.identifier("job_id", job_id)
+    return Request(method="GET", service="ci", path=f"{kind.path}/{','.join(job_ids)}")
+
+
+def cancellation(kind: JobKind, job_id: str) -> Request:
+    """The request that cancels a job."""
+    checks.identifier("job_id", job_id)
+    path = f"{kind.cancel_path}/{job_id}"
+    return Request(method="PUT", service="ci", path=path, params=(("cancel", ""),), body=b"")

@@ -1,0 +1,201 @@
+"""Jobs of any kind: their states and their records.
+
+Source: DescribeDocProcessJob, DescribePicProcessJob, tencentcloud.com document/product/1045/47933, 73113.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Union
+
+from airflow_provider_ci.client import documents, nodes, pictures, xml
+from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.documents import DocProcessResult
+from airflow_provider_ci.client.errors import (
+    CIResponseError,
+    JobCancelledError,
+    JobFailedError,
+    NotFoundError,
+)
+from airflow_provider_ci.client.pictures import PicProcessResult
+
+JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
+
+
+class JobState(str, Enum):
+    """The states of a job, spelt as the API spells them."""
+
+    SUBMITTED = "Submitted"
+    RUNNING = "Running"
+    SUCCESS = "Success"
+    FAILED = "Failed"
+    PAUSE = "Pause"
+    CANCEL = "Cancel"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job will not change any more."""
+        return self in _FINAL
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
+_STATES = {state.value: state for state in JobState}
+_RESULTS: dict[str, Callable[[nodes.Tree, str], JobResult]] = {
+    documents.TAG: DocProcessResult.from_node,
+    pictures.TAG: PicProcessResult.from_node,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the service last described it.
+
+    Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` mean
+    something for a failed job only. ``result`` is None until the job succeeds. ``raw`` holds everything that
+    the service said, under the API page's names; it is not shown, since it may echo a document's password.
+    """
+
+    job_id: str
+    tag: str
+    state: JobState
+    code: str = ""
+    message: str = ""
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    queue_id: str = ""
+    input_key: str = ""
+    output_key: str = ""
+    output_bucket: str = ""
+    output_region: str = ""
+    user_data: str = ""
+    result: JobResult | None = None
+    request_id: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def raise_for_state(self) -> None:
+        """Raise for a job that has failed or was cancelled; return for all others.
+
+        :raises JobFailedError: naming the object, the service's code and message, and the request id.
+        :raises JobCancelledError: likewise.
+        """
+        if self.state is JobState.FAILED:
+            raise JobFailedError(self)
+        if self.state is JobState.CANCEL:
+            raise JobCancelledError(self)
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> Job:
+        """Read a ``JobsDetail`` node."""
+        operation = nodes.child(node, "Operation")
+        output = nodes.child(operation, "Output")
+        tag = nodes.required(node, "Tag", request_id)
+        return cls(
+            job_id=nodes.required(node, "JobId", request_id),
+            tag=tag,
+            state=_state(nodes.required(node, "State", request_id), request_id),
+            code=nodes.text(node, "Code"),
+            message=nodes.text(node, "Message"),
+            created_at=_created_at(node, request_id),
+            started_at=nodes.moment(node, "StartTime", request_id),
+            ended_at=nodes.moment(node, "EndTime", request_id),
+            queue_id=nodes.text(node, "QueueId"),
+            input_key=nodes.text(nodes.child(node, "Input"), "Object"),
+            output_key=nodes.text(output, "Object"),
+            output_bucket=nodes.text(output, "Bucket"),
+            output_region=nodes.text(output, "Region"),
+            user_data=nodes.text(operation, "UserData"),
+            result=_result(tag, operation, request_id),
+            request_id=request_id,
+            raw=node,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """One page of a listing of jobs; ``next_token`` is None on the last page."""
+
+    jobs: tuple[Job, ...]
+    next_token: str | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAnswer:
+    """What the service answers to any question about jobs: none, one or many of them."""
+
+    jobs: tuple[Job, ...]
+    missing: tuple[str, ...]
+    next_token: str
+    request_id: str
+
+    @classmethod
+    def from_answer(cls, answer: Answer) -> JobAnswer:
+        """Read a ``Response`` of jobs."""
+        request_id = answer.request_id
+        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        return cls(
+            jobs=tuple([Job.from_node(job, request_id) for job in nodes.children(node, "JobsDetail")]),
+            missing=tuple(nodes.texts(node, "NonExistJobIds")),
+            next_token=nodes.text(node, "NextToken"),
+            request_id=request_id,
+        )
+
+    def submitted(self) -> Job:
+        """The job that a submission made."""
+        if len(self.jobs) != 1:
+            raise CIResponseError(
+                f"a submission makes one job, the answer describes {len(self.jobs)}",
+                request_id=self.request_id,
+            )
+        return self.jobs[0]
+
+    def named(self, job_id: str) -> Job:
+        """The job that was asked for by its id.
+
+        :raises NotFoundError: if the service does not know it.
+        """
+        for job in self.jobs:
+            if job.job_id == job_id:
+                return job
+        raise NotFoundError(
+            status=200,
+            code="NonExistJobIds",
+            message=f"there is no job {job_id}; jobs are kept for one month",
+            request_id=self.request_id,
+        )
+
+    def page(self) -> JobPage:
+        """A page of a listing; one without jobs is the last, whatever its token says."""
+        return JobPage(
+            jobs=self.jobs,
+            next_token=(self.next_token or None) if self.jobs else None,
+            request_id=self.request_id,
+        )
+
+
+def _created_at(node: nodes.Tree, request_id: str) -> datetime:
+    created_at = nodes.moment(node, "CreationTime", request_id)
+    if created_at is None:
+        raise CIResponseError("the answer lacks <CreationTime>", request_id=request_id)
+    return created_at
+
+
+def _state(value: str, request_id: str) -> JobState:
+    try:
+        return _STATES[value]
+    except KeyError:
+        raise CIResponseError(
+            f"<State> is {value!r}, none of {', '.join(_STATES)}", request_id=request_id
+        ) from None
+
+
+def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:
+    node = nodes.child(operation, f"{tag}Result")
+    return _RESULTS[tag](node, request_id) if node and tag in _RESULTS else None

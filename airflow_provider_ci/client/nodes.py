@@ -1,0 +1,100 @@
+"""Reading the dictionaries that :mod:`.xml` makes: what is there, what must be there, numbers and times."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.xml import Node
+
+CHINA = timezone(timedelta(hours=8))
+"""The zone in which the service writes times and reads filters."""
+
+Tree = dict[str, Node]
+
+
+def text(node: Tree, name: str) -> str:
+    """The text of a child, empty if there is none."""
+    value = node.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def required(node: Tree, name: str, request_id: str) -> str:
+    """The text of a child that the API page promises."""
+    value = node.get(name)
+    if isinstance(value, str) and value:
+        return value
+    raise CIResponseError(f"the answer lacks <{name}>", request_id=request_id)
+
+
+def child(node: Tree, name: str) -> Tree:
+    """A child's own children; of several the first; empty if there is none."""
+    value = node.get(name)
+    if isinstance(value, list):
+        value = value[0]
+    return value if isinstance(value, dict) else {}
+
+
+def children(node: Tree, name: str) -> list[Tree]:
+    """All children of that name which have children themselves."""
+    value = node.get(name)
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, dict)]
+
+
+def texts(node: Tree, name: str) -> list[str]:
+    """The texts of all children of that name, a comma list taken apart."""
+    value = node.get(name)
+    values = value if isinstance(value, list) else [value]
+    return [part for each in values if isinstance(each, str) for part in each.split(",") if part]
+
+
+def integer(node: Tree, name: str, request_id: str) -> int | None:
+    """A child's number, None if there is none."""
+    value = text(node, name).strip()
+    if not value:
+        return None
+    try:
+        return int(value)
+    except ValueError as error:
+        raise CIResponseError(f"<{name}> is {value!r}, not a number", request_id=request_id) from error
+
+
+def moment(node: Tree, name: str, request_id: str) -> datetime | None:
+    """A child's time with its zone, None if there is none or it is ``-``."""
+    value = text(node, name)
+    if value in ("", "-"):
+        return None
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        raise CIResponseError(f"<{name}> is {value!r}, not a time", request_id=request_id) from error
+
+
+def parse_time(value: str) -> datetime:
+    """``2023-11-15T06:13:20+0800`` or ``2020-12-10T03:37:30.000Z``; one without a zone is China's."""
+    if value.endswith("Z"):
+        return datetime.fromisoformat(value[:-1] + "+00:00")
+    if value[-5:-4] in ("+", "-"):  # Python 3.10 wants a colon in the zone
+        return datetime.fromisoformat(f"{value[:-2]}:{value[-2:]}")
+    time = datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=CHINA)
+
+
+def format_time(time: datetime) -> str:
+    """An aware time as the service's filters want it.
+
+    :raises ValueError: for a time without a zone, whose meaning would depend on the machine.
+    """
+    if time.tzinfo is None:
+        raise ValueError(f"{time!r} has no time zone; give an aware datetime")
+    return time.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def header_time(value: str | None) -> datetime | None:
+    """The time in an HTTP header such as Date, None where it is missing or no time."""
+    try:
+        return parsedate_to_datetime(value or "")
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,107 @@
+"""Picture processing: what a job is asked to do, and what came of it.
+
+Source: Image Processing jobs, tencentcloud.com document/product/1045/49947, 73035 and 50337.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from airflow_provider_ci.client import checks, nodes
+
+TAG = "PicProcess"
+MAX_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PicProcess:
+    """How a picture is processed.
+
+    :param rule: the processing rule, such as ``imageMogr2/thumbnail/!50p``; at most 10 steps joined by ``|``.
+    :param is_pic_info: whether the result also describes the original picture.
+    :param extra: further nodes of ``PicProcess``, by the names of the API page.
+    """
+
+    rule: str
+    _: KW_ONLY
+    is_pic_info: bool | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rule, str) or not self.rule.strip():
+            raise ValueError(f"PicProcess.rule must be a processing rule, not {self.rule!r}")
+        steps = self.rule.count("|") + 1
+        if steps > MAX_STEPS and not checks.is_template(self.rule):
+            raise ValueError(
+                f"PicProcess.rule has {steps} steps, at most {MAX_STEPS} are allowed: {self.rule!r}"
+            )
+
+    def to_node(self) -> dict[str, object]:
+        """The ``PicProcess`` node of a request."""
+        return {"IsPicInfo": self.is_pic_info, "ProcessRule": self.rule, **self.extra}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInfo:
+    """A picture as the service saw it. ``ave`` is its average colour, such as ``0xa1a2a3``."""
+
+    format: str = ""
+    width: int | None = None
+    height: int | None = None
+    quality: int | None = None
+    ave: str = ""
+    orientation: int | None = None
+    etag: str = ""
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> PictureInfo:
+        """Read an ``OriginalInfo`` node."""
+        image = nodes.child(node, "ImageInfo")
+        return cls(
+            format=nodes.text(image, "Format"),
+            width=nodes.integer(image, "Width", request_id),
+            height=nodes.integer(image, "Height", request_id),
+            quality=nodes.integer(image, "Quality", request_id),
+            ave=nodes.text(image, "Ave"),
+            orientation=nodes.integer(image, "Orientation", request_id),
+            etag=_etag(node),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicProcessResult:
+    """The picture that a job made, and the one it was made of where the job asked for that."""
+
+    key: str
+    format: str = ""
+    width: int | None = None
+    height: int | None = None
+    size: int | None = None
+    quality: int | None = None
+    etag: str = ""
+    original: PictureInfo | None = None
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> PicProcessResult:
+        """Read a ``PicProcessResult`` node in any of the three shapes that the API pages and SDKs show."""
+        node = nodes.child(node, "UploadResult") or node
+        made = nodes.child(node, "ProcessResult") or nodes.child(
+            nodes.child(node, "ProcessResults"), "Object"
+        )
+        original = nodes.child(node, "OriginalInfo")
+        return cls(
+            key=nodes.text(node, "ObjectName") or nodes.text(made, "Key"),
+            format=nodes.text(made, "Format"),
+            width=nodes.integer(made, "Width", request_id),
+            height=nodes.integer(made, "Height", request_id),
+            size=nodes.integer(made, "Size", request_id),
+            quality=nodes.integer(made, "Quality", request_id),
+            etag=_etag(made),
+            original=PictureInfo.from_node(original, request_id) if original else None,
+        )
+
+
+def _etag(node: nodes.Tree) -> str:
+    return (nodes.text(node, "Etag") or nodes.text(node, "ETag")).strip('"')

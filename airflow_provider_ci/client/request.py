@@ -1,0 +1,32 @@
+"""What is asked of the service, before it has an address and a signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from airflow_provider_ci.client.address import Service, quote_path, quote_query
+from airflow_provider_ci.client.objects import Upload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked of the service: a decoded path, decoded parameters, extra headers, a body.
+
+    An :class:`Upload` is opened for each attempt, so that a repeated request reads from the start.
+    ``submits`` names the input and output of a job, for the requests that must not be repeated blindly.
+    """
+
+    method: str
+    service: Service
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Upload | None = None
+    submits: tuple[str, str] | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query as they go on the line."""
+        path = quote_path(self.path)
+        return f"{path}?{quote_query(self.params)}" if self.params else path

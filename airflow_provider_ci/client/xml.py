@@ -1,0 +1,124 @@
+"""XML in and out, as plain dictionaries; the only module that knows a parser.
+
+A node is a text, or a dictionary of its children by name; children of one name that come more than
+once are a list. Attributes, comments and processing instructions carry nothing in this API and are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Union
+
+from lxml import etree
+
+from airflow_provider_ci.client.errors import CIResponseError
+
+Element = etree._Element
+Node = Union[str, dict[str, "Node"], list["Node"]]  # noqa: UP007  (evaluated at run time on Python 3.10)
+
+_PLAIN = re.compile(r"[\t\n\x20-%'-;=?-\ud7ff]*")
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("\r"): "&#13;"}
+
+# No entities beyond the five of XML itself, no DTD, no network, libxml2's limits on depth and size.
+_PARSER = etree.XMLParser(
+    resolve_entities=False,
+    load_dtd=False,
+    no_network=True,
+    huge_tree=False,
+    remove_comments=True,
+    remove_pis=True,
+)
+
+
+def build(name: str, content: object) -> bytes:
+    """The element ``name`` as UTF-8.
+
+    ``content`` is a text, number, bool, dictionary of children, or a list for a repeated element.
+    None leaves the element out, an empty dictionary or text leaves it empty.
+
+    :raises ValueError: for a character that XML cannot carry.
+    """
+    return _element(name, content).encode()
+
+
+def parse(body: bytes, *, expected: str, request_id: str = "") -> dict[str, Node]:
+    """The children of the root element, which must be called ``expected``.
+
+    :raises CIResponseError: if it is not well-formed, declares a document type, or is something else.
+    """
+    node = to_node(root(body, expected=expected, request_id=request_id))
+    return node if isinstance(node, dict) else {}
+
+
+def root(body: bytes, *, expected: str, request_id: str = "") -> Element:
+    """The root element of an answer, for callers that need their own way through it."""
+    try:
+        element = etree.fromstring(body, _PARSER)
+    except etree.LxmlError as error:
+        raise CIResponseError(
+            f"the answer is not well-formed XML, {len(body)} bytes beginning {body[:60]!r}: {error}",
+            request_id=request_id,
+            is_damaged=True,
+        ) from error
+    if element.getroottree().docinfo.doctype:
+        raise CIResponseError("the answer declares a document type, which is refused", request_id=request_id)
+    if b"xmlns" in body:
+        _drop_namespaces(element)
+    if element.tag != expected:
+        raise CIResponseError(f"expected <{expected}>, got <{element.tag!s}>", request_id=request_id)
+    return element
+
+
+def to_node(element: Element) -> Node:
+    """An element and all below it as a dictionary, or as its text where it has no children."""
+    if not len(element):
+        return element.text or ""
+    node: dict[str, Node] = {}
+    for child in element:
+        name = str(child.tag)
+        value = to_node(child) if len(child) else child.text or ""
+        if name not in node:
+            node[name] = value
+            continue
+        known = node[name]
+        if isinstance(known, list):
+            known.append(value)
+        else:
+            node[name] = [known, value]
+    return node
+
+
+def rows(element: Element, name: str) -> Iterator[dict[str, str | None]]:
+    """Each child called ``name`` as a flat dictionary of its children's texts."""
+    for row in element.iterchildren(name):
+        yield {str(cell.tag): cell.text for cell in row}
+
+
+def _element(name: str, content: object) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, Mapping):
+        inside = "".join([_element(child, value) for child, value in content.items() if value is not None])
+        return f"<{name}>{inside}</{name}>"
+    if isinstance(content, (list, tuple)):
+        return "".join([_element(name, item) for item in content])
+    return f"<{name}>{_text(name, content)}</{name}>"
+
+
+def _text(name: str, content: object) -> str:
+    text = ("true" if content else "false") if isinstance(content, bool) else str(content)
+    if _PLAIN.fullmatch(text):
+        return text
+    bad = _NOT_IN_XML.search(text)
+    if bad:
+        raise ValueError(
+            f"{name} holds U+{ord(bad[0]):04X} at position {bad.start()}, which XML cannot carry"
+        )
+    return text.translate(_ESCAPES)
+
+
+def _drop_namespaces(element: Element) -> None:
+    for each in element.iter(etree.Element):
+        each.tag = etree.QName(each).localname

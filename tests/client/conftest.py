@@ -1,0 +1,288 @@
+"""A server on a raw socket that answers what a test tells it, byte by byte; a clock that nobody waits for."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci.client import CIClient, Credentials, RetryPolicy
+from airflow_provider_ci.client.clock import Clock
+
+SECRET_ID = "AKIDEXAMPLEexample0123456789abcdefgh"
+SECRET_KEY = "ExampleSecretKey0123456789abcdef"
+BUCKET = "examplebucket-1250000000"
+REGION = "ap-guangzhou"
+NOW = 1700000060.0
+TLS_GREETING = b"\x16"
+
+JOB_XML = (
+    "<JobsDetail><Code>Success</Code><CreationTime>2023-11-15T06:13:20+0800</CreationTime><EndTime>-</EndTime>"
+    "<Input><BucketId>examplebucket-1250000000</BucketId><Object>in/a.docx</Object><Region>ap-guangzhou</Region></Input>"
+    "<JobId>{job_id}</JobId><Message></Message><Operation><{tag}><TgtType>pdf</TgtType></{tag}>{result}"
+    "<JobLevel>0</JobLevel><Output><Bucket>outbucket-1250000000</Bucket><Object>out/a.pdf</Object>"
+    "<Region>ap-beijing</Region></Output><UserData>u1</UserData></Operation><QueueId>p1</QueueId>"
+    "<StartTime>-</StartTime><State>{state}</State><Tag>{tag}</Tag></JobsDetail>"
+)
+
+
+@dataclass
+class Recorded:
+    """A request as it came over the wire."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    """By lower-case name."""
+    body: bytes
+
+    @property
+    def signed(self) -> dict[str, str]:
+        """The parts of the Authorization header."""
+        return dict(part.split("=", 1) for part in self.headers["authorization"].split("&"))
+
+
+@dataclass
+class Reply:
+    """What the server does with a request: send bytes, and then perhaps close or reset the connection."""
+
+    data: bytes = b""
+    close: bool = False
+    reset: bool = False
+    hold: bool = False
+    """Neither answer nor close until the test ends."""
+
+
+@dataclass
+class Wire:
+    """The server. ``replies`` are used up one a request; the last one stays."""
+
+    port: int = 0
+    requests: list[Recorded] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def last(self) -> Recorded:
+        return self.requests[-1]
+
+    def will(self, *replies: Reply) -> None:
+        self.replies[:] = replies
+
+    def next_reply(self) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+class FakeClock(Clock):
+    """Stands still but for those who sleep."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+        self.naps: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.time += seconds
+
+
+def http_reply(
+    body: bytes | str = b"", status: int = 200, *, cut: int = 0, reset: bool = False, **headers: str
+) -> Reply:
+    """An answer with its Content-Length; with ``cut`` its last bytes are missing and the connection ends."""
+    data = body.encode() if isinstance(body, str) else body
+    lines = {
+        "Content-Length": str(len(data)),
+        "x-ci-request-id": "NWRl",
+        "Date": "Tue, 14 Nov 2023 22:14:20 GMT",
+    }
+    lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+    return Reply(head.encode() + b"\r\n" + data[: len(data) - cut], close=cut > 0, reset=reset)
+
+
+def read_request(stream: Any) -> Recorded | None:
+    if stream.peek(1)[:1] in (b"", TLS_GREETING):
+        return None
+    method, target, _ = stream.readline().decode().split(" ", 2)
+    headers: dict[str, str] = {}
+    while (header := stream.readline()) not in (b"\r\n", b""):
+        name, _, value = header.decode().partition(":")
+        headers[name.lower()] = value.strip()
+    return Recorded(method, target, headers, stream.read(int(headers.get("content-length", "0"))))
+
+
+def converse(wire: Wire, connection: socket.socket, over: threading.Event) -> None:
+    with connection, suppress(OSError), connection.makefile("rb") as stream:
+        while request := read_request(stream):
+            wire.requests.append(request)
+            reply = wire.next_reply()
+            if reply.hold:
+                over.wait()
+            if reply.reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            else:
+                connection.sendall(reply.data)
+            if reply.close or reply.reset or reply.hold:
+                return
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """The server on a free loopback port."""
+    wire, over = Wire(), threading.Event()
+    threads = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wire.port = listener.getsockname()[1]
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                wire.connections += 1
+                thread = threading.Thread(target=converse, args=(wire, connection, over), daemon=True)
+                threads.append(thread)
+                thread.start()
+
+        acceptor = threading.Thread(target=accept, daemon=True)
+        acceptor.start()
+        yield wire
+        over.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    acceptor.join()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def reply() -> Callable[..., Reply]:
+    """Makes an HTTP answer for the server."""
+    return http_reply
+
+
+@pytest.fixture
+def hang_up() -> Reply:
+    """Closes the connection without an answer."""
+    return Reply(close=True)
+
+
+@pytest.fixture
+def silence() -> Reply:
+    """Takes the request and never answers."""
+    return Reply(hold=True)
+
+
+@pytest.fixture
+def raw_reply() -> Callable[..., Reply]:
+    """Sends exactly these bytes."""
+    return Reply
+
+
+@pytest.fixture
+def connect(wire: Wire, clock: FakeClock) -> Iterator[Callable[..., CIClient]]:
+    """Makes a client for the server, with the fake clock."""
+    clients: list[CIClient] = []
+
+    def make(**arguments: Any) -> CIClient:
+        credentials = Credentials(
+            secret_id=SECRET_ID, secret_key=SECRET_KEY, token=arguments.pop("token", None)
+        )
+        defaults = {"endpoint": wire.endpoint, "_clock": clock, "retry": RetryPolicy(max_attempts=4)}
+        settings: dict[str, Any] = defaults | arguments
+        clients.append(CIClient(credentials, REGION, BUCKET, **settings))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def ci(connect: Callable[..., CIClient]) -> CIClient:
+    """A client for the server with ordinary settings."""
+    return connect()
+
+
+@pytest.fixture
+def job_xml() -> Callable[..., str]:
+    """A JobsDetail node."""
+
+    def make(job_id: str = "d1", tag: str = "DocProcess", state: str = "Submitted", result: str = "") -> str:
+        return JOB_XML.format(job_id=job_id, tag=tag, state=state, result=result)
+
+    return make
+
+
+@pytest.fixture
+def job_reply(job_xml: Callable[..., str]) -> Callable[..., Reply]:
+    """An answer with one job."""
+
+    def make(**arguments: str) -> Reply:
+        return http_reply(f"<Response>{job_xml(**arguments)}</Response>")
+
+    return make
+
+
+@pytest.fixture
+def error_reply() -> Callable[..., Reply]:
+    """A refusal as the service writes it."""
+
+    def make(status: int, code: str, message: str = "m", **headers: Any) -> Reply:
+        body = f"<Error><Code>{code}</Code><Message>{message}</Message><RequestId>NWRl</RequestId></Error>"
+        return http_reply(body, status, **headers)
+
+    return make
+
+
+@pytest.fixture
+def listing_reply() -> Callable[..., Reply]:
+    """A page of a listing of objects."""
+
+    def make(
+        *keys: str, truncated: str = "false", marker: str = "", encoding: str = "url", cut: int = 0
+    ) -> Reply:
+        contents = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
+            "<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>3</Size>"
+            "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner><StorageClass>STANDARD_IA</StorageClass></Contents>"
+            for key in keys
+        )
+        body = (
+            f"<ListBucketResult><Name>{BUCKET}</Name><EncodingType>{encoding}</EncodingType><Prefix/><Marker/>"
+            f"<MaxKeys>1000</MaxKeys><IsTruncated>{truncated}</IsTruncated><NextMarker>{marker}</NextMarker>"
+            f"{contents}</ListBucketResult>"
+        )
+        return http_reply(body, cut=cut)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vectors() -> dict[str, Any]:
+    """Published and recomputed examples of the signature."""
+    path = Path(__file__).parent / "data" / "signature-vectors.json"
+    loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return loaded
