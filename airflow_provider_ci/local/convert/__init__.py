@@ -1,0 +1,26 @@
+"""File in, file out: documents to PDF and page pictures, pictures by rule. Knows nothing of HTTP or jobs."""
+
+from airflow_provider_ci.local.convert.converters import Converters, RealConverters, office_missing
+from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError
+from airflow_provider_ci.local.convert.instant import InstantConverters
+from airflow_provider_ci.local.convert.options import (
+    DocumentOptions,
+    DocumentResult,
+    PageFile,
+    PictureInfo,
+    PictureResult,
+)
+
+__all__ = [
+    "ConversionError",
+    "Converters",
+    "ConvertersClosedError",
+    "DocumentOptions",
+    "DocumentResult",
+    "InstantConverters",
+    "PageFile",
+    "PictureInfo",
+    "PictureResult",
+    "RealConverters",
+    "office_missing",
+]

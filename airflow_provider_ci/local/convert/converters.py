@@ -1,0 +1,200 @@
+"""Converters: what the local CI asks, and the ones that really convert."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_provider_ci.local.convert.document import DocumentJob, check_request, convert_document
+from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError, file_errors
+from airflow_provider_ci.local.convert.office import (
+    OfficeInstallation,
+    OfficeLimits,
+    OfficeMissingError,
+    OfficeWorker,
+    find_office,
+    prepare_profile,
+)
+from airflow_provider_ci.local.convert.options import (
+    DocumentOptions,
+    DocumentResult,
+    PictureInfo,
+    PictureResult,
+)
+from airflow_provider_ci.local.convert.page_process import PageLimits, PageWorker
+from airflow_provider_ci.local.convert.process import Deadline
+
+_Self = TypeVar("_Self", bound="Converters")
+
+
+class Converters(ABC):
+    """File in, file out. Blocking, and safe to call from many threads at once."""
+
+    @abstractmethod
+    def document(self, source: Path, name: str, options: DocumentOptions, out_dir: Path) -> DocumentResult:
+        """Convert a document into files in ``out_dir``, which exists; ``name`` is the object key.
+
+        Raises ConversionError, or ConvertersClosedError when closed.
+        """
+
+    @abstractmethod
+    def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
+        """Write to ``target`` what the rule makes of a picture. Raises as ``document`` does."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers; calls that still run raise ConvertersClosedError."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def office_missing() -> str | None:
+    """Say what of LibreOffice is missing on this machine, or None when documents can be converted."""
+    try:
+        find_office()
+    except OfficeMissingError as error:
+        return error.message
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One LibreOffice and one page worker, for one call at a time."""
+
+    office: OfficeWorker
+    pages: PageWorker
+
+
+class RealConverters(Converters):
+    """Converts with ``workers`` slots, each started when it is first needed.
+
+    A call waits for a free slot, then has ``deadline_seconds``; what does not end by then is killed and fails
+    with code Timeout. ``office`` is the LibreOffice to use, found on the machine if not given; without one,
+    documents other than PDF fail with code OfficeMissing.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        *,
+        deadline_seconds: float = 60,
+        office: OfficeInstallation | None = None,
+        office_limits: OfficeLimits | None = None,
+        page_limits: PageLimits | None = None,
+    ) -> None:
+        self.deadline_seconds = deadline_seconds
+        self._folder = Path(tempfile.mkdtemp(prefix="ci-local-convert-"))
+        self._profile = OfficeProfile(self._folder / "profile", office)
+        self.slots = tuple(
+            Slot(
+                OfficeWorker(self._profile.ready, self._folder, office_limits or OfficeLimits()),
+                PageWorker(self._folder, page_limits or PageLimits()),
+            )
+            for _ in range(workers)
+        )
+        self._free = list(self.slots)
+        self._changed = threading.Condition()
+        self._is_closed = False
+
+    def document(self, source: Path, name: str, options: DocumentOptions, out_dir: Path) -> DocumentResult:
+        """Convert a document; see Converters."""
+        with file_errors():
+            check_request(source, name, options)
+            with self._slot() as slot:
+                return convert_document(
+                    DocumentJob(
+                        source=source,
+                        name=name,
+                        options=options,
+                        out_dir=out_dir,
+                        office=slot.office,
+                        pages=slot.pages,
+                        deadline=Deadline(self.deadline_seconds),
+                    )
+                )
+
+    def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
+        """Process a picture; see Converters."""
+        with (
+            file_errors(),
+            self._slot() as slot,
+            tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch,
+        ):
+            made = Path(scratch) / "picture"
+            answer = slot.pages.call(
+                "picture",
+                Deadline(self.deadline_seconds),
+                source=str(source.absolute()),
+                rule=rule,
+                target=str(made.absolute()),
+            )
+            made.replace(target)
+            return _picture_result(answer)
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[Slot]:
+        slot = self._take()
+        try:
+            yield slot
+        except ConversionError:
+            if self._is_closed:
+                raise ConvertersClosedError("the converters were closed during the conversion") from None
+            raise
+        finally:
+            with self._changed:
+                self._free.append(slot)
+                self._changed.notify_all()
+
+    def _take(self) -> Slot:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free or self._is_closed)
+            if self._is_closed:
+                raise ConvertersClosedError("the converters are closed")
+            return self._free.pop()
+
+    def close(self) -> None:
+        """End all workers and remove their folders; see Converters."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for slot in self.slots:
+            slot.office.interrupt()
+            slot.pages.interrupt()
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._free) == len(self.slots))
+        for slot in self.slots:
+            slot.office.stop()
+            slot.pages.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class OfficeProfile:
+    """The profile that workers copy, made once, by whoever needs it first."""
+
+    def __init__(self, path: Path, office: OfficeInstallation | None) -> None:
+        self._path = path
+        self._office = office
+        self._lock = threading.Lock()
+
+    def ready(self) -> tuple[OfficeInstallation, Path]:
+        """Give LibreOffice and the prepared profile, or raise OfficeMissingError."""
+        with self._lock:
+            office = self._office or find_office()
+            if not self._path.exists():
+                prepare_profile(office, self._path)
+            return office, self._path
+
+
+def _picture_result(answer: dict[str, Any]) -> PictureResult:
+    return PictureResult(output=PictureInfo(**answer["output"]), original=PictureInfo(**answer["original"]))

@@ -1,0 +1,63 @@
+"""Why a conversion gave no result: the code and the message of a failed job."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+EMPTY_FILE: Final = "EmptyFile"
+FILE_TOO_LARGE: Final = "FileTooLarge"
+FILE_UNREADABLE: Final = "FileUnreadable"
+UNSUPPORTED_TYPE: Final = "UnsupportedType"
+DAMAGED_FILE: Final = "DamagedFile"
+PASSWORD_REQUIRED: Final = "PasswordRequired"  # noqa: S105 - the name of an error, not a password
+WRONG_PASSWORD: Final = "WrongPassword"  # noqa: S105 - the name of an error, not a password
+PAGE_OUT_OF_RANGE: Final = "PageOutOfRange"
+INVALID_PARAMETER: Final = "InvalidParameter"
+INVALID_RULE: Final = "InvalidRule"
+UNSUPPORTED_RULE: Final = "UnsupportedRule"
+IMAGE_TOO_LARGE: Final = "ImageTooLarge"
+TIMEOUT: Final = "Timeout"
+CONVERTER_CRASHED: Final = "ConverterCrashed"
+OFFICE_MISSING: Final = "OfficeMissing"
+DISK_FULL: Final = "DiskFull"
+OUTPUT_TOO_LARGE: Final = "OutputTooLarge"
+
+_OUT_OF_ROOM = {
+    errno.ENOSPC: (DISK_FULL, "the disk is full"),
+    errno.EDQUOT: (DISK_FULL, "the disk quota is used up"),
+    errno.EFBIG: (OUTPUT_TOO_LARGE, "a file grew past the limit of the local CI"),
+}
+
+
+class ConversionError(Exception):
+    """A file that could not be converted; ``code`` and ``message`` are those of the failed job."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class ConvertersClosedError(RuntimeError):
+    """The converters were closed while, or before, the call ran: it says nothing about the file."""
+
+
+def from_os_error(error: OSError) -> ConversionError:
+    """Say in the words of a failed job what the file system refused; paths are left out."""
+    code, reason = _OUT_OF_ROOM.get(error.errno or 0, (FILE_UNREADABLE, error.strerror or str(error)))
+    return ConversionError(code, f"reading or writing failed: {reason}")
+
+
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """Turn every OSError of the block into a ConversionError."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error) from error

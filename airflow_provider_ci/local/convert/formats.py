@@ -1,0 +1,82 @@
+"""The source types, and the import filter of LibreOffice for each.
+
+An explicit filter is what keeps random bytes named .docx from being "converted" as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.errors import ConversionError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFormat:
+    """How a source type is read: ``kind`` of document, ``container`` its bytes come in, import ``filter``."""
+
+    kind: str
+    container: str
+    filter: str
+
+
+# A file may be of the same kind in another container than its name says: a .doc that is really RTF.
+OTHER_CONTAINERS: Final = {
+    ("word", "ole"): "MS Word 97",
+    ("word", "zip"): "MS Word 2007 XML",
+    ("word", "rtf"): "Rich Text Format",
+    ("sheet", "ole"): "MS Excel 97",
+    ("sheet", "zip"): "Calc MS Excel 2007 XML",
+    ("slides", "ole"): "MS PowerPoint 97",
+    ("slides", "zip"): "Impress MS PowerPoint 2007 XML",
+}
+
+_OFFICE: Final = {
+    ("word", "ole", "MS Word 97"): "doc wps",
+    ("word", "ole", "MS Word 97 Vorlage"): "dot wpt",
+    ("word", "zip", "MS Word 2007 XML"): "docx",
+    ("word", "zip", "MS Word 2007 XML VBA"): "docm",
+    ("word", "zip", "MS Word 2007 XML Template"): "dotx dotm",
+    ("word", "zip", "writer8"): "odt",
+    ("word", "rtf", "Rich Text Format"): "rtf",
+    ("sheet", "ole", "MS Excel 97"): "xls et",
+    ("sheet", "ole", "MS Excel 97 Vorlage/Template"): "xlt ett ets",
+    ("sheet", "zip", "Calc MS Excel 2007 XML"): "xlsx",
+    ("sheet", "zip", "Calc MS Excel 2007 VBA XML"): "xlsm",
+    ("sheet", "zip", "Calc MS Excel 2007 Binary"): "xlsb",
+    ("sheet", "zip", "Calc MS Excel 2007 XML Template"): "xltx xltm",
+    ("sheet", "zip", "calc8"): "ods",
+    ("slides", "ole", "MS PowerPoint 97"): "ppt dps",
+    ("slides", "ole", "MS PowerPoint 97 AutoPlay"): "pps",
+    ("slides", "ole", "MS PowerPoint 97 Vorlage"): "pot dpt",
+    ("slides", "zip", "Impress MS PowerPoint 2007 XML"): "pptx",
+    ("slides", "zip", "Impress MS PowerPoint 2007 XML VBA"): "pptm",
+    ("slides", "zip", "Impress MS PowerPoint 2007 XML AutoPlay"): "ppsx ppsm",
+    ("slides", "zip", "Impress MS PowerPoint 2007 XML Template"): "potx potm",
+    ("slides", "zip", "impress8"): "odp",
+    ("csv", "text", "Text - txt - csv (StarCalc)"): "csv",
+    ("html", "text", "HTML (StarWriter)"): "html htm",
+    ("text", "text", "Text (encoded)"): "txt lrc c cpp h asm s java asp bat bas prg cmd log xml",
+    ("pdf", "pdf", ""): "pdf",
+}
+
+FORMATS: Final = {
+    suffix: SourceFormat(*key) for key, suffixes in _OFFICE.items() for suffix in suffixes.split()
+}
+
+
+def source_suffix(name: str, source_type: str) -> str:
+    """Give the source type of ``name``; ``source_type`` counts only where the name has no extension."""
+    base = name.rsplit("/", 1)[-1]
+    suffix = base.rpartition(".")[2] if "." in base.lstrip(".") else source_type.lstrip(".")
+    return suffix.lower()
+
+
+def source_format(name: str, source_type: str) -> SourceFormat:
+    """Give the format of a source by its name, or raise UnsupportedType naming the type."""
+    suffix = source_suffix(name, source_type)
+    if suffix in FORMATS:
+        return FORMATS[suffix]
+    what = f"type {suffix!r}" if suffix else "the name has no extension and SrcType is empty"
+    raise ConversionError(errors.UNSUPPORTED_TYPE, f"{name}: {what} cannot be converted as a document")

@@ -1,0 +1,123 @@
+"""Sizes and boxes: what a thumbnail, crop or quick-template rule makes of a picture's width and height."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+Size = tuple[int, int]
+Box = tuple[int, int, int, int]
+
+GRAVITIES: Final = {
+    "northwest": (0.0, 0.0), "north": (0.5, 0.0), "northeast": (1.0, 0.0),
+    "west": (0.0, 0.5), "center": (0.5, 0.5), "east": (1.0, 0.5),
+    "southwest": (0.0, 1.0), "south": (0.5, 1.0), "southeast": (1.0, 1.0),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The width and height of a rule; 0 where it gives none."""
+
+    width: int
+    height: int
+
+
+def scaled(size: Size, factor: float) -> Size:
+    """Scale both sides, to whole pixels and at least one."""
+    return rounded(size[0] * factor), rounded(size[1] * factor)
+
+
+def rounded(side: float) -> int:
+    """Round a side half up, to at least one pixel."""
+    return max(1, int(side + 0.5))
+
+
+def fit_factor(size: Size, bounds: Bounds) -> float:
+    """Give the factor at which the picture just fits inside the bounds that are given."""
+    return min(_factors(size, bounds))
+
+
+def cover_factor(size: Size, bounds: Bounds) -> float:
+    """Give the factor at which the picture just covers the bounds."""
+    return max(_factors(size, bounds))
+
+
+def _factors(size: Size, bounds: Bounds) -> list[float]:
+    pairs = ((bounds.width, size[0]), (bounds.height, size[1]))
+    return [wanted / side for wanted, side in pairs if wanted]
+
+
+def box_at(size: Size, bounds: Bounds, gravity: str) -> Box:
+    """Place a box of the bounds (a missing side: the whole of it) by a gravity of the 3 x 3 grid."""
+    width, height = bounds.width or size[0], bounds.height or size[1]
+    across, down = GRAVITIES[gravity]
+    left, top = int((size[0] - width) * across), int((size[1] - height) * down)
+    return left, top, left + width, top + height
+
+
+def _both_percent(size: Size, bounds: Bounds) -> Size:
+    return scaled(size, bounds.width / 100)
+
+
+def _width_percent(size: Size, bounds: Bounds) -> Size:
+    return rounded(size[0] * bounds.width / 100), size[1]
+
+
+def _height_percent(size: Size, bounds: Bounds) -> Size:
+    return size[0], rounded(size[1] * bounds.height / 100)
+
+
+def _inside(size: Size, bounds: Bounds) -> Size:
+    return scaled(size, fit_factor(size, bounds))
+
+
+def _only_shrink(size: Size, bounds: Bounds) -> Size:
+    return scaled(size, min(1.0, fit_factor(size, bounds)))
+
+
+def _only_enlarge(size: Size, bounds: Bounds) -> Size:
+    return scaled(size, max(1.0, fit_factor(size, bounds)))
+
+
+def _cover(size: Size, bounds: Bounds) -> Size:
+    return scaled(size, cover_factor(size, bounds))
+
+
+def _exact(_: Size, bounds: Bounds) -> Size:
+    return bounds.width, bounds.height
+
+
+def _pixel_budget(size: Size, bounds: Bounds) -> Size:
+    factor = min(1.0, sqrt(bounds.width / (size[0] * size[1])))
+    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+
+
+# form of a thumbnail rule -> pattern of its argument, new size of a picture
+THUMBNAILS: Final[dict[str, tuple[str, Callable[[Size, Bounds], Size]]]] = {
+    "both_percent": (r"!(?P<w>\d+)p", _both_percent),
+    "width_percent": (r"!(?P<w>\d+)px", _width_percent),
+    "height_percent": (r"!x(?P<h>\d+)p", _height_percent),
+    "inside": (r"(?P<w>\d+)x(?P<h>\d+)|(?P<w1>\d+)x|x(?P<h1>\d+)", _inside),
+    "only_shrink": (r"(?P<w>\d+)x(?P<h>\d+)>", _only_shrink),
+    "only_enlarge": (r"(?P<w>\d+)x(?P<h>\d+)<", _only_enlarge),
+    "cover": (r"!(?P<w>\d+)x(?P<h>\d+)r", _cover),
+    "exact": (r"(?P<w>\d+)x(?P<h>\d+)!", _exact),
+    "pixel_budget": (r"(?P<w>\d+)@", _pixel_budget),
+}
+
+
+def quick_template(size: Size, mode: int, bounds: Bounds) -> tuple[Size, Bounds | None]:
+    """Give the size that an imageView2 mode scales to, and what it then cuts out of the middle.
+
+    Where only one side is given, mode 2 adapts and the others take a square. Mode 2 never enlarges (assumed:
+    the page says "at most").
+    """
+    if mode == 2:
+        return _only_shrink(size, bounds), None
+    square = Bounds(bounds.width or bounds.height, bounds.height or bounds.width)
+    if mode in (4, 5) and size[0] < size[1]:
+        square = Bounds(square.height, square.width)  # the first value is meant for the longer side
+    return _cover(size, square), square if mode in (1, 5) else None

@@ -1,0 +1,111 @@
+"""What a conversion is asked for and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.errors import ConversionError
+
+TARGETS: Final = ("pdf", "png", "jpg")
+MAX_PAGES: Final = 5000
+MAX_PAGES_OF_LONG_PICTURE: Final = 20
+
+# name -> lowest and highest value that has a meaning; quality is clamped instead, as the service takes 109
+_RANGES: Final = {
+    "zoom": (10, 200),
+    "image_dpi": (96, 600),
+    "paper_size": (0, 2),
+    "comments": (0, 1),
+    "pic_pagination": (0, 1),
+    "sheet_id": (0, 10_000),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentOptions:
+    """The parameters of a DocProcess operation, named as in the API and checked when made.
+
+    ``page_ranges`` ("1,3-5") wins over ``start_page`` and ``end_page`` (-1: to the end). For sheets the pages
+    count within each sheet. With target ``pdf`` the page selection has no effect. ``paper_size`` (0 A4, 1 A2,
+    2 A0) and ``paper_direction`` (0 portrait, else landscape) are for sheets only. ``quality`` (1-100, more
+    is taken as 100) is for jpg only; ``zoom`` is in percent, ``image_dpi`` in dots per inch. Raises
+    ConversionError.
+    """
+
+    target: str = "jpg"
+    source_type: str = ""
+    start_page: int = 1
+    end_page: int = -1
+    page_ranges: str = ""
+    sheet_id: int = 0
+    paper_direction: int = 0
+    paper_size: int = 0
+    image_params: str = ""
+    password: str = field(default="", repr=False)
+    comments: int = 0
+    quality: int = 100
+    zoom: int = 100
+    image_dpi: int = 96
+    pic_pagination: int = 0
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise _out_of_range("target", self.target, " or ".join(TARGETS))
+        for name, (lowest, highest) in _RANGES.items():
+            if not lowest <= getattr(self, name) <= highest:
+                raise _out_of_range(name, getattr(self, name), f"{lowest} to {highest}")
+
+
+def _out_of_range(name: str, value: object, allowed: str) -> ConversionError:
+    return ConversionError(errors.INVALID_PARAMETER, f"{name} is {value!r}; allowed: {allowed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFile:
+    """One produced file. For sheets ``page`` counts within ``sheet`` (1-based); ``sheet`` is 0 for the rest.
+
+    ``number`` is the running number of the output in the document, ``pic_num`` the one in its sheet.
+    """
+
+    number: int
+    page: int
+    sheet: int
+    pic_num: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentResult:
+    """What became of a document: its pages (and sheets, else 0) in all, and the files made of them."""
+
+    total_pages: int
+    total_sheets: int
+    pages: tuple[PageFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInfo:
+    """What a picture file holds.
+
+    ``size`` in bytes, ``quality`` estimated for jpeg and 100 for the rest, ``orientation`` the EXIF value
+    (0: none), ``ave`` the average colour as 0xRRGGBB.
+    """
+
+    format: str
+    width: int
+    height: int
+    size: int
+    quality: int
+    orientation: int
+    ave: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureResult:
+    """A processed picture beside the one it was made of."""
+
+    output: PictureInfo
+    original: PictureInfo

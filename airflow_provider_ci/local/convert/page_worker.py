@@ -1,0 +1,97 @@
+"""Draw PDF pages and process pictures: one JSON line in, one JSON line out.
+
+``python -m airflow_provider_ci.local.convert.page_worker SCRATCH_DIR MEMORY_BYTES FILE_BYTES``.
+It ends when stdin ends, its parent being gone, and takes SCRATCH_DIR along.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import resource
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image, UnidentifiedImageError
+
+from airflow_provider_ci.local.convert import errors, pdf, picture
+from airflow_provider_ci.local.convert.errors import ConversionError, from_os_error
+
+
+def _inspect(request: dict[str, Any]) -> dict[str, Any]:
+    return pdf.inspect(Path(request["source"]), request["password"])
+
+
+def _unlock(request: dict[str, Any]) -> dict[str, Any]:
+    return pdf.unlock(Path(request["source"]), Path(request["target"]), request["password"])
+
+
+def _picture(request: dict[str, Any]) -> dict[str, Any]:
+    result = picture.process_picture(Path(request["source"]), request["rule"], Path(request["target"]))
+    return dataclasses.asdict(result)
+
+
+_OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "inspect": _inspect,
+    "unlock": _unlock,
+    "render": pdf.render,
+    "picture": _picture,
+}
+
+
+def _error_of(error: Exception) -> ConversionError:
+    """Put into words what a decoder threw at hostile bytes: they raise nearly anything."""
+    if isinstance(error, ConversionError):
+        return error
+    if isinstance(error, (MemoryError, Image.DecompressionBombError)):
+        return ConversionError(
+            errors.IMAGE_TOO_LARGE, "there is not enough memory for a picture of this size"
+        )
+    if isinstance(error, OSError) and error.errno and not isinstance(error, UnidentifiedImageError):
+        return from_os_error(error)
+    return ConversionError(
+        errors.DAMAGED_FILE, f"the content cannot be read ({type(error).__name__}: {error})"
+    )
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what a request asks; an error becomes its code and message."""
+    try:
+        return _OPERATIONS[request["operation"]](request)
+    except Exception as error:
+        told = _error_of(error)
+        return {"code": told.code, "message": told.message}
+
+
+def _read_requests(requests: queue.Queue[str], scratch: Path) -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    while scratch.exists():  # other workers of the parent remove it too, which can make either stumble
+        shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(0)
+
+
+def main() -> None:
+    """Answer one request after the other within the memory and file size of the arguments."""
+    memory_bytes, file_bytes = map(int, sys.argv[2:4])
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read_requests, args=(requests, Path(sys.argv[1])), daemon=True).start()
+    while True:
+        answers.write(json.dumps(answer(json.loads(requests.get()))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,330 @@
+"""Drive one LibreOffice over UNO: one JSON line in, one JSON line out.
+
+Run by the Python that LibreOffice's ``uno`` module belongs to, so it imports nothing of this package:
+``python3 uno_worker.py SOFFICE_BIN PROFILE_DIR SCRATCH_DIR MEMORY_BYTES FILE_BYTES``.
+It ends when stdin ends, its parent being gone, and takes LibreOffice and SCRATCH_DIR along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import uno
+import unohelper
+from com.sun.star.beans import PropertyValue
+from com.sun.star.io import IOException
+from com.sun.star.lang import DisposedException
+from com.sun.star.task import XInteractionHandler2
+from com.sun.star.uno import Exception as UnoException
+
+# Width and height in 1/100 mm, portrait, by the API's PaperSize.
+PAPERS = {0: (21000, 29700), 1: (42000, 59400), 2: (84100, 118900)}
+EXPORTS = (
+    ("com.sun.star.sheet.SpreadsheetDocument", "calc_pdf_Export"),
+    ("com.sun.star.presentation.PresentationDocument", "impress_pdf_Export"),
+    ("com.sun.star.text.WebDocument", "writer_web_pdf_Export"),
+    ("com.sun.star.text.GenericTextDocument", "writer_pdf_Export"),
+)
+CLONE_NEWUSER, CLONE_NEWNET, PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
+NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
+LIBC = ctypes.CDLL(None, use_errno=True)
+IS_LEAVING = threading.Event()
+
+
+class RefusedError(Exception):
+    """A request that cannot be met; its arguments are the code and the message."""
+
+
+class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # untyped bases
+    """Answers nothing that LibreOffice asks while it loads, and remembers whether it asked for a password."""
+
+    def __init__(self) -> None:
+        self.password_asked = False
+
+    def handle(self, request: Any) -> None:
+        """Take a question (UNO)."""
+        self.handleInteractionRequest(request)
+
+    def handleInteractionRequest(self, request: Any) -> bool:  # noqa: N802 - the name is UNO's
+        """Take a question and say whether it was answered (UNO)."""
+        # The request itself is a UNO exception, which pyuno cannot hand over; its ways to answer tell enough.
+        if any(hasattr(way, "setPassword") for way in request.getContinuations()):
+            self.password_asked = True
+        return False
+
+
+def without_network(uid: int, gid: int) -> bool:
+    """Leave the network for a name space of its own, where the system lets us; tells whether it did."""
+    if LIBC.unshare(CLONE_NEWNET) == 0:
+        return True
+    if LIBC.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
+        return False
+    with contextlib.suppress(OSError):
+        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
+    return True
+
+
+def start_office(
+    soffice: str, profile: Path, pipe: str, memory_bytes: int, file_bytes: int
+) -> subprocess.Popen[bytes]:
+    """Start LibreOffice so that it dies with this process, without network and within its limits."""
+    uid, gid = os.getuid(), os.getgid()
+
+    def prepare() -> None:
+        with contextlib.suppress(OSError):
+            without_network(uid, gid)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Last, as entering a user name space forgets it.
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    command = [
+        soffice, "--headless", "--invisible", "--norestore", "--nologo", "--nodefault",
+        f"-env:UserInstallation={profile.as_uri()}", f"--accept=pipe,name={pipe};urp;",
+    ]  # fmt: skip
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=prepare,
+        env={**os.environ, "TMPDIR": str(profile), "SAL_USE_VCLPLUGIN": "svp"},
+    )
+
+
+def connect(pipe: str) -> Any:
+    """Wait until LibreOffice listens and give its component context."""
+    local = uno.getComponentContext()
+    resolver = local.ServiceManager.createInstanceWithContext("com.sun.star.bridge.UnoUrlResolver", local)
+    while True:
+        try:
+            return resolver.resolve(f"uno:pipe,name={pipe};urp;StarOffice.ComponentContext")
+        except UnoException:
+            time.sleep(0.05)
+
+
+def create(context: Any, service: str) -> Any:
+    """Make a service of LibreOffice."""
+    return context.ServiceManager.createInstanceWithContext(service, context)
+
+
+def sockets_of(pid: int) -> list[str]:
+    """Name the socket files that LibreOffice holds open; it cannot remove them when it is killed."""
+    links = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(str(entry.readlink()))
+    nodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/unix").read_text(encoding="utf-8").splitlines()]
+    return sorted({row[7] for row in rows if len(row) == 8 and row[6] in nodes and "OSL_PIPE" in row[7]})
+
+
+def resident_bytes(pid: int) -> int:
+    """Give the memory that LibreOffice holds."""
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def properties(**values: Any) -> tuple[Any, ...]:
+    """Make UNO property values of keywords."""
+    return tuple(PropertyValue(name, 0, value, 0) for name, value in values.items())
+
+
+def load(desktop: Any, request: dict[str, Any]) -> Any:
+    """Open the source with its one import filter, or say why it cannot be opened."""
+    questions = Questions()
+    document, reason = try_to_load(desktop, request, request["password"], questions)
+    if document is not None:
+        return document
+    if not request["password"] and questions.password_asked:
+        raise RefusedError("PasswordRequired", "the document is encrypted; give DocPassword")
+    if request["password"] and is_locked(desktop, request):
+        raise RefusedError("WrongPassword", "the document is encrypted and DocPassword does not open it")
+    raise RefusedError("DamagedFile", f"LibreOffice cannot read the document{reason}")
+
+
+def is_locked(desktop: Any, request: dict[str, Any]) -> bool:
+    """Tell whether the source asks for a password; some filters do not ask again after a wrong one."""
+    questions = Questions()
+    document, _ = try_to_load(desktop, request, "", questions)
+    if document is not None:
+        document.close(True)
+    return questions.password_asked
+
+
+def try_to_load(
+    desktop: Any, request: dict[str, Any], password: str, questions: Questions
+) -> tuple[Any, str]:
+    """Give the document, or None and a reason; macros, links and questions are all refused."""
+    values = {
+        "Hidden": True,
+        "AsTemplate": False,
+        "FilterName": request["filter"],
+        "MacroExecutionMode": NEVER_EXECUTE_MACROS,
+        "UpdateDocMode": NEVER_UPDATE_LINKS,
+        "InteractionHandler": questions,
+    }
+    given = {"FilterOptions": request["filter_options"], "Password": password}
+    values.update({name: value for name, value in given.items() if value})
+    source = Path(request["source"]).as_uri()
+    try:
+        return desktop.loadComponentFromURL(source, "_blank", SEARCH_ALL_FRAMES, properties(**values)), ""
+    except DisposedException:
+        raise
+    except UnoException as error:
+        return None, f" ({error.Message})" if error.Message and "file://" not in error.Message else ""
+
+
+def sheet_names(document: Any) -> list[str]:
+    """Name all sheets in order, hidden ones included; none for other documents."""
+    if not document.supportsService("com.sun.star.sheet.SpreadsheetDocument"):
+        return []
+    return list(document.Sheets.ElementNames)
+
+
+def show_one_sheet(document: Any, number: int, names: list[str]) -> None:
+    """Hide all sheets but one. They are not removed, as formulas of the one may lean on them."""
+    if number > len(names):
+        raise RefusedError("PageOutOfRange", f"there is no sheet {number}: the document has {len(names)}")
+    wanted = names[number - 1]
+    document.Sheets.getByName(wanted).IsVisible = True
+    for name in names:
+        if name != wanted:
+            document.Sheets.getByName(name).IsVisible = False
+
+
+def set_pages(document: Any, request: dict[str, Any]) -> None:
+    """Give every sheet the paper asked for, and print or drop the cell comments."""
+    width, height = PAPERS[request["paper_size"]]
+    is_landscape = bool(request["paper_direction"])
+    styles = document.StyleFamilies.getByName("PageStyles")
+    for index in range(styles.Count):
+        style = styles.getByIndex(index)
+        style.IsLandscape = is_landscape
+        style.Width, style.Height = (height, width) if is_landscape else (width, height)
+        style.PrintAnnotations = bool(request["comments"])
+        if not request["has_header"]:
+            style.HeaderIsOn = style.FooterIsOn = False
+
+
+def accept_revisions(context: Any, document: Any) -> None:
+    """Accept all tracked changes of a text document."""
+    if not document.Redlines.createEnumeration().hasMoreElements():
+        return
+    frame = document.CurrentController.Frame
+    dispatcher = create(context, "com.sun.star.frame.DispatchHelper")
+    dispatcher.executeDispatch(frame, ".uno:AcceptAllTrackedChanges", "", 0, ())
+    if document.Redlines.createEnumeration().hasMoreElements():
+        raise RefusedError("DamagedFile", "the tracked changes of the document cannot be accepted")
+
+
+def export(document: Any, request: dict[str, Any]) -> None:
+    """Write the document as PDF."""
+    name = next((name for service, name in EXPORTS if document.supportsService(service)), "")
+    if not name:
+        raise RefusedError("UnsupportedType", "LibreOffice opened it as something that has no pages")
+    data = properties(
+        PageRange=f"1-{request['max_pages']}",
+        ExportBookmarks=True,
+        ExportNotes=bool(request["comments"]),  # as notes of the PDF; sheets print theirs, see set_pages
+        UseTaggedPDF=False,
+        IsSkipEmptyPages=True,
+    )
+    filter_data = uno.Any("[]com.sun.star.beans.PropertyValue", data)
+    target = Path(request["output"]).as_uri()
+    try:
+        uno.invoke(document, "storeToURL", (target, properties(FilterName=name, FilterData=filter_data)))
+    except IOException:
+        reason = "the disk is full, or the file passes the limit of the local CI"
+        raise RefusedError("OutputFailed", f"LibreOffice cannot write the PDF: {reason}") from None
+
+
+def convert(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Load, arrange and export one document; it is closed whatever happens."""
+    document = load(desktop, request)
+    try:
+        names = sheet_names(document)
+        if names:
+            set_pages(document, request)
+        if names and request["sheet_id"]:
+            show_one_sheet(document, request["sheet_id"], names)
+        if not request["comments"] and document.supportsService("com.sun.star.text.TextDocument"):
+            accept_revisions(context, document)
+        export(document, request)
+        return {"sheets": names}
+    finally:
+        document.close(True)
+
+
+def answer(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Give the answer to a request, an error of the document included."""
+    try:
+        return convert(context, desktop, request)
+    except RefusedError as error:
+        return {"code": error.args[0], "message": error.args[1]}
+
+
+def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes], scratch: Path) -> None:
+    """Queue the lines of stdin; at its end, the parent being gone, clean up and leave."""
+    for line in sys.stdin:
+        requests.put(line)
+    IS_LEAVING.set()
+    with contextlib.suppress(OSError):
+        sockets = sockets_of(office.pid)
+        office.kill()
+        for path in sockets:
+            Path(path).unlink(missing_ok=True)
+    office.wait()
+    while scratch.exists():  # other workers of the parent remove it too, which can make either stumble
+        shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(0)
+
+
+def leave_with(pid: int) -> None:
+    """End when LibreOffice does: a call into it may otherwise wait for ever."""
+    end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    if end is not None and not IS_LEAVING.is_set():
+        os.write(2, f"LibreOffice ended with {end.si_status}\n".encode())
+        os._exit(3)
+
+
+def main() -> None:
+    """Start LibreOffice, say so, and answer one request after the other."""
+    soffice, profile, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    memory_bytes, file_bytes = map(int, sys.argv[4:6])
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+    pipe = f"ci_local_{uuid.uuid4().hex}"
+    office = start_office(soffice, profile, pipe, memory_bytes, file_bytes)
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=read_requests, args=(requests, office, scratch), daemon=True).start()
+    threading.Thread(target=leave_with, args=(office.pid,), daemon=True).start()
+    context = connect(pipe)
+    desktop = create(context, "com.sun.star.frame.Desktop")
+    answers.write(json.dumps({"office_pid": office.pid, "sockets": sockets_of(office.pid)}) + "\n")
+    while True:
+        reply = answer(context, desktop, json.loads(requests.get()))
+        reply["is_clean"] = not desktop.Components.createEnumeration().hasMoreElements()
+        reply["resident_bytes"] = resident_bytes(office.pid)
+        answers.write(json.dumps(reply) + "\n")
+
+
+if __name__ == "__main__":
+    main()
