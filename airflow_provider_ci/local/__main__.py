@@ -1,0 +1,9 @@
+"""``python -m airflow_provider_ci.local serve …`` is ``ci-local serve …``."""
+
+from __future__ import annotations
+
+import sys
+
+from airflow_provider_ci.local.cli import main
+
+sys.exit(main())

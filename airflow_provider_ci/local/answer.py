@@ -1,0 +1,97 @@
+"""What a handler gives back, and how it goes onto the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import BinaryIO
+
+from aiohttp import web
+
+from airflow_provider_ci.local.errors import Service
+
+CHUNK_BYTES = 256 * 1024
+
+_SERVER_NAMES = {Service.COS: "tencent-cos", Service.CI: "tencent-ci"}
+
+
+@dataclass(slots=True, kw_only=True)
+class FileBody:
+    """A part of an open file, whose content stays the same when the object is replaced meanwhile."""
+
+    file: BinaryIO
+    offset: int
+    length: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """Status, headers, and a body in memory or in a file; XML unless the headers name another type."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    file: FileBody | None = None
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return self.file.length if self.file else len(self.body)
+
+    def close(self) -> None:
+        """Close the file of the body, if there is one."""
+        if self.file:
+            self.file.file.close()
+
+
+def stamp(answer: Answer, service: Service, request_id: str, now: float) -> Answer:
+    """Add what every answer carries: server name, request id, date, content type."""
+    answer.headers["Server"] = _SERVER_NAMES[service]
+    answer.headers[f"x-{service}-request-id"] = request_id
+    answer.headers["Date"] = formatdate(now, usegmt=True)
+    if answer.body:
+        answer.headers.setdefault("Content-Type", "application/xml")
+    return answer
+
+
+async def send(answer: Answer, http: web.BaseRequest, *, cut: bool = False) -> web.StreamResponse:
+    """Write the answer, to HEAD without its body; with ``cut`` half of the body, then disconnect."""
+    if answer.file is None and not cut and http.method != "HEAD":
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_length = int(answer.headers.get("Content-Length", answer.length))
+    await response.prepare(http)
+    if http.method != "HEAD":
+        await _write(response, http, answer, answer.length // 2 if cut else answer.length)
+    if cut:
+        disconnect(http)
+    else:
+        await response.write_eof()
+    return response
+
+
+def disconnect(http: web.BaseRequest) -> web.StreamResponse:
+    """Close the connection after what was written already; the caller of the service gets no more."""
+    if http.transport is not None:
+        http.transport.close()
+    return web.Response()
+
+
+async def _write(response: web.StreamResponse, http: web.BaseRequest, answer: Answer, length: int) -> None:
+    if answer.file is None:
+        await response.write(answer.body[:length])
+        return
+    part = answer.file
+    part.file.seek(part.offset)
+    while length > 0:
+        chunk = await _read(part.file, min(length, CHUNK_BYTES))
+        if not chunk:
+            disconnect(http)  # somebody shortened the file in place
+            return
+        length -= len(chunk)
+        await response.write(chunk)
+
+
+async def _read(file: BinaryIO, size: int) -> bytes:
+    return file.read(size) if size < CHUNK_BYTES else await asyncio.to_thread(file.read, size)

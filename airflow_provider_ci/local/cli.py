@@ -1,0 +1,103 @@
+"""The command ``ci-local``: serve a folder of buckets, or install what real conversion needs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+from airflow_provider_ci.local.convert.install import install_office
+from airflow_provider_ci.local.convert.office import OfficeMissingError
+from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError
+
+_TEXTS = (
+    ("--host", "127.0.0.1", "address to listen on"),
+    ("--secret-id", DEFAULT_SECRET_ID, "SecretId that requests are signed with"),
+    ("--secret-key", DEFAULT_SECRET_KEY, "SecretKey that requests are signed with"),
+)
+
+# Name, default, lowest, highest.
+_NUMBERS = (
+    ("--port", 9000, 0, 65_535, "port, 0 for a free one"),
+    ("--workers", 2, 1, 64, "conversions at once"),
+    ("--latency", 0, 0, 600_000, "milliseconds before every answer"),
+    ("--queue-size", 10_000, 1, 10_000_000, "waiting jobs in a queue"),
+    ("--queue-concurrency", 10, 1, 10_000, "running jobs of a queue"),
+    ("--deadline", 60, 1, 86_400, "seconds for one conversion"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0 after a clean end, 1 when it could not start, 2 for wrong usage."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="ci-local: %(levelname)s: %(message)s")
+    try:
+        if options.command == "install-office":
+            install_office(print)
+        else:
+            _serve(options)
+    except (LocalCIError, OfficeMissingError) as error:
+        print(f"ci-local: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        return 1
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with LocalCI(
+        options.root,
+        host=options.host,
+        port=options.port,
+        secret_id=options.secret_id,
+        secret_key=options.secret_key,
+        token=options.token,
+        workers=options.workers,
+        convert=options.convert,
+        latency_ms=options.latency,
+        queue_size=options.queue_size,
+        queue_concurrency=options.queue_concurrency,
+        deadline_seconds=options.deadline,
+    ) as server:
+        print(f"ci-local: serving {server.root} on {server.endpoint}", flush=True)  # noqa: T201 - the ready line
+        stopping.wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ci-local", description="A local stand-in for Tencent Cloud Infinite."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install-office", help="install LibreOffice with the system's package manager")
+    serve = commands.add_parser("serve", help="serve the buckets in a folder")
+    serve.add_argument("--root", type=Path, required=True, help="folder whose folders are the buckets")
+    serve.add_argument("--token", help="session token that requests must carry; none if not given")
+    serve.add_argument(
+        "--convert", choices=("real", "instant"), default="real", help="convert, or only pretend"
+    )
+    for name, text_default, help_text in _TEXTS:
+        serve.add_argument(name, default=text_default, help=f"{help_text}; %(default)s")
+    for name, default, low, high, help_text in _NUMBERS:
+        serve.add_argument(name, type=_count(low, high), default=default, help=f"{help_text}; %(default)s")
+    return parser
+
+
+class _count:  # noqa: N801 - read as a function by argparse
+    """An integer from ``low`` to ``high``."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low, self._high = low, high
+
+    def __call__(self, text: str) -> int:
+        number = int(text)
+        if not self._low <= number <= self._high:
+            raise argparse.ArgumentTypeError(f"{number} is not from {self._low} to {self._high}")
+        return number
+
+    def __repr__(self) -> str:
+        return f"number from {self._low} to {self._high}"

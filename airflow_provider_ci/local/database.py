@@ -1,0 +1,93 @@
+"""The SQLite file beside the buckets: jobs, queues, and what is known about objects."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+
+Row = sqlite3.Row
+Parameters = Iterable[object] | Mapping[str, object]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+    etag TEXT NOT NULL, headers TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS queues (
+    queue_id TEXT PRIMARY KEY, bucket TEXT NOT NULL, category TEXT NOT NULL, name TEXT NOT NULL,
+    state TEXT NOT NULL, notify TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unbound (
+    bucket TEXT NOT NULL, feature TEXT NOT NULL, PRIMARY KEY (bucket, feature)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE, bucket TEXT NOT NULL, region TEXT
+    NOT NULL, tag TEXT NOT NULL, queue_id TEXT NOT NULL, state TEXT NOT NULL, level INTEGER NOT NULL,
+    created INTEGER NOT NULL, started INTEGER, ended INTEGER, input_object TEXT NOT NULL, operation TEXT NOT
+    NULL, secret TEXT, code TEXT NOT NULL, message TEXT NOT NULL, result TEXT
+);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (bucket, tag, state, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (bucket, tag, created, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_input ON jobs (bucket, input_object, seq);
+CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (queue_id, state, level DESC, seq);
+"""
+
+
+class Database:
+    """One connection, used by the server's loop and by the workers' threads in turn.
+
+    WAL with ``synchronous=NORMAL``: what was committed survives a killed process, and a commit needs no
+    fsync.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = RLock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute("PRAGMA secure_delete=ON")  # passwords of finished jobs
+        self._connection.executescript(_SCHEMA)
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """All rows of a query."""
+        with self._lock:
+            return self._connection.execute(sql, _bound(parameters)).fetchall()
+
+    def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        """The first row of a query."""
+        return next(iter(self.rows(sql, parameters)), None)
+
+    def change(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run a statement that changes something; how many rows it changed."""
+        with self._lock:
+            return self._connection.execute(sql, _bound(parameters)).rowcount
+
+    def insert(self, sql: str, parameters: Parameters) -> int:
+        """Run an INSERT; the number of the new row."""
+        with self._lock:
+            return int(self._connection.execute(sql, _bound(parameters)).lastrowid or 0)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All changes inside or none."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
+
+
+def _bound(parameters: Parameters) -> dict[str, object] | tuple[object, ...]:
+    return dict(parameters) if isinstance(parameters, Mapping) else tuple(parameters)

@@ -1,0 +1,112 @@
+"""What the service refuses, and with which HTTP status: one table, code to status to where it is written.
+
+Handlers raise :class:`ServiceError`; ``app`` alone turns it into XML and a status.
+
+Evidence marks: *documented* on the page named; *assumed* where no page says it (docs/local.md lists them).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Service(str, Enum):
+    """Which of the two services a host name belongs to; they speak of errors differently."""
+
+    COS = "cos"
+    CI = "ci"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class ErrorEntry(NamedTuple):
+    """The HTTP status of an error code, and the page that says so."""
+
+    status: int
+    page: str
+
+
+_COS_PAGE = "436/7730"
+_CI_PAGE = "436 job errors, 1045/33700"
+_ASSUMED = "assumed"
+
+COS_ERRORS: dict[str, ErrorEntry] = {
+    "AccessDenied": ErrorEntry(403, _COS_PAGE),
+    "BadDigest": ErrorEntry(400, _COS_PAGE),
+    "EntityTooLarge": ErrorEntry(400, _COS_PAGE),
+    "FileAlreadyExists": ErrorEntry(409, "436/7749"),
+    "IncompleteBody": ErrorEntry(400, _COS_PAGE),
+    "InternalError": ErrorEntry(500, _COS_PAGE),
+    "InvalidAccessKeyId": ErrorEntry(403, _COS_PAGE),
+    "InvalidArgument": ErrorEntry(400, _COS_PAGE),
+    "InvalidBucketName": ErrorEntry(400, _COS_PAGE),
+    "InvalidDelimiter": ErrorEntry(400, _COS_PAGE),
+    "InvalidDigest": ErrorEntry(400, _COS_PAGE),
+    "InvalidRange": ErrorEntry(416, _COS_PAGE),
+    "InvalidURI": ErrorEntry(400, _COS_PAGE),
+    "KeyTooLong": ErrorEntry(400, _COS_PAGE),
+    "MalformedXML": ErrorEntry(400, _COS_PAGE),
+    "MethodNotAllowed": ErrorEntry(405, _COS_PAGE),
+    "MissingContentLength": ErrorEntry(411, _COS_PAGE),
+    "NoSuchBucket": ErrorEntry(404, _COS_PAGE),
+    "NoSuchKey": ErrorEntry(404, _COS_PAGE),
+    "NotImplemented": ErrorEntry(501, _COS_PAGE),
+    "PathConflict": ErrorEntry(409, _COS_PAGE),
+    "PreconditionFailed": ErrorEntry(412, _COS_PAGE),
+    "RequestTimeTooSkewed": ErrorEntry(403, _COS_PAGE),
+    "RequestTimeout": ErrorEntry(400, _COS_PAGE),
+    "ServiceUnavailable": ErrorEntry(503, _COS_PAGE),
+    "SignatureDoesNotMatch": ErrorEntry(403, _COS_PAGE),
+    "SlowDown": ErrorEntry(503, _COS_PAGE),
+}
+
+CI_ERRORS: dict[str, ErrorEntry] = {
+    "AccessDenied": ErrorEntry(401, _CI_PAGE),
+    "CIRoleNotExist": ErrorEntry(400, _CI_PAGE),
+    "InternalError": ErrorEntry(500, _CI_PAGE),
+    "InvalidArgument": ErrorEntry(400, _CI_PAGE),
+    "InvalidAuthorization": ErrorEntry(401, _CI_PAGE),
+    "InvalidContent": ErrorEntry(400, _CI_PAGE),
+    "InvalidHost": ErrorEntry(400, _CI_PAGE),
+    "InvalidUrl": ErrorEntry(404, _CI_PAGE),
+    "MediaBucketUnBinded": ErrorEntry(400, _CI_PAGE),
+    "MethodNotAllowed": ErrorEntry(405, _ASSUMED),
+    "MissingAuthorization": ErrorEntry(401, _CI_PAGE),
+    "MissingContent": ErrorEntry(400, _CI_PAGE),
+    "NoSuchBucket": ErrorEntry(404, _ASSUMED),
+    "NotImplemented": ErrorEntry(501, _CI_PAGE),
+    "QueueNotFound": ErrorEntry(400, _ASSUMED),
+    "QueuePaused": ErrorEntry(403, _CI_PAGE),
+    "QueueSaturated": ErrorEntry(403, _CI_PAGE),
+    "ResourceNotFound": ErrorEntry(400, _CI_PAGE),
+    "SecretidNotExist": ErrorEntry(401, _CI_PAGE),
+    "ServiceUnavailable": ErrorEntry(503, _CI_PAGE),
+    "SignatureExpired": ErrorEntry(401, _CI_PAGE),
+    "SlowDown": ErrorEntry(429, _CI_PAGE),
+}
+
+_TABLES = {Service.COS: COS_ERRORS, Service.CI: CI_ERRORS}
+
+
+def status_of(service: Service, code: str) -> int | None:
+    """The HTTP status that ``service`` gives with ``code``; None for a code that it does not know."""
+    entry = _TABLES[service].get(code)
+    return entry.status if entry else None
+
+
+class ServiceError(Exception):
+    """A refusal in the service's own terms.
+
+    ``status`` overrides the table, ``headers`` go onto the answer; both exist for injected faults.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.headers = headers or {}

@@ -1,0 +1,313 @@
+"""The table of jobs: their states, what may follow what, and listing them page by page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from secrets import token_hex
+
+from airflow_provider_ci.local.database import Database, Row
+
+RETENTION_SECONDS = 31 * 24 * 3600
+"""How long the record of a finished job is kept; the pages say one month (1045/47932)."""
+
+MASK = "******"
+"""Stands for a document password wherever a job is shown."""
+
+
+class State(str, Enum):
+    """The states of a job, spelt as the API does (1045/47933)."""
+
+    SUBMITTED = "Submitted"
+    RUNNING = "Running"
+    SUCCESS = "Success"
+    FAILED = "Failed"
+    PAUSE = "Pause"
+    CANCEL = "Cancel"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+FOLLOWS: Mapping[State, frozenset[State]] = {
+    State.SUBMITTED: frozenset({State.RUNNING, State.PAUSE, State.CANCEL}),
+    State.PAUSE: frozenset({State.SUBMITTED, State.CANCEL}),
+    State.RUNNING: frozenset({State.SUCCESS, State.FAILED, State.SUBMITTED}),
+    State.SUCCESS: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCEL: frozenset(),
+}
+"""Which states may follow a state. Running goes back to Submitted when the server died under the job."""
+
+WAITING = (State.SUBMITTED, State.PAUSE)
+FINAL = tuple(state for state, following in FOLLOWS.items() if not following)
+
+ID_PREFIXES = {"DocProcess": "d", "PicProcess": "c"}
+"""The tags of jobs that can be submitted, and the letter that their ids start with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A checked request for a job: ``operation`` is echoed, ``secret`` (the password) is not."""
+
+    bucket: str
+    region: str
+    tag: str
+    queue_id: str
+    level: int
+    input_object: str
+    operation: Mapping[str, object]
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands in the table. Times in Unix seconds; ``result`` only after Success."""
+
+    seq: int
+    job_id: str
+    bucket: str
+    region: str
+    tag: str
+    queue_id: str
+    state: State
+    level: int
+    created: int
+    started: int | None
+    ended: int | None
+    input_object: str
+    operation: dict[str, dict[str, str]]
+    secret: str = field(repr=False)
+    code: str
+    message: str
+    result: dict[str, object] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a job ended: a result, or the code and message of its failure."""
+
+    result: Mapping[str, object] | None = None
+    code: str = "Success"
+    message: str = ""
+
+    @property
+    def state(self) -> State:
+        """Success with a result, Failed without."""
+        return State.FAILED if self.result is None else State.SUCCESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which jobs to list. Creation times in Unix seconds, both inclusive; an empty value filters nothing."""
+
+    bucket: str
+    tag: str
+    queue_id: str = ""
+    states: tuple[State, ...] = ()
+    created_from: int | None = None
+    created_to: int | None = None
+    input_object: str = ""
+    newest_first: bool = True
+
+
+class Jobs:
+    """All jobs of all buckets. Every change of state goes through :data:`FOLLOWS`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last_created = int(self._value("SELECT max(created) FROM jobs") or 0)
+        self._waiting: Counter[str] = Counter()
+        self.recount()
+
+    def recount(self) -> None:
+        """Count the waiting jobs of each queue anew, after many changed state at once."""
+        rows = self._database.rows(
+            f"SELECT queue_id, count(*) AS jobs FROM jobs WHERE state IN {_marks(WAITING)} GROUP BY queue_id",  # noqa: S608
+            WAITING,
+        )
+        self._waiting = Counter({row["queue_id"]: row["jobs"] for row in rows})
+
+    def recover(self, now: float) -> int:
+        """Let jobs that ran when the last server died run again, and forget old ones; how many run again."""
+        self._database.change(
+            f"DELETE FROM jobs WHERE created < ? AND state IN {_marks(FINAL)}",  # noqa: S608
+            (int(now) - RETENTION_SECONDS, *FINAL),
+        )
+        again = self._database.change(
+            "UPDATE jobs SET state = ?, started = NULL WHERE state = ?", (State.SUBMITTED, State.RUNNING)
+        )
+        self.recount()
+        return again
+
+    def add(self, submission: Submission, state: State, now: float) -> Job:
+        """Note a new job. Creation times never go back, so that their order is the order of the jobs."""
+        self._last_created = max(self._last_created, int(now))
+        job_id = ID_PREFIXES[submission.tag] + token_hex(16)
+        self._database.insert(
+            "INSERT INTO jobs (job_id, bucket, region, tag, queue_id, state, level, created, input_object,"
+            " operation, secret, code, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Success', '')",
+            (
+                job_id,
+                submission.bucket,
+                submission.region,
+                submission.tag,
+                submission.queue_id,
+                state,
+                submission.level,
+                self._last_created,
+                submission.input_object,
+                json.dumps(submission.operation, ensure_ascii=False),
+                submission.secret or None,
+            ),
+        )
+        self._waiting[submission.queue_id] += 1
+        return self.get(submission.bucket, [job_id])[0]
+
+    def get(self, bucket: str, job_ids: Iterable[str]) -> list[Job]:
+        """The jobs of ``bucket`` with these ids, in the order of the ids; unknown ids are left out."""
+        wanted = tuple(job_ids)
+        rows = self._database.rows(
+            f"SELECT * FROM jobs WHERE job_id IN {_marks(wanted)}",  # noqa: S608
+            wanted,
+        )
+        found = {row["job_id"]: row for row in rows if row["bucket"] == bucket}
+        return [_job(found[job_id]) for job_id in wanted if job_id in found]
+
+    def page(self, wanted: Filter, *, size: int, after: int | None) -> list[Job]:
+        """At most ``size`` jobs in the order of their creation, from job number ``after`` (exclusive) on.
+
+        Paging by number keeps pages stable while jobs are added.
+        """
+        first, last = self._bounds(wanted, after)
+        states = wanted.states or tuple(State)
+        numbers = [seq for state in states for seq in self._numbers(wanted, state, first, last, size)]
+        shown = tuple(sorted(numbers, reverse=wanted.newest_first)[:size])
+        rows = self._database.rows(f"SELECT * FROM jobs WHERE seq IN {_marks(shown)}", shown)  # noqa: S608
+        return sorted(map(_job, rows), key=lambda job: job.seq, reverse=wanted.newest_first)
+
+    def next_waiting(self, queue_id: str) -> Job | None:
+        """The job of a queue to run next: highest level, then oldest."""
+        row = self._database.row(
+            "SELECT * FROM jobs WHERE queue_id = ? AND state = ? ORDER BY level DESC, seq LIMIT 1",
+            (queue_id, State.SUBMITTED),
+        )
+        return _job(row) if row else None
+
+    def waiting(self, queue_id: str) -> int:
+        """How many jobs of a queue wait, held ones included."""
+        return self._waiting[queue_id]
+
+    def queues_with_work(self) -> list[str]:
+        """The queues that have waiting jobs."""
+        return [queue_id for queue_id, jobs in self._waiting.items() if jobs > 0]
+
+    def start(self, job: Job, now: float) -> bool:
+        """Note that the job runs now; False if it no longer waits."""
+        if not self._move(job, State.RUNNING, "started = ?", (int(now),)):
+            return False
+        self._waiting[job.queue_id] -= 1
+        return True
+
+    def finish(self, job: Job, outcome: Outcome, now: float) -> bool:
+        """Note how a running job ended, and forget its password; False if it was not running."""
+        result = None if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
+        return self._move(
+            job,
+            outcome.state,
+            "ended = ?, code = ?, message = ?, result = ?, secret = NULL",
+            (int(now), outcome.code, outcome.message, result),
+        )
+
+    def cancel(self, job: Job, now: float) -> bool:
+        """Cancel a waiting job; False if it no longer waits."""
+        if not self._move(job, State.CANCEL, "ended = ?, secret = NULL", (int(now),)):
+            return False
+        self._waiting[job.queue_id] -= 1
+        return True
+
+    def hold(self, queue_id: str, *, held: bool) -> None:
+        """Hold the waiting jobs of a queue, or let them go on."""
+        before, after = (State.SUBMITTED, State.PAUSE) if held else (State.PAUSE, State.SUBMITTED)
+        self._database.change(
+            "UPDATE jobs SET state = ? WHERE queue_id = ? AND state = ?", (after, queue_id, before)
+        )
+
+    def _move(self, job: Job, state: State, changes: str, values: tuple[object, ...]) -> bool:
+        sources = tuple(source for source, following in FOLLOWS.items() if state in following)
+        changed = self._database.change(
+            f"UPDATE jobs SET state = ?, {changes} WHERE seq = ? AND state IN {_marks(sources)}",  # noqa: S608
+            (state, *values, job.seq, *sources),
+        )
+        return changed == 1
+
+    def _bounds(self, wanted: Filter, after: int | None) -> tuple[int, int]:
+        """First and last job number that the token and the creation times allow."""
+        first, last = 0, 2**62
+        if after is not None and wanted.newest_first:
+            last = after - 1
+        elif after is not None:
+            first = after + 1
+        if wanted.created_from is not None:
+            first = max(first, self._edge("min", ">=", wanted, wanted.created_from, 2**62))
+        if wanted.created_to is not None:
+            last = min(last, self._edge("max", "<=", wanted, wanted.created_to, -1))
+        return first, last
+
+    def _edge(self, function: str, compare: str, wanted: Filter, created: int, none: int) -> int:
+        order = "ASC" if function == "min" else "DESC"
+        value = self._value(
+            f"SELECT seq FROM jobs WHERE bucket = ? AND tag = ? AND created {compare} ?"  # noqa: S608
+            f" ORDER BY created {order}, seq {order} LIMIT 1",
+            (wanted.bucket, wanted.tag, created),
+        )
+        return none if value is None else int(value)
+
+    def _numbers(self, wanted: Filter, state: State, first: int, last: int, size: int) -> list[int]:
+        conditions = ["bucket = ?", "tag = ?", "state = ?", "seq BETWEEN ? AND ?"]
+        values: list[object] = [wanted.bucket, wanted.tag, state, first, last]
+        for column in ("queue_id", "input_object"):
+            if getattr(wanted, column):
+                conditions.append(f"{column} = ?")
+                values.append(getattr(wanted, column))
+        order = "DESC" if wanted.newest_first else "ASC"
+        index = "jobs_by_input" if wanted.input_object else "jobs_by_state"
+        rows = self._database.rows(
+            f"SELECT seq FROM jobs INDEXED BY {index} WHERE {' AND '.join(conditions)}"  # noqa: S608
+            f" ORDER BY seq {order} LIMIT ?",
+            (*values, size),
+        )
+        return [row["seq"] for row in rows]
+
+    def _value(self, sql: str, values: tuple[object, ...] = ()) -> int | None:
+        row = self._database.row(sql, values)
+        return None if row is None else row[0]
+
+
+def _marks(values: tuple[object, ...]) -> str:
+    return f"({', '.join('?' * len(values))})"
+
+
+def _job(row: Row) -> Job:
+    return Job(
+        seq=row["seq"],
+        job_id=row["job_id"],
+        bucket=row["bucket"],
+        region=row["region"],
+        tag=row["tag"],
+        queue_id=row["queue_id"],
+        state=State(row["state"]),
+        level=row["level"],
+        created=row["created"],
+        started=row["started"],
+        ended=row["ended"],
+        input_object=row["input_object"],
+        operation=json.loads(row["operation"]),
+        secret=row["secret"] or "",
+        code=row["code"],
+        message=row["message"],
+        result=json.loads(row["result"]) if row["result"] else None,
+    )

@@ -1,0 +1,189 @@
+"""Walking a bucket's folder in the order of the object keys, a page at a time and in flat memory."""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from airflow_provider_ci.local import keys
+
+# Gone since it was seen, or a prefix that is no folder's.
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+class _Kind(IntEnum):
+    OBJECT = 0
+    FOLDER = 1
+    REST = 2
+
+
+class _Entry(NamedTuple):
+    """Something on the way: an object, a folder not yet opened, or the rest of a folder opened in part.
+
+    ``key`` is the least key that it can hold, so a heap of entries hands out objects in order, also where
+    the keys of two folders interleave (the chains of over-long names).
+    """
+
+    key: bytes
+    kind: _Kind
+    path: str
+    prefix: bytes
+    seen: tuple[bytes, int] = (b"", -1)
+
+
+# Least key, kind and path of a file or folder.
+_Place: TypeAlias = tuple[bytes, _Kind, str]
+
+
+class Found(NamedTuple):
+    """An object met on the walk."""
+
+    key: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """One page of a listing, and the marker of the next one (``""``: this is the last)."""
+
+    objects: list[Found]
+    common_prefixes: list[str]
+    next_marker: str
+
+
+class Walk:
+    """The objects of a bucket whose keys start with ``prefix`` and come after ``after``, in UTF-8 byte order.
+
+    Of each folder at most ``batch`` names are held at a time; symbolic links are not followed and not shown.
+    """
+
+    def __init__(self, folder: Path, prefix: str, after: str, batch: int) -> None:
+        self._prefix = prefix.encode()
+        self._after = after.encode()
+        self._batch = batch
+        self._skipped: bytes | None = None
+        self._folder = str(folder)
+        self._heap = self._start(prefix[: prefix.rfind("/") + 1])
+
+    def __iter__(self) -> Iterator[Found]:
+        while self._heap:
+            entry = heapq.heappop(self._heap)
+            if entry.kind is _Kind.OBJECT:
+                if not self._is_skipped(entry.key) and self._is_reachable(entry):
+                    yield Found(entry.key.decode(), entry.path)
+            elif not self._is_skipped(entry.prefix):
+                self._open(entry)
+
+    def skip(self, prefix: str) -> None:
+        """Leave out all further keys that start with ``prefix``."""
+        self._skipped = prefix.encode()
+
+    def _start(self, base: str) -> list[_Entry]:
+        path = keys.folder_path(base)
+        if path and keys.has_link(self._folder, path):
+            return []
+        return [_Entry(base.encode(), _Kind.FOLDER, f"{self._folder}/{path}".rstrip("/"), base.encode())]
+
+    def _open(self, folder: _Entry) -> None:
+        least = heapq.nsmallest(self._batch, self._wanted(folder))
+        for entry in least:
+            heapq.heappush(self._heap, entry)
+        if len(least) == self._batch:
+            last = least[-1]
+            seen = (last.key, int(last.kind))
+            heapq.heappush(self._heap, _Entry(last.key, _Kind.REST, folder.path, folder.prefix, seen))
+
+    def _wanted(self, folder: _Entry) -> Iterator[_Entry]:
+        for key, kind, path in _entries(folder):
+            if (key, kind) > folder.seen and self._may_hold(key, kind) and not self._is_skipped(key):
+                yield _Entry(key, kind, path, folder.prefix if kind is _Kind.OBJECT else key)
+
+    def _is_reachable(self, entry: _Entry) -> bool:
+        if not keys.is_escaped(entry.path):
+            return True
+        return entry.path == f"{self._folder}/{keys.to_path(entry.key.decode())}"
+
+    def _may_hold(self, key: bytes, kind: _Kind) -> bool:
+        if kind is _Kind.OBJECT:
+            return key > self._after and key.startswith(self._prefix)
+        return (key > self._after or self._after.startswith(key)) and (
+            key.startswith(self._prefix) or self._prefix.startswith(key)
+        )
+
+    def _is_skipped(self, key: bytes) -> bool:
+        return self._skipped is not None and key.startswith(self._skipped)
+
+
+@dataclass(slots=True)
+class _Page:
+    objects: list[Found] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    last: str = ""
+
+    def __len__(self) -> int:
+        return len(self.objects) + len(self.prefixes)
+
+
+def page(folder: Path, *, prefix: str, delimiter: str, marker: str, max_keys: int) -> Names:
+    """One page of List Objects (436/7734): at most ``max_keys`` objects and common prefixes together.
+
+    A marker that is itself a common prefix leaves out all keys below it; any other marker is compared with
+    the keys, so that a common prefix comes again when keys below it follow the marker.
+    """
+    walk = Walk(folder, prefix, marker, max_keys + 1)
+    if delimiter and _is_common_prefix(marker, prefix, delimiter):
+        walk.skip(marker)
+    found = _Page()
+    for item in walk:
+        if len(found) == max_keys:
+            return Names(objects=found.objects, common_prefixes=found.prefixes, next_marker=found.last)
+        _take(found, item, walk, prefix, delimiter)
+    return Names(objects=found.objects, common_prefixes=found.prefixes, next_marker="")
+
+
+def _is_common_prefix(text: str, prefix: str, delimiter: str) -> bool:
+    rest = text[len(prefix) :]
+    return text.startswith(prefix) and rest.partition(delimiter)[1:] == (delimiter, "")
+
+
+def _take(found: _Page, item: Found, walk: Walk, prefix: str, delimiter: str) -> None:
+    head, cut, _ = item.key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+    if cut:
+        found.last = prefix + head + cut
+        found.prefixes.append(found.last)
+        walk.skip(found.last)
+    else:
+        found.last = item.key
+        found.objects.append(item)
+
+
+def _entries(folder: _Entry) -> Iterator[_Place]:
+    """Everything in the folder that a key leads to, in no order."""
+    prefix = folder.prefix
+    try:
+        with os.scandir(folder.path) as found:
+            for item in found:
+                place = _place(prefix, item)
+                if place:
+                    yield place
+    except OSError as error:
+        if error.errno not in _NOTHING_THERE:
+            raise
+
+
+def _place(prefix: bytes, item: os.DirEntry[str]) -> _Place | None:
+    part = keys.entry_key(item.name)
+    if part is None:
+        return None
+    key = prefix + part[0].encode(errors="replace")
+    if item.is_file(follow_symlinks=False):
+        return (key, _Kind.OBJECT, item.path) if key and part[1] else None
+    if item.is_dir(follow_symlinks=False):
+        return key + b"/" if part[1] else key, _Kind.FOLDER, item.path
+    return None

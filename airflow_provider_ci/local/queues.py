@@ -1,0 +1,130 @@
+"""Queues and the binding of buckets to features.
+
+Every bucket has one queue per feature, made when it is first asked for; the service makes exactly one when a
+feature is switched on (436, console page on queues).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import md5
+
+from airflow_provider_ci.local.database import Database, Row
+
+DOC, PIC, MEDIA = "DocProcessing", "PicProcessing", "Transcoding"
+
+DEFAULT_NAMES = {DOC: "queue-doc-process-1", PIC: "queue-pic-process-1", MEDIA: "queue-1"}
+"""Categories of queues, and the name of the queue that each bucket has of it."""
+
+ACTIVE, PAUSED = "Active", "Paused"
+
+_DEFAULT_NOTIFY = {
+    "Url": "",
+    "State": "Off",
+    "Type": "Url",
+    "Event": "TaskFinish",
+    "ResultFormat": "XML",
+    "MqMode": "",
+    "MqRegion": "",
+    "MqName": "",
+}
+NOTIFY_NODES = tuple(_DEFAULT_NOTIFY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue of a bucket. Times in Unix seconds."""
+
+    queue_id: str
+    bucket: str
+    category: str
+    name: str
+    state: str
+    notify: Mapping[str, str]
+    created: int
+    updated: int
+
+
+class Queues:
+    """The queues of all buckets, and which buckets are not bound to a feature."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._seen: dict[tuple[str, str], str] = {}
+        self._states = {row["queue_id"]: row["state"] for row in database.rows("SELECT * FROM queues")}
+
+    def default(self, bucket: str, category: str, now: float) -> str:
+        """The id of the bucket's queue of this category; the queue is made when it does not exist."""
+        known = self._seen.get((bucket, category))
+        if known:
+            return known
+        queue_id = "p" + md5(f"{bucket}/{category}".encode(), usedforsecurity=False).hexdigest()
+        self._database.change(
+            "INSERT OR IGNORE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                queue_id,
+                bucket,
+                category,
+                DEFAULT_NAMES[category],
+                ACTIVE,
+                json.dumps(_DEFAULT_NOTIFY),
+                int(now),
+                int(now),
+            ),
+        )
+        self._states.setdefault(queue_id, ACTIVE)
+        self._seen[bucket, category] = queue_id
+        return queue_id
+
+    def of_bucket(self, bucket: str, category: str, now: float) -> list[Queue]:
+        """The queues of a bucket of this category."""
+        self.default(bucket, category, now)
+        rows = self._database.rows(
+            "SELECT * FROM queues WHERE bucket = ? AND category = ? ORDER BY queue_id", (bucket, category)
+        )
+        return [_queue(row) for row in rows]
+
+    def is_paused(self, queue_id: str) -> bool:
+        """Whether the queue holds its jobs."""
+        return self._states.get(queue_id) == PAUSED
+
+    def update(self, queue: Queue, *, name: str, state: str, notify: Mapping[str, str], now: float) -> Queue:
+        """Change a queue; what ``notify`` does not name stays as it is."""
+        merged = {**queue.notify, **notify}
+        self._database.change(
+            "UPDATE queues SET name = ?, state = ?, notify = ?, updated = ? WHERE queue_id = ?",
+            (name, state, json.dumps(merged, ensure_ascii=False), int(now), queue.queue_id),
+        )
+        self._states[queue.queue_id] = state
+        return next(
+            item
+            for item in self.of_bucket(queue.bucket, queue.category, now)
+            if item.queue_id == queue.queue_id
+        )
+
+    def is_bound(self, bucket: str, feature: str) -> bool:
+        """Whether ``feature`` (a category) is switched on for the bucket; it is until it is switched off."""
+        row = self._database.row("SELECT 1 FROM unbound WHERE bucket = ? AND feature = ?", (bucket, feature))
+        return row is None
+
+    def bind(self, bucket: str, feature: str, *, bound: bool) -> None:
+        """Switch ``feature`` on or off for the bucket."""
+        if bound:
+            self._database.change("DELETE FROM unbound WHERE bucket = ? AND feature = ?", (bucket, feature))
+        else:
+            self._database.change("INSERT OR IGNORE INTO unbound VALUES (?, ?)", (bucket, feature))
+
+
+def _queue(row: Row) -> Queue:
+    return Queue(
+        queue_id=row["queue_id"],
+        bucket=row["bucket"],
+        category=row["category"],
+        name=row["name"],
+        state=row["state"],
+        notify=json.loads(row["notify"]),
+        created=row["created"],
+        updated=row["updated"],
+    )

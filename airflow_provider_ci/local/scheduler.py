@@ -1,0 +1,122 @@
+"""Takes waiting jobs from the queues and lets workers run them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from airflow_provider_ci.local.convert import ConvertersClosedError
+from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.jobs import Job, Jobs, Outcome, State, Submission
+from airflow_provider_ci.local.processing import Processor
+from airflow_provider_ci.local.queues import Queues
+
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Runs at most ``workers`` jobs at once, and of one queue at most ``queue_concurrency``.
+
+    Within a queue the job of the highest level goes first, then the oldest; between queues the one with the
+    fewest running jobs. All methods belong to the server's loop; only the work on a job is done in a
+    thread.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        queues: Queues,
+        processor: Processor,
+        *,
+        workers: int,
+        queue_size: int,
+        queue_concurrency: int,
+    ) -> None:
+        self._jobs = jobs
+        self._queues = queues
+        self._processor = processor
+        self._workers = workers
+        self._queue_size = queue_size
+        self._queue_concurrency = queue_concurrency
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="ci-local-worker")
+        self._running: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def submit(self, submission: Submission, now: float) -> Job:
+        """Note a job and start it when there is room.
+
+        :raises ServiceError: ``QueueSaturated`` when the queue holds as many waiting jobs as it may.
+        """
+        queue_id = submission.queue_id
+        if self._jobs.waiting(queue_id) >= self._queue_size:
+            raise ServiceError(
+                "QueueSaturated", f"queue {queue_id} holds {self._queue_size} waiting jobs already"
+            )
+        paused = self._queues.is_paused(queue_id)
+        job = self._jobs.add(submission, State.PAUSE if paused else State.SUBMITTED, now)
+        self.wake()
+        return job
+
+    def wake(self) -> None:
+        """Start jobs as long as there is room for one that waits."""
+        while not self._stopping and len(self._tasks) < self._workers:
+            job = self._next()
+            if job is None:
+                return
+            self._start(job)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Start no more jobs; wait for the running ones for a while. What still runs then will run again."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+
+    async def join(self) -> None:
+        """After the converters were closed: wait for the threads."""
+        await asyncio.gather(*self._tasks)
+        self._threads.shutdown()
+
+    def _next(self) -> Job | None:
+        open_queues = [
+            queue_id
+            for queue_id in self._jobs.queues_with_work()
+            if self._running[queue_id] < self._queue_concurrency and not self._queues.is_paused(queue_id)
+        ]
+        open_queues.sort(key=lambda queue_id: self._running[queue_id])
+        return next(filter(None, map(self._jobs.next_waiting, open_queues)), None)
+
+    def _start(self, job: Job) -> None:
+        if not self._jobs.start(job, time.time()):
+            return
+        self._running[job.queue_id] += 1
+        task = asyncio.create_task(self._run(job))
+        self._tasks.add(task)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            outcome = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._processor.run, job
+            )
+            self._note(job, outcome)
+        except ConvertersClosedError:
+            _log.info("job %s was interrupted; it will run again", job.job_id)
+        except sqlite3.Error:
+            _log.exception("job %s ended, but that could not be noted; it will run again", job.job_id)
+        finally:
+            self._running[job.queue_id] -= 1
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.discard(task)
+            self.wake()
+
+    def _note(self, job: Job, outcome: Outcome) -> None:
+        self._jobs.finish(job, outcome, time.time())
+        if outcome.state is State.FAILED:
+            _log.info(
+                "job %s of %r failed: %s: %s", job.job_id, job.input_object, outcome.code, outcome.message
+            )

@@ -1,0 +1,247 @@
+"""The local CI as a whole: its parts put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import logging
+import os
+import time
+from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
+
+from aiohttp import web
+
+from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.local.app import App, Operations
+from airflow_provider_ci.local.ci import CIService
+from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters, office_missing
+from airflow_provider_ci.local.cos import COSService
+from airflow_provider_ci.local.database import Database
+from airflow_provider_ci.local.errors import Service
+from airflow_provider_ci.local.faults import Faults
+from airflow_provider_ci.local.jobs import Jobs
+from airflow_provider_ci.local.processing import Processor
+from airflow_provider_ci.local.queues import Queues
+from airflow_provider_ci.local.scheduler import Scheduler
+from airflow_provider_ci.local.store import STATE_FOLDER, Store
+
+DEFAULT_SECRET_ID = "AKIDlocal0000000000000000000000000000"  # noqa: S105 - an example
+DEFAULT_SECRET_KEY = "local-ci-not-a-secret-key"  # noqa: S105 - an example, too
+
+GRACE_SECONDS = 5
+"""How long a stopping server waits for running jobs and requests; what still runs runs again next time."""
+
+_BACKLOG = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class LocalCIError(Exception):
+    """The local CI cannot start; the message says why and what to do."""
+
+
+class LocalCI:
+    """A local CI on a thread of its own; a context manager, and usable many times in one process.
+
+    :param root: folder of the buckets; made when it does not exist. One server at a time.
+    :param port: 0 takes a free one.
+    :param token: session token that every request must carry; None for permanent keys.
+    :param workers: jobs that are converted at once.
+    :param convert: ``real``, ``instant`` (a tiny file of the target type) or converters of your own.
+    :param latency_ms: wait before every answer.
+    :param queue_size: waiting jobs that a queue takes.
+    :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
+    :param deadline_seconds: longest time for one conversion.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        secret_id: str = DEFAULT_SECRET_ID,
+        secret_key: str = DEFAULT_SECRET_KEY,
+        token: str | None = None,
+        workers: int = 2,
+        convert: str | Converters = "real",
+        latency_ms: float = 0,
+        queue_size: int = 10_000,
+        queue_concurrency: int = 10,
+        deadline_seconds: float = 60,
+    ) -> None:
+        self.root = Path(root).absolute()
+        self.secret_id = secret_id
+        self.secret_key = secret_key
+        self.faults = Faults()
+        self._credentials = Credentials(secret_id=secret_id, secret_key=secret_key, token=token)
+        self._host = host
+        self._port = port
+        self._workers = workers
+        self._convert = convert
+        self._latency_seconds = latency_ms / 1000
+        self._queue_size = queue_size
+        self._queue_concurrency = queue_concurrency
+        self._deadline_seconds = deadline_seconds
+        self._thread: Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"LocalCI({str(self.root)!r}, host={self._host!r}, port={self._port})"
+
+    def __enter__(self) -> LocalCI:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers, ``http://127.0.0.1:PORT``."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
+
+    def bucket_path(self, bucket: str) -> Path:
+        """The folder of a bucket; make it to make the bucket."""
+        return self.root / bucket
+
+    def start(self) -> None:
+        """Start and return when requests are answered.
+
+        :raises LocalCIError: the port is taken, the folder is not writable or served already, or
+            LibreOffice is missing.
+        """
+        if self._thread:
+            raise LocalCIError("this local CI runs already")
+        self._ready = Event()
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._run, name="ci-local", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure:
+            self._thread.join()
+            self._thread = None
+            raise self._failure
+
+    def stop(self) -> None:
+        """Answer what was asked, wait a little for running jobs, and stop; harmless when it does not run."""
+        if self._thread:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            self._failure = error
+            if self._ready.is_set():
+                _log.exception("the local CI ended")
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        lock = _lock(self.root)
+        try:
+            converters = self._converters()
+            try:
+                await self._serve(converters)
+            finally:
+                await asyncio.to_thread(converters.close)
+        finally:
+            os.close(lock)
+
+    async def _serve(self, converters: Converters) -> None:
+        database = Database(self.root / STATE_FOLDER / "state.sqlite")
+        jobs, queues, store = Jobs(database), Queues(database), Store(self.root, database)
+        again = jobs.recover(time.time())
+        if again:
+            _log.info("%d jobs ran when the last server died; they run again", again)
+        scheduler = Scheduler(
+            jobs,
+            queues,
+            Processor(store, self.root, converters),
+            workers=self._workers,
+            queue_size=self._queue_size,
+            queue_concurrency=self._queue_concurrency,
+        )
+        ci = CIService(
+            store=store,
+            jobs=jobs,
+            queues=queues,
+            scheduler=scheduler,
+            queue_size=self._queue_size,
+            queue_concurrency=self._queue_concurrency,
+        )
+        services: dict[Service, Operations] = {Service.CI: ci, Service.COS: COSService(store=store)}
+        app = App(self._credentials, services, self.faults, latency_seconds=self._latency_seconds)
+        try:
+            await self._listen(app, scheduler)
+        finally:
+            await scheduler.stop(GRACE_SECONDS)
+            await asyncio.to_thread(converters.close)
+            await scheduler.join()
+            database.close()
+
+    async def _listen(self, app: App, scheduler: Scheduler) -> None:
+        # What is not HTTP at all is answered by aiohttp itself and is no news here.
+        quiet = logging.getLogger(f"{__name__}.http")
+        quiet.setLevel(logging.CRITICAL)
+        server = web.Server(app.handle, access_log=None, auto_decompress=False, logger=quiet)
+        runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS)
+        await runner.setup()
+        try:
+            await self._bind(runner)
+            scheduler.wake()
+            self._ready.set()
+            await self._stopping.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _bind(self, runner: web.ServerRunner) -> None:
+        site = web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            raise _listening_error(self._host, self._port, error) from error
+        self._port = int(runner.addresses[0][1])
+
+    def _converters(self) -> Converters:
+        if isinstance(self._convert, Converters):
+            return self._convert
+        if self._convert == "instant":
+            return InstantConverters()
+        missing = office_missing()
+        if missing:
+            raise LocalCIError(missing)
+        return RealConverters(workers=self._workers, deadline_seconds=self._deadline_seconds)
+
+
+def _lock(root: Path) -> int:
+    """Claim ``root`` for this process; the claim ends with the process, however that ends."""
+    folder = root / STATE_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise LocalCIError(f"cannot write to {root}: {error.strerror}; give another --root") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise LocalCIError(
+            f"another local CI serves {root} already; stop it or give another --root"
+        ) from error
+    return descriptor
+
+
+def _listening_error(host: str, port: int, error: OSError) -> LocalCIError:
+    if error.errno == errno.EADDRINUSE:
+        return LocalCIError(f"port {port} on {host} is in use; give another --port, or 0 for a free one")
+    return LocalCIError(f"cannot listen on {host} port {port}: {error.strerror}")

@@ -1,0 +1,66 @@
+"""docs/local.md and the tables of the code say the same."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_ci.local
+from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI
+from airflow_provider_ci.local.errors import CI_ERRORS, COS_ERRORS
+from airflow_provider_ci.local.faults import ACTIONS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "local.md").read_text()
+SOURCES = sorted(Path(airflow_provider_ci.local.__path__[0]).glob("*.py"))
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of the first table of a chapter, its head left out."""
+    chapter = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in chapter.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def test_every_option_is_described() -> None:
+    help_text = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_ci.local", "serve", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    described = set(re.findall("--[a-z-]+", " ".join(row[0] for row in rows("Options"))))
+    assert described == set(re.findall("--[a-z-]+", help_text)) - {"--help"}
+
+
+def test_every_argument_of_the_class_is_described() -> None:
+    described = set(re.findall("`([a-z_]+)`", " ".join(row[1] for row in rows("Options"))))
+    assert described == set(inspect.signature(LocalCI).parameters)
+
+
+def test_the_default_keys_are_printed() -> None:
+    assert DEFAULT_SECRET_ID in PAGE
+    assert DEFAULT_SECRET_KEY in PAGE
+
+
+def test_every_fault_is_described() -> None:
+    assert {row[0].strip("`") for row in rows("Faults")} == set(ACTIONS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_every_code_that_is_raised_has_a_status_in_the_table(source: Path) -> None:
+    raised = set(re.findall(r'ServiceError\(\s*"(\w+)"', source.read_text()))
+    own_status = {"NotModified", "InvalidHost"}
+    assert raised <= {*COS_ERRORS, *CI_ERRORS, *own_status}
+
+
+def test_every_code_of_the_page_is_in_the_table() -> None:
+    known = {*COS_ERRORS, *CI_ERRORS, *["DamagedFile", "PasswordRequired", "UnsupportedType", "Timeout"]}
+    words = set(re.findall(r"(?:4\d\d|5\d\d) `(\w+)`", PAGE))
+    assert words <= known
+    assert len(words) > 15

@@ -1,0 +1,225 @@
+"""The server as a whole: it starts, says what is wrong, survives its death, and is started many times."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci.local import DEFAULT_SECRET_ID, LocalCI, LocalCIError
+from airflow_provider_ci.local.convert import ConvertersClosedError, InstantConverters
+
+BLOCKED = """
+import sys, time
+from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.local.convert import InstantConverters
+
+class Stuck(InstantConverters):
+    def document(self, *arguments):
+        time.sleep(3600)
+
+with LocalCI(sys.argv[1], convert=Stuck(), workers=1) as server:
+    print(server.endpoint, flush=True)
+    time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a program of Python; all are killed in the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path) -> subprocess.Popen[str]:
+        command = [sys.executable, *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def serve_command(root: Path, *options: str) -> list[str]:
+    module = ["-m", "airflow_provider_ci.local", "serve"]
+    return [*module, "--root", str(root), "--port", "0", "--convert", "instant", *options]
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def client_of(line: str, root: Path, caller: Any) -> Any:
+    """A caller of the server whose ready line (or address) this is."""
+    return caller(LocalCI(root, port=int(line.rpartition(":")[2])))
+
+
+def test_the_ready_line_comes_when_requests_are_answered(root: Path, run: Any, caller: Any) -> None:
+    process = run(*serve_command(root))
+    line = first_line(process)
+    assert line.startswith(f"ci-local: serving {root} on http://127.0.0.1:")
+    assert client_of(line, root, caller)("GET", "ci", "/docqueue").status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_cleanly(root: Path, run: Any, number: signal.Signals) -> None:
+    process = run(*serve_command(root))
+    first_line(process)
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert process.stderr is not None and process.stderr.read() == ""
+
+
+def test_all_options_of_the_command_reach_the_server(root: Path, run: Any, caller: Any) -> None:
+    options = "--secret-id ID --secret-key KEY --token tok --workers 1 --latency 1 --deadline 5"
+    limits = "--queue-size 7 --queue-concurrency 3"
+    process = run(*serve_command(root, *options.split(), *limits.split()))
+    port = int(first_line(process).rpartition(":")[2])
+    server = LocalCI(root, port=port, secret_id="ID", secret_key="KEY")
+    queue = caller(server, signed_headers={"x-ci-security-token": "tok"})("GET", "ci", "/docqueue")
+    assert (queue.text("QueueList/MaxSize"), queue.text("QueueList/MaxConcurrent")) == ("7", "3")
+
+
+def test_a_root_that_does_not_exist_is_made(tmp_path: Path, caller: Any) -> None:
+    with LocalCI(tmp_path / "new" / "root", convert="instant") as server:
+        server.bucket_path("examplebucket-1250000000").mkdir()
+        assert caller(server).put("a").status == 200
+
+
+def test_a_server_is_started_and_stopped_many_times(root: Path, caller: Any) -> None:
+    before = threading.active_count()
+    server = LocalCI(root, convert="instant")
+    for number in range(10):
+        server.start()
+        call = caller(server)
+        call.put("a.docx")
+        assert call.finished(call.submit(call.doc_job("a.docx"))).text("JobsDetail/State") == "Success"
+        assert len(call("GET", "ci", "/doc_jobs", [("tag", "DocProcess")]).texts("JobsDetail")) == number + 1
+        server.stop()
+        server.stop()
+    assert threading.active_count() == before
+
+
+def test_starting_twice_is_refused(server: LocalCI) -> None:
+    with pytest.raises(LocalCIError, match="runs already"):
+        server.start()
+
+
+def test_two_servers_cannot_share_a_root(root: Path, server: LocalCI, run: Any) -> None:
+    with pytest.raises(LocalCIError, match="another local CI serves"):
+        LocalCI(root, convert="instant").start()
+    process = run(*serve_command(root))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err == f"ci-local: another local CI serves {root} already; stop it or give another --root\n"
+
+
+def test_a_port_in_use_is_said_so(tmp_path: Path, run: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = run(*serve_command(tmp_path, "--port", str(port)))
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err == f"ci-local: port {port} on 127.0.0.1 is in use; give another --port, or 0 for a free one\n"
+
+
+def test_a_root_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalCIError, match="cannot write to"):
+        LocalCI(tmp_path / "file", convert="instant").start()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["serve"],
+        ["serve", "--root", "x", "--port", "70000"],
+        ["serve", "--root", "x", "--convert", "maybe"],
+        [],
+        ["sing"],
+    ],
+)
+def test_wrong_usage_is_explained(run: Any, options: list[str]) -> None:
+    process = run("-m", "airflow_provider_ci.local", *options)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "usage: ci-local" in err
+
+
+def test_the_secret_is_not_in_the_repr(root: Path) -> None:
+    assert "topsecret" not in repr(LocalCI(root, secret_key="topsecret", token="topsecret"))
+    assert DEFAULT_SECRET_ID.startswith("AKID")
+
+
+def test_a_job_that_ran_when_the_server_was_killed_is_finished_exactly_once(
+    root: Path, run: Any, caller: Any, until: Callable[..., None]
+) -> None:
+    process = run("-c", textwrap.dedent(BLOCKED), root)
+    call = client_of(first_line(process), root, caller)
+    call.put("a.docx")
+    running, waiting = call.submit(call.doc_job("a.docx")), call.submit(call.doc_job("a.docx", "out2.pdf"))
+    until(lambda: call.state(running) == "Running")
+    process.kill()
+    process.wait()
+    call = client_of(first_line(run(*serve_command(root))), root, caller)
+    for job_id in (running, waiting):
+        assert call.finished(job_id).text("JobsDetail/State") == "Success"
+    assert call.get("out/1.pdf").status == 200
+    with sqlite3.connect(root / ".ci-local" / "state.sqlite") as database:
+        assert database.execute("SELECT job_id, state FROM jobs ORDER BY seq").fetchall() == [
+            (running, "Success"),
+            (waiting, "Success"),
+        ]
+    assert list((root / ".ci-local" / "work").iterdir()) == []
+
+
+def test_a_job_that_does_not_end_in_time_when_the_server_stops_runs_again(
+    serve: Callable[..., LocalCI], caller: Any, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ci.local.server.GRACE_SECONDS", 0.01)
+    closed = threading.Event()
+
+    class Endless(InstantConverters):
+        def document(self, *arguments: object) -> Any:
+            closed.wait(60)
+            raise ConvertersClosedError("closed")
+
+        def close(self) -> None:
+            closed.set()
+
+    server = serve(convert=Endless())
+    call = caller(server)
+    call.put("a.docx")
+    job_id = call.submit(call.doc_job("a.docx"))
+    until(lambda: call.state(job_id) == "Running")
+    server.stop()
+    assert caller(serve()).finished(job_id).text("JobsDetail/State") == "Success"
+
+
+def test_files_of_the_server_are_not_objects(call: Any, root: Path) -> None:
+    assert call("GET", "cos", "/").texts("Contents/Key") == []
+    assert sorted(path.name for path in root.iterdir()) == [".ci-local", "examplebucket-1250000000"]
+
+
+def test_garbage_on_the_line_is_answered_with_400_and_harms_nothing(call: Any) -> None:
+    address = call.server.endpoint.rpartition("/")[2].split(":")
+    for garbage in (
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ):
+        with socket.create_connection(address) as connection:
+            connection.sendall(garbage)
+            assert b" 400 " in connection.recv(100)
+    assert call("GET", "ci", "/docqueue").status == 200
