@@ -1,0 +1,37 @@
+"""Many objects, one operation: pure Python on the client, without Airflow."""
+
+from __future__ import annotations
+
+from airflow_provider_ci.batch.engine import Batch, BatchStoppedError, Progress
+from airflow_provider_ci.batch.failures import BatchFailedError
+from airflow_provider_ci.batch.plan import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.report import BatchSummary, ObjectState, ObjectVerdict, read_report
+from airflow_provider_ci.batch.selection import (
+    DOCUMENT_SUFFIXES,
+    PAGE_SUFFIXES,
+    PICTURE_SUFFIXES,
+    SHEET_SUFFIXES,
+    ObjectKeys,
+    ObjectSelection,
+)
+from airflow_provider_ci.batch.watch import Pace
+
+__all__ = [
+    "DOCUMENT_SUFFIXES",
+    "PAGE_SUFFIXES",
+    "PICTURE_SUFFIXES",
+    "SHEET_SUFFIXES",
+    "Batch",
+    "BatchFailedError",
+    "BatchStoppedError",
+    "BatchSummary",
+    "ObjectKeys",
+    "ObjectSelection",
+    "ObjectState",
+    "ObjectVerdict",
+    "OutputTemplate",
+    "OutputTemplateError",
+    "Pace",
+    "Progress",
+    "read_report",
+]

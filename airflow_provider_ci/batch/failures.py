@@ -1,0 +1,74 @@
+"""How many objects of a batch may fail, and the error when more do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_ci.batch.report import BatchSummary
+from airflow_provider_ci.client import CIError
+
+TRANSIENT_CODES = frozenset({"InternalError", "ServiceUnavailable", "ResourceDownloadFailed"})
+"""Codes of failed jobs that may succeed when they are submitted again (CI, Error Codes)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureLimit:
+    """A number of objects, or a share of all."""
+
+    count: int = 0
+    percent: float | None = None
+
+    @classmethod
+    def parse(cls, value: int | str) -> FailureLimit:
+        """A limit from ``3``, ``"3"`` or ``"2.5%"``.
+
+        :raises ValueError: anything else, a negative number, or more than 100 percent.
+        """
+        text = str(value).strip()
+        try:
+            if text.endswith("%"):
+                percent = float(text[:-1])
+                if not 0 <= percent <= 100:
+                    raise ValueError
+                return cls(percent=percent)
+            count = int(text)
+            if count < 0:
+                raise ValueError
+            return cls(count=count)
+        except ValueError:
+            raise ValueError(
+                f"max_failures must be a number of objects or a percentage, not {value!r}"
+            ) from None
+
+    def allows(self, failed: int, total: int) -> bool:
+        """Whether a batch of ``total`` objects with so many failures is good enough."""
+        return failed <= (self.count if self.percent is None else total * self.percent / 100)
+
+    def __str__(self) -> str:
+        return str(self.count) if self.percent is None else f"{self.percent:g}%"
+
+
+class BatchFailedError(CIError):
+    """More objects failed than the batch allows, or some never finished. Its report is complete."""
+
+    def __init__(self, summary: BatchSummary, limit: FailureLimit) -> None:
+        self.summary = summary
+        self.limit = limit
+        bad = [
+            f"{count} {word}"
+            for count, word in (
+                (summary.failed, "failed"),
+                (summary.cancelled, "cancelled"),
+                (summary.unfinished, "unfinished"),
+            )
+            if count
+        ]
+        first = f" First failures: {'; '.join(summary.first_failures)}." if summary.first_failures else ""
+        super().__init__(
+            f"batch {summary.batch_id}: of {summary.total} objects {', '.join(bad)}"
+            f" (allowed: {limit}).{first}"
+            f" Every object's verdict is in {summary.report_key}; a retry takes only what is missing."
+        )
+
+    def __reduce__(self) -> tuple[type[BatchFailedError], tuple[BatchSummary, FailureLimit]]:
+        return type(self), (self.summary, self.limit)

@@ -1,0 +1,109 @@
+"""Which objects of the bucket a batch takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
+
+_LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
+
+SHEET_SUFFIXES = (".csv", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xlt", ".xltm", ".xltx")
+"""Spreadsheets. Where they become pictures, the output needs ``${SheetID}`` in its name."""
+
+PAGE_SUFFIXES = (
+    *(".doc", ".docm", ".docx", ".dot", ".dotm", ".dotx", ".odt", ".rtf", ".txt", ".wps"),
+    *(".odp", ".pot", ".potm", ".potx", ".pps", ".ppsm", ".ppsx", ".ppt", ".pptm", ".pptx"),
+    *(".htm", ".html", ".pdf"),
+)
+"""Texts and slides: documents that have pages and no sheets."""
+
+DOCUMENT_SUFFIXES = (*PAGE_SUFFIXES, *SHEET_SUFFIXES)
+"""Document types that data engineers meet; the service's full list is on its CreateDocProcessJobs page."""
+
+PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+"""Picture types that ``imageMogr2`` rules read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSelection:
+    """The objects under a prefix, filtered by suffix, size and time of their last change.
+
+    Every string may be an Airflow template. Folder placeholders (keys that end in ``/``) are never taken.
+
+    :param prefix: what the keys begin with; ``""`` is the whole bucket.
+    :param suffixes: what the keys end with, compared without regard to case; none given takes all.
+    :param modified_after: earliest change, inclusive; a datetime with time zone, or its ISO 8601 text.
+    :param modified_before: end of the window, exclusive; as above.
+    :param min_size: smallest size in bytes. 0 takes empty objects too, so that they are reported as failed.
+    :param max_size: largest size in bytes; ``None`` has no limit.
+    """
+
+    prefix: str = ""
+    suffixes: Sequence[str] = ()
+    modified_after: datetime | str | None = None
+    modified_before: datetime | str | None = None
+    min_size: int = 0
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.suffixes, str):
+            raise ValueError(
+                f"ObjectSelection.suffixes is a sequence of strings, not the string {self.suffixes!r}"
+            )
+        if self.min_size < 0 or (self.max_size is not None and self.max_size < self.min_size):
+            raise ValueError(f"ObjectSelection: sizes must be 0 <= {self.min_size=} <= {self.max_size=}")
+
+    def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
+        """The selected objects in key order, listed page by page as they are taken."""
+        after, before = _moment(self.modified_after), _moment(self.modified_before)
+        suffixes = tuple(suffix.lower() for suffix in self.suffixes)
+        for found in client.list_objects(self.prefix):
+            if (
+                not found.key.endswith("/")
+                and (not suffixes or found.key.lower().endswith(suffixes))
+                and found.size >= self.min_size
+                and (self.max_size is None or found.size <= self.max_size)
+                and (after is None or found.last_modified >= after)
+                and (before is None or found.last_modified < before)
+            ):
+                yield found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectKeys:
+    """Objects that are named one by one, for example by an upstream task."""
+
+    keys: Sequence[str]
+
+    prefix = ""
+
+    def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
+        """The named objects in the given order.
+
+        One that is not there is passed on with an empty ETag: its job fails with the service's own
+        message, and the other objects are processed.
+        """
+        for key in self.keys:
+            try:
+                yield client.head_object(key)
+            except NotFoundError:
+                yield ObjectInfo(key=key, size=0, etag="", last_modified=_LONG_AGO, storage_class="")
+
+
+def as_source(source: ObjectSelection | ObjectKeys | Iterable[str]) -> ObjectSelection | ObjectKeys:
+    """A selection as it is, or a list of keys made into one."""
+    if isinstance(source, (ObjectSelection, ObjectKeys)):
+        return source
+    if isinstance(source, str):
+        raise ValueError(f"source is an ObjectSelection or a list of object keys, not the string {source!r}")
+    return ObjectKeys(keys=tuple(source))
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    if value is None or value == "":
+        return None
+    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -1,0 +1,121 @@
+"""Waiting for many jobs with few requests."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_provider_ci.batch.kinds import JobKind, kind_of_job
+from airflow_provider_ci.client import CIClient, CIError, CIServiceError, Job, JobState
+
+log = logging.getLogger(__name__)
+
+FINAL_STATES = tuple(state for state in JobState if state.is_final)
+_FEW = 3
+"""Up to so many jobs are asked for one by one: a listing may hold other people's jobs as well."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Pace:
+    """How long to wait before the next look.
+
+    While nothing has ended the wait grows by half each time; once jobs end it is the time in which a quarter
+    of the pending ones should end at the rate seen so far. Both within the bounds, with a tenth of jitter.
+    """
+
+    shortest: float = 0.5
+    """Seconds; the first wait."""
+    longest: float = 30.0
+    """Seconds; no wait is longer."""
+    _last: float = 0.0
+
+    def wait_seconds(self, *, pending: int, finished: int, elapsed_seconds: float) -> float:
+        """Seconds until the next look, from what has been seen since the first submission."""
+        if finished and elapsed_seconds > 0:
+            wanted = pending * elapsed_seconds / finished / 4
+        else:
+            wanted = self._last * 1.5
+        self._last = min(max(wanted, self.shortest), self.longest)
+        return self._last * random.uniform(0.9, 1.1)  # noqa: S311 jitter, not a secret
+
+
+def finished_jobs(client: CIClient, kind: JobKind, pending: Mapping[str, datetime]) -> dict[str, Job]:
+    """Those of the pending jobs that have ended, by job id.
+
+    One listing of ended jobs, a hundred a page, answers for all of them. It begins with the oldest pending
+    job, so that it moves on as the queue does.
+
+    :param pending: when the service created each job, by job id.
+    """
+    if len(pending) <= _FEW:
+        jobs = (kind.get(client, job_id) for job_id in pending)
+        return {job.job_id: job for job in jobs if job.state.is_final}
+    listed = kind.list(client, states=FINAL_STATES, created_after=min(pending.values()), order="Asc")
+    return {job.job_id: job for job in listed if job.job_id in pending}
+
+
+class JobWatch:
+    """Waits for jobs that are known by their ids only.
+
+    The first look asks for each of them, which tells when they were created; every later one is a listing.
+    """
+
+    def __init__(self, client: CIClient, job_ids: Iterable[str]) -> None:
+        self._client = client
+        self._started = time.monotonic()
+        self._created: dict[str, datetime] = {}
+        self.pending: dict[str, JobKind] = {job_id: kind_of_job(job_id) for job_id in job_ids}
+        """The jobs that have not ended yet, as far as is known."""
+        self.finished: dict[str, Job] = {}
+        """The jobs that have ended."""
+
+    def look(self) -> None:
+        """Ask the service.
+
+        :raises NotFoundError: it does not know one of the jobs (it keeps them for a month).
+        """
+        for job_id in [job_id for job_id in self.pending if job_id not in self._created]:
+            job = self.pending[job_id].get(self._client, job_id)
+            self._created[job_id] = job.created_at
+            if job.state.is_final:
+                self._finish(job)
+        for kind in set(self.pending.values()):
+            of_kind = {
+                job_id: self._created[job_id] for job_id in self.pending if self.pending[job_id] is kind
+            }
+            for job in finished_jobs(self._client, kind, of_kind).values():
+                self._finish(job)
+
+    def look_patiently(self) -> None:
+        """Ask the service; when it does not answer for now, nothing is known but the next look may tell."""
+        try:
+            self.look()
+        except CIError as error:
+            if not error.is_retryable:
+                raise
+            log.warning("the service does not answer, still waiting: %s", error)
+
+    def wait_seconds(self, pace: Pace) -> float:
+        """Seconds until the next look."""
+        elapsed = time.monotonic() - self._started
+        return pace.wait_seconds(
+            pending=len(self.pending), finished=len(self.finished), elapsed_seconds=elapsed
+        )
+
+    def _finish(self, job: Job) -> None:
+        del self.pending[job.job_id]
+        self.finished[job.job_id] = job
+
+
+def cancel_waiting(client: CIClient, job_ids: Iterable[str]) -> None:
+    """Cancel those of the jobs that have not begun; the service lets running ones end."""
+    for job_id in job_ids:
+        try:
+            kind_of_job(job_id).cancel(client, job_id)
+            log.info("cancelled job %s", job_id)
+        except CIServiceError as error:
+            log.info("job %s is not cancelled: %s", job_id, error)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from airflow_provider_ci.batch import BatchFailedError, BatchSummary
+from airflow_provider_ci.batch.failures import FailureLimit
+
+
+@pytest.mark.parametrize(
+    ("limit", "failed", "total", "allowed"),
+    [
+        (0, 0, 10, True),
+        (0, 1, 10, False),
+        ("3", 3, 10, True),
+        (3, 4, 10, False),
+        ("10%", 1, 10, True),
+        ("10%", 1, 9, False),
+        ("2.5%", 25, 1000, True),
+        ("0%", 0, 0, True),
+        ("100%", 10, 10, True),
+    ],
+)
+def test_limits(limit: int | str, failed: int, total: int, allowed: bool) -> None:
+    assert FailureLimit.parse(limit).allows(failed, total) is allowed
+
+
+@pytest.mark.parametrize("limit", [-1, "-1", "101%", "x", "", "5 percent", "%", 1.5])
+def test_a_limit_that_makes_no_sense_is_refused(limit: int | str) -> None:
+    with pytest.raises(ValueError, match="max_failures must be a number of objects or a percentage"):
+        FailureLimit.parse(limit)
+
+
+def test_the_error_says_what_failed_and_where_the_report_is_and_survives_pickling() -> None:
+    summary = BatchSummary(
+        batch_id="b",
+        total=9,
+        succeeded=6,
+        failed=2,
+        skipped=0,
+        cancelled=0,
+        unfinished=1,
+        seconds=1.0,
+        report_key="_ci_batches/b/report.jsonl",
+        first_failures=("in/a.docx: Broken: cannot be opened",),
+    )
+    error = pickle.loads(pickle.dumps(BatchFailedError(summary, FailureLimit(count=1))))
+    assert str(error) == (
+        "batch b: of 9 objects 2 failed, 1 unfinished (allowed: 1). "
+        "First failures: in/a.docx: Broken: cannot be opened. "
+        "Every object's verdict is in _ci_batches/b/report.jsonl; a retry takes only what is missing."
+    )
+    assert error.summary == summary
