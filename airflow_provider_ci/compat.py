@@ -1,0 +1,69 @@
+"""The one place that knows which features this Airflow has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from airflow.sdk import BaseHook, Connection, Context
+
+log = logging.getLogger(__name__)
+
+USER_KILLED = frozenset({"failed", "success", "skipped", "removed"})
+"""States that only somebody's action gives to a task whose work is still going on. A cleared task is not
+among them: its next try takes over the job that it finds."""
+
+
+class StateStore(Protocol):
+    """Small values that outlive a try of a task (Airflow 3.3 and newer)."""
+
+    def get(self, key: str) -> Any: ...  # noqa: D102
+
+    def set(self, key: str, value: Any) -> None: ...  # noqa: D102
+
+    def delete(self, key: str) -> None: ...  # noqa: D102
+
+
+class _NoStore:
+    """Stands in where Airflow has no task state store."""
+
+    def get(self, key: str) -> Any:
+        return None
+
+    def set(self, key: str, value: Any) -> None:
+        pass
+
+    def delete(self, key: str) -> None:
+        pass
+
+
+def state_store(context: Context) -> StateStore:
+    """The task's state store, or one that forgets on an Airflow that has none."""
+    store: StateStore | None = context.get("task_state_store")
+    return store if store is not None else _NoStore()
+
+
+async def connection(conn_id: str) -> Connection:
+    """The connection, for use in a trigger: asynchronously where Airflow can, else in a thread."""
+    if hasattr(BaseHook, "aget_connection"):
+        return await BaseHook.aget_connection(conn_id)
+    return await asyncio.to_thread(BaseHook.get_connection, conn_id)
+
+
+def was_killed_by_user(ti: Any) -> bool:
+    """Whether somebody ended this task (marked or cleared it), as Airflow's server sees it now.
+
+    False as well where the server cannot be asked: then the work is better left running, for a retry.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    try:
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+    except Exception as error:
+        log.warning("cannot ask Airflow for the state of this task: %s", error)
+        return False
+    of_run = states.get(ti.run_id, {})
+    return bool(of_run) and all(str(state) in USER_KILLED for state in of_run.values())

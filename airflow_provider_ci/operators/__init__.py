@@ -1,0 +1,16 @@
+"""The operators. Each family has a file; import them from here."""
+
+from __future__ import annotations
+
+from airflow_provider_ci.operators.batch import CIBatchOperator
+from airflow_provider_ci.operators.jobs import CIDocProcessOperator, CIPicProcessOperator, JobWaitError
+from airflow_provider_ci.operators.listing import CIListObjectsOperator, TooManyObjectsError
+
+__all__ = [
+    "CIBatchOperator",
+    "CIDocProcessOperator",
+    "CIListObjectsOperator",
+    "CIPicProcessOperator",
+    "JobWaitError",
+    "TooManyObjectsError",
+]

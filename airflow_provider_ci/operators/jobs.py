@@ -1,0 +1,243 @@
+"""The operators that run one job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
+
+from airflow.sdk import Context, conf
+from airflow.sdk.exceptions import AirflowException
+
+from airflow_provider_ci import compat
+from airflow_provider_ci.batch.fingerprint import fingerprint
+from airflow_provider_ci.batch.kinds import kind_of_job, kind_of_operation
+from airflow_provider_ci.batch.plan import Operation, PlannedJob
+from airflow_provider_ci.batch.submit import Submitter, submit_once
+from airflow_provider_ci.batch.watch import JobWatch, Pace, cancel_waiting
+from airflow_provider_ci.client import (
+    DocProcess,
+    DocProcessResult,
+    Job,
+    JobState,
+    NotFoundError,
+    PicProcess,
+    PicProcessResult,
+)
+from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.triggers import CIJobTrigger
+
+_STORE_KEY = "ci_job"
+_INLINE_SECONDS = 5.0
+"""A job that ends so soon is not worth a deferral; very short ones are unsafe in Airflow 3.3.0 to 3.3.2."""
+_KILL_CHECK_SECONDS = 0.5
+
+
+class JobWaitError(AirflowException):
+    """The wait for a job came to no result. The job itself may go on; a retry of the task takes it over."""
+
+
+class _JobOperator(CIOperator):
+    """Submits one job, and waits for it or not.
+
+    On Airflow 3.3 and newer the job's id is kept in the task's state store, so that a retry takes over a job
+    that an earlier try submitted, as long as input, operation and output are the same.
+    """
+
+    template_fields: Sequence[str] = ("input_key", "output_key", "operation", "queue_id", "bucket", "region")
+    operation_type: ClassVar[type[Operation]]
+
+    def __init__(
+        self,
+        *,
+        input_key: str,
+        output_key: str,
+        operation: Operation,
+        queue_id: str | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 10.0,
+        timeout_seconds: float = 3600.0,
+        cancel_on_kill: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.input_key = input_key
+        self.output_key = output_key
+        self.operation = operation
+        self.queue_id = queue_id
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout_seconds = timeout_seconds
+        self.cancel_on_kill = cancel_on_kill
+        self._is_killed = False
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Submit, then return, wait in place, or defer.
+
+        :raises NotFoundError: the input object is not there.
+        :raises JobFailedError: the job failed.
+        :raises JobWaitError: it did not end in time.
+        """
+        if not isinstance(self.operation, self.operation_type):
+            raise TypeError(f"operation must be a {self.operation_type.__name__}, not {self.operation!r}")
+        job = self._submit_or_take_over(context)
+        context["ti"].xcom_push(key="job_id", value=job.job_id)
+        if not self.wait_for_completion:
+            return _result(job)
+        deadline = time.time() + self.timeout_seconds
+        if self.deferrable:
+            job = self._wait(job, context, until=min(deadline, time.time() + _INLINE_SECONDS))
+            if not job.state.is_final:
+                self._defer(job, deadline)
+        else:
+            job = self._wait(job, context, until=deadline)
+        return self._end(job, context)
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Go on after the trigger's event.
+
+        :raises JobWaitError: the event says that the wait failed, or there is none.
+        """
+        if not event or event.get("status") not in ("done", "timeout"):
+            reason = (event or {}).get("message") or "the trigger fired no event that this version knows"
+            raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
+        (job_id,) = event["job_ids"]
+        return self._end(kind_of_job(job_id).get(self.hook.client, job_id), context)
+
+    def on_kill(self) -> None:
+        """Only note it. Whether a user ended the task, or its worker goes away, is found out by the wait."""
+        self._is_killed = True
+
+    def _submit_or_take_over(self, context: Context) -> Job:
+        client = self.hook.client
+        planned = self._planned()
+        mark = fingerprint(planned, self.operation)
+        store = compat.state_store(context)
+        stored = store.get(_STORE_KEY) or {}
+        if stored.get("fingerprint") == mark and (job := self._alive(stored["job_id"])):
+            self.log.info("taking over job %s of an earlier try", job.job_id)
+            return job
+        submitter = Submitter(
+            client=client,
+            kind=kind_of_operation(self.operation),
+            operation=self.operation,
+            queue_id=self.queue_id,
+        )
+        job = submit_once(submitter, planned)
+        store.set(_STORE_KEY, {"job_id": job.job_id, "fingerprint": mark})
+        self.log.info("submitted job %s: %s -> %s", job.job_id, self.input_key, self.output_key)
+        return job
+
+    def _planned(self) -> PlannedJob:
+        found = self.hook.client.head_object(self.input_key)
+        return PlannedJob(key=found.key, size=found.size, etag=found.etag, output_key=self.output_key)
+
+    def _alive(self, job_id: str) -> Job | None:
+        try:
+            job = kind_of_job(job_id).get(self.hook.client, job_id)
+        except NotFoundError:
+            return None
+        return None if job.state in (JobState.FAILED, JobState.CANCEL) else job
+
+    def _wait(self, job: Job, context: Context, *, until: float) -> Job:
+        watch = JobWatch(self.hook.client, [job.job_id])
+        pace = Pace(shortest=min(0.5, self.poll_interval), longest=self.poll_interval)
+        while True:
+            watch.look_patiently()
+            if not watch.pending:
+                return watch.finished[job.job_id]
+            next_look = time.time() + watch.wait_seconds(pace)
+            while time.time() < next_look:
+                if self._is_killed:
+                    self._stop(job, context)
+                if time.time() >= until:
+                    return job
+                time.sleep(_KILL_CHECK_SECONDS)
+
+    def _stop(self, job: Job, context: Context) -> NoReturn:
+        is_cancelled = self.cancel_on_kill and compat.was_killed_by_user(context["ti"])
+        if is_cancelled:
+            cancel_waiting(self.hook.client, [job.job_id])
+        raise JobWaitError(
+            f"the task was ended while job {job.job_id} was waiting or running; "
+            + ("it was cancelled" if is_cancelled else "it goes on, and a retry takes it over")
+        )
+
+    def _defer(self, job: Job, deadline: float) -> NoReturn:
+        self.defer(
+            trigger=CIJobTrigger(
+                job_ids=[job.job_id],
+                conn_id=self.conn_id,
+                bucket=self.bucket,
+                region=self.region,
+                deadline=deadline,
+                poll_interval=self.poll_interval,
+                cancel_on_kill=self.cancel_on_kill,
+            ),
+            method_name="resume",
+        )
+
+    def _end(self, job: Job, context: Context) -> dict[str, Any]:
+        if not job.state.is_final:
+            raise JobWaitError(
+                f"job {job.job_id} of {self.input_key!r} has not ended after {self.timeout_seconds:g} s "
+                f"(state {job.state}); it goes on, and a retry of this task takes it over"
+            )
+        compat.state_store(context).delete(_STORE_KEY)
+        job.raise_for_state()
+        return _result(job)
+
+
+class CIDocProcessOperator(_JobOperator):
+    """Converts one document: to PDF, or its pages to pictures.
+
+    :param input_key: key of the document. (templated)
+    :param output_key: key of the output, with ``${Number}`` or ``${Page}`` when there are pages. (templated)
+    :param operation: a :class:`~airflow_provider_ci.client.DocProcess`. (templated inside)
+    :param queue_id: queue of the job; the default queue if not given. (templated)
+    :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
+    :param deferrable: wait in the triggerer, which holds no worker slot.
+    :param poll_interval: seconds between two looks at the job, at most.
+    :param timeout_seconds: how long to wait; the job itself is not ended.
+    :param cancel_on_kill: cancel a job that has not begun when a user ends the task.
+
+    Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
+    """
+
+    operation_type = DocProcess
+
+
+class CIPicProcessOperator(_JobOperator):
+    """Runs one picture through a processing rule.
+
+    :param input_key: key of the picture. (templated)
+    :param output_key: key of the output. (templated)
+    :param operation: a :class:`~airflow_provider_ci.client.PicProcess`. (templated inside)
+    :param queue_id: queue of the job; the default queue if not given. (templated)
+    :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
+    :param deferrable: wait in the triggerer, which holds no worker slot.
+    :param poll_interval: seconds between two looks at the job, at most.
+    :param timeout_seconds: how long to wait; the job itself is not ended.
+    :param cancel_on_kill: cancel a job that has not begun when a user ends the task.
+
+    Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
+    """
+
+    operation_type = PicProcess
+
+
+def _result(job: Job) -> dict[str, Any]:
+    """The job as a small XCom."""
+    result: dict[str, Any] = {
+        "job_id": job.job_id,
+        "state": str(job.state),
+        "input_key": job.input_key,
+        "output_key": job.output_key,
+    }
+    if isinstance(job.result, DocProcessResult):
+        result["pages"] = job.result.total_page_count
+    if isinstance(job.result, PicProcessResult):
+        result["size"] = job.result.size
+    return result

@@ -1,0 +1,167 @@
+"""One Airflow home per run, and a local CI for whoever asks for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Airflow reads its settings when it is first imported, so they come before any import of it.
+AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="ci-tests-airflow-"))
+os.environ.update(
+    {
+        "AIRFLOW_HOME": str(AIRFLOW_HOME),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(AIRFLOW_HOME / "dags"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{AIRFLOW_HOME / 'airflow.db'}",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+    }
+)
+
+from airflow.dag_processing.dagbag import DagBag  # noqa: E402
+
+from airflow_provider_ci.client import CIClient, Credentials  # noqa: E402
+from airflow_provider_ci.local import LocalCI  # noqa: E402
+from airflow_provider_ci.local.convert import DocumentResult, InstantConverters  # noqa: E402
+
+REGION = "ap-guangzhou"
+BUCKET = "examplebucket-1250000000"
+
+
+@pytest.fixture
+def local_ci(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalCI]:
+    """A local CI that converts instantly, with an empty bucket."""
+    (tmp_path / "buckets" / BUCKET).mkdir(parents=True)
+    with LocalCI(tmp_path / "buckets", convert=SlowConverters(getattr(request, "param", 0.0))) as server:
+        yield server
+
+
+class SlowConverters(InstantConverters):
+    """Instant conversion after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def document(self, *arguments: Any) -> DocumentResult:
+        time.sleep(self._seconds)
+        return super().document(*arguments)
+
+
+@pytest.fixture
+def bucket(local_ci: LocalCI) -> Path:
+    """The folder of the bucket."""
+    return Path(local_ci.root) / BUCKET
+
+
+@pytest.fixture
+def fill_bucket(bucket: Path) -> Callable[..., None]:
+    """Puts objects into the bucket; those named without content get some."""
+
+    def fill(*keys: str, content: bytes = b"Some text.\n") -> None:
+        for key in keys:
+            path = bucket / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    return fill
+
+
+@pytest.fixture
+def client(local_ci: LocalCI) -> Iterator[CIClient]:
+    """A client for the bucket."""
+    credentials = Credentials(secret_id=local_ci.secret_id, secret_key=local_ci.secret_key)
+    with CIClient(credentials, REGION, BUCKET, endpoint=local_ci.endpoint) as client:
+        yield client
+
+
+@pytest.fixture
+def connection(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The default Airflow connection, leading to the local CI."""
+    values = {
+        "conn_type": "tencent_ci",
+        "login": local_ci.secret_id,
+        "password": local_ci.secret_key,
+        "extra": {"region": REGION, "bucket": BUCKET, "endpoint": local_ci.endpoint},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(values))
+    return values
+
+
+@dataclass
+class DagResult:
+    """A DAG run that has ended."""
+
+    state: str
+    tasks: dict[str, str]
+    """State by task id."""
+    results: dict[str, Any]
+    """Returned value by task id."""
+    run: Any
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Airflow's database, made once for the whole run."""
+    (AIRFLOW_HOME / "dags").mkdir(exist_ok=True)
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def run_dag(airflow_database: None, connection: dict[str, Any]) -> Iterator[Callable[..., DagResult]]:
+    """Runs DAG source text to its end in real Airflow; the text may use ``DAG_ID``."""
+    files: list[Path] = []
+
+    def run(source: str, **test_arguments: Any) -> DagResult:
+        dag_id = f"test_{uuid.uuid4().hex}"
+        path = AIRFLOW_HOME / "dags" / f"{dag_id}.py"
+        path.write_text(f"DAG_ID = {dag_id!r}\n{source}")
+        files.append(path)
+        return _result(load_dag(path, dag_id).test(**test_arguments))
+
+    yield run
+    for path in files:
+        path.unlink()
+
+
+@pytest.fixture
+def run_dag_file(airflow_database: None, connection: dict[str, Any]) -> Iterator[Callable[..., DagResult]]:
+    """Runs the DAG of a file, which has the file's name, to its end in real Airflow."""
+    files: list[Path] = []
+
+    def run(source: Path, **test_arguments: Any) -> DagResult:
+        path = Path(shutil.copy(source, AIRFLOW_HOME / "dags"))
+        files.append(path)
+        return _result(load_dag(path, path.stem).test(**test_arguments))
+
+    yield run
+    for path in files:
+        path.unlink()
+
+
+def load_dag(path: Path, dag_id: str) -> Any:
+    """The DAG object of a file."""
+    bag = DagBag(path)
+    assert not bag.import_errors, bag.import_errors
+    return bag.dags[dag_id]
+
+
+def _result(run: Any) -> DagResult:
+    instances = run.get_task_instances()
+    return DagResult(
+        state=str(run.state),
+        tasks={ti.task_id: str(ti.state) for ti in instances},
+        results={ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in instances},
+        run=run,
+    )

@@ -1,0 +1,102 @@
+"""Who may import whom, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "airflow_provider_ci"
+OWN = "airflow_provider_ci"
+
+ALLOWED = {
+    "__init__": set(),
+    "client": {"client"},
+    "batch": {"batch", "client"},
+    "compat": {"compat"},
+    "hooks": {"__init__", "client", "compat"},
+    "triggers": {"batch", "client", "compat", "hooks"},
+    "operators": {"batch", "client", "compat", "hooks", "triggers", "operators"},
+    "sensors": {"batch", "client", "hooks", "triggers"},
+    "local": {"local", "client.signing"},
+}
+"""Room -> the rooms of ours that it may import from."""
+
+WITHOUT_AIRFLOW = ("__init__", "client", "batch", "local")
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{path} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_rooms(path: Path) -> Iterator[str]:
+    for name in imports(path):
+        if name == OWN or name.startswith(f"{OWN}."):
+            rest = name.removeprefix(OWN).lstrip(".")
+            is_module = (PACKAGE / rest.split(".")[0]).is_dir() or (
+                PACKAGE / f"{rest.split('.')[0]}.py"
+            ).exists()
+            yield rest if is_module else "__init__"
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    allowed = ALLOWED[room_of(path)]
+    for used in own_rooms(path):
+        assert any(used == room or used.startswith(f"{room}.") for room in allowed), (
+            f"{path.relative_to(PACKAGE)} imports {used}; {room_of(path)} may import {sorted(allowed)}"
+        )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_airflow_stays_in_the_airflow_layer(path: Path) -> None:
+    uses_airflow = any(name.split(".")[0] == "airflow" for name in imports(path))
+    assert not (uses_airflow and room_of(path) in WITHOUT_AIRFLOW)
+
+
+def test_only_xml_imports_lxml_in_the_client() -> None:
+    users = [
+        path.name
+        for path in (PACKAGE / "client").rglob("*.py")
+        if any(name.split(".")[0] == "lxml" for name in imports(path))
+    ]
+    assert users == ["xml.py"]
+
+
+def test_the_converters_know_nothing_of_jobs_or_http() -> None:
+    for path in (PACKAGE / "local" / "convert").rglob("*.py"):
+        foreign = [used for used in own_rooms(path) if not used.startswith("local.convert")]
+        assert foreign == [], path
+        assert not any(name.split(".")[0] == "aiohttp" for name in imports(path)), path
+
+
+@pytest.mark.parametrize("module", ["airflow_provider_ci.client", "airflow_provider_ci.batch"])
+def test_client_and_batch_load_without_airflow(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('airflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import airflow_provider_ci; "
+        "extra = {name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names; "
+        "sys.exit(str(extra) if extra != {'airflow_provider_ci'} else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

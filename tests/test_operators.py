@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+
+from airflow_provider_ci.batch import ObjectSelection, read_report
+from airflow_provider_ci.client import CIClient, DocProcess, JobState
+from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
+
+RunDag = Callable[..., Any]
+Fill = Callable[..., None]
+
+Capture = pytest.CaptureFixture[str]
+
+
+def printed(capfd: Capture) -> str:
+    return "".join(capfd.readouterr())
+
+
+DAG_TEXT = """
+from airflow.sdk import DAG
+from airflow_provider_ci.batch import ObjectSelection
+from airflow_provider_ci.client import DocProcess, PicProcess
+from airflow_provider_ci.operators import *
+from airflow_provider_ci.sensors import CIJobSensor
+
+with DAG(DAG_ID, schedule=None, params={"folder": "in", "rule": "imageMogr2/rotate/90"}) as dag:
+    {tasks}
+"""
+
+
+def dag(tasks: str) -> str:
+    return DAG_TEXT.replace("{tasks}", tasks)
+
+
+CONVERT = """CIDocProcessOperator(
+        task_id="convert", input_key="{{ params.folder }}/a.docx", output_key="out/{{ ti.task_id }}.pdf",
+        operation=DocProcess(target="pdf"), poll_interval=0.1, %s)"""
+
+
+@pytest.mark.parametrize("how", ["deferrable=False", "deferrable=True"])
+def test_a_document_is_converted_and_waited_for(
+    run_dag: RunDag, fill_bucket: Fill, bucket: Path, how: str
+) -> None:
+    fill_bucket("in/a.docx")
+    result = run_dag(dag(CONVERT % how))
+    assert result.state == "success"
+    returned = result.results["convert"]
+    assert {name: returned[name] for name in returned if name != "job_id"} == {
+        "state": "Success",
+        "input_key": "in/a.docx",
+        "output_key": "out/convert.pdf",
+        "pages": 1,
+    }
+    assert (bucket / "out/convert.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("local_ci", [1.0], indirect=True)
+def test_a_job_that_takes_longer_is_waited_for_in_the_triggerer(
+    run_dag: RunDag, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("airflow_provider_ci.operators.jobs._INLINE_SECONDS", 0.0)
+    fill_bucket("in/a.docx")
+    result = run_dag(dag(CONVERT % "deferrable=True"))
+    assert result.state == "success"
+    assert result.results["convert"]["pages"] == 1
+    assert "running trigger in line" in caplog.text
+
+
+def test_without_waiting_the_job_is_returned_right_after_submission(
+    run_dag: RunDag, fill_bucket: Fill
+) -> None:
+    fill_bucket("in/a.docx")
+    result = run_dag(dag(CONVERT % "wait_for_completion=False"))
+    assert result.results["convert"]["state"] in ("Submitted", "Running", "Success")
+    job_id = result.results["convert"]["job_id"]
+    assert len(job_id) == 33
+    (instance,) = result.run.get_task_instances()
+    assert instance.xcom_pull(task_ids="convert", key="job_id") == job_id
+
+
+def test_a_missing_document_is_named(run_dag: RunDag, capfd: Capture) -> None:
+    result = run_dag(dag(CONVERT % "deferrable=False"))
+    assert result.tasks == {"convert": "failed"}
+    assert "in/a.docx" in printed(capfd)
+
+
+def test_a_failed_job_fails_the_task_and_names_its_reason(
+    run_dag: RunDag, fill_bucket: Fill, capfd: Capture
+) -> None:
+    fill_bucket("in/a.docx", content=b"")
+    result = run_dag(dag(CONVERT % "deferrable=True"))
+    assert result.tasks == {"convert": "failed"}
+    assert "JobFailedError" in printed(capfd)
+
+
+def test_dataclasses_are_rendered_inside(run_dag: RunDag, fill_bucket: Fill, client: CIClient) -> None:
+    fill_bucket("in/a.png")
+    result = run_dag(
+        dag("""CIPicProcessOperator(task_id="turn", input_key="in/a.png", output_key="out/a.png",
+            poll_interval=0.1, operation=PicProcess("{{ params.rule }}"))""")
+    )
+    assert result.state == "success"
+    (job,) = client.list_pic_jobs()
+    assert "imageMogr2/rotate/90" in json.dumps(job.raw)
+
+
+def test_the_password_of_a_document_is_in_no_rendered_field_and_no_log(
+    run_dag: RunDag, fill_bucket: Fill, capfd: Capture, local_ci: LocalCI
+) -> None:
+    fill_bucket("in/a.docx")
+    result = run_dag(
+        dag("""CIDocProcessOperator(task_id="convert", input_key="in/a.docx", output_key="out/a.pdf",
+            operation=DocProcess(target="pdf", password="open-sesame"), poll_interval=0.1)""")
+    )
+    assert result.state == "success"
+    logged = printed(capfd)
+    assert "open-sesame" not in logged
+    assert local_ci.secret_key not in logged
+    (instance,) = result.run.get_task_instances()
+    rendered = RenderedTaskInstanceFields.get_templated_fields(instance)
+    assert rendered is not None
+    assert "target='pdf'" in rendered["operation"]
+    assert "open-sesame" not in str(rendered)
+
+
+def test_an_operation_of_the_wrong_kind_is_refused(run_dag: RunDag, capfd: Capture) -> None:
+    result = run_dag(
+        dag("""CIPicProcessOperator(task_id="turn", input_key="a", output_key="b",
+            operation=DocProcess(target="pdf"))""")
+    )
+    assert result.state == "failed"
+    assert "operation must be a PicProcess" in printed(capfd)
+
+
+LISTING = (
+    """CIListObjectsOperator(task_id="list", source=ObjectSelection(prefix="{{ params.folder }}/"), %s)"""
+)
+
+
+def test_the_listing_is_in_key_order(run_dag: RunDag, fill_bucket: Fill) -> None:
+    fill_bucket("in/b.docx", "in/a.docx", "other/c.docx")
+    assert run_dag(dag(LISTING % "")).results == {"list": ["in/a.docx", "in/b.docx"]}
+
+
+def test_a_listing_that_is_too_long_for_an_xcom_says_what_to_do(
+    run_dag: RunDag, fill_bucket: Fill, capfd: Capture
+) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    assert run_dag(dag(LISTING % "max_objects=1")).state == "failed"
+    assert "give the selection to CIBatchOperator" in printed(capfd)
+
+
+BATCH = """CIBatchOperator(
+        task_id="all", source=ObjectSelection(prefix="{{ params.folder }}/", suffixes=[".docx"]), %s
+        operation=DocProcess(target="pdf"), output="out/{{ ds_nodash | default('x') }}{dir}{stem}.pdf",
+        poll_interval=0.1)"""
+
+
+def test_a_batch_returns_a_small_summary_and_leaves_a_report(
+    run_dag: RunDag, fill_bucket: Fill, client: CIClient
+) -> None:
+    fill_bucket(*(f"in/{number:03}.docx" for number in range(40)))
+    result = run_dag(dag(BATCH % ""))
+    assert result.state == "success"
+    summary = result.results["all"]
+    assert (summary["total"], summary["succeeded"]) == (40, 40)
+    assert len(json.dumps(summary)) < 2048
+    assert len(read_report(client, summary["report_key"])) == 40
+    assert f"_ci_batches/{result.run.dag_id}/all/" in summary["report_key"]
+
+
+def test_a_batch_that_fails_names_the_object(
+    run_dag: RunDag, fill_bucket: Fill, client: CIClient, capfd: Capture
+) -> None:
+    fill_bucket("in/good.docx")
+    fill_bucket("in/empty.docx", content=b"")
+    result = run_dag(dag(BATCH % ""))
+    assert result.tasks == {"all": "failed"}
+    assert "of 2 objects 1 failed (allowed: 0). First failures: in/empty.docx" in printed(capfd)
+    assert sorted(str(job.state) for job in client.list_doc_jobs()) == ["Failed", "Success"]
+
+
+def test_constructors_only_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", raising=False)
+    CIDocProcessOperator(
+        task_id="a", input_key="{{ x }}", output_key="{{ y }}", operation=DocProcess(target="pdf")
+    )
+    CIBatchOperator(
+        task_id="b",
+        source=ObjectSelection(prefix="{{ x }}", modified_after="{{ data_interval_start }}"),
+        operation=DocProcess(target="pdf"),
+        output="{{ nonsense }}",
+    )
+
+
+class Store:
+    """A task state store that lives in this test."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.loads(json.dumps(value))
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+class Instance:
+    map_index = -1
+    dag_id = run_id = task_id = "test"
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed = (key, value)
+
+
+def convert(**options: Any) -> CIDocProcessOperator:
+    arguments = {"input_key": "in/a.docx", "output_key": "out/a.pdf", "poll_interval": 0.1, **options}
+    return CIDocProcessOperator(task_id="convert", operation=DocProcess(target="pdf"), **arguments)
+
+
+def test_a_retry_takes_over_the_job_of_an_earlier_try(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient
+) -> None:
+    fill_bucket("in/a.docx")
+    context: Any = {"task_state_store": Store(), "ti": Instance()}
+    first = convert(wait_for_completion=False).execute(context)
+    second = convert().execute(context)
+    assert second["job_id"] == first["job_id"]
+    assert len(list(client.list_doc_jobs())) == 1
+    assert context["task_state_store"].values == {}, "what has ended well is forgotten, so a clear runs anew"
+
+
+def test_a_changed_document_is_not_taken_over(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient
+) -> None:
+    context: Any = {"task_state_store": Store(), "ti": Instance()}
+    fill_bucket("in/a.docx")
+    first = convert(wait_for_completion=False).execute(context)
+    fill_bucket("in/a.docx", content=b"Something else.\n")
+    second = convert().execute(context)
+    assert second["job_id"] != first["job_id"]
+
+
+def test_a_lost_answer_does_not_make_a_second_job(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient, local_ci: LocalCI
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("cut_after", method="POST", path="/doc_jobs", count=1)
+    context: Any = {"task_state_store": Store(), "ti": Instance()}
+    result = convert().execute(context)
+    (job,) = client.list_doc_jobs()
+    assert (job.job_id, job.state) == (result["job_id"], JobState.SUCCESS)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci.client import CIClient, DocProcess, PicProcess
+from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.sensors import CIJobSensor, JobsFailedError
+
+RunDag = Callable[..., Any]
+Fill = Callable[..., None]
+
+DAG_TEXT = """
+from airflow.sdk import DAG
+from airflow_provider_ci.sensors import CIJobSensor
+
+with DAG(DAG_ID, schedule=None) as dag:
+    CIJobSensor(task_id="wait", job_ids=%r, poke_interval=0.2, timeout=30, %s)
+"""
+
+
+def submit(client: CIClient, *keys: str) -> list[str]:
+    return [client.submit_doc_job(key, f"out/{key}.pdf", DocProcess(target="pdf")).job_id for key in keys]
+
+
+@pytest.mark.parametrize("local_ci", [0.5], indirect=True)
+@pytest.mark.parametrize("how", ["mode='poke'", "mode='reschedule'", "deferrable=True"])
+def test_it_waits_for_many_jobs(
+    run_dag: RunDag, client: CIClient, fill_bucket: Fill, how: str, local_ci: LocalCI
+) -> None:
+    fill_bucket("a.docx", "b.docx", "c.docx", "d.docx", "e.png")
+    job_ids = submit(client, "a.docx", "b.docx", "c.docx", "d.docx")
+    job_ids.append(client.submit_pic_job("e.png", "out/e.png", PicProcess("imageMogr2/rotate/90")).job_id)
+    result = run_dag(DAG_TEXT % (job_ids, how))
+    assert result.state == "success"
+    assert result.results == {"wait": {"jobs": 5}}
+
+
+@pytest.mark.parametrize("how", ["mode='poke'", "deferrable=True"])
+def test_it_fails_when_a_job_failed_and_names_it(
+    run_dag: RunDag, client: CIClient, fill_bucket: Fill, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fill_bucket("good.docx")
+    fill_bucket("empty.docx", content=b"")
+    result = run_dag(DAG_TEXT % (submit(client, "good.docx", "empty.docx"), how))
+    assert result.state == "failed"
+    logged = "".join(capfd.readouterr())
+    assert "1 of 2 jobs did not succeed" in logged
+    assert "empty.docx" in logged
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda ids: ids[0],
+        lambda ids: ",".join(ids),
+        lambda ids: f" {ids[0]} , {ids[1]},",
+        lambda ids: [{"job_id": ids[0], "state": "Submitted"}, ids[1], ids[0]],
+        lambda ids: {"job_id": ids[0]},
+    ],
+    ids=["one", "commas", "blanks", "mixed and twice", "a result"],
+)
+def test_every_shape_of_job_ids(
+    connection: dict[str, Any], client: CIClient, fill_bucket: Fill, shape: Callable[[list[str]], Any]
+) -> None:
+    fill_bucket("a.docx", "b.docx")
+    job_ids = submit(client, "a.docx", "b.docx")
+    sensor = CIJobSensor(task_id="wait", job_ids=shape(job_ids), poke_interval=0.1, timeout=30)
+    assert sensor.execute({})["jobs"] in (1, 2)
+
+
+@pytest.mark.parametrize("job_ids", ["", [], None, "no-job-id!"])
+def test_what_is_no_job_id_is_refused(connection: dict[str, Any], job_ids: Any) -> None:
+    sensor = CIJobSensor(task_id="wait", job_ids=job_ids, poke_interval=0.1, timeout=1)
+    with pytest.raises(ValueError, match="job id"):
+        sensor.poke({})
+
+
+def test_it_waits_for_all_before_it_fails(
+    connection: dict[str, Any], client: CIClient, fill_bucket: Fill
+) -> None:
+    fill_bucket("x.docx", "y.docx", content=b"")
+    sensor = CIJobSensor(
+        task_id="wait", job_ids=submit(client, "x.docx", "y.docx"), poke_interval=0.1, timeout=9
+    )
+    with pytest.raises(JobsFailedError, match="2 of 2 jobs did not succeed"):
+        sensor.execute({})
