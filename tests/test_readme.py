@@ -1,0 +1,98 @@
+"""Every snippet of the README runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+
+from airflow_provider_ci.client import AuthenticationError, CIClient, Credentials
+from airflow_provider_ci.hooks import CIHook
+
+REPO = Path(__file__).parents[1]
+SNIPPETS: list[tuple[str, str]] = re.findall(
+    r"```(\w+)\n(.*?)```", (REPO / "README.md").read_text(), re.DOTALL
+)
+
+
+def snippet(language: str, marker: str) -> str:
+    found = [text for kind, text in SNIPPETS if kind == language and marker in text]
+    assert len(found) == 1, f"{len(found)} {language} snippets with {marker!r}"
+    return found[0]
+
+
+def test_there_are_no_other_snippets() -> None:
+    assert len(SNIPPETS) == 5
+
+
+def test_the_commands_are_targets_of_the_makefile() -> None:
+    for line in snippet("bash", "make demo").splitlines():
+        target = shlex.split(line, comments=True)[1]
+        subprocess.run(["make", "--dry-run", target], cwd=REPO, check=True, capture_output=True)
+
+
+def test_the_dag_runs_to_its_end(
+    run_dag: Callable[..., Any], fill_bucket: Callable[..., None], bucket: Path
+) -> None:
+    fill_bucket("inbox/a.docx", "inbox/2026/b.xlsx")
+    source = (
+        snippet("python", "with DAG(").replace('"archive_to_pdf"', "DAG_ID").replace("):\n", ") as dag:\n", 1)
+    )
+    result = run_dag(source)
+    assert result.state == "success"
+    assert result.results["to_pdf"]["succeeded"] == 2
+    assert (bucket / "pdf/2026/b.pdf").exists()
+    assert (bucket / result.results["to_pdf"]["report_key"]).exists()
+
+
+def test_the_connection_is_read_by_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, value = shlex.split(snippet("bash", "AIRFLOW_CONN_"))[1].split("=", 1)
+    monkeypatch.setenv(name, value)
+    client = CIHook().client
+    assert client.bucket == "examplebucket-1250000000"
+    assert json.loads(value)["conn_type"] == CIHook.conn_type
+
+
+@pytest.fixture
+def readme_server(tmp_path: Path) -> Iterator[str]:
+    """The local CI, started with the README's own lines (but on a free port); gives its endpoint."""
+    script = snippet("bash", "ci-local serve").replace("9000", "0")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    lines = script.strip().splitlines()
+    shell = "\n".join([*lines[:-1], f"exec {lines[-1]}"])
+    server = subprocess.Popen(
+        ["sh", "-ec", shell], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout
+    readable, _, _ = select.select([server.stdout], [], [], 60)
+    assert readable, "the server printed nothing"
+    yield server.stdout.readline().split()[-1]
+    server.terminate()
+    assert server.wait(20) == 0
+
+
+def test_the_client_converts_a_letter_on_the_local_ci(
+    readme_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(snippet("python", "submit_doc_job").replace("http://127.0.0.1:9000", readme_server), {})
+    document = pypdfium2.PdfDocument(tmp_path / "letter.pdf")
+    assert "this becomes a PDF" in document[0].get_textpage().get_text_range()
+    assert (tmp_path / "buckets/examplebucket-1250000000/pdf/letter.pdf").exists()
+
+
+def test_keys_of_the_readme_are_checked(readme_server: str) -> None:
+    wrong = Credentials(secret_id="SECRET_ID", secret_key="OTHER")
+    client = CIClient(wrong, "ap-guangzhou", "examplebucket-1250000000", endpoint=readme_server)
+    with client, pytest.raises(AuthenticationError):
+        client.list_objects_page()
