@@ -70,15 +70,16 @@ def readme_server(tmp_path: Path) -> Iterator[str]:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     lines = script.strip().splitlines()
     shell = "\n".join([*lines[:-1], f"exec {lines[-1]}"])
-    server = subprocess.Popen(
-        ["sh", "-ec", shell], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdout
-    readable, _, _ = select.select([server.stdout], [], [], 60)
-    assert readable, "the server printed nothing"
-    yield server.stdout.readline().split()[-1]
-    server.terminate()
-    assert server.wait(20) == 0
+    command = ["sh", "-ec", shell]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        readable, _, _ = select.select([server.stdout], [], [], 60)
+        assert readable, "the server printed nothing"
+        yield server.stdout.readline().split()[-1]
+        server.terminate()
+        assert server.wait(20) == 0
 
 
 def test_the_client_converts_a_letter_on_the_local_ci(
@@ -86,8 +87,8 @@ def test_the_client_converts_a_letter_on_the_local_ci(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     exec(snippet("python", "submit_doc_job").replace("http://127.0.0.1:9000", readme_server), {})
-    document = pypdfium2.PdfDocument(tmp_path / "letter.pdf")
-    assert "this becomes a PDF" in document[0].get_textpage().get_text_range()
+    with pypdfium2.PdfDocument(tmp_path / "letter.pdf") as document:
+        assert "this becomes a PDF" in document[0].get_textpage().get_text_range()
     assert (tmp_path / "buckets/examplebucket-1250000000/pdf/letter.pdf").exists()
 
 
