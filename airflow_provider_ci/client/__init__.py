@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_ci.client.api import CIClient
+from airflow_provider_ci.client.buckets import ServiceBucket
+from airflow_provider_ci.client.callbacks import Callback, MqConfig, NotifyConfig
 from airflow_provider_ci.client.documents import DocProcess, DocProcessResult, PageInfo
 from airflow_provider_ci.client.errors import (
     AccessDeniedError,
@@ -25,10 +27,13 @@ from airflow_provider_ci.client.errors import (
 )
 from airflow_provider_ci.client.jobs import Job, JobPage, JobState
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage
-from airflow_provider_ci.client.pictures import PicProcess, PicProcessResult, PictureInfo
+from airflow_provider_ci.client.pages import Page
+from airflow_provider_ci.client.pictures import PicProcess, PicProcessResult, PicTemplate, PictureInfo
+from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.client.templates import Template
 
 __all__ = [
     "AccessDeniedError",
@@ -39,8 +44,10 @@ __all__ = [
     "CIResponseError",
     "CIServiceError",
     "CITimeoutError",
+    "Callback",
     "ClockSkewError",
     "Credentials",
+    "DocPreview",
     "DocProcess",
     "DocProcessResult",
     "InvalidRequestError",
@@ -50,18 +57,24 @@ __all__ = [
     "JobFailedError",
     "JobPage",
     "JobState",
+    "MqConfig",
     "NotFoundError",
+    "NotifyConfig",
     "ObjectInfo",
     "ObjectPage",
+    "Page",
     "PageInfo",
     "PicProcess",
     "PicProcessResult",
+    "PicTemplate",
     "PictureInfo",
     "Queue",
     "QueuePausedError",
     "QueueState",
     "RetryPolicy",
     "ServerError",
+    "ServiceBucket",
     "SubmissionUnknownError",
+    "Template",
     "ThrottledError",
 ]

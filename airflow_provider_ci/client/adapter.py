@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
@@ -16,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3 import exceptions as lower
 
+from airflow_provider_ci.client.address import is_loopback
 from airflow_provider_ci.client.errors import CIConnectionError, CITimeoutError
 
 Proxies = dict[str, str]
@@ -151,7 +151,7 @@ class Adapter(HTTPAdapter):
 def proxies_for(base: str) -> Proxies:
     """The proxies that the environment names for this address; loopback is never reached through one."""
     host = urlsplit(base).hostname or ""
-    return {} if _is_loopback(host) else dict(get_environ_proxies(base))
+    return {} if is_loopback(host) else dict(get_environ_proxies(base))
 
 
 def certificates(verify: bool | str | os.PathLike[str]) -> bool | str:
@@ -227,10 +227,3 @@ def _reason(error: BaseException) -> str:
 def _is_distrust(error: BaseException) -> bool:
     """Whether this is the refusal of a certificate, which comes before any request."""
     return type(error).__name__ == "SSLCertVerificationError"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -4,29 +4,51 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-Service = Literal["ci", "cos"]
+Service = Literal["ci", "cos", "region"]
+"""The bucket's jobs and queues, the bucket's objects, and what concerns no bucket."""
 
+_DOMAIN = ".myqcloud.com"
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?-\d+")
 _REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A bucket's address at one of the two services."""
+    """Where one of the services is, as seen from a bucket."""
 
     host: str
     """What the service calls itself, with the bucket before it: the ``Host`` of every request."""
     base: str
     """Scheme, host and port of where to connect."""
     token_header: str
-    """How this service calls the header of a temporary key's token."""
+    """How this service calls the header, or the parameter of a URL, that holds a temporary key's token."""
+
+    @property
+    def link_base(self) -> str:
+        """Scheme, host and port for a URL that somebody else opens, where the host has to name the bucket.
+
+        Browsers and curl take any name below ``.localhost`` for this machine, and the local CI reads bucket,
+        service and region from it.
+        """
+        url = urlsplit(self.base)
+        if not is_loopback(url.hostname or ""):
+            return self.base
+        name = f"{self.host.removesuffix(_DOMAIN)}.localhost"
+        return f"{url.scheme}://{name}:{url.port}" if url.port else f"{url.scheme}://{name}"
+
+    @property
+    def link_host(self) -> str:
+        """The ``Host`` that goes with a URL: its own, but behind an endpoint elsewhere the service's name."""
+        link = urlsplit(self.link_base)
+        return link.netloc if is_loopback(link.hostname or "") else self.host
 
 
 def addresses(bucket: str, region: str, endpoint: str | None) -> dict[Service, Address]:
-    """The addresses of a bucket at CI (jobs, queues) and COS (objects).
+    """The addresses of a bucket at CI (jobs, queues) and COS (objects), and of CI without a bucket.
 
     :raises ValueError: for a bucket without its APPID, a region or endpoint that cannot be one.
     """
@@ -34,14 +56,16 @@ def addresses(bucket: str, region: str, endpoint: str | None) -> dict[Service, A
         raise ValueError(f"bucket must be <name>-<APPID>, such as examplebucket-1250000000, not {bucket!r}")
     if not isinstance(region, str) or not _REGION.fullmatch(region):
         raise ValueError(f"region must be a name such as ap-guangzhou, not {region!r}")
-    services: tuple[Service, ...] = ("ci", "cos")
+    places: tuple[tuple[Service, str, str], ...] = (
+        ("ci", f"{bucket}.ci", "x-ci-security-token"),
+        ("cos", f"{bucket}.cos", "x-cos-security-token"),
+        ("region", "ci", "x-ci-security-token"),
+    )
     return {
         service: Address(
-            host := f"{bucket}.{service}.{region}.myqcloud.com",
-            _base(endpoint) if endpoint else f"https://{host}",
-            f"x-{service}-security-token",
+            host := f"{name}.{region}{_DOMAIN}", _base(endpoint) if endpoint else f"https://{host}", token
         )
-        for service in services
+        for service, name, token in places
     }
 
 
@@ -72,3 +96,11 @@ def _base(endpoint: str) -> str:
     ):
         raise ValueError(f"endpoint must look like http://127.0.0.1:9000, not {endpoint!r}")
     return f"{url.scheme}://{url.netloc}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address stands for this machine itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

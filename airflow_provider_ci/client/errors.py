@@ -230,11 +230,13 @@ class JobCancelledError(JobError):
 
 ADVICE = {
     "CIRoleNotExist": "Create the service role CI_QCSRole in the CI console: jobs use the bucket through it.",
+    "MediaBucketAlreadyBinded": "The feature is switched on already; nothing is left to do.",
     "MediaBucketUnBinded": "Bind the bucket to CI and switch the feature on in the CI console.",
     "NoSuchBucket": "Check the bucket's name (with its APPID) and region.",
     "NoSuchKey": "Check the object's key, upper and lower case included.",
     "PermanentRedirect": "The bucket lies in another region: correct the region.",
     "QueueSaturated": "The queue is full; wait for its jobs to finish.",
+    "TemplateNameDuplicate": "Take another name, or update the template of that name.",
     "TemporaryRedirect": "The bucket lies in another region: correct the region.",
 }
 """What to do next, where the code says it better than the class of the error."""

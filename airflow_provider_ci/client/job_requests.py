@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 from airflow_provider_ci.client import checks, documents, nodes, pictures, xml
+from airflow_provider_ci.client.callbacks import Callback
 from airflow_provider_ci.client.documents import DocProcess
 from airflow_provider_ci.client.jobs import JobState
-from airflow_provider_ci.client.pictures import PicProcess
+from airflow_provider_ci.client.pictures import PicProcess, PicTemplate
 from airflow_provider_ci.client.request import Request
 
-Operation = Union[DocProcess, PicProcess]  # noqa: UP007  (evaluated at run time)
+Operation = Union[DocProcess, PicProcess, PicTemplate]  # noqa: UP007  (evaluated at run time)
+PicForm = Literal["pic_jobs", "jobs"]
 
 MAX_JOBS_PER_PAGE = 100
+QUEUE_TYPES = ("Transcoding", "Speeching", "PicProcess", "AIProcess", "SpeedTranscoding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,18 @@ class JobKind:
 
 
 DOCUMENT_JOBS = JobKind(tag=documents.TAG, path="/doc_jobs", cancel_path="/doc_jobs")
-PICTURE_JOBS = JobKind(tag=pictures.TAG, path="/pic_jobs", cancel_path="/jobs")
+_PICTURE_FORMS = {
+    "pic_jobs": JobKind(tag=pictures.TAG, path="/pic_jobs", cancel_path="/jobs"),
+    "jobs": JobKind(tag=pictures.TAG, path="/jobs", cancel_path="/jobs"),
+}
+
+
+def picture_jobs(form: PicForm) -> JobKind:
+    """Picture jobs in one of the two forms: ``/pic_jobs``, or ``/jobs`` which serves media jobs too."""
+    try:
+        return _PICTURE_FORMS[form]
+    except KeyError:
+        raise ValueError(f"form must be one of {', '.join(_PICTURE_FORMS)}, not {form!r}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +58,14 @@ class Submission:
     queue_id: str | None = None
     user_data: str | None = None
     job_level: int | None = None
+    callback: Callback | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks.object_key("input_key", self.input_key)
         checks.object_key("output_key", self.output_key)
         checks.number("job_level", self.job_level, 0, 2)
-        if self.kind is PICTURE_JOBS:
+        if self.kind.tag == pictures.TAG:
             checks.user_data(self.user_data)
 
     def to_request(self) -> Request:
@@ -71,41 +86,57 @@ class Submission:
             "QueueId": self.queue_id,
             "Input": {"Object": self.input_key},
             "Operation": {
-                self.kind.tag: self.operation.to_node(),
+                **self._asked(),
                 "Output": output,
                 "UserData": self.user_data,
                 "JobLevel": self.job_level,
             },
+            **(self.callback.to_nodes() if self.callback else {}),
             **self.extra,
         }
         return xml.build("Request", request)
+
+    def _asked(self) -> dict[str, object]:
+        if isinstance(self.operation, PicTemplate):
+            return {"TemplateId": self.operation.template_id}
+        return {self.kind.tag: self.operation.to_node()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Which jobs to list; what is None does not restrict them."""
 
+    tag: str | None = None
     states: Iterable[JobState] | None = None
     queue_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    input_key: str | None = None
+    workflow_id: str | None = None
+    inventory_trigger_job_id: str | None = None
+    queue_type: str | None = None
     order: str = "Desc"
     page_size: int = MAX_JOBS_PER_PAGE
 
     def __post_init__(self) -> None:
         checks.one_of("order", self.order, ("Desc", "Asc"))
         checks.number("page_size", self.page_size, 1, MAX_JOBS_PER_PAGE)
+        checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
         if self.states is not None:
             object.__setattr__(self, "states", tuple([JobState(state) for state in self.states]))
 
     def to_request(self, kind: JobKind, next_token: str | None) -> Request:
         """The request for the page that ``next_token`` stands for."""
         params = {
-            "tag": kind.tag,
+            "tag": self.tag or kind.tag,
             "orderByTime": self.order,
             "size": str(self.page_size),
             "states": ",".join(map(str, self.states)) if self.states else None,
             "queueId": self.queue_id,
+            "queueType": self.queue_type,
+            "inputObject": self.input_key,
+            "workflowId": self.workflow_id,
+            "inventoryTriggerJobId": self.inventory_trigger_job_id,
             "startCreationTime": nodes.format_time(self.created_after) if self.created_after else None,
             "endCreationTime": nodes.format_time(self.created_before) if self.created_before else None,
             "nextToken": next_token,

@@ -30,17 +30,25 @@ class PicProcess:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rule, str) or not self.rule.strip():
-            raise ValueError(f"PicProcess.rule must be a processing rule, not {self.rule!r}")
-        steps = self.rule.count("|") + 1
-        if steps > MAX_STEPS and not checks.is_template(self.rule):
-            raise ValueError(
-                f"PicProcess.rule has {steps} steps, at most {MAX_STEPS} are allowed: {self.rule!r}"
-            )
+        check_rule("PicProcess.rule", self.rule)
 
     def to_node(self) -> dict[str, object]:
         """The ``PicProcess`` node of a request."""
         return {"IsPicInfo": self.is_pic_info, "ProcessRule": self.rule, **self.extra}
+
+
+@dataclass(frozen=True, slots=True)
+class PicTemplate:
+    """A template of the service that says how a picture is processed, in place of a :class:`PicProcess`.
+
+    :param template_id: ``t`` and 32 hex digits, from :meth:`CIClient.create_template` or the console.
+    """
+
+    template_id: str
+
+    def __post_init__(self) -> None:
+        if not checks.is_template(self.template_id):
+            checks.identifier("PicTemplate.template_id", self.template_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,15 @@ class PicProcessResult:
             etag=_etag(made),
             original=PictureInfo.from_node(original, request_id) if original else None,
         )
+
+
+def check_rule(name: str, rule: str) -> None:
+    """Refuse a processing rule that is empty or has too many steps."""
+    if not isinstance(rule, str) or not rule.strip():
+        raise ValueError(f"{name} must be a processing rule, not {rule!r}")
+    steps = rule.count("|") + 1
+    if steps > MAX_STEPS and not checks.is_template(rule):
+        raise ValueError(f"{name} has {steps} steps, at most {MAX_STEPS} are allowed: {rule!r}")
 
 
 def _etag(node: nodes.Tree) -> str:

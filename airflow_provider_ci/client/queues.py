@@ -1,16 +1,22 @@
-"""Queues: where jobs wait. Source: tencentcloud.com document/product/1045/47935 and 72918."""
+"""Queues: where jobs wait. Source: tencentcloud.com document/product/1045/47935, 72918 and 72919."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from airflow_provider_ci.client import nodes, xml
+from airflow_provider_ci.client import checks, nodes, xml
 from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.callbacks import NotifyConfig
 from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.request import Request
+
+DOCUMENT_QUEUES = "/docqueue"
+PICTURE_QUEUES = "/picqueue"
+MEDIA_QUEUES = "/queue"
 
 
 class QueueState(str, Enum):
@@ -30,7 +36,8 @@ _STATES = {state.value: state for state in QueueState}
 class Queue:
     """A queue: at most ``max_size`` jobs wait in it and ``max_concurrent`` run at once.
 
-    ``raw`` holds everything that the service said, its callback settings included.
+    ``notify`` is None where the queue has no callback, or one that this client cannot express. ``raw`` holds
+    everything that the service said.
     """
 
     queue_id: str
@@ -39,6 +46,7 @@ class Queue:
     max_size: int | None = None
     max_concurrent: int | None = None
     category: str = ""
+    notify: NotifyConfig | None = None
     bucket: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -48,12 +56,13 @@ class Queue:
     def from_node(cls, node: nodes.Tree, request_id: str) -> Queue:
         """Read a ``QueueList`` or ``Queue`` node."""
         return cls(
-            queue_id=nodes.required(node, "QueueId", request_id),
+            queue_id=nodes.text(node, "QueueID") or nodes.required(node, "QueueId", request_id),
             name=nodes.text(node, "Name"),
             state=_state(nodes.required(node, "State", request_id), request_id),
             max_size=nodes.integer(node, "MaxSize", request_id),
             max_concurrent=nodes.integer(node, "MaxConcurrent", request_id),
             category=nodes.text(node, "Category"),
+            notify=_notify(nodes.child(node, "NotifyConfig")),
             bucket=nodes.text(node, "BucketId"),
             created_at=nodes.moment(node, "CreateTime", request_id),
             updated_at=nodes.moment(node, "UpdateTime", request_id),
@@ -62,21 +71,74 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueuePage:
-    """One page of queues, and how many there are in all (None where the service does not say)."""
+class QueueChange:
+    """What is to be different of a queue; what is None stays."""
 
-    queues: tuple[Queue, ...]
-    total_count: int | None
+    name: str | None = None
+    state: QueueState | None = None
+    notify: NotifyConfig | None = None
 
-    @classmethod
-    def from_answer(cls, answer: Answer) -> QueuePage:
-        """Read a ``Response`` of queues."""
-        request_id = answer.request_id
-        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
-        return cls(
-            queues=tuple([Queue.from_node(queue, request_id) for queue in nodes.children(node, "QueueList")]),
-            total_count=nodes.integer(node, "TotalCount", request_id),
+    def __post_init__(self) -> None:
+        if self.name is None and self.state is None and self.notify is None:
+            raise ValueError("nothing to change: give a name, a state or a NotifyConfig")
+        if self.name == "":
+            raise ValueError("name must be a queue's name, not empty")
+        if self.state is not None:
+            object.__setattr__(self, "state", QueueState(self.state))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says all that the service wants to hear."""
+        return None not in (self.name, self.state, self.notify)
+
+    def to_request(self, path: str, queue_id: str, known: Queue | None) -> Request:
+        """The request that makes the change; ``known`` supplies what stays."""
+        content = {
+            "Name": self.name or (known.name if known else None),
+            "QueueID": queue_id,
+            "State": str(self.state or (known.state if known else "")),
+            "NotifyConfig": self.notify.to_node() if self.notify else _as_it_was(known),
+        }
+        return Request(
+            method="PUT",
+            service="ci",
+            path=f"{path}/{queue_id}",
+            headers={"Content-Type": "application/xml"},
+            body=xml.build("Request", content),
         )
+
+
+def changed(answer: Answer) -> Queue:
+    """Read the ``Response`` to a queue that was changed."""
+    request_id = answer.request_id
+    node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+    found = nodes.child(node, "Queue")
+    if not found:
+        raise CIResponseError("the answer lacks <Queue>", request_id=request_id)
+    return Queue.from_node(found, request_id)
+
+
+def filters(
+    state: QueueState | None, queue_ids: Sequence[str], category: str | None = None
+) -> dict[str, str]:
+    """The parameters that say which queues to list."""
+    for queue_id in queue_ids:
+        checks.identifier("queue_id", queue_id)
+    wanted = {"queueIds": ",".join(queue_ids), "state": str(QueueState(state)) if state else ""}
+    return {**wanted, "category": category or ""}
+
+
+def _notify(node: nodes.Tree) -> NotifyConfig | None:
+    try:
+        return NotifyConfig.from_node(node) if node else None
+    except ValueError:
+        return None  # a reader of queues needs them all the same; raw has it
+
+
+def _as_it_was(known: Queue | None) -> dict[str, object]:
+    """The callback of a queue as the service told it, without what is empty."""
+    node = nodes.child(dict(known.raw), "NotifyConfig") if known else {}
+    return {name: value for name, value in node.items() if value}
 
 
 def _state(value: str, request_id: str) -> QueueState:

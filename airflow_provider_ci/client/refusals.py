@@ -42,6 +42,7 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "QueueNotFound": errors.NotFoundError,
     "ResourceNotFound": errors.NotFoundError,
     "TemplateNotFound": errors.NotFoundError,
+    "MediaBucketAlreadyBinded": errors.InvalidRequestError,
     "QueuePaused": errors.QueuePausedError,
     "QueueSaturated": errors.ThrottledError,
     "SlowDown": errors.ThrottledError,

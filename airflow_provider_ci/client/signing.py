@@ -99,12 +99,27 @@ def authorization(
     :param headers: the headers to sign, with the values that go on the wire.
     :param key_time: from :func:`key_time`.
     """
+    fields = signature_fields(credentials, method, path, params, headers, key_time=key_time)
+    return "&".join([f"{name}={value}" for name, value in fields])
+
+
+def signature_fields(
+    credentials: Credentials, method: str, path: str, params: Pairs, headers: Pairs, *, key_time: str
+) -> tuple[tuple[str, str], ...]:
+    """The seven fields of a signature, which make up a header, or are parameters of a URL.
+
+    Arguments as for :func:`authorization`.
+    """
     url_params, http_headers = canonical(params), canonical(headers)
     to_sign = string_to_sign(key_time, http_string(method, path, url_params.pairs, http_headers.pairs))
     return (
-        f"q-sign-algorithm=sha1&q-ak={credentials.secret_id}&q-sign-time={key_time}&q-key-time={key_time}"
-        f"&q-header-list={http_headers.names}&q-url-param-list={url_params.names}"
-        f"&q-signature={signature(sign_key(credentials.secret_key, key_time), to_sign)}"
+        ("q-sign-algorithm", "sha1"),
+        ("q-ak", credentials.secret_id),
+        ("q-sign-time", key_time),
+        ("q-key-time", key_time),
+        ("q-header-list", http_headers.names),
+        ("q-url-param-list", url_params.names),
+        ("q-signature", signature(sign_key(credentials.secret_key, key_time), to_sign)),
     )
 
 

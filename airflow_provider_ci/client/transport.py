@@ -36,6 +36,7 @@ from airflow_provider_ci.client.refusals import refusal
 from airflow_provider_ci.client.request import Request
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.client.urls import signed_url
 
 T = TypeVar("T")
 
@@ -90,6 +91,12 @@ class Transport:
         result: T = self._retrying(self._attempt, request, read)
         return result
 
+    def signed_url(self, request: Request, valid_seconds: int) -> str:
+        """What was asked as a URL that holds its own signature; nothing is sent."""
+        now = int(self._now())
+        key_time = signing.key_time(now - SIGNATURE_STEP_SECONDS, now + valid_seconds)
+        return signed_url(self._credentials, self._addresses[request.service], request, key_time=key_time)
+
     def _attempt(self, request: Request, read: Callable[[Answer], T]) -> T:
         if self._bucket:
             self._bucket.take()
@@ -100,11 +107,14 @@ class Transport:
                 self._bucket.slow_down()
             raise
         except CIError as error:
-            if request.submits is not None and _may_have_been_taken(error):
-                raise SubmissionUnknownError(
-                    input_key=request.submits[0], output_key=request.submits[1], reason=str(error)
-                ) from error
-            raise
+            if request.method != "POST" or not _may_have_been_taken(error):
+                raise
+            if request.submits is None:
+                error.is_retryable = False  # sent once more, it could do twice what it does
+                raise
+            raise SubmissionUnknownError(
+                input_key=request.submits[0], output_key=request.submits[1], reason=str(error)
+            ) from error
 
     def _exchange_on_time(self, request: Request, read: Callable[[Answer], T]) -> T:
         """Exchange; where the clocks differ, take over the service's time and do it once more."""

@@ -1,8 +1,14 @@
-"""A server on a raw socket that answers what a test tells it, byte by byte; a clock that nobody waits for."""
+"""A server on a raw socket that answers what a test tells it, byte by byte; a clock that nobody waits for.
+
+Whatever reaches the server is judged by the official SDK's signer when the test is over.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,9 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
+from urllib.parse import quote, unquote, unquote_plus
 
 import pytest
+from hypothesis import HealthCheck, settings
+from qcloud_cos import CosConfig, cos_auth
 
 from airflow_provider_ci.client import CIClient, Credentials, RetryPolicy
 from airflow_provider_ci.client.clock import Clock
@@ -23,6 +34,13 @@ BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
 NOW = 1700000060.0
 TLS_GREETING = b"\x16"
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+
+SIGNER = CosConfig(Region=REGION, SecretId=SECRET_ID, SecretKey=SECRET_KEY)
+FIELDS = ["algorithm", "ak", "sign-time", "key-time", "header-list", "url-param-list", "signature"]
+SDK_LEAD_SECONDS = 60
+"""The SDK's signatures begin this long before its clock."""
 
 JOB_XML = (
     "<JobsDetail><Code>Success</Code><CreationTime>2023-11-15T06:13:20+0800</CreationTime><EndTime>-</EndTime>"
@@ -48,6 +66,43 @@ class Recorded:
     def signed(self) -> dict[str, str]:
         """The parts of the Authorization header."""
         return dict(part.split("=", 1) for part in self.headers["authorization"].split("&"))
+
+
+def sdk_authorization(
+    method: str, path: str, params: dict[str, str], headers: dict[str, str], key_time: str
+) -> str:
+    """What the official SDK would send for a request in this time window."""
+    start, end = map(int, key_time.split(";"))
+    request = SimpleNamespace(method=method, headers=dict(headers), url="")
+    sign = cos_auth.CosS3Auth(SIGNER, path, params, end - start - SDK_LEAD_SECONDS, "host" in headers)
+    with mock.patch.object(cos_auth, "time", SimpleNamespace(time=lambda: start + SDK_LEAD_SECONDS)):
+        return str(sign(request).headers["Authorization"])
+
+
+def objection(request: Recorded, now: float | None = None) -> str:
+    """What a service that signs as the official SDK does has against a request; nothing if it is sound.
+
+    The signature is in a header or in the URL. Without ``now`` the time window is not looked at.
+    """
+    path, _, query = re.sub("^http://[^/]*", "", request.target).partition("?")
+    pairs = [part.partition("=")[::2] for part in query.split("&") if part]
+    params = {unquote_plus(name): unquote_plus(value) for name, value in pairs}
+    text = request.headers.get("authorization")
+    said = dict(part.split("=", 1) for part in text.split("&")) if text else params
+    if any(f"q-{field}" not in said for field in FIELDS[1:]):
+        return "no signature"
+    key_time = said["q-key-time"]
+    start, end = map(int, key_time.split(";"))
+    if said["q-sign-time"] != key_time or (now is not None and not start <= now <= end):
+        return "not in its time window"
+    listed = said["q-url-param-list"].split(";")
+    signed = {name: value for name, value in params.items() if quote(name, "-_.~").lower() in listed}
+    headers = {name: request.headers.get(name, "") for name in said["q-header-list"].split(";") if name}
+    expected = sdk_authorization(request.method, unquote(path), signed, headers, key_time)
+    if expected != "&".join(f"{name}={said[name]}" for name in re.findall(r"q-[a-z-]+(?==)", expected)):
+        return "signature differs"
+    digest = base64.b64encode(hashlib.md5(request.body).digest()).decode()
+    return "body differs" if request.headers.get("content-md5", digest) != digest else ""
 
 
 @dataclass
@@ -170,6 +225,20 @@ def wire() -> Iterator[Wire]:
         over.set()
         listener.shutdown(socket.SHUT_RDWR)
     acceptor.join()
+    assert [objection(request) for request in wire.requests] == [""] * len(wire.requests)
+
+
+@pytest.fixture(scope="session")
+def judge() -> Callable[..., str]:
+    """What the official SDK's signer has against a request: method, target, headers, body, and the time."""
+
+    def make(
+        method: str, target: str, headers: dict[str, str], *, body: bytes = b"", now: float | None = None
+    ) -> str:
+        lower = {name.lower(): value for name, value in headers.items()}
+        return objection(Recorded(method, target, lower, body), now)
+
+    return make
 
 
 @pytest.fixture

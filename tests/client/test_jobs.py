@@ -18,7 +18,6 @@ from airflow_provider_ci.client import (
     JobState,
     NotFoundError,
     PicProcess,
-    QueueState,
 )
 
 CHINA = timezone(timedelta(hours=8))
@@ -360,52 +359,3 @@ def test_a_bad_end_is_raised(
 def test_no_other_state_is_raised(state: str, ci: CIClient, wire: Any, job_reply: Any) -> None:
     wire.will(job_reply(state=state))
     ci.get_doc_job("d1").raise_for_state()
-
-
-QUEUE = (
-    "<QueueList><QueueId>{id}</QueueId><Name>queue-doc-process-1</Name><State>{state}</State><NotifyConfig>"
-    "<Url>http://cb.example.com/x</Url><State>On</State></NotifyConfig><MaxSize>10000</MaxSize>"
-    "<MaxConcurrent>10</MaxConcurrent><CreateTime>2023-11-15T06:13:20+0800</CreateTime>"
-    "<UpdateTime>2023-11-15T06:13:20+0800</UpdateTime><BucketId>b</BucketId><Category>DocProcessing</Category></QueueList>"
-)
-
-
-STATES = ["Active", "Active", "Paused"]
-
-
-def test_queues(ci: CIClient, wire: Any, reply: Any) -> None:
-    p1, p2, p3 = (
-        QUEUE.format(id=each, state=state) for each, state in zip(["p1", "p2", "p3"], STATES, strict=True)
-    )
-    count = "<TotalCount>3</TotalCount>"
-    wire.will(reply(f"<Response>{count}{p1}{p2}</Response>"), reply(f"<Response>{count}{p3}</Response>"))
-    queues = ci.list_doc_queues()
-    assert [queue.queue_id for queue in queues] == ["p1", "p2", "p3"]
-    assert [request.target for request in wire.requests] == [
-        "/docqueue?pageNumber=1&pageSize=100",
-        "/docqueue?pageNumber=2&pageSize=100",
-    ]
-    assert queues[2].state is QueueState.PAUSED
-    assert (queues[0].name, queues[0].category, queues[0].bucket) == (
-        "queue-doc-process-1",
-        "DocProcessing",
-        "b",
-    )
-    assert (queues[0].max_size, queues[0].max_concurrent) == (10000, 10)
-    assert queues[0].created_at == datetime(2023, 11, 15, 6, 13, 20, tzinfo=CHINA)
-    assert queues[0].raw["NotifyConfig"]["Url"] == "http://cb.example.com/x"
-
-
-def test_queues_by_id_and_state(ci: CIClient, wire: Any, reply: Any) -> None:
-    wire.will(
-        reply(f"<Response>{QUEUE.format(id='p1', state='Active')}<NonExistPIDs>p2</NonExistPIDs></Response>")
-    )
-    assert len(ci.list_pic_queues(state=QueueState.ACTIVE, queue_ids=["p1", "p2"])) == 1
-    assert wire.last.target == "/picqueue?queueIds=p1%2Cp2&state=Active&pageNumber=1&pageSize=100"
-    assert len(wire.requests) == 1
-
-
-def test_a_queue_in_an_unknown_state(ci: CIClient, wire: Any, reply: Any) -> None:
-    wire.will(reply(f"<Response>{QUEUE.format(id='p1', state='Odd')}</Response>"))
-    with pytest.raises(CIResponseError, match="<State> is 'Odd', none of Active, Paused"):
-        ci.list_doc_queues()

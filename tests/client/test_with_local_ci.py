@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import urllib3
 
 from airflow_provider_ci.client import (
     AuthenticationError,
@@ -47,6 +49,26 @@ def finished(get: Callable[[str], Job], job_id: str) -> Job:
     while not (job := get(job_id)).state.is_final:
         time.sleep(0.01)
     return job
+
+
+def opened(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    """What a browser would get, to which any name below localhost is this machine."""
+    parts = urlsplit(url)
+    with urllib3.HTTPConnectionPool("127.0.0.1", parts.port) as pool:
+        answer = pool.request(
+            method, f"{parts.path}?{parts.query}", body=body, headers={"Host": parts.netloc, **headers}
+        )
+        return answer.status, answer.data
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_signed_urls_serve_those_who_have_no_key(key: str, client: CIClient) -> None:
+    put = client.object_url(key, method="PUT", headers={"x-cos-meta-a": "b"})
+    assert opened(put, "PUT", b"abc", **{"x-cos-meta-a": "c"})[0] == 403
+    assert opened(put, "PUT", b"abc", **{"x-cos-meta-a": "b"})[0] == 200
+    assert opened(client.object_url(key, params={"response-content-type": "text/x"})) == (200, b"abc")
+    assert opened(client.object_url(key, method="HEAD"), "HEAD")[0] == 200
+    assert opened(client.object_url(key, method="HEAD"))[0] == 403
 
 
 @pytest.mark.parametrize("key", KEYS)

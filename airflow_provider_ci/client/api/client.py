@@ -1,0 +1,76 @@
+"""The client itself: all families of calls over one transport."""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+from airflow_provider_ci.client.api.buckets import BucketCalls
+from airflow_provider_ci.client.api.documents import DocJobCalls
+from airflow_provider_ci.client.api.objects import ObjectCalls
+from airflow_provider_ci.client.api.pictures import PicJobCalls
+from airflow_provider_ci.client.api.queues import QueueCalls
+from airflow_provider_ci.client.api.templates import TemplateCalls
+from airflow_provider_ci.client.api.urls import UrlCalls
+from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.retry import RetryPolicy
+from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.client.transport import Transport
+
+C = TypeVar("C", bound="CIClient")
+
+
+class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls):
+    """Jobs, queues, templates and objects of one bucket, over signed HTTP.
+
+    Thread-safe, with one pool of connections; close it, or use it as a context manager. GET, HEAD, PUT and
+    DELETE are repeated by the retry policy; a POST, such as a submission, only where the service certainly
+    did not take it. Every method raises the errors of :mod:`airflow_provider_ci.client.errors`, and
+    ValueError for arguments that cannot be right.
+
+    :param bucket: with its APPID, such as ``examplebucket-1250000000``.
+    :param endpoint: where to connect instead of the service's host names, such as ``http://127.0.0.1:9000``.
+    :param timeout: seconds to connect and to wait for each piece of an answer, or one number for both.
+    :param requests_per_second: of all threads together; None for no limit.
+    :param max_connections: open at a time; further threads wait.
+    :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        region: str,
+        bucket: str,
+        *,
+        endpoint: str | None = None,
+        timeout: float | tuple[float, float] = (10.0, 60.0),
+        retry: RetryPolicy | None = None,
+        requests_per_second: float | None = None,
+        max_connections: int = 32,
+        verify: bool | str | os.PathLike[str] = True,
+        _clock: Clock | None = None,
+    ) -> None:
+        self.region = region
+        self.bucket = bucket
+        self._transport = Transport(
+            credentials,
+            region,
+            bucket,
+            endpoint=endpoint,
+            timeout=timeout,
+            retry=retry or RetryPolicy(),
+            requests_per_second=requests_per_second,
+            max_connections=max_connections,
+            verify=verify,
+            clock=_clock or Clock(),
+        )
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all idle connections; a later call opens new ones."""
+        self._transport.close()

@@ -1,0 +1,118 @@
+"""Calls for document jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_ci.client.api.jobs import JobCalls, Order
+from airflow_provider_ci.client.callbacks import Callback
+from airflow_provider_ci.client.documents import DocProcess
+from airflow_provider_ci.client.job_requests import DOCUMENT_JOBS, JobFilter, Submission
+from airflow_provider_ci.client.jobs import Job, JobPage, JobState
+
+
+class DocJobCalls(JobCalls):
+    """Document jobs: ``/doc_jobs``."""
+
+    def submit_doc_job(
+        self,
+        input_key: str,
+        output_key: str,
+        operation: DocProcess,
+        *,
+        output_bucket: str | None = None,
+        output_region: str | None = None,
+        queue_id: str | None = None,
+        user_data: str | None = None,
+        job_level: int | None = None,
+        callback: Callback | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Have a document converted (CreateDocProcessJobs).
+
+        :param output_key: may hold ``${Number}``, ``${Page}``, ``${SheetID}``; its extension stays as it is.
+        :param output_bucket: this bucket by default; likewise ``output_region``.
+        :param queue_id: the bucket's own queue by default.
+        :param user_data: comes back with the job where the service echoes it.
+        :param job_level: 0, 1 or 2; a higher one goes first.
+        :param callback: whom to tell when the job has ended, in place of the queue's callback.
+        :param extra: further nodes of ``Request``, by the names of the API page.
+        :raises SubmissionUnknownError: if the service may have taken it, but did not say so.
+        """
+        return self._submit(
+            Submission(
+                kind=DOCUMENT_JOBS,
+                input_key=input_key,
+                output_key=output_key,
+                operation=operation,
+                output_bucket=output_bucket or self.bucket,
+                output_region=output_region or self.region,
+                queue_id=queue_id,
+                user_data=user_data,
+                job_level=job_level,
+                callback=callback,
+                extra=extra or {},
+            )
+        )
+
+    def get_doc_job(self, job_id: str) -> Job:
+        """Read a document job (DescribeDocProcessJob); NotFoundError if there is none."""
+        return self._get(DOCUMENT_JOBS, job_id).named(job_id)
+
+    def list_doc_jobs(
+        self,
+        *,
+        states: Iterable[JobState] | None = None,
+        queue_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: Order = "Desc",
+        page_size: int = 100,
+        tag: str | None = None,
+    ) -> Iterator[Job]:
+        """Go through the document jobs, newest first (DescribeDocProcessJobs).
+
+        One page is in memory at a time. The service keeps jobs for a month. Times are aware.
+
+        :param tag: of other jobs that are listed here, such as ``DocWatermark``; ``DocProcess`` by default.
+        """
+        filters = JobFilter(
+            tag=tag,
+            states=states,
+            queue_id=queue_id,
+            created_after=created_after,
+            created_before=created_before,
+            order=order,
+            page_size=page_size,
+        )
+        return self._list(DOCUMENT_JOBS, filters)
+
+    def list_doc_jobs_page(
+        self,
+        *,
+        states: Iterable[JobState] | None = None,
+        queue_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: Order = "Desc",
+        page_size: int = 100,
+        next_token: str | None = None,
+        tag: str | None = None,
+    ) -> JobPage:
+        """Read one page of document jobs, the first without ``next_token``."""
+        filters = JobFilter(
+            tag=tag,
+            states=states,
+            queue_id=queue_id,
+            created_after=created_after,
+            created_before=created_before,
+            order=order,
+            page_size=page_size,
+        )
+        return self._list_page(DOCUMENT_JOBS, filters, next_token)
+
+    def cancel_doc_job(self, job_id: str) -> None:
+        """Cancel a document job that does not run yet (CancelDocProcessJob)."""
+        self._cancel(DOCUMENT_JOBS, job_id)

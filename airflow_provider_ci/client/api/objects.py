@@ -1,0 +1,114 @@
+"""Calls for objects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from airflow_provider_ci.client import checks, objects
+from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.api.connected import Connected
+from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage, Upload
+from airflow_provider_ci.client.request import Request
+
+
+class ObjectCalls(Connected):
+    """List, read, write and delete the objects of the bucket."""
+
+    def head_bucket(self) -> None:
+        """Return if the bucket exists and this key may read it (HEAD Bucket)."""
+        self._transport.send(Request(method="HEAD", service="cos", path="/"), Answer.read)
+
+    def list_objects(
+        self, prefix: str = "", *, start_after: str = "", page_size: int = 1000
+    ) -> Iterator[ObjectInfo]:
+        """Go through the objects below a prefix, in the order of their keys' bytes (GET Bucket).
+
+        One page is in memory at a time.
+
+        :param start_after: only keys after this one.
+        """
+        marker: str | None = start_after
+        while marker is not None:
+            page = self.list_objects_page(prefix, start_after=marker, page_size=page_size)
+            yield from page.objects
+            marker = page.next_marker
+
+    def list_objects_page(
+        self, prefix: str = "", *, start_after: str = "", delimiter: str = "", page_size: int = 1000
+    ) -> ObjectPage:
+        """Read one page of a listing; ``delimiter`` gathers what lies below it in ``common_prefixes``."""
+        checks.number("page_size", page_size, 1, 1000)
+        wanted = {"prefix": prefix, "marker": start_after, "delimiter": delimiter, "max-keys": str(page_size)}
+        params = (*((name, value) for name, value in wanted.items() if value), ("encoding-type", "url"))
+        request = Request(method="GET", service="cos", path="/", params=params)
+        page = self._transport.send(request, ObjectPage.from_answer)
+        if page.next_marker is not None and page.next_marker.encode() <= start_after.encode():
+            raise CIResponseError(
+                f"the listing does not advance: after {start_after!r} it goes on at {page.next_marker!r}",
+                request_id=page.request_id,
+            )
+        return page
+
+    def head_object(self, key: str) -> ObjectInfo:
+        """Read what is known of an object (HEAD Object); NotFoundError if there is none."""
+        return self._transport.send(self._object("HEAD", key), lambda answer: objects.described(key, answer))
+
+    def get_object(self, key: str, path: str | os.PathLike[str]) -> ObjectInfo:
+        """Write an object's bytes to a file (GET Object).
+
+        ``path`` is either complete or not touched: the bytes go to a temporary file beside it, which takes
+        the name at the end. An answer that ends early is fetched again.
+
+        :raises OSError: if the file cannot be written.
+        """
+        target = Path(path)
+        return self._transport.send(
+            self._object("GET", key), lambda answer: objects.save(key, target, answer)
+        )
+
+    def read_object(self, key: str) -> bytes:
+        """Return an object's bytes (GET Object), for those that fit into memory."""
+        return self._transport.send(self._object("GET", key), lambda answer: b"".join(answer.chunks()))
+
+    def put_object(
+        self, key: str, source: bytes | str | os.PathLike[str], *, content_type: str | None = None
+    ) -> ObjectInfo:
+        """Store bytes, or a file's bytes, under a key (PUT Object); an object of that key is replaced.
+
+        What the service says to have stored is compared with what was sent.
+
+        :param source: bytes, or the path of a file, which is read again if the request has to be repeated.
+        """
+        headers = {"Content-Type": checks.header("content_type", content_type or "application/octet-stream")}
+        if isinstance(source, bytes):
+            md5 = hashlib.md5(source, usedforsecurity=False)
+            headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()
+            request = self._object("PUT", key, headers=headers, body=source)
+            return self._transport.send(
+                request, lambda answer: objects.stored(key, answer, len(source), md5.hexdigest())
+            )
+        upload = Upload(Path(source))
+        request = self._object("PUT", key, headers=headers, body=upload)
+        return self._transport.send(
+            request, lambda answer: objects.stored(key, answer, upload.size, upload.md5)
+        )
+
+    def delete_object(self, key: str) -> None:
+        """Delete an object (DELETE Object); one that is not there is no error."""
+        self._transport.send(self._object("DELETE", key), Answer.read)
+
+    def _object(
+        self,
+        method: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Upload | None = None,
+    ) -> Request:
+        checks.object_key("key", key)
+        return Request(method=method, service="cos", path=f"/{key}", headers=headers or {}, body=body)

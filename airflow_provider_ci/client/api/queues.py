@@ -1,0 +1,166 @@
+"""Calls for queues: of document jobs, of picture jobs, and of media jobs, where ``/jobs`` run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_ci.client import checks, queues
+from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.api.connected import Connected
+from airflow_provider_ci.client.callbacks import NotifyConfig
+from airflow_provider_ci.client.errors import NotFoundError
+from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
+from airflow_provider_ci.client.queues import Queue, QueueChange, QueueState
+
+
+class QueueCalls(Connected):
+    """Read, rename, pause and resume queues, and say whom they tell that jobs have ended."""
+
+    def list_doc_queues(
+        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
+    ) -> list[Queue]:
+        """Read the document queues (DescribeDocProcessQueues), all or those of a state or with these ids."""
+        return self._list_queues(queues.DOCUMENT_QUEUES, state, queue_ids)
+
+    def list_pic_queues(
+        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
+    ) -> list[Queue]:
+        """Read the picture queues (DescribePicProcessQueues), as :meth:`list_doc_queues` does."""
+        return self._list_queues(queues.PICTURE_QUEUES, state, queue_ids)
+
+    def list_media_queues(
+        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
+    ) -> list[Queue]:
+        """Read the media queues (DescribeMediaQueues), as :meth:`list_doc_queues` does."""
+        return self._list_queues(queues.MEDIA_QUEUES, state, queue_ids)
+
+    def list_doc_queues_page(
+        self,
+        *,
+        state: QueueState | None = None,
+        queue_ids: Sequence[str] = (),
+        page_number: int = 1,
+        page_size: int = MAX_ITEMS_PER_PAGE,
+    ) -> Page[Queue]:
+        """Read one page of document queues; ``missing`` of it names the ids that do not exist."""
+        return self._queues(queues.DOCUMENT_QUEUES, queues.filters(state, queue_ids), page_number, page_size)
+
+    def list_pic_queues_page(
+        self,
+        *,
+        state: QueueState | None = None,
+        queue_ids: Sequence[str] = (),
+        category: str | None = None,
+        page_number: int = 1,
+        page_size: int = MAX_ITEMS_PER_PAGE,
+    ) -> Page[Queue]:
+        """Read one page of picture queues; ``category`` may be ``CateAll``."""
+        filters = queues.filters(state, queue_ids, category)
+        return self._queues(queues.PICTURE_QUEUES, filters, page_number, page_size)
+
+    def list_media_queues_page(
+        self,
+        *,
+        state: QueueState | None = None,
+        queue_ids: Sequence[str] = (),
+        category: str | None = None,
+        page_number: int = 1,
+        page_size: int = MAX_ITEMS_PER_PAGE,
+    ) -> Page[Queue]:
+        """Read one page of media queues."""
+        filters = queues.filters(state, queue_ids, category)
+        return self._queues(queues.MEDIA_QUEUES, filters, page_number, page_size)
+
+    def update_doc_queue(
+        self,
+        queue_id: str,
+        *,
+        name: str | None = None,
+        state: QueueState | None = None,
+        notify: NotifyConfig | None = None,
+    ) -> Queue:
+        """Change a document queue (UpdateDocProcessQueue) and return it.
+
+        What is None stays as it is. The service wants to hear all three, so the queue is read first where one
+        is missing; of two changes at the same time, one may then undo the other.
+        """
+        return self._update(
+            queues.DOCUMENT_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify)
+        )
+
+    def update_pic_queue(
+        self,
+        queue_id: str,
+        *,
+        name: str | None = None,
+        state: QueueState | None = None,
+        notify: NotifyConfig | None = None,
+    ) -> Queue:
+        """Change a picture queue (UpdatePicProcessQueue), as :meth:`update_doc_queue` does."""
+        return self._update(
+            queues.PICTURE_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify)
+        )
+
+    def update_media_queue(
+        self,
+        queue_id: str,
+        *,
+        name: str | None = None,
+        state: QueueState | None = None,
+        notify: NotifyConfig | None = None,
+    ) -> Queue:
+        """Change a media queue (UpdateMediaQueue), as :meth:`update_doc_queue` does."""
+        return self._update(queues.MEDIA_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
+
+    def pause_doc_queue(self, queue_id: str) -> Queue:
+        """Let no further job of a document queue start; those that run end."""
+        return self.update_doc_queue(queue_id, state=QueueState.PAUSED)
+
+    def resume_doc_queue(self, queue_id: str) -> Queue:
+        """Let the jobs of a document queue start again."""
+        return self.update_doc_queue(queue_id, state=QueueState.ACTIVE)
+
+    def pause_pic_queue(self, queue_id: str) -> Queue:
+        """Let no further job of a picture queue start; those that run end."""
+        return self.update_pic_queue(queue_id, state=QueueState.PAUSED)
+
+    def resume_pic_queue(self, queue_id: str) -> Queue:
+        """Let the jobs of a picture queue start again."""
+        return self.update_pic_queue(queue_id, state=QueueState.ACTIVE)
+
+    def pause_media_queue(self, queue_id: str) -> Queue:
+        """Let no further job of a media queue start; those that run end."""
+        return self.update_media_queue(queue_id, state=QueueState.PAUSED)
+
+    def resume_media_queue(self, queue_id: str) -> Queue:
+        """Let the jobs of a media queue start again."""
+        return self.update_media_queue(queue_id, state=QueueState.ACTIVE)
+
+    def _list_queues(self, path: str, state: QueueState | None, queue_ids: Sequence[str]) -> list[Queue]:
+        filters = queues.filters(state, queue_ids)
+        if queue_ids:  # the service answers for all of them at once
+            return list(self._queues(path, filters, 1, MAX_ITEMS_PER_PAGE).items)
+        return all_items(lambda number: self._queues(path, filters, number, MAX_ITEMS_PER_PAGE))
+
+    def _queues(self, path: str, filters: dict[str, str], number: int, size: int) -> Page[Queue]:
+        def read(answer: Answer) -> Page[Queue]:
+            return Page.from_answer(answer, "QueueList", Queue.from_node)
+
+        return self._transport.send(page_request(path, number, size, filters), read)
+
+    def _update(self, path: str, queue_id: str, change: QueueChange) -> Queue:
+        checks.identifier("queue_id", queue_id)
+        known = None if change.is_complete else self._get_queue(path, queue_id)
+        return self._transport.send(change.to_request(path, queue_id, known), queues.changed)
+
+    def _get_queue(self, path: str, queue_id: str) -> Queue:
+        page = self._queues(path, queues.filters(None, [queue_id]), 1, MAX_ITEMS_PER_PAGE)
+        for queue in page.items:
+            if queue.queue_id == queue_id:
+                return queue
+        raise NotFoundError(
+            status=200,
+            code="NonExistPIDs",
+            message=f"there is no queue {queue_id} at {path}",
+            request_id=page.request_id,
+        )

@@ -1,0 +1,56 @@
+"""Calls for templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_ci.client import checks, templates
+from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.api.connected import Connected
+from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
+from airflow_provider_ci.client.pictures import PicProcess
+from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.templates import Template
+
+
+class TemplateCalls(Connected):
+    """Keep picture rules at the service, where jobs name them by id (:class:`.PicTemplate`)."""
+
+    def create_template(self, name: str, operation: PicProcess) -> Template:
+        """Keep a rule under a name (CreateMediaTemplate), which no other template of the bucket may have.
+
+        :param name: 1 to 64 letters (Chinese too), digits, ``_``, ``-`` or ``*``.
+        """
+        request = templates.template_request("POST", templates.PATH, name, operation)
+        return self._transport.send(request, Template.from_answer)
+
+    def update_template(self, template_id: str, name: str, operation: PicProcess) -> Template:
+        """Replace name and rule of a template (UpdateMediaTemplate)."""
+        request = templates.template_request("PUT", templates.path_of(template_id), name, operation)
+        return self._transport.send(request, Template.from_answer)
+
+    def delete_template(self, template_id: str) -> None:
+        """Delete a template (DeleteMediaTemplate)."""
+        path = templates.path_of(template_id)
+        self._transport.send(Request(method="DELETE", service="ci", path=path), Answer.read)
+
+    def list_templates(
+        self, *, category: str | None = None, template_ids: Sequence[str] = (), name_prefix: str = ""
+    ) -> list[Template]:
+        """Read the templates (DescribeMediaTemplates), those of all kinds of jobs.
+
+        :param category: ``Custom`` or ``Official``.
+        """
+        checks.one_of("category", category, templates.CATEGORIES)
+        for template_id in template_ids:
+            checks.identifier("template_id", template_id)
+        filters = {"category": category or "", "ids": ",".join(template_ids), "name": name_prefix}
+
+        def read(answer: Answer) -> Page[Template]:
+            return Page.from_answer(answer, "TemplateList", Template.from_node)
+
+        def get(number: int) -> Page[Template]:
+            request = page_request(templates.PATH, number, MAX_ITEMS_PER_PAGE, filters)
+            return self._transport.send(request, read)
+
+        return all_items(get)

@@ -1,0 +1,139 @@
+"""Callbacks: whom the service tells that a job has ended, for one job or for all jobs of a queue.
+
+A callback is a POST without a signature: take it as a hint, and read the job. The service calls public
+addresses only. Sources: tencentcloud.com document/product/1045/73035, 47935 and 50337 (Structure).
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+from airflow_provider_ci.client import checks, nodes
+
+FORMATS = ("XML", "JSON")
+SILENT = "no"
+
+_ADDRESSES = ("http://", "https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqConfig:
+    """A TDMQ destination: its ``region`` (sh, bj, gz, cd, hk), ``name``, and ``mode`` (Queue or Topic)."""
+
+    region: str
+    name: str
+    mode: str = "Queue"
+
+    def __post_init__(self) -> None:
+        checks.one_of("MqConfig.region", self.region, ("sh", "bj", "gz", "cd", "hk"))
+        checks.one_of("MqConfig.mode", self.mode, ("Queue", "Topic"))
+        if not self.name:
+            raise ValueError("MqConfig.name must be the name of a TDMQ queue or topic, not empty")
+
+    def to_node(self) -> dict[str, object]:
+        """The three nodes that name the destination."""
+        return {"MqRegion": self.region, "MqMode": self.mode, "MqName": self.name}
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree) -> MqConfig | None:
+        """Read the three nodes; None where no name is given."""
+        name = nodes.text(node, "MqName")
+        if not name:
+            return None
+        return cls(region=nodes.text(node, "MqRegion"), name=name, mode=nodes.text(node, "MqMode") or "Queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Whom to tell that a job has ended; it goes before the callback of the job's queue.
+
+    :param url: an ``http://`` or ``https://`` address, or ``no`` for no callback at all.
+    :param format: ``XML`` or ``JSON``; the service's default is XML.
+    :param type: ``Url`` or ``TDMQ``; follows from ``url`` and ``mq`` where it is not given.
+    :param mq: the destination in TDMQ, in place of ``url``.
+    """
+
+    url: str | None = None
+    _: KW_ONLY
+    format: str | None = None
+    type: str | None = None
+    mq: MqConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.url is None and self.mq is None:
+            raise ValueError("Callback needs a url, or mq for a TDMQ destination")
+        if self.url is not None and self.url != SILENT:
+            _check_address("Callback.url", self.url)
+        checks.one_of("Callback.format", self.format, FORMATS)
+        checks.one_of("Callback.type", self.type, ("Url", "TDMQ"))
+        if self.type is None and self.mq is not None:
+            object.__setattr__(self, "type", "TDMQ")
+        if self.type == "TDMQ" and self.mq is None:
+            raise ValueError("Callback.type TDMQ needs mq, the destination")
+
+    def to_nodes(self) -> dict[str, object]:
+        """The ``CallBack`` nodes of a ``Request``."""
+        return {
+            "CallBack": self.url,
+            "CallBackFormat": self.format,
+            "CallBackType": self.type,
+            "CallBackMqConfig": self.mq.to_node() if self.mq else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """The callback of a queue.
+
+    :param url: an ``http://`` or ``https://`` address; a change takes some five minutes to have an effect.
+    :param is_on: whether callbacks are sent.
+    :param event: what is told; picture queues know ``TaskFinish,WorkflowFinish`` too.
+    :param format: ``XML`` or ``JSON``.
+    :param type: ``Url`` or ``TDMQ``; a queue that was set up by other means may say ``Kafka``.
+    :param mq: the destination in TDMQ.
+    """
+
+    url: str = ""
+    _: KW_ONLY
+    is_on: bool = True
+    event: str = "TaskFinish"
+    format: str = "XML"
+    type: str = "Url"
+    mq: MqConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.url:
+            _check_address("NotifyConfig.url", self.url)
+        checks.one_of("NotifyConfig.format", self.format, FORMATS)
+        checks.one_of("NotifyConfig.type", self.type, ("Url", "TDMQ", "Kafka"))
+
+    def to_node(self) -> dict[str, object]:
+        """The ``NotifyConfig`` node of a request."""
+        return {
+            "Type": self.type,
+            "Url": self.url or None,
+            "Event": self.event,
+            "State": "On" if self.is_on else "Off",
+            "ResultFormat": self.format,
+            **(self.mq.to_node() if self.mq else {}),
+        }
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree) -> NotifyConfig:
+        """Read a ``NotifyConfig`` node; what is empty there has the service's default.
+
+        :raises ValueError: for what no API page describes.
+        """
+        return cls(
+            nodes.text(node, "Url"),
+            is_on=nodes.text(node, "State") == "On",
+            event=nodes.text(node, "Event"),
+            format=nodes.text(node, "ResultFormat") or "XML",
+            type=nodes.text(node, "Type") or "Url",
+            mq=MqConfig.from_node(node),
+        )
+
+
+def _check_address(name: str, url: str) -> None:
+    if not checks.is_template(url) and not (isinstance(url, str) and url.startswith(_ADDRESSES)):
+        raise ValueError(f"{name} must begin with http:// or https://, not {url!r}")

@@ -1,0 +1,72 @@
+"""Listings whose pages have numbers: queues, buckets, templates. Those of jobs and objects have tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Generic, TypeVar
+
+from airflow_provider_ci.client import checks, nodes, xml
+from airflow_provider_ci.client.address import Service
+from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.request import Request
+
+T = TypeVar("T")
+
+MAX_ITEMS_PER_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a listing.
+
+    ``total_count`` is how many there are in all, None where the service does not say. ``missing`` holds the
+    ids that were asked for and do not exist.
+    """
+
+    items: tuple[T, ...]
+    total_count: int | None
+    missing: tuple[str, ...]
+    request_id: str
+
+    @classmethod
+    def from_answer(cls, answer: Answer, name: str, read: Callable[[nodes.Tree, str], T]) -> Page[T]:
+        """Read a ``Response`` whose items are in nodes called ``name``."""
+        request_id = answer.request_id
+        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        return cls(
+            items=tuple([read(item, request_id) for item in nodes.children(node, name)]),
+            total_count=nodes.integer(node, "TotalCount", request_id),
+            missing=tuple(_missing(node)),
+            request_id=request_id,
+        )
+
+
+def page_request(
+    path: str, number: int, size: int, filters: Mapping[str, str], *, service: Service = "ci"
+) -> Request:
+    """The request for a page; filters that are empty are left out."""
+    checks.number("page_number", number, 1)
+    checks.number("page_size", size, 1, MAX_ITEMS_PER_PAGE)
+    wanted = {**filters, "pageNumber": str(number), "pageSize": str(size)}
+    params = tuple([(name, value) for name, value in wanted.items() if value])
+    return Request(method="GET", service=service, path=path, params=params)
+
+
+def all_items(get: Callable[[int], Page[T]]) -> list[T]:
+    """The items of all pages, the first one having the number 1."""
+    items: list[T] = []
+    for number in count(1):
+        page = get(number)
+        items += page.items
+        if not page.items or page.total_count is None or len(items) >= page.total_count:
+            break
+    return items
+
+
+def _missing(node: nodes.Tree) -> list[str]:
+    """``NonExistPIDs`` as repeated texts (picture page, SDKs), or as a container of ids (document page)."""
+    boxes = nodes.children(node, "NonExistPIDs")
+    inside = [each for box in boxes for name in ("QueueID", "QueueId") for each in nodes.texts(box, name)]
+    return nodes.texts(node, "NonExistPIDs") + inside

@@ -1,0 +1,155 @@
+"""Document previews: one page of a document as a picture, or all of it as HTML, made when it is asked for.
+
+Source: Document preview, tencentcloud.com document/product/1045/47929; for HTML, what the official SDKs send.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+
+from airflow_provider_ci.client import checks
+
+TARGETS = ("png", "jpg", "pdf", "html", "txt")
+
+
+def _base64(text: object) -> str:
+    return urlsafe_b64encode(str(text).encode()).decode()
+
+
+def _json(tree: object) -> str:
+    return _base64(json.dumps(tree, ensure_ascii=False, separators=(",", ":")))
+
+
+def _flag(value: object) -> str:
+    return "1" if value else "0"
+
+
+def _word(value: object) -> str:
+    return "true" if value else "false"
+
+
+_PARAMS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "source_type": ("srcType", str),
+    "page": ("page", str),
+    "target": ("dstType", str),
+    "password": ("password", str),
+    "comment": ("comment", str),
+    "sheet": ("sheet", str),
+    "excel_paper_direction": ("excelPaperDirection", str),
+    "excel_row": ("excelRow", str),
+    "excel_col": ("excelCol", str),
+    "excel_paper_size": ("excelPaperSize", str),
+    "txt_pagination": ("txtPagination", _word),
+    "image_params": ("ImageParams", str),
+    "quality": ("quality", str),
+    "scale": ("scale", str),
+    "image_dpi": ("imageDpi", str),
+    "is_copyable": ("copyable", _flag),
+    "html_params": ("htmlParams", _json),
+    "html_waterword": ("htmlwaterword", _base64),
+    "html_fill_style": ("htmlfillstyle", _base64),
+    "html_front": ("htmlfront", _base64),
+    "html_rotate": ("htmlrotate", str),
+    "html_horizontal": ("htmlhorizontal", str),
+    "html_vertical": ("htmlvertical", str),
+    "html_title": ("htmltitle", _base64),
+}
+
+_HTML_ONLY = [name for name in _PARAMS if name.startswith("html_") or name == "is_copyable"]
+
+_RANGES: dict[str, tuple[int, int | None]] = {
+    "page": (1, None),
+    "comment": (0, 1),
+    "sheet": (1, None),
+    "excel_paper_direction": (0, None),
+    "excel_row": (0, 1),
+    "excel_col": (0, 1),
+    "excel_paper_size": (0, 2),
+    "quality": (1, 100),
+    "scale": (10, 200),
+    "image_dpi": (96, 600),
+    "html_rotate": (0, 360),
+    "html_horizontal": (0, None),
+    "html_vertical": (0, None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DocPreview:
+    """How a document is previewed. What is None is not sent, and the service takes its default.
+
+    :param target: ``jpg`` (the default), ``png``, ``pdf``, ``txt``, or ``html``.
+    :param source_type: the kind of document, where the key has no extension that says it.
+    :param page: which page, from 1; of sheets the page within the sheet.
+    :param password: opens the document; not shown, but it travels in the URL.
+    :param comment: 0 hides comments and accepts revisions, 1 shows them.
+    :param sheet: which sheet, from 1.
+    :param excel_paper_direction: of sheets; 0 is portrait, any other number landscape.
+    :param excel_row: 1 puts all columns on one page.
+    :param excel_col: 1 puts all rows on one page.
+    :param excel_paper_size: 0 is A4, 1 is A2, 2 is A0; only with ``excel_row`` or ``excel_col``.
+    :param txt_pagination: of ``txt``; whether the pages become one text.
+    :param image_params: picture rules for the page, joined by ``|``.
+    :param quality: of the picture, 1 to 100.
+    :param scale: 10 to 200 percent.
+    :param image_dpi: 96 to 600.
+    :param is_copyable: of ``html``; whether text can be copied.
+    :param html_params: settings of the ``html`` page, such as
+        ``{"commonOptions": {"isShowTopArea": True, "isShowHeader": True}}``.
+    :param html_waterword: text of a watermark on the ``html`` page.
+    :param html_fill_style: its colour, such as ``rgba(192,192,192,0.6)``.
+    :param html_front: its font, such as ``bold 20px Serif``.
+    :param html_rotate: its angle, 0 to 360 degrees.
+    :param html_horizontal: its distance from the next one across, in pixels.
+    :param html_vertical: its distance from the next one down, in pixels.
+    :param html_title: title of the ``html`` page.
+    :param extra: further parameters, by the names of the API page.
+    """
+
+    target: str | None = None
+    _: KW_ONLY
+    source_type: str | None = None
+    page: int | None = None
+    password: str | None = field(default=None, repr=False)
+    comment: int | None = None
+    sheet: int | None = None
+    excel_paper_direction: int | None = None
+    excel_row: int | None = None
+    excel_col: int | None = None
+    excel_paper_size: int | None = None
+    txt_pagination: bool | None = None
+    image_params: str | None = None
+    quality: int | None = None
+    scale: int | None = None
+    image_dpi: int | None = None
+    is_copyable: bool | None = None
+    html_params: Mapping[str, Any] | None = field(default=None, hash=False)
+    html_waterword: str | None = None
+    html_fill_style: str | None = None
+    html_front: str | None = None
+    html_rotate: int | None = None
+    html_horizontal: int | None = None
+    html_vertical: int | None = None
+    html_title: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        checks.one_of("DocPreview.target", self.target, TARGETS)
+        for name, (lowest, highest) in _RANGES.items():
+            number = checks.number(f"DocPreview.{name}", getattr(self, name), lowest, highest)
+            object.__setattr__(self, name, number)
+        only_html = [name for name in _HTML_ONLY if getattr(self, name) is not None]
+        if only_html and self.target != "html" and not checks.is_template(self.target):
+            raise ValueError(f"DocPreview.{only_html[0]} needs target 'html', not {self.target!r}")
+
+    def to_params(self) -> dict[str, str]:
+        """The parameters of the URL."""
+        given = {name: getattr(self, name) for name in _PARAMS}
+        params = {
+            wire: write(given[name]) for name, (wire, write) in _PARAMS.items() if given[name] is not None
+        }
+        return {"ci-process": "doc-preview", **params, **self.extra}

@@ -1,0 +1,98 @@
+"""Templates: picture rules that the service keeps under an id.
+
+Source: tencentcloud.com document/product/1045/73037 and 73038.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_ci.client import checks, nodes, pictures, xml
+from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.pictures import PicProcess
+from airflow_provider_ci.client.request import Request
+
+PATH = "/template"
+CATEGORIES = ("Custom", "Official")
+
+_NAME = re.compile(r"[\w*-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A template.
+
+    ``operation`` is None for another tag than ``PicProcess``, or a rule that this client would refuse.
+    ``raw`` holds everything that the service said.
+    """
+
+    template_id: str
+    tag: str
+    name: str
+    operation: PicProcess | None = None
+    category: str = ""
+    bucket: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> Template:
+        """Read a ``Template`` or ``TemplateList`` node."""
+        return cls(
+            template_id=nodes.required(node, "TemplateId", request_id),
+            tag=nodes.required(node, "Tag", request_id),
+            name=nodes.text(node, "Name"),
+            operation=_operation(node),
+            category=nodes.text(node, "Category"),
+            bucket=nodes.text(node, "BucketId"),
+            created_at=nodes.moment(node, "CreateTime", request_id),
+            updated_at=nodes.moment(node, "UpdateTime", request_id),
+            raw=node,
+        )
+
+    @classmethod
+    def from_answer(cls, answer: Answer) -> Template:
+        """Read the ``Response`` to a template that was made or changed."""
+        request_id = answer.request_id
+        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        found = nodes.child(node, "Template")
+        if not found:
+            raise CIResponseError("the answer lacks <Template>", request_id=request_id)
+        return cls.from_node(found, request_id)
+
+
+def template_request(method: str, path: str, name: str, operation: PicProcess) -> Request:
+    """The request that makes or changes a template."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"name must be 1 to 64 letters, digits, '_', '-' or '*', not {name!r}")
+    content = {"Tag": pictures.TAG, "Name": name, pictures.TAG: operation.to_node()}
+    return Request(
+        method=method,
+        service="ci",
+        path=path,
+        headers={"Content-Type": "application/xml"},
+        body=xml.build("Request", content),
+    )
+
+
+def path_of(template_id: str) -> str:
+    """Where one template is."""
+    checks.identifier("template_id", template_id)
+    return f"{PATH}/{template_id}"
+
+
+def _operation(node: nodes.Tree) -> PicProcess | None:
+    found = nodes.child(node, pictures.TAG)
+    is_pic_info = nodes.text(found, "IsPicInfo")
+    try:
+        return PicProcess(
+            nodes.text(found, "ProcessRule"), is_pic_info=is_pic_info == "true" if is_pic_info else None
+        )
+    except ValueError:
+        return None
