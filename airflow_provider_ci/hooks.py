@@ -17,6 +17,10 @@ _TEST_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
 """A connection test answers soon, with what is wrong."""
 
 
+_TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
+"""A trigger looks again anyway, and a thread that sleeps between attempts is one that other triggers lack."""
+
+
 class ConnectionConfigError(ValueError):
     """The Airflow connection lacks something, or holds what cannot be used; all of it is named at once."""
 
@@ -55,8 +59,8 @@ class CIHook(BaseHook):
         return self._client_for(self.get_connection(self.conn_id))
 
     async def async_client(self) -> CIClient:
-        """The client, for a trigger: the connection is read without blocking the event loop."""
-        return self._client_for(await compat.connection(self.conn_id))
+        """A new client, for a trigger: nothing here blocks the event loop."""
+        return self._client_for(await compat.connection(self.conn_id), retry=_TRIGGER_RETRY)
 
     def get_conn(self) -> CIClient:
         """The client, under the name that Airflow's hooks have for it."""
@@ -82,7 +86,9 @@ class CIHook(BaseHook):
             return True, f"bucket {client.bucket} and its document queues can be read"
 
     def _client_for(self, conn: Connection, *, retry: RetryPolicy | None = None) -> CIClient:
-        extra: dict[str, Any] = conn.extra_dejson
+        extra: Any = conn.extra_dejson
+        if not isinstance(extra, dict):
+            raise ConnectionConfigError(f"connection {self.conn_id!r}: its extra is no JSON object")
         region = self.region or extra.get("region")
         bucket = self.bucket or extra.get("bucket")
         problems = [

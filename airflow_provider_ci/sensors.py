@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
 
 from airflow_provider_ci.batch.watch import JobWatch
 from airflow_provider_ci.client import Job, JobState
@@ -88,20 +88,25 @@ class CIJobSensor(BaseSensorOperator):
         if self._watch.pending:
             self.log.info("%d jobs ended, %d to go", len(self._watch.finished), len(self._watch.pending))
             return PokeReturnValue(is_done=False)
-        _raise_for_failures(list(self._watch.finished.values()))
-        return PokeReturnValue(is_done=True, xcom_value={"jobs": len(self._watch.finished)})
+        return PokeReturnValue(is_done=True, xcom_value=self._outcome())
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Go on after the trigger's event.
 
-        :raises AirflowException: the event says that the wait failed or took too long, or there is none.
+        :raises AirflowSensorTimeout: the event says that the wait took too long.
+        :raises AirflowException: it says that the wait failed, or there is none.
         """
         status = (event or {}).get("status")
-        if status == "done" and (done := self.poke(context)):
-            return done.xcom_value
+        if status == "done":
+            self._watch.look()  # patience is of no use here: nothing would look again
+            return self._outcome()
         if event and status == "timeout":
-            raise AirflowException(f"{len(event['pending'])} jobs have not ended in {self.timeout:g} s")
+            raise AirflowSensorTimeout(f"{len(event['pending'])} jobs have not ended in {self.timeout:g} s")
         raise AirflowException(f"waiting for the jobs failed: {(event or {}).get('message') or 'no event'}")
+
+    def _outcome(self) -> dict[str, int]:
+        _raise_for_failures(list(self._watch.finished.values()))
+        return {"jobs": len(self._watch.finished)}
 
     @cached_property
     def _watch(self) -> JobWatch:
@@ -114,17 +119,22 @@ class CIJobSensor(BaseSensorOperator):
 def _job_ids(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield from (job_id.strip() for job_id in value.split(",") if job_id.strip())
-    elif isinstance(value, Mapping):
-        yield value["job_id"]
-    elif value is not None:
+    elif isinstance(value, Mapping) and "job_id" in value:
+        yield from _job_ids(value["job_id"])
+    elif isinstance(value, Iterable) and not isinstance(value, Mapping):
         for item in value:
             yield from _job_ids(item)
+    elif value is not None:
+        raise ValueError(f"job_ids holds {value!r}, which is no job id and has none")
 
 
 def _raise_for_failures(jobs: Sequence[Job]) -> None:
     failed = [job for job in jobs if job.state is not JobState.SUCCESS]
     if failed:
-        reasons = "; ".join(
-            f"{job.job_id} ({job.input_key}): {job.state} {job.code} {job.message}" for job in failed[:10]
-        )
+        reasons = "; ".join(map(_reason, failed[:10]))
         raise JobsFailedError(f"{len(failed)} of {len(jobs)} jobs did not succeed: {reasons}")
+
+
+def _reason(job: Job) -> str:
+    said = f"{job.code} {job.message}, request id {job.request_id}"
+    return f"{job.job_id} ({job.input_key}): {job.state} {said}"

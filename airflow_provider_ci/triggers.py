@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ci import compat
 from airflow_provider_ci.batch.watch import JobWatch, Pace, cancel_waiting
-from airflow_provider_ci.client import CIClient, CIError
+from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.hooks import CIHook
 
 _CANCELLING: set[asyncio.Task[None]] = set()
@@ -62,7 +62,7 @@ class CIJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the jobs until all have ended; one event, then nothing more."""
-        yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call] # as above
+        yield TriggerEvent(await self._outcome())  # type: ignore[no-untyped-call] # as above
         # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded.
 
     async def on_kill(self) -> None:
@@ -81,20 +81,21 @@ class CIJobTrigger(BaseTrigger):
 
     async def _cancel_if_killed(self) -> None:
         if await asyncio.to_thread(compat.was_killed_by_user, self.task_instance):
-            client = await self._client()
-            await asyncio.to_thread(cancel_waiting, client, self.job_ids)
+            with await self._client() as client:
+                await asyncio.to_thread(cancel_waiting, client, self.job_ids)
 
-    async def _wait(self) -> dict[str, Any]:
+    async def _outcome(self) -> dict[str, Any]:
+        """The event. An exception would end the task before it could say what is wrong."""
         try:
-            watch = JobWatch(await self._client(), self.job_ids)
+            with await self._client() as client:
+                return await self._wait(JobWatch(client, self.job_ids))
         except Exception as error:
             return self._event("error", self.job_ids, f"{type(error).__name__}: {error}")
+
+    async def _wait(self, watch: JobWatch) -> dict[str, Any]:
         pace = Pace(shortest=min(2.0, self.poll_interval), longest=self.poll_interval)
         while True:
-            try:
-                await asyncio.to_thread(watch.look_patiently)
-            except CIError as error:
-                return self._event("error", watch.pending, str(error))
+            await asyncio.to_thread(watch.look_patiently)
             if not watch.pending:
                 return self._event("done", ())
             left = self.deadline - time.time()

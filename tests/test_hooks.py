@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -30,6 +31,35 @@ def test_the_client_has_what_the_connection_says(set_connection: SetConnection) 
     client = CIHook().client
     assert (client.bucket, client.region) == ("examplebucket-1250000000", "ap-guangzhou")
     client.head_bucket()
+
+
+def test_a_connection_may_be_a_uri(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {
+        "region": "ap-guangzhou",
+        "bucket": "examplebucket-1250000000",
+        "endpoint": local_ci.endpoint,
+        "timeout": "5",
+        "verify": "true",
+    }
+    user = f"{quote(local_ci.secret_id)}:{quote(local_ci.secret_key)}"
+    monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", f"tencent-ci://{user}@/?{urlencode(extra)}")
+    assert CIHook().test_connection()[0]
+
+
+def test_an_extra_that_is_no_object_is_named(
+    connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {**connection, "extra": json.dumps(["ap-guangzhou"])}
+    monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(values))
+    with pytest.raises(ConnectionConfigError, match="tencent_ci_default"):
+        _ = CIHook().client
+
+
+def test_no_message_holds_the_secret_key(set_connection: SetConnection) -> None:
+    set_connection({"region": "", "timeout": "x"}, password="a-very-secret-key")
+    assert "a-very-secret-key" not in str(CIHook().test_connection())
+    set_connection({"timeout": "x"}, password="a-very-secret-key")
+    assert "a-very-secret-key" not in str(CIHook().test_connection())
 
 
 def test_bucket_and_region_can_be_replaced(set_connection: SetConnection) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
 
-from airflow_provider_ci.batch import ObjectSelection, read_report
+from airflow_provider_ci.batch import BatchStoppedError, ObjectSelection, ObjectState, read_report
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
-from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
+from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator, JobWaitError
 
 RunDag = Callable[..., Any]
 Fill = Callable[..., None]
@@ -25,7 +26,7 @@ def printed(capfd: Capture) -> str:
 
 DAG_TEXT = """
 from airflow.sdk import DAG
-from airflow_provider_ci.batch import ObjectSelection
+from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
 from airflow_provider_ci.client import DocProcess, PicProcess
 from airflow_provider_ci.operators import *
 from airflow_provider_ci.sensors import CIJobSensor
@@ -109,6 +110,79 @@ def test_dataclasses_are_rendered_inside(run_dag: RunDag, fill_bucket: Fill, cli
     assert result.state == "success"
     (job,) = client.list_pic_jobs()
     assert "imageMogr2/rotate/90" in json.dumps(job.raw)
+
+
+def test_lists_tuples_and_none_inside_dataclasses_are_rendered(run_dag: RunDag, fill_bucket: Fill) -> None:
+    fill_bucket("in/a.docx", "in/b.txt", "in/c.pdf")
+    result = run_dag(
+        dag("""
+    for name, suffixes in {"tuple": ("{{ params.suffix }}", ".pdf"), "list": ["{{ params.suffix }}"]}.items():
+        CIListObjectsOperator(
+            task_id=name,
+            params={"suffix": ".docx"},
+            source=ObjectSelection(
+                prefix="{{ params.folder }}/", suffixes=suffixes, max_size=None, modified_before=None,
+                modified_after="{{ macros.datetime(2020, 1, 1) }}",
+            ),
+        )""")
+    )
+    assert result.results == {"tuple": ["in/a.docx", "in/c.pdf"], "list": ["in/a.docx"]}
+
+
+def test_a_result_of_another_task_inside_a_dataclass_comes_first(run_dag: RunDag, fill_bucket: Fill) -> None:
+    """By name the list would go first; without a prefix it would take in the whole bucket."""
+    fill_bucket("in/a.docx", "other/b.docx")
+    result = run_dag(
+        dag("""
+    from airflow.sdk import task
+
+    @task
+    def where():
+        return "in/"
+
+    @task
+    def which():
+        return ["in/a.docx"]
+
+    CIListObjectsOperator(task_id="a_list", source=ObjectSelection(prefix=where()))
+    CIBatchOperator(
+        task_id="a_batch", source=ObjectKeys(keys=which()), operation=DocProcess(), output="out/{stem}.pdf",
+        poll_interval=0.1,
+    )
+    CIBatchOperator(
+        task_id="another", source=which(), operation=DocProcess(), output="out2/{stem}.pdf", poll_interval=0.1
+    )""")
+    )
+    assert result.results["a_list"] == ["in/a.docx"]
+    assert result.results["a_batch"]["total"] == result.results["another"]["total"] == 1
+
+
+def test_operators_can_be_mapped_and_no_password_is_in_the_stored_dag(
+    run_dag: RunDag, fill_bucket: Fill, client: CIClient, capfd: Capture
+) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    result = run_dag(
+        dag("""
+    CIDocProcessOperator.partial(
+        task_id="doc", operation=DocProcess(password="open-sesame"), poll_interval=0.1,
+        output_key="doc/{{ ti.map_index }}.pdf",
+    ).expand(input_key=["in/a.docx", "in/b.docx"])
+    CIBatchOperator.partial(
+        task_id="output", source=ObjectSelection(prefix="{{ params.folder }}/"), operation=DocProcess(),
+        poll_interval=0.1,
+    ).expand(output=["x-{{ params.folder }}/{stem}.pdf", "y/{stem}.pdf"])
+    CIBatchOperator.partial(
+        task_id="source", operation=DocProcess(), output="z/{stem}.pdf", poll_interval=0.1
+    ).expand(source=[ObjectSelection(prefix="{{ params.folder }}/a"), ["in/b.docx"]])""")
+    )
+    assert result.state == "success"
+    assert sorted(job.output_key for job in client.list_doc_jobs()) == [
+        *("doc/0.pdf", "doc/1.pdf", "x-in/a.pdf", "x-in/b.pdf", "y/a.pdf", "y/b.pdf", "z/a.pdf", "z/b.pdf")
+    ]
+    stored = SerializedDagModel.get(result.run.dag_id)
+    assert stored is not None
+    assert "open-sesame" not in json.dumps(stored.data)
+    assert "open-sesame" not in printed(capfd)
 
 
 def test_the_password_of_a_document_is_in_no_rendered_field_and_no_log(
@@ -229,26 +303,41 @@ def convert(**options: Any) -> CIDocProcessOperator:
     return CIDocProcessOperator(task_id="convert", operation=DocProcess(target="pdf"), **arguments)
 
 
+@pytest.mark.parametrize("local_ci", [0.3], indirect=True)
 def test_a_retry_takes_over_the_job_of_an_earlier_try(
     connection: dict[str, Any], fill_bucket: Fill, client: CIClient
 ) -> None:
     fill_bucket("in/a.docx")
     context: Any = {"task_state_store": Store(), "ti": Instance()}
-    first = convert(wait_for_completion=False).execute(context)
+    with pytest.raises(JobWaitError, match="a retry of this task takes it over"):
+        convert(timeout_seconds=0).execute(context)
     second = convert().execute(context)
-    assert second["job_id"] == first["job_id"]
-    assert len(list(client.list_doc_jobs())) == 1
+    (job,) = client.list_doc_jobs()
+    assert second["job_id"] == job.job_id
     assert context["task_state_store"].values == {}, "what has ended well is forgotten, so a clear runs anew"
 
 
+@pytest.mark.parametrize("local_ci", [0.3], indirect=True)
 def test_a_changed_document_is_not_taken_over(
     connection: dict[str, Any], fill_bucket: Fill, client: CIClient
 ) -> None:
     context: Any = {"task_state_store": Store(), "ti": Instance()}
     fill_bucket("in/a.docx")
-    first = convert(wait_for_completion=False).execute(context)
+    with pytest.raises(JobWaitError):
+        convert(timeout_seconds=0).execute(context)
     fill_bucket("in/a.docx", content=b"Something else.\n")
-    second = convert().execute(context)
+    convert().execute(context)
+    assert len(list(client.list_doc_jobs())) == 2
+
+
+def test_a_task_that_only_submits_submits_again_when_it_is_cleared(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient
+) -> None:
+    """Airflow 3.3 keeps the store when a task is cleared, and who clears a task wants it done again."""
+    fill_bucket("in/a.docx")
+    context: Any = {"task_state_store": Store(), "ti": Instance()}
+    first = convert(wait_for_completion=False).execute(context)
+    second = convert(wait_for_completion=False).execute(context)
     assert second["job_id"] != first["job_id"]
 
 
@@ -261,3 +350,45 @@ def test_a_lost_answer_does_not_make_a_second_job(
     result = convert().execute(context)
     (job,) = client.list_doc_jobs()
     assert (job.job_id, job.state) == (result["job_id"], JobState.SUCCESS)
+
+
+@pytest.mark.parametrize("local_ci", [0.3], indirect=True)
+def test_a_killed_batch_stops_and_leaves_its_report(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient
+) -> None:
+    """Airflow cannot be asked here whether a user ended the task, so its jobs are left to a retry."""
+    fill_bucket(*(f"in/{number}.docx" for number in range(4)))
+    operator = CIBatchOperator(
+        task_id="all",
+        source=ObjectSelection(prefix="in/"),
+        operation=DocProcess(target="pdf"),
+        output="out/{stem}.pdf",
+        batch_id="killed",
+        poll_interval=0.1,
+    )
+    operator.on_kill()
+    context: Any = {"ti": Instance()}
+    with pytest.raises(BatchStoppedError):
+        operator.execute(context)
+    report = read_report(client, "_ci_batches/killed/report.jsonl")
+    assert {found.state for found in report} == {ObjectState.UNFINISHED}
+    assert len(report) == 4
+
+
+def test_what_is_no_source_is_named(connection: dict[str, Any]) -> None:
+    operator = CIBatchOperator(task_id="all", source=[], operation=DocProcess(), output="out/{stem}.pdf")
+    operator.source = None  # type: ignore[assignment] # what an upstream task that returns nothing leaves
+    context: Any = {"ti": Instance()}
+    with pytest.raises(ValueError, match="list of object keys, not None"):
+        operator.execute(context)
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, {"status": "new"}, {"status": "error", "message": "told so", "job_ids": ["d1"]}]
+)
+def test_an_event_that_says_nothing_fails_the_task(
+    connection: dict[str, Any], event: dict[str, Any] | None
+) -> None:
+    context: Any = {"task_state_store": Store(), "ti": Instance()}
+    with pytest.raises(JobWaitError, match="told so" if event and "message" in event else "no event"):
+        convert().resume(context, event)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
 
-from airflow_provider_ci.client import CIClient, DocProcess, PicProcess
+from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, ServerError
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.sensors import CIJobSensor, JobsFailedError
 
@@ -71,10 +72,10 @@ def test_every_shape_of_job_ids(
     assert sensor.execute({})["jobs"] in (1, 2)
 
 
-@pytest.mark.parametrize("job_ids", ["", [], None, "no-job-id!"])
+@pytest.mark.parametrize("job_ids", ["", [], None, "no-job-id!", 5, [5], {"total": 3, "report_key": "r"}])
 def test_what_is_no_job_id_is_refused(connection: dict[str, Any], job_ids: Any) -> None:
     sensor = CIJobSensor(task_id="wait", job_ids=job_ids, poke_interval=0.1, timeout=1)
-    with pytest.raises(ValueError, match="job id"):
+    with pytest.raises(ValueError, match=r"no job id|not a job id"):
         sensor.poke({})
 
 
@@ -87,3 +88,47 @@ def test_it_waits_for_all_before_it_fails(
     )
     with pytest.raises(JobsFailedError, match="2 of 2 jobs did not succeed"):
         sensor.execute({})
+
+
+def test_it_names_the_request_id_of_what_failed(
+    connection: dict[str, Any], client: CIClient, fill_bucket: Fill
+) -> None:
+    fill_bucket("x.docx", content=b"")
+    sensor = CIJobSensor(task_id="wait", job_ids=submit(client, "x.docx"), poke_interval=0.1, timeout=9)
+    with pytest.raises(JobsFailedError, match=r"x\.docx.* request id \S+"):
+        sensor.execute({})
+
+
+def done(job_ids: list[str]) -> dict[str, Any]:
+    return {"status": "done", "message": "", "job_ids": job_ids, "pending": []}
+
+
+def test_after_the_event_an_outage_is_told_as_what_it_is(
+    connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
+) -> None:
+    """The jobs have ended; that the service cannot say so now is no fault of theirs."""
+    fill_bucket("a.docx")
+    job_ids = submit(client, "a.docx")
+    sensor = CIJobSensor(task_id="wait", job_ids=job_ids, timeout=9)
+    local_ci.faults.add("error", code="ServiceUnavailable", method="GET", count=1, retry_after=10_000)
+    with pytest.raises(ServerError, match="ServiceUnavailable"):
+        sensor.resume({}, done(job_ids))
+
+
+@pytest.mark.parametrize(
+    ("event", "error", "words"),
+    [
+        (
+            {"status": "timeout", "pending": ["d1", "d2"]},
+            AirflowSensorTimeout,
+            "2 jobs have not ended in 9 s",
+        ),
+        ({"status": "error", "message": "no such key"}, AirflowException, "no such key"),
+        ({}, AirflowException, "no event"),
+        (None, AirflowException, "no event"),
+    ],
+)
+def test_events_that_are_no_success(event: dict[str, Any] | None, error: type[Exception], words: str) -> None:
+    """A deadline is the same error in the triggerer as in place, where Airflow does not retry it."""
+    with pytest.raises(error, match=words):
+        CIJobSensor(task_id="wait", job_ids="d1", timeout=9).resume({}, event)

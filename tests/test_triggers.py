@@ -86,6 +86,33 @@ def test_a_connection_that_cannot_be_used_is_an_event(
     assert "SecretId" in event["message"]
 
 
+def test_what_is_no_job_id_is_an_event(connection: dict[str, Any]) -> None:
+    (event,) = events(trigger(["no-job-id!"]))
+    assert (event["status"], event["pending"]) == ("error", ["no-job-id!"])
+    assert "no-job-id!" in event["message"]
+
+
+def test_a_refusal_on_the_way_is_an_event_that_says_why(
+    connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
+) -> None:
+    fill_bucket("a.docx")
+    job_ids = submit(client, "a.docx")
+    local_ci.faults.add("error", code="AccessDenied", method="GET", count=9)
+    (event,) = events(trigger(job_ids))
+    assert event["status"] == "error"
+    assert "AccessDenied" in event["message"]
+    assert "request id" in event["message"]
+
+
+def test_a_service_that_stays_away_is_waited_for_until_the_deadline(
+    connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
+) -> None:
+    fill_bucket("a.docx")
+    job_ids = submit(client, "a.docx")
+    local_ci.stop()
+    assert events(trigger(job_ids, deadline=time.time() + 0.5))[0]["status"] == "timeout"
+
+
 def test_a_server_that_answers_late_is_waited_out(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.batch.engine import Batch, BatchStoppedError, Progress
+from airflow_provider_ci.batch.engine import Batch
 from airflow_provider_ci.batch.failures import BatchFailedError
 from airflow_provider_ci.batch.plan import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.report import BatchSummary, ObjectState, ObjectVerdict, read_report
+from airflow_provider_ci.batch.run import BatchStoppedError, Progress
 from airflow_provider_ci.batch.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,

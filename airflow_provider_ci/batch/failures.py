@@ -1,14 +1,39 @@
-"""How many objects of a batch may fail, and the error when more do."""
+"""What an error means for a batch, how many objects may fail, and the error when more do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from airflow_provider_ci.batch.report import BatchSummary
-from airflow_provider_ci.client import CIError
+from airflow_provider_ci.client import (
+    CIError,
+    CIServiceError,
+    InvalidRequestError,
+    NotFoundError,
+    QueuePausedError,
+    SubmissionUnknownError,
+)
 
 TRANSIENT_CODES = frozenset({"InternalError", "ServiceUnavailable", "ResourceDownloadFailed"})
 """Codes of failed jobs that may succeed when they are submitted again (CI, Error Codes)."""
+_ABOUT_EVERY_OBJECT = frozenset(
+    {"InvalidHost", "NoSuchBucket", "PermanentRedirect", "QueueNotFound", "TemporaryRedirect"}
+)
+"""Codes of refusals that the next object would meet as well: the bucket, its region or the queue is wrong."""
+
+
+def waiting_may_heal(error: CIError) -> bool:
+    """Whether the service is away, busy, full or paused, so that the same step may work later."""
+    return error.is_retryable or isinstance(error, (QueuePausedError, SubmissionUnknownError))
+
+
+def is_about_one_object(error: CIError | ValueError) -> bool:
+    """Whether a submission was refused for a reason that says nothing of the next object."""
+    if not isinstance(error, CIServiceError):
+        return isinstance(error, ValueError)  # the client refuses such a key before it is sent
+    if waiting_may_heal(error) or error.code in _ABOUT_EVERY_OBJECT:
+        return False
+    return isinstance(error, (InvalidRequestError, NotFoundError)) or error.code == "ResourceAccessDenied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +67,7 @@ class FailureLimit:
 
     def allows(self, failed: int, total: int) -> bool:
         """Whether a batch of ``total`` objects with so many failures is good enough."""
-        return failed <= (self.count if self.percent is None else total * self.percent / 100)
+        return failed <= (self.count if self.percent is None else round(total * self.percent / 100, 6))
 
     def __str__(self) -> str:
         return str(self.count) if self.percent is None else f"{self.percent:g}%"

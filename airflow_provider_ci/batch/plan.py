@@ -86,7 +86,7 @@ def plan_jobs(
 ) -> Iterator[PlannedJob]:
     """The jobs for these objects, in their order.
 
-    :raises OutputTemplateError: two objects would write the same output.
+    :raises OutputTemplateError: two objects would write the same output, or one of them would be overwritten.
     """
     written = _last_modified(client, template) if skip == "exists" else {}
     owners: dict[str, str] = {}
@@ -110,6 +110,11 @@ def plan_jobs(
             etag=found.etag,
             output_key=output_key,
             is_fresh=bool(found.etag) and fresh_since is not None and fresh_since >= found.last_modified,
+        )
+    for key in owners.keys() & set(owners.values()):
+        raise OutputTemplateError(
+            f"output template {template.text!r}: {owners[key]!r} would overwrite {key!r}, which is one of "
+            "the objects; name a folder outside of the selection, or narrow the selection by suffixes"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tempfile
 import time
@@ -14,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.client import CIClient, DocProcessResult, Job, JobState, PicProcessResult
+from airflow_provider_ci.client import CIClient, CIError, DocProcessResult, Job, JobState, PicProcessResult
+
+log = logging.getLogger(__name__)
 
 REPORT_VERSION = 1
 _FIRST_FAILURES = 3
+_MAX_FOLDER_BYTES = 830
+"""An object key has at most 850 bytes; said before the work is done, not after it."""
 
 
 class ObjectState(str, Enum):
@@ -34,6 +39,7 @@ class ObjectState(str, Enum):
     __str__ = str.__str__
 
 
+_GOOD = (ObjectState.SUCCEEDED, ObjectState.SKIPPED)
 _VERDICTS = {
     JobState.SUCCESS: ObjectState.SUCCEEDED,
     JobState.FAILED: ObjectState.FAILED,
@@ -53,6 +59,8 @@ class ObjectVerdict:
     code: str = ""
     """The service's error code, for an object that failed."""
     message: str = ""
+    request_id: str = ""
+    """Of the answer that said that the object failed."""
     first_output: str = ""
     """Key of the first object that the job wrote."""
     outputs: int | None = None
@@ -88,7 +96,7 @@ class BatchSummary:
     report_key: str
     """Key of the report: JSON lines, one per object, after a header line."""
     first_failures: tuple[str, ...] = ()
-    """The first few failed objects, each with its reason."""
+    """The first few objects that came to no good end, each with its reason."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types."""
@@ -114,6 +122,8 @@ class Report:
         self._client = client
         self._batch_id = batch_id
         self._folder = f"{prefix}{path_safe(batch_id)}/"
+        if len(self._folder.encode()) > _MAX_FOLDER_BYTES:
+            raise ValueError(f"batch_id is too long for the key of its report: {batch_id!r}")
         self._clock = clock
         self._started = clock()
         self._counts: Counter[ObjectState] = Counter()
@@ -124,8 +134,10 @@ class Report:
     def add(self, verdict: ObjectVerdict) -> None:
         """Note the verdict of one object."""
         self._counts[verdict.state] += 1
-        if verdict.state is ObjectState.FAILED and len(self._failures) < _FIRST_FAILURES:
-            self._failures.append(f"{verdict.key}: {verdict.reason}"[:300])
+        if verdict.state not in _GOOD and len(self._failures) < _FIRST_FAILURES:
+            self._failures.append(
+                f"{verdict.key}: {verdict.reason or verdict.state}"[: len(verdict.key) + 200]
+            )
         self._write({name: value for name, value in asdict(verdict).items() if value not in (None, "")})
 
     def count(self, state: ObjectState) -> int:
@@ -150,6 +162,13 @@ class Report:
         self._client.put_object(f"{self._folder}summary.json", body.encode(), content_type="application/json")
         return summary
 
+    def finish_early(self) -> None:
+        """Put what is known so far into the bucket, if that is possible: the batch ends with an error."""
+        try:
+            log.error("batch %s ended early; its report is %s", self._batch_id, self.finish().report_key)
+        except CIError as error:
+            log.error("batch %s ended early, and its report is lost: %s", self._batch_id, error)
+
     def close(self) -> None:
         """Give up the temporary file of a report that is not finished."""
         self._file.close()
@@ -160,14 +179,16 @@ class Report:
 
 def verdict_of_job(planned: PlannedJob, job: Job, *, attempts: int) -> ObjectVerdict:
     """The verdict that a job that has ended gives its object."""
-    is_success = job.state is JobState.SUCCESS
+    # The code of a job that did not fail is "Success", whatever else became of it.
+    is_failed = job.state is JobState.FAILED
     return ObjectVerdict(
         key=planned.key,
         state=_VERDICTS[job.state],
         output_key=planned.output_key,
         job_id=job.job_id,
-        code="" if is_success else job.code,
-        message="" if is_success else job.message,
+        code=job.code if is_failed else "",
+        message=job.message if is_failed else "",
+        request_id=job.request_id if is_failed else "",
         attempts=attempts,
         **_amounts(job.result),
     )
@@ -191,7 +212,9 @@ def read_report(client: CIClient, report_key: str) -> list[ObjectVerdict]:
 
     :raises ValueError: the report has a version that this package does not read.
     """
-    header, *lines = client.read_object(report_key).decode().splitlines()
+    header, *lines = (
+        client.read_object(report_key).decode().rstrip("\n").split("\n")
+    )  # keys hold other line ends
     version = json.loads(header).get("version")
     if version != REPORT_VERSION:
         raise ValueError(
@@ -206,5 +229,11 @@ def read_report(client: CIClient, report_key: str) -> list[ObjectVerdict]:
 
 
 def path_safe(batch_id: str) -> str:
-    """A batch id with only characters that every tool accepts in an object key."""
-    return re.sub(r"[^A-Za-z0-9._/-]+", "-", batch_id).strip("/")
+    """A batch id with only letters, digits and what every tool accepts in an object key.
+
+    :raises ValueError: nothing is left of it.
+    """
+    safe = re.sub(r"[^\w./-]+", "-", batch_id).strip("/")
+    if not safe:
+        raise ValueError(f"batch_id names the report, so it cannot be {batch_id!r}")
+    return safe

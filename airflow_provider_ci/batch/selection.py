@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -57,8 +57,14 @@ class ObjectSelection:
             raise ValueError(f"ObjectSelection: sizes must be 0 <= {self.min_size=} <= {self.max_size=}")
 
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
-        """The selected objects in key order, listed page by page as they are taken."""
-        after, before = _moment(self.modified_after), _moment(self.modified_before)
+        """The selected objects in key order, listed page by page as they are taken.
+
+        :raises ValueError: the prefix is no text, or a bound of the window no time.
+        """
+        if not isinstance(self.prefix, str):
+            raise ValueError(f"ObjectSelection.prefix is {self.prefix!r}, not a text")
+        after = _moment("modified_after", self.modified_after)
+        before = _moment("modified_before", self.modified_before)
         suffixes = tuple(suffix.lower() for suffix in self.suffixes)
         for found in client.list_objects(self.prefix):
             if (
@@ -80,13 +86,17 @@ class ObjectKeys:
 
     prefix = ""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.keys, str):
+            raise ValueError(f"ObjectKeys.keys is a sequence of keys, not the string {self.keys!r}")
+
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
-        """The named objects in the given order.
+        """The named objects in the given order, each once.
 
         One that is not there is passed on with an empty ETag: its job fails with the service's own
         message, and the other objects are processed.
         """
-        for key in self.keys:
+        for key in dict.fromkeys(self.keys):
             try:
                 yield client.head_object(key)
             except NotFoundError:
@@ -99,11 +109,23 @@ def as_source(source: ObjectSelection | ObjectKeys | Iterable[str]) -> ObjectSel
         return source
     if isinstance(source, str):
         raise ValueError(f"source is an ObjectSelection or a list of object keys, not the string {source!r}")
+    if isinstance(source, Mapping) or not isinstance(source, Iterable):
+        raise ValueError(f"source is an ObjectSelection or a list of object keys, not {source!r}")
     return ObjectKeys(keys=tuple(source))
 
 
-def _moment(value: datetime | str | None) -> datetime | None:
-    if value is None or value == "":
+def _moment(name: str, value: datetime | str | None) -> datetime | None:
+    """A bound of the window.
+
+    An empty text is no absent bound: it is what is left of the template of a run that has no such moment, and
+    would take in the whole bucket.
+    """
+    if value is None:
         return None
-    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(
+            f"ObjectSelection.{name} is {value!r}, not a time such as '2026-11-21T00:00:00+00:00'"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -6,39 +6,43 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 
 from airflow_provider_ci.batch.kinds import JobKind, kind_of_job
-from airflow_provider_ci.client import CIClient, CIError, CIServiceError, Job, JobState
+from airflow_provider_ci.client import CIClient, CIError, Job, JobState
 
 log = logging.getLogger(__name__)
 
 FINAL_STATES = tuple(state for state in JobState if state.is_final)
 _FEW = 3
 """Up to so many jobs are asked for one by one: a listing may hold other people's jobs as well."""
+_JOBS_PER_PAGE = 100
+_CANCEL_THREADS = 8
 
 
 @dataclass(slots=True, kw_only=True)
 class Pace:
     """How long to wait before the next look.
 
-    While nothing has ended the wait grows by half each time; once jobs end it is the time in which a quarter
-    of the pending ones should end at the rate seen so far. Both within the bounds, with a tenth of jitter.
+    After a look that saw jobs end it is the time in which a quarter of the pending ones should end at the
+    rate seen so far; after one that saw none it grows by half. Both within the bounds, with a tenth of
+    jitter.
     """
 
     shortest: float = 0.5
     """Seconds; the first wait."""
     longest: float = 30.0
     """Seconds; no wait is longer."""
-    _last: float = 0.0
+    _last: float = field(default=0.0, init=False)
+    _finished: int = field(default=0, init=False)
 
     def wait_seconds(self, *, pending: int, finished: int, elapsed_seconds: float) -> float:
         """Seconds until the next look, from what has been seen since the first submission."""
-        if finished and elapsed_seconds > 0:
-            wanted = pending * elapsed_seconds / finished / 4
-        else:
-            wanted = self._last * 1.5
+        is_moving, self._finished = finished > self._finished, finished
+        wanted = pending * elapsed_seconds / finished / 4 if is_moving else self._last * 1.5
         self._last = min(max(wanted, self.shortest), self.longest)
         return self._last * random.uniform(0.9, 1.1)  # noqa: S311 jitter, not a secret
 
@@ -47,15 +51,30 @@ def finished_jobs(client: CIClient, kind: JobKind, pending: Mapping[str, datetim
     """Those of the pending jobs that have ended, by job id.
 
     One listing of ended jobs, a hundred a page, answers for all of them. It begins with the oldest pending
-    job, so that it moves on as the queue does.
+    job, so that it moves on as the queue does, and stops where it begins to cost more than to ask for each:
+    when so many jobs of others have ended since, the rest is asked for one by one.
 
     :param pending: when the service created each job, by job id.
     """
     if len(pending) <= _FEW:
-        jobs = (kind.get(client, job_id) for job_id in pending)
-        return {job.job_id: job for job in jobs if job.state.is_final}
-    listed = kind.list(client, states=FINAL_STATES, created_after=min(pending.values()), order="Asc")
-    return {job.job_id: job for job in listed if job.job_id in pending}
+        return _ended(client, kind, pending)
+    # Times are in whole seconds, and whether the service's filter takes in its first one is not documented.
+    since = min(pending.values()) - timedelta(seconds=1)
+    listed = kind.list(client, states=FINAL_STATES, created_after=since, order="Asc")
+    found: dict[str, Job] = {}
+    for number, job in enumerate(listed):
+        if job.job_id in pending:
+            found[job.job_id] = job
+        if len(found) == len(pending):
+            return found
+        if number + 1 >= len(pending) * _JOBS_PER_PAGE:
+            return found | _ended(client, kind, pending.keys() - found.keys())
+    return found
+
+
+def _ended(client: CIClient, kind: JobKind, job_ids: Iterable[str]) -> dict[str, Job]:
+    jobs = (kind.get(client, job_id) for job_id in job_ids)
+    return {job.job_id: job for job in jobs if job.state.is_final}
 
 
 class JobWatch:
@@ -78,16 +97,21 @@ class JobWatch:
 
         :raises NotFoundError: it does not know one of the jobs (it keeps them for a month).
         """
-        for job_id in [job_id for job_id in self.pending if job_id not in self._created]:
-            job = self.pending[job_id].get(self._client, job_id)
-            self._created[job_id] = job.created_at
-            if job.state.is_final:
-                self._finish(job)
+        if unknown := [job_id for job_id in self.pending if job_id not in self._created]:
+            return self._meet(unknown)
         for kind in set(self.pending.values()):
             of_kind = {
                 job_id: self._created[job_id] for job_id in self.pending if self.pending[job_id] is kind
             }
             for job in finished_jobs(self._client, kind, of_kind).values():
+                self._finish(job)
+        return None
+
+    def _meet(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            job = self.pending[job_id].get(self._client, job_id)
+            self._created[job_id] = job.created_at
+            if job.state.is_final:
                 self._finish(job)
 
     def look_patiently(self) -> None:
@@ -112,10 +136,17 @@ class JobWatch:
 
 
 def cancel_waiting(client: CIClient, job_ids: Iterable[str]) -> None:
-    """Cancel those of the jobs that have not begun; the service lets running ones end."""
-    for job_id in job_ids:
-        try:
-            kind_of_job(job_id).cancel(client, job_id)
-            log.info("cancelled job %s", job_id)
-        except CIServiceError as error:
-            log.info("job %s is not cancelled: %s", job_id, error)
+    """Cancel those of the jobs that have not begun; the service lets running ones end.
+
+    Side by side and the newest first, since a task that is killed has five seconds for it.
+    """
+    with ThreadPoolExecutor(_CANCEL_THREADS, "ci-cancel") as executor:
+        list(executor.map(partial(_cancel, client), reversed(list(job_ids))))
+
+
+def _cancel(client: CIClient, job_id: str) -> None:
+    try:
+        kind_of_job(job_id).cancel(client, job_id)
+        log.info("cancelled job %s", job_id)
+    except CIError as error:
+        log.info("job %s is not cancelled: %s", job_id, error)

@@ -9,9 +9,8 @@ from typing import Any, cast
 from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.batch import Batch, BatchStoppedError, ObjectKeys, ObjectSelection, Pace, Progress
+from airflow_provider_ci.batch import Batch, ObjectKeys, ObjectSelection, Pace, Progress
 from airflow_provider_ci.batch.plan import Operation, Skip
-from airflow_provider_ci.batch.watch import cancel_waiting
 from airflow_provider_ci.operators.base import CIOperator
 
 Source = ObjectSelection | ObjectKeys | Sequence[str]
@@ -85,15 +84,15 @@ class CIBatchOperator(CIOperator):
         self.cancel_on_kill = cancel_on_kill
         self._is_killed = False
         self._logged_at = 0.0
+        self.depend_on_values_in(source, operation)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the batch and return its summary.
 
         :raises BatchFailedError: more objects failed than allowed, or some did not finish.
         """
-        client = self.hook.client
         batch = Batch(
-            client,
+            self.hook.client,
             self.source,
             self.operation,
             self.output_template,
@@ -108,13 +107,9 @@ class CIBatchOperator(CIOperator):
             pace=Pace(shortest=min(0.5, self.poll_interval), longest=self.poll_interval),
             progress=self._log_progress,
             is_stopped=lambda: self._is_killed,
+            cancels_when_stopped=lambda: self.cancel_on_kill and compat.was_killed_by_user(context["ti"]),
         )
-        try:
-            summary = batch.run()
-        except BatchStoppedError as stopped:
-            if self.cancel_on_kill and compat.was_killed_by_user(context["ti"]):
-                cancel_waiting(client, stopped.job_ids)
-            raise
+        summary = batch.run()
         self.log.info(
             "%d objects: %d succeeded, %d failed, %d skipped in %.1f s; report %s",
             *(summary.total, summary.succeeded, summary.failed, summary.skipped, summary.seconds),

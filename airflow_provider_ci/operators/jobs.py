@@ -72,6 +72,7 @@ class _JobOperator(CIOperator):
         self.timeout_seconds = timeout_seconds
         self.cancel_on_kill = cancel_on_kill
         self._is_killed = False
+        self.depend_on_values_in(operation)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit, then return, wait in place, or defer.
@@ -85,6 +86,9 @@ class _JobOperator(CIOperator):
         job = self._submit_or_take_over(context)
         context["ti"].xcom_push(key="job_id", value=job.job_id)
         if not self.wait_for_completion:
+            compat.state_store(context).delete(
+                _STORE_KEY
+            )  # the work of this task ends here, whatever follows
             return _result(job)
         deadline = time.time() + self.timeout_seconds
         if self.deferrable:

@@ -32,6 +32,7 @@ class CIListObjectsOperator(CIOperator):
         super().__init__(**kwargs)
         self.source = source
         self.max_objects = max_objects
+        self.depend_on_values_in(source)
 
     def execute(self, context: Context) -> list[str]:
         """The keys, in key order.

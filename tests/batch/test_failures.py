@@ -20,6 +20,8 @@ from airflow_provider_ci.batch.failures import FailureLimit
         ("2.5%", 25, 1000, True),
         ("0%", 0, 0, True),
         ("100%", 10, 10, True),
+        ("0.57%", 57, 10_000, True),
+        ("0.57%", 58, 10_000, False),
     ],
 )
 def test_limits(limit: int | str, failed: int, total: int, allowed: bool) -> None:

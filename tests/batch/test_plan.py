@@ -63,6 +63,13 @@ def test_an_object_is_never_its_own_output(client: CIClient, fill_bucket: Callab
         plan(client, "{key}")
 
 
+def test_an_object_is_never_the_output_of_another(client: CIClient, fill_bucket: Callable[..., None]) -> None:
+    """In which order the two jobs run is the service's business."""
+    fill_bucket("in/a.docx", "in/a.docx.pdf")
+    with pytest.raises(OutputTemplateError, match=r"'in/a\.docx' would overwrite 'in/a\.docx\.pdf'"):
+        plan(client, "{key}.pdf")
+
+
 def test_an_output_that_is_newer_than_its_object_is_fresh(
     client: CIClient, fill_bucket: Callable[..., None], bucket: Path
 ) -> None:

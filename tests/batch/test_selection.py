@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +75,28 @@ def test_a_string_is_not_taken_for_a_list_of_keys() -> None:
 def test_sizes_that_exclude_everything_are_refused() -> None:
     with pytest.raises(ValueError, match="min_size"):
         ObjectSelection(min_size=5, max_size=4)
+
+
+def test_a_string_is_not_taken_for_keys() -> None:
+    with pytest.raises(ValueError, match="not the string 'in/a'"):
+        ObjectKeys(keys="in/a")
+
+
+def test_keys_that_are_named_twice_are_taken_once(client: CIClient, fill_bucket: Callable[..., None]) -> None:
+    fill_bucket("a", "b")
+    assert [found.key for found in ObjectKeys(keys=["b", "a", "b"]).objects(client)] == ["b", "a"]
+
+
+@pytest.mark.parametrize("bound", ["", "None", "yesterday"])
+def test_a_window_that_is_no_time_does_not_take_the_whole_bucket(client: CIClient, bound: str) -> None:
+    """A template of a run without a data interval becomes an empty text."""
+    with pytest.raises(ValueError, match=f"ObjectSelection.modified_after is '{bound}'"):
+        keys(ObjectSelection(modified_after=bound), client)
+    with pytest.raises(ValueError, match=f"ObjectSelection.modified_before is '{bound}'"):
+        keys(ObjectSelection(modified_before=bound), client)
+
+
+def test_a_prefix_that_an_upstream_task_did_not_give_does_not_take_the_whole_bucket(client: CIClient) -> None:
+    nothing: Any = None
+    with pytest.raises(ValueError, match=r"ObjectSelection\.prefix is None"):
+        keys(ObjectSelection(prefix=nothing), client)

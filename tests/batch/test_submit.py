@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci.batch.kinds import DOCUMENTS
+from airflow_provider_ci.batch.plan import PlannedJob
+from airflow_provider_ci.batch.submit import Attempt, Submitter, submit_once
+from airflow_provider_ci.client import (
+    CIClient,
+    CIConnectionError,
+    Credentials,
+    DocProcess,
+    Job,
+    JobState,
+    RetryPolicy,
+    SubmissionUnknownError,
+)
+from airflow_provider_ci.local import LocalCI
+
+Fill = Callable[..., None]
+PDF = DocProcess(target="pdf")
+
+
+def planned(key: str = "in/a.docx", output_key: str = "out/a.pdf") -> PlannedJob:
+    return PlannedJob(key=key, size=1, etag="e", output_key=output_key)
+
+
+def submitter(client: CIClient, **options: Any) -> Submitter:
+    return Submitter(client=client, **{"kind": DOCUMENTS, "operation": PDF, **options})
+
+
+def lose_answer(client: CIClient, local_ci: LocalCI) -> Attempt:
+    """A submission that the service took, and whose answer was lost."""
+    local_ci.faults.add("cut_after", method="POST", count=1)
+    attempt = Attempt(planned=planned())
+    with pytest.raises(SubmissionUnknownError):
+        submitter(client).submit(attempt)
+    return attempt.lost_now()
+
+
+def test_a_job_whose_answer_was_lost_is_found(client: CIClient, local_ci: LocalCI, fill_bucket: Fill) -> None:
+    fill_bucket("in/a.docx")
+    attempt = lose_answer(client, local_ci)
+    (job,) = client.list_doc_jobs()
+    assert submitter(client).find([attempt])[attempt.nonce].job_id == job.job_id
+
+
+@pytest.mark.parametrize("hours", [-25, -1, 1, 25])
+def test_it_is_found_wherever_the_services_clock_is(
+    client: CIClient, local_ci: LocalCI, fill_bucket: Fill, hours: int
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("cut_after", method="POST", count=1)
+    attempt = Attempt(planned=planned())
+    with pytest.raises(SubmissionUnknownError):
+        submitter(client).submit(attempt)
+    found = submitter(client, kind=moved(hours)).find([attempt])
+    assert found.keys() == {attempt.nonce}
+
+
+def moved(hours: int) -> Any:
+    """Document jobs of a service whose clock is off; it filters by its own times."""
+
+    def jobs(client: CIClient, *, created_after: datetime | None = None, **options: Any) -> Iterator[Job]:
+        for job in client.list_doc_jobs(**options):
+            there = replace(job, created_at=job.created_at + timedelta(hours=hours))
+            if created_after is None or there.created_at >= created_after:
+                yield there
+
+    return replace(DOCUMENTS, list=jobs)
+
+
+def test_nothing_is_found_of_what_the_service_never_took(client: CIClient, fill_bucket: Fill) -> None:
+    fill_bucket("in/a.docx")
+    client.submit_doc_job("in/a.docx", "out/a.pdf", PDF, user_data="of-another-submission")
+    client.submit_doc_job("in/a.docx", "out/other.pdf", PDF)
+    assert submitter(client).find([Attempt(planned=planned())]) == {}
+
+
+def test_without_an_echo_of_user_data_input_and_output_tell_the_job(
+    client: CIClient, fill_bucket: Fill
+) -> None:
+    fill_bucket("in/a.docx")
+    job = client.submit_doc_job("in/a.docx", "out/a.pdf", PDF)
+    attempt = Attempt(planned=planned())
+    assert submitter(client).find([attempt])[attempt.nonce].job_id == job.job_id
+
+
+def test_without_an_echo_a_failed_job_is_taken_for_an_earlier_one() -> None:
+    attempt = Attempt(planned=planned())
+    jobs = [job(1, state=JobState.FAILED), job(2, state=JobState.CANCEL)]
+    assert find_among(jobs, [attempt]) == {}
+
+
+def test_the_listing_goes_back_no_further_than_the_submission() -> None:
+    """The newest job tells the service's time; what is a minute older than the submission ends the search."""
+    attempt = Attempt(planned=planned(), sent_at=time.monotonic() - 300)
+
+    def newest_first() -> Iterator[Job]:
+        yield job(0, input_key="x")
+        yield job(200, input_key="y")
+        yield job(1000, input_key="z")
+        pytest.fail("it read on")
+
+    assert find_among(newest_first(), [attempt]) == {}
+
+
+def test_the_listing_ends_when_all_are_found() -> None:
+    attempt = Attempt(planned=planned())
+
+    def newest_first() -> Iterator[Job]:
+        yield job(0, user_data=attempt.nonce)
+        pytest.fail("it read on")
+
+    assert find_among(newest_first(), [attempt]).keys() == {attempt.nonce}
+
+
+def job(age_seconds: int, **values: Any) -> Job:
+    created_at = datetime(2026, 5, 1, tzinfo=timezone.utc) - timedelta(seconds=age_seconds)
+    defaults = {"tag": "DocProcess", "state": JobState.RUNNING, "input_key": "in/a.docx"}
+    return Job(
+        job_id=f"d{age_seconds}",
+        created_at=created_at,
+        output_key="out/a.pdf",
+        **{**defaults, **values},
+    )
+
+
+def find_among(jobs: Any, attempts: list[Attempt]) -> dict[str, Job]:
+    kind = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
+    return Submitter(client=None, kind=kind, operation=PDF).find(attempts)  # type: ignore[arg-type] # not asked
+
+
+def test_a_refused_key_does_not_keep_the_others_from_being_sent(client: CIClient, fill_bucket: Fill) -> None:
+    fill_bucket("in/a.docx")
+    keys = ["out/1.pdf", f"out/{'x' * 900}.pdf", "out/2.pdf"]
+    attempts = [Attempt(planned=planned(output_key=key)) for key in keys]
+    outcomes = submit_all(client, attempts)
+    assert isinstance(outcomes[0], Job)
+    assert isinstance(outcomes[1], ValueError)
+    assert isinstance(outcomes[2], Job)
+
+
+def test_once_the_service_is_away_nothing_more_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "examplebucket-1250000000").mkdir()
+    with LocalCI(tmp_path, convert="instant") as server:
+        credentials = Credentials(secret_id=server.secret_id, secret_key=server.secret_key)
+    once = RetryPolicy(max_attempts=1)
+    with CIClient(
+        credentials, "ap-guangzhou", "examplebucket-1250000000", endpoint=server.endpoint, retry=once
+    ) as client:
+        outcomes = submit_all(client, [Attempt(planned=planned()) for _ in range(50)])
+    assert isinstance(outcomes[0], CIConnectionError)
+    assert outcomes[1:] == [None] * 49
+
+
+def submit_all(client: CIClient, attempts: list[Attempt]) -> list[Any]:
+    with ThreadPoolExecutor(1) as executor:
+        came_of = list(submitter(client).submit_all(attempts, executor, is_stopped=bool))
+    assert [attempt for attempt, _ in came_of] == attempts
+    return [outcome for _, outcome in came_of]
+
+
+@pytest.mark.parametrize("action", ["cut_before", "cut_after"])
+def test_one_submission_makes_one_job_whether_or_not_the_service_took_the_first(
+    client: CIClient, local_ci: LocalCI, fill_bucket: Fill, action: str
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add(action, method="POST", count=1)
+    job = submit_once(submitter(client), planned(), settle_seconds=0.1)
+    assert [listed.job_id for listed in client.list_doc_jobs()] == [job.job_id]
+
+
+def test_when_the_search_fails_the_lost_submission_is_not_forgotten(
+    client: CIClient, local_ci: LocalCI, fill_bucket: Fill
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("cut_after", method="POST", count=1)
+    local_ci.faults.add("error", code="AccessDenied", method="GET", count=1)
+    with pytest.raises(Exception, match="AccessDenied") as failed:
+        submit_once(submitter(client), planned())
+    assert isinstance(failed.value.__context__, SubmissionUnknownError)
