@@ -85,14 +85,11 @@ class Batch:
         """
         source = as_source(self.source)
         template = OutputTemplate(text=self.output, prefix=source.prefix)
-        report = Report(self.client, self.batch_id, prefix=self.report_prefix)
-        try:
+        with Report(self.client, self.batch_id, prefix=self.report_prefix) as report:
             planned = list(plan_jobs(self.client, self._objects(source), template, skip=self.skip))
             with ThreadPoolExecutor(self.threads, "ci-submit") as executor:
                 Run(self, planned, report, executor).to_end()
             summary = report.finish()
-        finally:
-            report.close()
         limit = FailureLimit.parse(self.max_failures)
         failed = summary.failed + summary.cancelled
         if summary.unfinished or not limit.allows(failed, summary.total):

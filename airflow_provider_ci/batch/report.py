@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from airflow_provider_ci.batch.plan import PlannedJob
@@ -112,6 +113,8 @@ class BatchSummary:
 class Report:
     """Collects the verdicts of a batch in a temporary file and puts them into the bucket at its end.
 
+    A context manager: the temporary file is gone at its end, whether the report was finished or not.
+
     ``<prefix><batch_id>/report.jsonl`` has a header line and then a line per object; ``summary.json`` beside
     it has the numbers.
     """
@@ -128,7 +131,7 @@ class Report:
         self._started = clock()
         self._counts: Counter[ObjectState] = Counter()
         self._failures: list[str] = []
-        self._file = tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl")  # noqa: SIM115 closed in finish
+        self._file = tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl")  # noqa: SIM115 closed by __exit__
         self._write({"version": REPORT_VERSION, "batch_id": batch_id})
 
     def add(self, verdict: ObjectVerdict) -> None:
@@ -149,7 +152,6 @@ class Report:
         self._file.flush()
         report_key = f"{self._folder}report.jsonl"
         self._client.put_object(report_key, Path(self._file.name), content_type="application/x-ndjson")
-        self._file.close()
         summary = BatchSummary(
             batch_id=self._batch_id,
             total=sum(self._counts.values()),
@@ -169,8 +171,12 @@ class Report:
         except CIError as error:
             log.error("batch %s ended early, and its report is lost: %s", self._batch_id, error)
 
-    def close(self) -> None:
-        """Give up the temporary file of a report that is not finished."""
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -28,10 +28,10 @@ def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any)
 
 
 def write(client: CIClient, *verdicts: ObjectVerdict) -> BatchSummary:
-    report = Report(client, "b", prefix="reports/")
-    for each in verdicts:
-        report.add(each)
-    return report.finish()
+    with Report(client, "b", prefix="reports/") as report:
+        for each in verdicts:
+            report.add(each)
+        return report.finish()
 
 
 def test_what_is_written_is_read(client: CIClient) -> None:
@@ -160,6 +160,6 @@ def test_a_report_that_cannot_be_written_hides_no_other_error(
         endpoint=server.endpoint,
         retry=RetryPolicy(max_attempts=1),
     )
-    with client:
-        Report(client, "b", prefix="reports/").finish_early()
+    with client, Report(client, "b", prefix="reports/") as report:
+        report.finish_early()
     assert "its report is lost" in caplog.text
