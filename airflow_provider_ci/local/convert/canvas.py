@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image, ImageColor, ImageEnhance, ImageFilter
 
-from airflow_provider_ci.local.convert import errors, geometry
+from airflow_provider_ci.local.convert import corners, errors, geometry, limits, watermark
 from airflow_provider_ci.local.convert import operations as op
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.geometry import Bounds, Size
-from airflow_provider_ci.local.convert.rules import MAX_OUTPUT_SIDE
+from airflow_provider_ci.local.convert.information import ORIENTATION_TAG, orientation_of, read_exif
 
-ORIENTATION_TAG: Final = 0x0112
+Fetch = Callable[[str], Path]
+"""Gives the file of an object by its address, for image watermarks; raises ConversionError."""
 _TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,11 +35,24 @@ _RIGHT_ANGLES: Final = {  # Pillow turns counter-clockwise, the service clockwis
 }
 
 
+def refuse_to_fetch(url: str) -> Path:
+    """Refuse an image watermark, where no bucket is at hand to take it from."""
+    raise ConversionError(
+        errors.UNSUPPORTED_RULE, f"the watermark image {url!r} cannot be fetched here: there is no bucket"
+    )
+
+
+def fetch_from(files: Mapping[str, str]) -> Fetch:
+    """Take the files of image watermarks from those fetched before, by their addresses."""
+    return lambda url: Path(files[url])
+
+
 @dataclass(slots=True, kw_only=True)
 class Canvas:
     """Frames of one size and mode, the format they are to be written in, and their metadata.
 
-    ``original_quality`` is that of the source, 100 where its format has none.
+    ``original_quality`` is that of the source, 100 where its format has none. ``most_bytes`` is the size that
+    a jpg may have as a file.
     """
 
     frames: list[Image.Image]
@@ -48,6 +64,9 @@ class Canvas:
     loop: int | None = None
     exif: bytes = b""
     icc_profile: bytes = b""
+    original_format: str = ""
+    most_bytes: int | None = None
+    fetch: Fetch = refuse_to_fetch
 
     @property
     def size(self) -> Size:
@@ -62,30 +81,29 @@ class Canvas:
 
 def apply_steps(canvas: Canvas, steps: Sequence[op.Step]) -> None:
     """Do the operations of all steps in order; a failing one is named with its step."""
-    for number, step in enumerate(steps, start=1):
-        for operation in step.operations:
-            try:
+    for position, step in enumerate(steps, start=1):
+        with named(position, step):
+            for operation in step.operations:
                 _APPLY[type(operation)](canvas, operation)
-            except ConversionError as error:
-                raise ConversionError(error.code, f"step {number} {step.text!r}: {error.message}") from None
 
 
-def orientation_of(exif: bytes) -> int:
-    """Read the EXIF orientation, 0 where there is none or the block makes no sense."""
-    return int(value) if isinstance(value := _read_exif(exif).get(ORIENTATION_TAG), int) else 0
+def check_result(canvas: Canvas, steps: Sequence[op.Step]) -> None:
+    """Refuse a picture that is too large after its last step."""
+    with named(len(steps), steps[-1]):
+        limits.check_output(canvas.size, len(canvas.frames))
 
 
-def _read_exif(exif: bytes) -> Image.Exif:
-    tags = Image.Exif()
+@contextmanager
+def named(position: int, step: op.Step) -> Iterator[None]:
+    """Put the place and text of a step before the message of an error."""
     try:
-        tags.load(exif)
-    except (SyntaxError, ValueError, KeyError, TypeError, EOFError, OSError, struct.error):
-        return Image.Exif()
-    return tags
+        yield
+    except ConversionError as error:
+        raise ConversionError(error.code, f"step {position} {step.text!r}: {error.message}") from None
 
 
 def _without_orientation(exif: bytes) -> bytes:
-    tags = _read_exif(exif)
+    tags = read_exif(exif)
     if ORIENTATION_TAG in tags:
         del tags[ORIENTATION_TAG]
     try:
@@ -94,16 +112,8 @@ def _without_orientation(exif: bytes) -> bytes:
         return b""  # tags that cannot be written again are no loss to the picture
 
 
-def _check_size(size: Size) -> None:
-    if max(size) > MAX_OUTPUT_SIDE:
-        raise ConversionError(
-            errors.IMAGE_TOO_LARGE,
-            f"the result is {size[0]} x {size[1]} px; the limit is {MAX_OUTPUT_SIDE} a side",
-        )
-
-
 def _resize(canvas: Canvas, size: Size) -> None:
-    _check_size(size)
+    limits.check_output(size, len(canvas.frames))
     if size != canvas.size:
         canvas.each(lambda frame: frame.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
@@ -125,6 +135,7 @@ def _thumbnail(canvas: Canvas, operation: op.Thumbnail) -> None:
 
 def _pad(canvas: Canvas, bounds: Bounds, color: str) -> None:
     width, height = max(bounds.width, canvas.size[0]), max(bounds.height, canvas.size[1])
+    limits.check_output((width, height), len(canvas.frames))
     corner = (width - canvas.size[0]) // 2, (height - canvas.size[1]) // 2
 
     def padded(frame: Image.Image) -> Image.Image:
@@ -140,8 +151,8 @@ def _rotate(canvas: Canvas, operation: op.Rotate) -> None:
     if degrees in _RIGHT_ANGLES:
         canvas.each(lambda frame: frame.transpose(_RIGHT_ANGLES[degrees]))
     elif degrees:
+        limits.check_output(geometry.turned(canvas.size, degrees), len(canvas.frames))
         canvas.each(lambda frame: _turned(frame, degrees))
-    _check_size(canvas.size)
 
 
 def _turned(frame: Image.Image, degrees: int) -> Image.Image:
@@ -218,6 +229,78 @@ def _blur(canvas: Canvas, operation: op.Blur) -> None:
     canvas.each(lambda frame: frame.filter(ImageFilter.GaussianBlur(sigma)))
 
 
+def _circle(canvas: Canvas, operation: op.Circle) -> None:
+    _check_radius(canvas, operation.radius)
+    side = 2 * operation.radius
+    _cut_out(canvas, geometry.box_at(canvas.size, Bounds(side, side), "center"))
+    _round_off(canvas, operation.radius)
+
+
+def _round_corners(canvas: Canvas, operation: op.RoundCorners) -> None:
+    _check_radius(canvas, operation.radius)
+    _round_off(canvas, operation.radius)
+
+
+def _check_radius(canvas: Canvas, radius: int) -> None:
+    if "GIF" in (canvas.format, canvas.original_format):
+        raise ConversionError(errors.INVALID_RULE, "corners cannot be cut off a gif")
+    if 2 * radius >= min(canvas.size):
+        width, height = canvas.size
+        raise ConversionError(
+            errors.INVALID_RULE,
+            f"the radius {radius} is not under half the shorter side of the picture of {width} x {height} px",
+        )
+
+
+def _round_off(canvas: Canvas, radius: int) -> None:
+    mask = corners.corner_mask(canvas.size, radius)
+    canvas.each(lambda frame: corners.rounded_off(frame, mask))
+
+
+def _index_crop(canvas: Canvas, operation: op.IndexCrop) -> None:
+    count = geometry.count_of_blocks(canvas.size, operation.bounds)
+    if operation.index >= count:
+        raise ConversionError(
+            errors.INVALID_RULE, f"there is no block {operation.index}: they are numbered 0 to {count - 1}"
+        )
+    _cut_out(canvas, geometry.block(canvas.size, operation.bounds, operation.index))
+
+
+def _limit_frames(canvas: Canvas, operation: op.FrameLimit) -> None:
+    total = len(canvas.frames)
+    if total <= operation.count:
+        return
+    starts = [number * total // operation.count for number in range(operation.count)]
+    if not operation.is_thinned:
+        starts, total = list(range(operation.count)), operation.count
+    ends = [*starts[1:], total]
+    # a frame that stays is shown for the ones that go, so that the animation keeps its time
+    canvas.durations = [sum(canvas.durations[start:end]) for start, end in zip(starts, ends, strict=True)]
+    canvas.frames = [canvas.frames[start] for start in starts]
+
+
+def _limit_size(canvas: Canvas, operation: op.SizeLimit) -> None:
+    if canvas.format != "JPEG":
+        raise ConversionError(
+            errors.INVALID_RULE, f"size-limit is for jpg alone, and the result is {canvas.format.lower()}"
+        )
+    canvas.most_bytes = operation.most_bytes
+
+
+def _text_watermark(canvas: Canvas, operation: op.TextWatermark) -> None:
+    _lay_over(canvas, watermark.text_stamp(operation), operation.placement)
+
+
+def _image_watermark(canvas: Canvas, operation: op.ImageWatermark) -> None:
+    stamp = watermark.image_stamp(operation, canvas.fetch(operation.url), canvas.size)
+    _lay_over(canvas, stamp, operation.placement)
+
+
+def _lay_over(canvas: Canvas, stamp: Image.Image, placement: op.Placement) -> None:
+    layers = watermark.layers(stamp, canvas.size, placement)
+    canvas.each(lambda frame: watermark.laid_over(frame, layers))
+
+
 def _format(canvas: Canvas, operation: op.Format) -> None:
     canvas.format = operation.name
 
@@ -231,7 +314,7 @@ def _strip(canvas: Canvas, _: op.Strip) -> None:
 
 
 def _nothing(_: Canvas, __: op.IgnoreError) -> None:
-    """Do nothing: the caller looks at this operation when a step fails."""
+    """Do nothing: who applies the rule looks for this operation when a step fails."""
 
 
 _APPLY: Final[dict[type[Any], Callable[[Canvas, Any], None]]] = {
@@ -249,4 +332,11 @@ _APPLY: Final[dict[type[Any], Callable[[Canvas, Any], None]]] = {
     op.Blur: _blur,
     op.Tone: _tone,
     op.View: _view,
+    op.Circle: _circle,
+    op.RoundCorners: _round_corners,
+    op.IndexCrop: _index_crop,
+    op.FrameLimit: _limit_frames,
+    op.SizeLimit: _limit_size,
+    op.TextWatermark: _text_watermark,
+    op.ImageWatermark: _image_watermark,
 }

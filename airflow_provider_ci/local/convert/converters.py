@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.canvas import Fetch, refuse_to_fetch
 from airflow_provider_ci.local.convert.document import DocumentJob, check_request, convert_document
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError, file_errors
+from airflow_provider_ci.local.convert.metadata import QUERIES
 from airflow_provider_ci.local.convert.office import (
     OfficeInstallation,
     OfficeLimits,
@@ -29,6 +32,7 @@ from airflow_provider_ci.local.convert.options import (
     PictureResult,
 )
 from airflow_provider_ci.local.convert.page_process import PageLimits, PageWorker
+from airflow_provider_ci.local.convert.picture import fetch_watermarks
 from airflow_provider_ci.local.convert.process import Deadline
 
 _Self = TypeVar("_Self", bound="Converters")
@@ -38,15 +42,31 @@ class Converters(ABC):
     """File in, file out. Blocking, and safe to call from many threads at once."""
 
     @abstractmethod
-    def document(self, source: Path, name: str, options: DocumentOptions, out_dir: Path) -> DocumentResult:
+    def document(
+        self,
+        source: Path,
+        name: str,
+        options: DocumentOptions,
+        out_dir: Path,
+        fetch: Fetch = refuse_to_fetch,
+    ) -> DocumentResult:
         """Convert a document into files in ``out_dir``, which exists; ``name`` is the object key.
 
-        Raises ConversionError, or ConvertersClosedError when closed.
+        ``fetch`` gives the file of a watermark image by its address. Raises ConversionError, or
+        ConvertersClosedError when closed.
         """
 
     @abstractmethod
-    def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
-        """Write to ``target`` what the rule makes of a picture. Raises as ``document`` does."""
+    def picture(self, source: Path, rule: str, target: Path, fetch: Fetch = refuse_to_fetch) -> PictureResult:
+        """Write to ``target`` what the rule makes of a picture; ``fetch`` and errors as for ``document``."""
+
+    def query(self, source: Path, name: str) -> dict[str, Any]:
+        """Tell what ``imageInfo``, ``exif`` or ``imageAve`` says of a picture. Raises as ``document``."""
+        try:
+            return QUERIES[name](source)
+        except (OSError, SyntaxError, ValueError) as error:
+            message = "the content cannot be read: it is cut off or damaged"
+            raise ConversionError(errors.DAMAGED_FILE, message) from error
 
     @abstractmethod
     def close(self) -> None:
@@ -107,16 +127,25 @@ class RealConverters(Converters):
         self._changed = threading.Condition()
         self._is_closed = False
 
-    def document(self, source: Path, name: str, options: DocumentOptions, out_dir: Path) -> DocumentResult:
+    def document(
+        self,
+        source: Path,
+        name: str,
+        options: DocumentOptions,
+        out_dir: Path,
+        fetch: Fetch = refuse_to_fetch,
+    ) -> DocumentResult:
         """Convert a document; see Converters."""
         with file_errors():
             check_request(source, name, options)
+            images = _images(options.image_params if options.target in ("png", "jpg") else "", fetch)
             with self._slot() as slot:
                 return convert_document(
                     DocumentJob(
                         source=source,
                         name=name,
                         options=options,
+                        images=images,
                         out_dir=out_dir,
                         office=slot.office,
                         pages=slot.pages,
@@ -124,8 +153,9 @@ class RealConverters(Converters):
                     )
                 )
 
-    def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
+    def picture(self, source: Path, rule: str, target: Path, fetch: Fetch = refuse_to_fetch) -> PictureResult:
         """Process a picture; see Converters."""
+        images = _images(rule, fetch)
         with (
             file_errors(),
             self._slot() as slot,
@@ -138,9 +168,18 @@ class RealConverters(Converters):
                 source=str(source.absolute()),
                 rule=rule,
                 target=str(made.absolute()),
+                images=images,
             )
             made.replace(target)
             return _picture_result(answer)
+
+    def query(self, source: Path, name: str) -> dict[str, Any]:
+        """Tell something of a picture; see Converters."""
+        with file_errors(), self._slot() as slot:
+            deadline = Deadline(self.deadline_seconds)
+            answer = slot.pages.call("query", deadline, source=str(source.absolute()), name=name)
+            told: dict[str, Any] = answer["told"]
+            return told
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[Slot]:
@@ -192,8 +231,18 @@ class OfficeProfile:
         with self._lock:
             office = self._office or find_office()
             if not self._path.exists():
-                prepare_profile(office, self._path)
+                draft = self._path.with_name("profile-draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                prepare_profile(office, draft)
+                draft.rename(self._path)
             return office, self._path
+
+
+def _images(rule: str, fetch: Fetch) -> dict[str, str]:
+    """The files of a rule's watermark images by their addresses, for a worker, which cannot fetch."""
+    with file_errors():
+        found = fetch_watermarks(rule, fetch) if rule else {}
+        return {url: str(path.absolute()) for url, path in found.items()}
 
 
 def _picture_result(answer: dict[str, Any]) -> PictureResult:

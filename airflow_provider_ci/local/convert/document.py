@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,11 +28,15 @@ _SPREADSHEETS: Final = ("sheet", "csv")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentJob:
-    """A document, what is wanted of it, and the workers to do it with by a deadline."""
+    """A document, what is wanted of it, and the workers to do it with by a deadline.
+
+    ``images`` are the files of watermark images by their addresses.
+    """
 
     source: Path
     name: str
     options: DocumentOptions
+    images: Mapping[str, str]
     out_dir: Path
     office: OfficeWorker
     pages: PageWorker
@@ -47,6 +51,7 @@ class _Pdf:
     total_pages: int
     total_sheets: int
     runs: Sequence[Sheet]
+    sheet_names: tuple[str, ...] = ()
 
 
 def check_request(source: Path, name: str, options: DocumentOptions) -> SourceFormat:
@@ -66,7 +71,8 @@ def convert_document(job: DocumentJob) -> DocumentResult:
         if job.options.target == "pdf":
             return _result(job, pdf, [Page(index=0, number=1, sheet=0, pic_num=1)], [pdf.path])
         pages = select_pages(job.options, pdf.runs)
-        return _result(job, pdf, pages, _pictures(job, pdf, pages, Path(scratch)))
+        make = _texts if job.options.target == "txt" else _pictures
+        return _result(job, pdf, pages, make(job, pdf, pages, Path(scratch)))
 
 
 def _result(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], files: Sequence[Path]) -> DocumentResult:
@@ -77,7 +83,12 @@ def _result(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], files: Sequence[
         made.append(
             PageFile(number=number, page=page.number, sheet=page.sheet, pic_num=page.pic_num, path=target)
         )
-    return DocumentResult(total_pages=pdf.total_pages, total_sheets=pdf.total_sheets, pages=tuple(made))
+    return DocumentResult(
+        total_pages=pdf.total_pages,
+        total_sheets=pdf.total_sheets,
+        pages=tuple(made),
+        sheet_names=pdf.sheet_names,
+    )
 
 
 def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
@@ -94,7 +105,13 @@ def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
         runs = _sheet_runs(job.options.sheet_id, found["bookmarks"], names, total)
     else:
         runs = [Sheet(number=0, first=0, count=total)]
-    return _Pdf(path=target, total_pages=total, total_sheets=len(names), runs=runs)
+    return _Pdf(
+        path=target,
+        total_pages=total,
+        total_sheets=len(names),
+        runs=runs,
+        sheet_names=() if kind.kind == "csv" else tuple(names),  # that of a csv is a scratch file's
+    )
 
 
 def _sheet_runs(
@@ -130,6 +147,8 @@ def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Pat
         "paper_size": options.paper_size,
         "paper_direction": options.paper_direction,
         "comments": options.comments,
+        "fit_columns": options.fit_columns,
+        "fit_rows": options.fit_rows,
         "max_pages": MAX_PAGES,
         "has_header": kind.kind != "csv",  # the sheet of a csv is named after a scratch file
     }
@@ -165,9 +184,21 @@ def _pictures(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], scratch: Path)
         indexes=[page.index for page in pages],
         target=options.target,
         image_params=options.image_params,
+        images=dict(job.images),
         image_dpi=options.image_dpi,
         zoom=options.zoom,
         quality=min(max(options.quality, 1), 100),
         is_long=options.pic_pagination == 1,
+    )
+    return [scratch / name for name in answer["files"]]
+
+
+def _texts(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], scratch: Path) -> list[Path]:
+    answer = job.pages.call(
+        "texts",
+        job.deadline,
+        source=str(pdf.path),
+        folder=str(scratch),
+        indexes=[page.index for page in pages],
     )
     return [scratch / name for name in answer["files"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, cos, radians, sin, sqrt
 from typing import Final
 
 Size = tuple[int, int]
@@ -15,6 +15,8 @@ GRAVITIES: Final = {
     "west": (0.0, 0.5), "center": (0.5, 0.5), "east": (1.0, 0.5),
     "southwest": (0.0, 1.0), "south": (0.5, 1.0), "southeast": (1.0, 1.0),
 }  # fmt: skip
+
+_INWARDS: Final = {0.0: 1, 0.5: 0, 1.0: -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,37 @@ def box_at(size: Size, bounds: Bounds, gravity: str) -> Box:
     return left, top, left + width, top + height
 
 
+def stamp_corner(size: Size, stamp: Size, gravity: str, margins: tuple[int, int]) -> tuple[int, int]:
+    """Place a stamp by a gravity, its margins kept from the edges that it touches."""
+    left, top, _, _ = box_at(size, Bounds(*stamp), gravity)
+    across, down = GRAVITIES[gravity]
+    return left + _INWARDS[across] * margins[0], top + _INWARDS[down] * margins[1]
+
+
+def count_of_blocks(size: Size, bounds: Bounds) -> int:
+    """Count the blocks of the bounds (a missing side: the whole of it) that a picture divides into."""
+    across, down = _grid(size, bounds)
+    return across * down
+
+
+def block(size: Size, bounds: Bounds, index: int) -> Box:
+    """Give one of the blocks, counted by rows from 0; the last of a row or column may be smaller."""
+    row, column = divmod(index, _grid(size, bounds)[0])
+    left, top = column * bounds.width, row * bounds.height
+    right = min(left + bounds.width, size[0]) if bounds.width else size[0]
+    return left, top, right, min(top + bounds.height, size[1]) if bounds.height else size[1]
+
+
+def _grid(size: Size, bounds: Bounds) -> tuple[int, int]:
+    return ceil(size[0] / (bounds.width or size[0])), ceil(size[1] / (bounds.height or size[1]))
+
+
+def turned(size: Size, degrees: int) -> Size:
+    """Give the size that a turned picture needs, to a pixel."""
+    along, aside = abs(cos(radians(degrees))), abs(sin(radians(degrees)))
+    return rounded(size[0] * along + size[1] * aside), rounded(size[0] * aside + size[1] * along)
+
+
 def _both_percent(size: Size, bounds: Bounds) -> Size:
     return scaled(size, bounds.width / 100)
 
@@ -97,15 +130,15 @@ def _pixel_budget(size: Size, bounds: Bounds) -> Size:
 
 # form of a thumbnail rule -> pattern of its argument, new size of a picture
 THUMBNAILS: Final[dict[str, tuple[str, Callable[[Size, Bounds], Size]]]] = {
-    "both_percent": (r"!(?P<w>\d+)p", _both_percent),
-    "width_percent": (r"!(?P<w>\d+)px", _width_percent),
-    "height_percent": (r"!x(?P<h>\d+)p", _height_percent),
-    "inside": (r"(?P<w>\d+)x(?P<h>\d+)|(?P<w1>\d+)x|x(?P<h1>\d+)", _inside),
-    "only_shrink": (r"(?P<w>\d+)x(?P<h>\d+)>", _only_shrink),
-    "only_enlarge": (r"(?P<w>\d+)x(?P<h>\d+)<", _only_enlarge),
-    "cover": (r"!(?P<w>\d+)x(?P<h>\d+)r", _cover),
-    "exact": (r"(?P<w>\d+)x(?P<h>\d+)!", _exact),
-    "pixel_budget": (r"(?P<w>\d+)@", _pixel_budget),
+    "both_percent": (r"!(?P<w>[0-9]+)p", _both_percent),
+    "width_percent": (r"!(?P<w>[0-9]+)px", _width_percent),
+    "height_percent": (r"!x(?P<h>[0-9]+)p", _height_percent),
+    "inside": (r"(?P<w>[0-9]+)x(?P<h>[0-9]+)|(?P<w1>[0-9]+)x|x(?P<h1>[0-9]+)", _inside),
+    "only_shrink": (r"(?P<w>[0-9]+)x(?P<h>[0-9]+)>", _only_shrink),
+    "only_enlarge": (r"(?P<w>[0-9]+)x(?P<h>[0-9]+)<", _only_enlarge),
+    "cover": (r"!(?P<w>[0-9]+)x(?P<h>[0-9]+)r", _cover),
+    "exact": (r"(?P<w>[0-9]+)x(?P<h>[0-9]+)!", _exact),
+    "pixel_budget": (r"(?P<w>[0-9]+)@", _pixel_budget),
 }
 
 

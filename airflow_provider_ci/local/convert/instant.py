@@ -8,6 +8,7 @@ from typing import Final
 from PIL import Image
 
 from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.canvas import Fetch, refuse_to_fetch
 from airflow_provider_ci.local.convert.converters import Converters
 from airflow_provider_ci.local.convert.document import check_request
 from airflow_provider_ci.local.convert.errors import ConversionError, file_errors
@@ -34,7 +35,14 @@ class InstantConverters(Converters):
     it is of a sheet type. Needs no LibreOffice and starts no process.
     """
 
-    def document(self, source: Path, name: str, options: DocumentOptions, out_dir: Path) -> DocumentResult:
+    def document(
+        self,
+        source: Path,
+        name: str,
+        options: DocumentOptions,
+        out_dir: Path,
+        fetch: Fetch = refuse_to_fetch,
+    ) -> DocumentResult:
         """Give a one-page PDF, or a small picture for every page that is asked for."""
         with file_errors():
             kind = check_request(source, name, options)
@@ -49,7 +57,7 @@ class InstantConverters(Converters):
             ]
             return DocumentResult(total_pages=max(numbers), total_sheets=sheets, pages=tuple(pages))
 
-    def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
+    def picture(self, source: Path, rule: str, target: Path, fetch: Fetch = refuse_to_fetch) -> PictureResult:
         """Give a small picture in the format of the rule, else of the source's name, the target's, or png."""
         with file_errors():
             steps = parse_rule(rule)
@@ -79,7 +87,10 @@ def _wanted(options: DocumentOptions) -> list[int]:
 
 
 def _write_page(path: Path, number: int, page: int, sheet: int) -> PageFile:
-    _blank().save(path, {**FORMATS, "pdf": "PDF"}[path.suffix[1:]])
+    if path.suffix == ".txt":
+        path.write_text("", encoding="utf-8")
+    else:
+        _blank().save(path, {**FORMATS, "pdf": "PDF"}[path.suffix[1:]])
     return PageFile(number=number, page=page, sheet=sheet, pic_num=number, path=path)
 
 

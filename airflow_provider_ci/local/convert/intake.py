@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import mmap
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ MAX_DOCUMENT_BYTES: Final = 200 * 1024**2
 MAX_UNPACKED_TEXT: Final = 192 * 1024**2
 MAX_UNPACKED: Final = 1024**3
 MAX_ENTRIES: Final = 20_000
+_MAX_DIRECTORY_BYTES: Final = 8 * 1024**2
 
 _SIGNATURES: Final = {
     b"PK\x03\x04": "zip",
@@ -81,15 +83,28 @@ def _is_encrypted_package(source: Path) -> bool:
 
 def _check_archive(source: Path) -> None:
     try:
-        with zipfile.ZipFile(source) as archive:
+        with _BoundedFile(source) as stream, zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ConversionError(errors.DAMAGED_FILE, f"the archive is cut or damaged: {error}") from error
+        message = "the document is cut off or damaged: the archive that it is made of cannot be opened"
+        raise ConversionError(errors.DAMAGED_FILE, message) from error
     if len(entries) > MAX_ENTRIES:
         raise ConversionError(errors.FILE_TOO_LARGE, f"{len(entries)} parts; the limit is {MAX_ENTRIES}")
     _check_unpacked(sum(entry.file_size for entry in entries), MAX_UNPACKED)
     text = sum(entry.file_size for entry in entries if entry.filename.lower().endswith(_TEXT_ENTRIES))
     _check_unpacked(text, MAX_UNPACKED_TEXT)
+
+
+class _BoundedFile(io.FileIO):
+    """A file that refuses to give much at once, as a zip archive is asked for all its entries in one go."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_DIRECTORY_BYTES:
+            raise ConversionError(
+                errors.FILE_TOO_LARGE, f"the list of the document's parts has {size} bytes; "
+                f"the limit is {_MAX_DIRECTORY_BYTES}"
+            )  # fmt: skip
+        return super().read(size) or b""
 
 
 def _check_unpacked(size: int, most: int) -> None:

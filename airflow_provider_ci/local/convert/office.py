@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shutil
 import subprocess
@@ -27,6 +28,9 @@ _PROGRAM_DIRS: Final = ("/usr/lib/libreoffice/program", "/usr/lib64/libreoffice/
 _PYTHONS: Final = ("/usr/bin/python3", "/usr/local/bin/python3")
 _PARTS: Final = ("swriter", "scalc", "simpress")
 _START_SECONDS: Final = 60
+
+_log = logging.getLogger(__name__)
+
 # The settings of the profile: no macros, no linked content, a proxy that leads nowhere.
 _SETTINGS: Final = (
     ("org.openoffice.Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
@@ -152,7 +156,8 @@ def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
             command, capture_output=True, timeout=_START_SECONDS, check=False, env=worker_environment()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise OfficeMissingError(f"LibreOffice does not start: {error}") from error
+        _log.error("LibreOffice does not start: %s", error)
+        raise OfficeMissingError("LibreOffice does not start; the log of the local CI says why") from error
 
 
 class OfficeWorker(Worker):
@@ -194,19 +199,16 @@ class OfficeWorker(Worker):
             str(office.python), str(_WORKER), str(office.program / "soffice.bin"), str(folder / "profile"),
             str(self._folder), str(self._limits.memory_bytes), str(self._limits.file_bytes),
         ]  # fmt: skip
-        self._greet(
-            self.launch(command, environment=worker_environment(), log=folder / "log"), folder / "log"
-        )
+        self._greet(self.launch(command, environment=worker_environment(), log=folder / "log"))
 
-    def _greet(self, process: LineProcess, log: Path) -> None:
+    def _greet(self, process: LineProcess) -> None:
         try:
             hello = process.receive(Deadline(_START_SECONDS))
         except (ProcessEndedError, ConversionError) as error:
-            reason = log.read_text(encoding="utf-8", errors="replace")[-300:].strip()
+            _log.error("LibreOffice does not start: %s", self.last_words() or error)
             self.stop()
-            raise ConversionError(
-                errors.CONVERTER_CRASHED, f"LibreOffice does not start: {reason or error}"
-            ) from error
+            message = "LibreOffice does not start; the log of the local CI has its last words"
+            raise ConversionError(errors.CONVERTER_CRASHED, message) from error
         self.leftovers += [Path(path) for path in hello["sockets"]]
         self.office_pid = hello["office_pid"]
 

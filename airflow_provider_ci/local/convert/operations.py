@@ -108,9 +108,90 @@ class View:
     bounds: Bounds
 
 
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Cut out a circle around the middle by its radius."""
+
+    radius: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundCorners:
+    """Round the corners by a radius."""
+
+    radius: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCrop:
+    """Divide into blocks of the bounds (a missing side: all of it) and keep one, counted by rows from 0."""
+
+    bounds: Bounds
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimit:
+    """Keep at most so many frames of an animation: the first ones, or thinned evenly."""
+
+    count: int
+    is_thinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """Lower the quality of a jpg until its file is small enough; or give the source where that is smaller."""
+
+    most_bytes: int
+    or_source: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where and how strongly a watermark shows: a place of the 3 x 3 grid with margins in pixels, or tiled.
+
+    ``dissolve`` is the opacity in percent; ``degree`` turns clockwise, and only what is tiled (``batch``).
+    """
+
+    gravity: str = "southeast"
+    dx: int = 0
+    dy: int = 0
+    dissolve: int = 90
+    batch: bool = False
+    degree: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageWatermark:
+    """A picture laid over the picture, by the address of its object.
+
+    ``blogo`` fits what is larger than the picture: 1 scales it, 2 cuts it, 0 lets it hang over. ``scatype``
+    scales it to ``spcent`` thousandths of the picture: 1 by width, 2 by height, 3 by area, 0 not at all.
+    """
+
+    url: str
+    placement: Placement
+    blogo: int = 0
+    scatype: int = 0
+    spcent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextWatermark:
+    """A text laid over the picture; ``fontsize`` in pixels, the strength of its ``shadow`` in percent."""
+
+    text: str
+    placement: Placement
+    font: str = "tahoma.ttf"
+    fontsize: int = 13
+    fill: str = "#3D3D3D"
+    shadow: int = 0
+
+
 Operation = (
     Thumbnail | Cut | Crop | Rotate | Flip | AutoOrient | Strip | IgnoreError | Format | Interlace | Quality
-    | Blur | Tone | View
+    | Blur | Tone | View | Circle | RoundCorners | IndexCrop | FrameLimit | SizeLimit | ImageWatermark
+    | TextWatermark
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
 
-TARGETS: Final = ("pdf", "png", "jpg")
+TARGETS: Final = ("pdf", "png", "jpg", "txt")
 MAX_PAGES: Final = 5000
 MAX_PAGES_OF_LONG_PICTURE: Final = 20
 
@@ -21,6 +21,8 @@ _RANGES: Final = {
     "comments": (0, 1),
     "pic_pagination": (0, 1),
     "sheet_id": (0, 10_000),
+    "fit_columns": (0, 1),
+    "fit_rows": (0, 1),
 }
 
 
@@ -30,7 +32,8 @@ class DocumentOptions:
 
     ``page_ranges`` ("1,3-5") wins over ``start_page`` and ``end_page`` (-1: to the end). For sheets the pages
     count within each sheet. With target ``pdf`` the page selection has no effect. ``paper_size`` (0 A4, 1 A2,
-    2 A0) and ``paper_direction`` (0 portrait, else landscape) are for sheets only. ``quality`` (1-100, more
+    2 A0), ``paper_direction`` (0 portrait, else landscape), and whether all columns or all rows are made to
+    ``fit`` on one page are for sheets only. ``quality`` (1-100, more
     is taken as 100) is for jpg only; ``zoom`` is in percent, ``image_dpi`` in dots per inch. Raises
     ConversionError.
     """
@@ -50,6 +53,8 @@ class DocumentOptions:
     zoom: int = 100
     image_dpi: int = 96
     pic_pagination: int = 0
+    fit_columns: int = 0
+    fit_rows: int = 0
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
@@ -79,11 +84,15 @@ class PageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentResult:
-    """What became of a document: its pages (and sheets, else 0) in all, and the files made of them."""
+    """What became of a document: its pages (and sheets, else 0) in all, and the files made of them.
+
+    ``sheet_names`` are those of a workbook in order; a csv has none.
+    """
 
     total_pages: int
     total_sheets: int
     pages: tuple[PageFile, ...]
+    sheet_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

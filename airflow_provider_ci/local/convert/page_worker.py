@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,9 @@ from typing import Any, Final
 from PIL import Image, UnidentifiedImageError
 
 from airflow_provider_ci.local.convert import errors, pdf, picture
+from airflow_provider_ci.local.convert.canvas import fetch_from
 from airflow_provider_ci.local.convert.errors import ConversionError, from_os_error
+from airflow_provider_ci.local.convert.metadata import QUERIES
 
 
 def _inspect(request: dict[str, Any]) -> dict[str, Any]:
@@ -34,15 +37,26 @@ def _unlock(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picture(request: dict[str, Any]) -> dict[str, Any]:
-    result = picture.process_picture(Path(request["source"]), request["rule"], Path(request["target"]))
+    result = picture.process_picture(
+        Path(request["source"]),
+        request["rule"],
+        Path(request["target"]),
+        fetch=fetch_from(request["images"]),
+    )
     return dataclasses.asdict(result)
+
+
+def _query(request: dict[str, Any]) -> dict[str, Any]:
+    return {"told": QUERIES[request["name"]](Path(request["source"]))}
 
 
 _OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "inspect": _inspect,
     "unlock": _unlock,
     "render": pdf.render,
+    "texts": pdf.texts,
     "picture": _picture,
+    "query": _query,
 }
 
 
@@ -56,9 +70,7 @@ def _error_of(error: Exception) -> ConversionError:
         )
     if isinstance(error, OSError) and error.errno and not isinstance(error, UnidentifiedImageError):
         return from_os_error(error)
-    return ConversionError(
-        errors.DAMAGED_FILE, f"the content cannot be read ({type(error).__name__}: {error})"
-    )
+    return ConversionError(errors.DAMAGED_FILE, "the content cannot be read: it is cut off or damaged")
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -67,14 +79,18 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return _OPERATIONS[request["operation"]](request)
     except Exception as error:
         told = _error_of(error)
-        return {"code": told.code, "message": told.message}
+        detail = "" if told is error else f"{type(error).__name__}: {error}"
+        return {"code": told.code, "message": told.message, "detail": detail}
 
 
 def _read_requests(requests: queue.Queue[str], scratch: Path) -> None:
     for line in sys.stdin:
         requests.put(line)
-    while scratch.exists():  # other workers of the parent remove it too, which can make either stumble
+    for _ in range(100):  # other workers of the parent remove it too, which can make either stumble
         shutil.rmtree(scratch, ignore_errors=True)
+        if not scratch.exists():
+            break
+        time.sleep(0.02)
     os._exit(0)
 
 

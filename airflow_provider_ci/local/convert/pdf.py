@@ -13,8 +13,7 @@ import pypdfium2.raw
 from PIL import Image
 
 from airflow_provider_ci.local.convert import errors
-from airflow_provider_ci.local.convert import operations as op
-from airflow_provider_ci.local.convert.canvas import Canvas, apply_steps
+from airflow_provider_ci.local.convert.canvas import Canvas, apply_steps, fetch_from
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.options import MAX_PAGES_OF_LONG_PICTURE
 from airflow_provider_ci.local.convert.picture import write
@@ -91,14 +90,36 @@ def render(request: dict[str, Any]) -> dict[str, Any]:
         names = []
         for number, picture in enumerate(pictures, start=1):
             names.append(f"page-{number}.{target}")
-            _write(picture, steps, _FORMATS[target], request["quality"], folder / names[-1])
+            canvas = Canvas(
+                frames=[picture],
+                format=_FORMATS[target],
+                quality=request["quality"],
+                fetch=fetch_from(request["images"]),
+            )
+            apply_steps(canvas, steps)
+            write(canvas, folder / names[-1], png_level=_PNG_LEVEL)
     return {"files": names}
 
 
-def _write(picture: Image.Image, steps: Sequence[op.Step], name: str, quality: int, path: Path) -> None:
-    canvas = Canvas(frames=[picture], format=name, quality=quality, original_quality=100)
-    apply_steps(canvas, steps)
-    write(canvas, path, png_level=_PNG_LEVEL)
+def texts(request: dict[str, Any]) -> dict[str, Any]:
+    """Write the text of pages (``indexes`` from 0) into files of ``folder``, as UTF-8 with plain newlines."""
+    names = []
+    with open_pdf(Path(request["source"]), "") as document:
+        for number, index in enumerate(request["indexes"], start=1):
+            names.append(f"page-{number}.txt")
+            text = _text_of(document, index).replace("\r\n", "\n")
+            (Path(request["folder"]) / names[-1]).write_text(text, encoding="utf-8", newline="\n")
+    return {"files": names}
+
+
+def _text_of(document: pypdfium2.PdfDocument, index: int) -> str:
+    try:
+        page = document[index]
+        text: str = page.get_textpage().get_text_bounded(errors="replace")
+    except pypdfium2.PdfiumError as error:
+        raise ConversionError(errors.DAMAGED_FILE, f"page {index + 1} of the PDF cannot be read") from error
+    page.close()
+    return text
 
 
 def _size(document: pypdfium2.PdfDocument, index: int, scale: float) -> tuple[int, int]:

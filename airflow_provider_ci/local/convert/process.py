@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import select
 import shutil
@@ -20,6 +21,9 @@ from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError
 
 _LONGEST_ANSWER: Final = 64 * 1024**2
+_LOG_CHARACTERS: Final = 2000
+
+_log = logging.getLogger(__name__)
 
 
 class ProcessEndedError(Exception):
@@ -136,6 +140,7 @@ class Worker(ABC):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._is_interrupted = False
+        self._log_file = Path(os.devnull)
         self.process: LineProcess | None = None
         self.leftovers: list[Path] = []
         self.starts = 0
@@ -156,7 +161,9 @@ class Worker(ABC):
             is_fresh = self.answered == 0
             try:
                 answer = process.call(request, deadline)
-            except ProcessEndedError:
+            except ProcessEndedError as error:
+                if not self._is_interrupted:
+                    _log.warning("%s: %s", self.crash_message, self.last_words() or error)
                 self.stop()
                 if is_fresh:
                     raise ConversionError(errors.CONVERTER_CRASHED, self.crash_message) from None
@@ -182,8 +189,16 @@ class Worker(ABC):
         with self._lock:
             if self._is_interrupted:
                 raise ConvertersClosedError("the converters are closed")
+            self._log_file = log
             self.process = LineProcess(command, environment=environment, log=log)
             return self.process
+
+    def last_words(self) -> str:
+        """Give the end of what the process wrote to its log."""
+        try:
+            return self._log_file.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
+        except OSError:
+            return ""
 
     def stop(self) -> None:
         """Kill the process with its group and remove what it leaves behind."""
@@ -205,8 +220,10 @@ class Worker(ABC):
 
 
 def checked(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a worker's answer, or raise the ConversionError that it holds."""
+    """Give a worker's answer, or raise the ConversionError that it holds; its detail is for the log alone."""
     if "code" in answer:
+        if answer.get("detail"):
+            _log.info("%s: %s", answer["code"], answer["detail"])
         raise ConversionError(answer["code"], answer["message"])
     return dict(answer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Final
@@ -57,19 +58,22 @@ def copy_as_utf8(source: Path, target: Path) -> None:
         source.open(encoding=encoding_of(source), errors="replace") as reader,
         target.open("w", encoding="utf-8", newline="\n") as writer,
     ):
-        while chunk := reader.read(_CHUNK):
-            writer.write(chunk)
+        shutil.copyfileobj(reader, writer, _CHUNK)
 
 
 def copy_html_as_utf8(source: Path, target: Path) -> None:
     """Write an html file as UTF-8 and declare it so: LibreOffice believes the declaration above all else."""
-    text = source.read_text(encoding=_html_encoding(source), errors="replace")
-    declared = _DECLARED.search(text, 0, _HEAD)
-    if declared:
-        text = f"{text[: declared.start(1)]}utf-8{text[declared.end(1) :]}"
-    else:
-        text = f'<meta charset="utf-8">{text}'
-    target.write_text(text, encoding="utf-8")
+    with (
+        source.open(encoding=_html_encoding(source), errors="replace") as reader,
+        target.open("w", encoding="utf-8", newline="\n") as writer,
+    ):
+        head = reader.read(_HEAD)
+        declared = _DECLARED.search(head)
+        if declared:
+            writer.write(f"{head[: declared.start(1)]}utf-8{head[declared.end(1) :]}")
+        else:
+            writer.write(f'<meta charset="utf-8">{head}')
+        shutil.copyfileobj(reader, writer, _CHUNK)
 
 
 def _html_encoding(source: Path) -> str:
@@ -90,7 +94,7 @@ def _html_encoding(source: Path) -> str:
 def delimiter_of(source: Path) -> str:
     """Guess the delimiter of a UTF-8 csv: the one that splits its first lines most, and most evenly."""
     with source.open(encoding="utf-8") as stream:
-        lines = [line for _, line in zip(range(_SAMPLE_LINES), stream, strict=False)]
+        lines = stream.read(_CHUNK).splitlines()[:_SAMPLE_LINES]
     bare = [_QUOTED.sub("", line[:10_000]) for line in lines if line.strip()]
     return max(_DELIMITERS, key=lambda sign: _evenness(sign, bare))
 

@@ -46,7 +46,7 @@ IS_LEAVING = threading.Event()
 
 
 class RefusedError(Exception):
-    """A request that cannot be met; its arguments are the code and the message."""
+    """A request that cannot be met; its arguments are code, message, and what only the log is to show."""
 
 
 class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # untyped bases
@@ -157,7 +157,8 @@ def load(desktop: Any, request: dict[str, Any]) -> Any:
         raise RefusedError("PasswordRequired", "the document is encrypted; give DocPassword")
     if request["password"] and is_locked(desktop, request):
         raise RefusedError("WrongPassword", "the document is encrypted and DocPassword does not open it")
-    raise RefusedError("DamagedFile", f"LibreOffice cannot read the document{reason}")
+    message = "LibreOffice cannot read the document: it is damaged, or not of the type that its name says"
+    raise RefusedError("DamagedFile", message, reason)
 
 
 def is_locked(desktop: Any, request: dict[str, Any]) -> bool:
@@ -189,7 +190,7 @@ def try_to_load(
     except DisposedException:
         raise
     except UnoException as error:
-        return None, f" ({error.Message})" if error.Message and "file://" not in error.Message else ""
+        return None, error.Message
 
 
 def sheet_names(document: Any) -> list[str]:
@@ -220,6 +221,8 @@ def set_pages(document: Any, request: dict[str, Any]) -> None:
         style.IsLandscape = is_landscape
         style.Width, style.Height = (height, width) if is_landscape else (width, height)
         style.PrintAnnotations = bool(request["comments"])
+        if request["fit_columns"] or request["fit_rows"]:
+            style.ScaleToPagesX, style.ScaleToPagesY = request["fit_columns"], request["fit_rows"]
         if not request["has_header"]:
             style.HeaderIsOn = style.FooterIsOn = False
 
@@ -251,9 +254,11 @@ def export(document: Any, request: dict[str, Any]) -> None:
     target = Path(request["output"]).as_uri()
     try:
         uno.invoke(document, "storeToURL", (target, properties(FilterName=name, FilterData=filter_data)))
-    except IOException:
-        reason = "the disk is full, or the file passes the limit of the local CI"
-        raise RefusedError("OutputFailed", f"LibreOffice cannot write the PDF: {reason}") from None
+    except IOException as error:
+        message = (
+            "LibreOffice cannot write the PDF; the disk may be full, or the PDF too large for the local CI"
+        )
+        raise RefusedError("OutputFailed", message, error.Message) from None
 
 
 def convert(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -278,7 +283,7 @@ def answer(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any
     try:
         return convert(context, desktop, request)
     except RefusedError as error:
-        return {"code": error.args[0], "message": error.args[1]}
+        return dict(zip(("code", "message", "detail"), error.args, strict=False))
 
 
 def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes], scratch: Path) -> None:
@@ -292,8 +297,11 @@ def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes], s
         for path in sockets:
             Path(path).unlink(missing_ok=True)
     office.wait()
-    while scratch.exists():  # other workers of the parent remove it too, which can make either stumble
+    for _ in range(100):  # other workers of the parent remove it too, which can make either stumble
         shutil.rmtree(scratch, ignore_errors=True)
+        if not scratch.exists():
+            break
+        time.sleep(0.02)
     os._exit(0)
 
 

@@ -238,6 +238,8 @@ def refusal(convert: Callable[..., DocumentResult], tmp_path: Path) -> Callable[
         with pytest.raises(ConversionError) as caught:
             convert(source, **options)
         assert list(tmp_path.glob("out-*/*")) == []
+        for noise in (str(tmp_path), "file:", "Error", "0xc", "zip file"):
+            assert noise not in caught.value.message
         return caught.value
 
     return call
@@ -296,7 +298,17 @@ _SAVED = {
     "old.ppt": ("show.pptx", "MS PowerPoint 97", ""),
     "new.ods": ("table.xlsx", "calc8", ""),
     "new.odp": ("show.pptx", "impress8", ""),
-    "flat.xlsb.xlsx": ("table.xlsx", "Calc MS Excel 2007 XML", ""),
+    "old.dot": ("text.docx", "MS Word 97 Vorlage", ""),
+    "new.docm": ("text.docx", "MS Word 2007 XML VBA", ""),
+    "new.dotx": ("text.docx", "MS Word 2007 XML Template", ""),
+    "old.xlt": ("table.xlsx", "MS Excel 97 Vorlage/Template", ""),
+    "new.xlsm": ("table.xlsx", "Calc MS Excel 2007 VBA XML", ""),
+    "new.xltx": ("table.xlsx", "Calc MS Excel 2007 XML Template", ""),
+    "old.pps": ("show.pptx", "MS PowerPoint 97 AutoPlay", ""),
+    "old.pot": ("show.pptx", "MS PowerPoint 97 Vorlage", ""),
+    "new.pptm": ("show.pptx", "Impress MS PowerPoint 2007 XML VBA", ""),
+    "new.ppsx": ("show.pptx", "Impress MS PowerPoint 2007 XML AutoPlay", ""),
+    "new.potx": ("show.pptx", "Impress MS PowerPoint 2007 XML Template", ""),
     "locked.docx": ("text.docx", "MS Word 2007 XML", "geheim"),
     "locked.xlsx": ("table.xlsx", "Calc MS Excel 2007 XML", "geheim"),
     "locked.pptx": ("show.pptx", "Impress MS PowerPoint 2007 XML", "geheim"),

@@ -40,6 +40,9 @@ def test_a_word_document_becomes_a_pdf_with_its_text(
         ("old.ppt", "first slide"),
         ("new.ods", "cell of one"),
         ("new.odp", "first slide"),
+        *[(name, "Words of a document") for name in ("old.dot", "new.docm", "new.dotx")],
+        *[(name, "cell of one") for name in ("old.xlt", "new.xlsm", "new.xltx")],
+        *[(name, "first slide") for name in ("old.pps", "old.pot", "new.pptm", "new.ppsx", "new.potx")],
     ],
 )
 def test_what_libreoffice_saved_in_other_formats_converts_too(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from airflow_provider_ci.local.convert import ConversionError, DocumentOptions, RealConverters
 from airflow_provider_ci.local.convert.office import OfficeLimits
@@ -93,6 +95,16 @@ def test_a_bomb_is_refused_before_it_is_unpacked(make: Any, refusal: Refusal) ->
     assert (error.code, path.stat().st_size < 10_000_000) == ("FileTooLarge", True)
 
 
+@pytest.mark.parametrize("entries", [0, 0xFFFF])
+def test_an_archive_with_an_endless_list_of_parts_is_refused_unread(
+    entries: int, make: Any, refusal: Refusal
+) -> None:
+    size = 9_000_000
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, entries, entries, size, 4, 0)
+    error = refusal(make.file("a.docx", b"PK\3\4" + bytes(size) + end))
+    assert (error.code, "list of the document's parts" in error.message) == ("FileTooLarge", True)
+
+
 @pytest.mark.parametrize("name", ["a.exe", "a.png", "a", "a.zip", ".docx"])
 def test_an_unknown_type_is_refused_by_name(name: str, make: Any, refusal: Refusal) -> None:
     error = refusal(make.file(name, b"x"))
@@ -164,6 +176,31 @@ def counting_server() -> Iterator[tuple[str, list[str]]]:
         yield f"http://127.0.0.1:{server.server_port}", asked
         server.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.odt"])
+def test_a_document_shows_no_other_file_of_the_machine(
+    name: str, make: Any, convert: Any, page_texts: Any
+) -> None:
+    picture, text = make.folder / "secret.png", make.file("secret.csv", "TOPSECRET")
+    Image.new("RGB", (300, 300), (255, 0, 0)).save(picture)
+    if name == "a.odt":
+        source = make.odt(
+            name,
+            '<text:p><draw:frame xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0" '
+            'xmlns:svg="urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0" svg:width="8cm" '
+            f'svg:height="8cm" text:anchor-type="as-char"><draw:image xlink:href="{picture.as_uri()}" '
+            'xlink:type="simple" xlink:actuate="onLoad"/></draw:frame></text:p><text:section text:name="s">'
+            f'<text:section-source xlink:href="{text.as_uri()}" xlink:type="simple"/></text:section>',
+        )
+    else:
+        html = f'<img src="{picture.as_uri()}" width=300><iframe src="{text.as_uri()}"></iframe>'
+        source = make.file(name, html)
+    assert not any("TOPSECRET" in page for page in page_texts(convert(source).pages[0].path))
+    with Image.open(convert(source, target="png").pages[0].path) as page:
+        colours = {colour for _, colour in page.convert("RGB").getcolors(1 << 24) or []}
+    assert (255, 0, 0) not in colours
+    assert (255, 255, 255) in colours
 
 
 def test_a_document_reaches_no_server(

@@ -204,7 +204,9 @@ def test_packages_without_user_interface_are_refused(tmp_path: Path) -> None:
         find_office(program)
 
 
-def test_a_libreoffice_that_does_not_start_is_an_error_of_the_call(make: Any, tmp_path: Path) -> None:
+def test_a_libreoffice_that_does_not_start_is_an_error_of_the_call(
+    make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     program = tmp_path / "program"
     program.mkdir()
     for name in ("soffice", "soffice.bin"):
@@ -212,7 +214,8 @@ def test_a_libreoffice_that_does_not_start_is_an_error_of_the_call(make: Any, tm
         (program / name).chmod(0o755)
     broken = OfficeInstallation(program=program, python=find_office().python)
     with RealConverters(1, office=broken) as converters:
-        with pytest.raises(ConversionError, match="77") as caught:
+        with pytest.raises(ConversionError, match="LibreOffice does not start") as caught:
             converters.document(make.docx("a.docx", "x"), "a.docx", PDF, tmp_path)
         assert caught.value.code == "ConverterCrashed"
+        assert "77" in caplog.text
         assert converters.document(make.pdf("a.pdf"), "a.pdf", PDF, tmp_path).total_pages == 1

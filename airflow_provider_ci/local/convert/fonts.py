@@ -1,0 +1,60 @@
+"""The font for a text: an installed one for any name, as the service's fonts are not here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from PIL import ImageFont
+
+from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.errors import ConversionError
+
+_FIND: Final = ("fc-match", "--format", "%{file}\n%{index}\n")
+_SECONDS: Final = 10
+_FOLDER: Final = Path("/usr/share/fonts/truetype")
+_CJK: Final = ("wqy/wqy-zenhei.ttc", "wqy/wqy-microhei.ttc", "arphic/uming.ttc")
+_OTHER: Final = (
+    "dejavu/DejaVuSans.ttf",
+    "liberation2/LiberationSans-Regular.ttf",
+    "liberation/LiberationSans-Regular.ttf",
+)
+_FIRST_CJK: Final = "\u2e80"
+
+
+def font_for(name: str, size: int, text: str) -> ImageFont.FreeTypeFont:
+    """Load the installed font nearest to a name, like ``tahoma.ttf``, that has the characters of a text.
+
+    Without fontconfig it is one of a few known files. Raises ConversionError where no font is installed.
+    """
+    family = re.sub(r"[^\w ]+", " ", re.sub(r"\.(ttf|ttc|otf)$", "", name, flags=re.IGNORECASE)).strip()
+    path, index = _matching(family, "".join(sorted(set(text)))) or _known(text)
+    return ImageFont.truetype(path, size, index=index)
+
+
+@lru_cache(maxsize=256)
+def _matching(family: str, characters: str) -> tuple[str, int] | None:
+    """Ask fontconfig, which knows substitutes for the usual names and what characters a font has."""
+    charset = " ".join(f"{ord(character):x}" for character in characters if not character.isspace())
+    try:
+        found = subprocess.run(
+            [*_FIND, f"{family}:charset={charset}"], capture_output=True, check=True, timeout=_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    path, index, *_ = [*found.stdout.decode(errors="replace").split("\n"), "", ""]
+    return (path, int(index) & 0xFFFF) if Path(path).is_file() and index.isdigit() else None
+
+
+def _known(text: str) -> tuple[str, int]:
+    names = (*_CJK, *_OTHER) if max(text) >= _FIRST_CJK else (*_OTHER, *_CJK)
+    for name in names:
+        if (_FOLDER / name).is_file():
+            return str(_FOLDER / name), 0
+    raise ConversionError(
+        errors.UNSUPPORTED_RULE,
+        "no font is installed to draw the text with; install fontconfig, fonts-dejavu-core, fonts-wqy-zenhei",
+    )
