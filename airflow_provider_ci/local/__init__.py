@@ -8,6 +8,18 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError
 
 __all__ = ["DEFAULT_SECRET_ID", "DEFAULT_SECRET_KEY", "LocalCI", "LocalCIError"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the server when it is asked for: each converter process imports this package, none needs HTTP."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from airflow_provider_ci.local import server
+
+    return getattr(server, name)

@@ -16,7 +16,7 @@ from aiohttp import ClientError, web
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local import auth, wire
 from airflow_provider_ci.local.answer import Answer, disconnect, send, stamp
-from airflow_provider_ci.local.errors import Service, ServiceError, status_of
+from airflow_provider_ci.local.errors import Service, ServiceError, reason_of, status_of
 from airflow_provider_ci.local.faults import Fault, Faults
 from airflow_provider_ci.local.request import Address, Request, from_http, is_loopback, parse_host, request_id
 
@@ -75,9 +75,9 @@ class App:
         if fault and action == "clock":
             request.skew_seconds = fault.seconds or 0
         answer = await self._answer(request, fault.error(request) if fault and action == "error" else None)
-        if self._latency_seconds:
-            await asyncio.sleep(self._latency_seconds)
         try:
+            if self._latency_seconds:
+                await asyncio.sleep(self._latency_seconds)
             if action == "cut_after":
                 return disconnect(request.http)
             return await send(answer, request.http, cut=action == "truncate")
@@ -107,7 +107,7 @@ class App:
                 self._faults.clear()
             elif request.method != "GET":
                 return web.json_response({"error": "GET, POST and DELETE are known"}, status=405)
-        except (ValueError, ServiceError) as error:
+        except (ValueError, RecursionError, ServiceError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"faults": self._faults.pending()})
 
@@ -129,8 +129,7 @@ def _translated(raised: Exception, request: Request) -> ServiceError:
     if isinstance(raised, ConnectionError | ClientError | web.RequestPayloadError):
         return ServiceError("IncompleteBody", "the connection ended before the body did", status=400)
     _log.error("%s %s failed", request.method, request.path, exc_info=raised)
-    reason = raised.strerror if isinstance(raised, OSError) else None
-    return ServiceError("InternalError", f"the local CI failed: {reason or type(raised).__name__}")
+    return ServiceError("InternalError", f"the local CI failed: {reason_of(raised)}")
 
 
 def _refusal(error: ServiceError, address: Address, method: str, resource: str, request_id: str) -> Answer:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lxml import etree
-
-from airflow_provider_ci.local import queues, submission, wire
+from airflow_provider_ci.local import queue_update, queues, receivers, submission, templates, wire
 from airflow_provider_ci.local.answer import Answer
 from airflow_provider_ci.local.details import job_detail, queue_detail
 from airflow_provider_ci.local.errors import ServiceError
@@ -18,15 +15,15 @@ from airflow_provider_ci.local.queues import Queue, Queues
 from airflow_provider_ci.local.request import Request
 from airflow_provider_ci.local.scheduler import Scheduler
 from airflow_provider_ci.local.store import Store
+from airflow_provider_ci.local.submission import Order
+from airflow_provider_ci.local.templates import Templates
 from airflow_provider_ci.local.wire import Value
 
 MAX_IDS = 10
 MAX_PAGE_SIZE = 100
-MAX_QUEUE_NAME = 100
 
 _LEFT_OUT = frozenset(
     [
-        "template",
         "inventorytriggerjob",
         "triggerinventoryjob",
         "workflow",
@@ -35,9 +32,10 @@ _LEFT_OUT = frozenset(
         "file_bucket",
     ]
 )
-_LEFT_OUT_FILTERS = ("workflowId", "inventoryTriggerJobId")
+_MAKERS = ("workflowId", "inventoryTriggerJobId")
 _QUEUE_TYPES = {"PicProcess": queues.PIC, "Transcoding": queues.MEDIA}
-_QUEUE_STATES = (queues.ACTIVE, queues.PAUSED)
+_QUEUE_TYPES_WITHOUT_QUEUE = ("AIProcess", "Speeching", "SpeedTranscoding")
+_NO_QUEUE = "none"
 
 
 class Family(NamedTuple):
@@ -74,6 +72,7 @@ class CIService:
     store: Store
     jobs: Jobs
     queues: Queues
+    templates: Templates
     scheduler: Scheduler
     queue_size: int
     queue_concurrency: int
@@ -100,15 +99,19 @@ class CIService:
         if not self.queues.is_bound(bucket, family.category):
             raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {family.category}")
         self.store.require_bucket(order.output_bucket)
+        operation = {**order.operation, **self._template(bucket, order)}
+        if order.receiver:
+            await receivers.check_job(order.receiver)
+            operation["CallBack"] = order.receiver
         job = self.scheduler.submit(
             Submission(
                 bucket=bucket,
                 region=request.address.region,
                 tag=family.tag,
-                queue_id=self._queue_id(request, family, order.queue_id),
+                queue_id=self._queue_id(request, family, order),
                 level=order.level,
                 input_object=order.input_object,
-                operation=order.operation,
+                operation=operation,
                 secret=order.secret,
             ),
             request.now,
@@ -149,7 +152,7 @@ class CIService:
         found = self._find(request, name, [rest])
         if not found:
             raise ServiceError("ResourceNotFound", f"job {rest!r} does not exist among the {name}")
-        if not self.jobs.cancel(found[0], request.now):
+        if not self.scheduler.cancel(found[0], request.now):
             message = f"The job provided can not be modified: job {rest} is no longer waiting"
             raise ServiceError("InvalidArgument", message)
         return Answer()
@@ -158,7 +161,7 @@ class CIService:
         """DescribeDocProcessQueues, DescribePicProcessQueues, DescribeMediaQueues (1045/47935, 72918)."""
         wanted = [item for item in request.parameter("queueIds").split(",") if item]
         state = request.parameter("state", "All")
-        if state not in (*_QUEUE_STATES, "All"):
+        if state not in (*queue_update.STATES, "All"):
             raise ServiceError("InvalidArgument", f"state {state!r} is none of Active, Paused, All")
         number = wire.number("pageNumber", request.parameter("pageNumber"), 1, low=1, high=999_999)
         size = wire.number("pageSize", request.parameter("pageSize"), 10, low=1, high=MAX_PAGE_SIZE)
@@ -184,9 +187,16 @@ class CIService:
         queue = next((item for item in every if item.queue_id == rest), None)
         if queue is None:
             raise ServiceError("QueueNotFound", f"queue {rest!r} does not exist among the {name}")
-        title, state, notify = _queue_changes(await request.body(), rest)
-        updated = self.queues.update(queue, name=title, state=state, notify=notify, now=request.now)
-        self.jobs.hold(rest, held=state == queues.PAUSED)
+        wanted = queue_update.read(await request.body(), rest)
+        await receivers.check_queue({**queue.notify, **wanted.notify})
+        # Jobs first let go and last held: a server that dies in between leaves none held in an active queue.
+        if wanted.state == queues.ACTIVE:
+            self.jobs.hold(rest, held=False)
+        updated = self.queues.update(
+            queue, name=wanted.name, state=wanted.state, notify=wanted.notify, now=request.now
+        )
+        if wanted.state == queues.PAUSED:
+            self.jobs.hold(rest, held=True)
         self.scheduler.wake()
         return _response({"RequestId": request.request_id, "Queue": self._queue_detail(updated)})
 
@@ -240,8 +250,20 @@ class CIService:
         found = self.jobs.get(request.address.bucket, job_ids)
         return [job for job in found if job.tag == FAMILIES[name].tag]
 
-    def _queue_id(self, request: Request, family: Family, wanted: str) -> str:
+    def _template(self, bucket: str, order: Order) -> Mapping[str, object]:
+        """The nodes of a job that names a template: what is shown, and the parameters as they are now."""
+        if not order.template_id:
+            return {}
+        template = self.templates.get(bucket, order.template_id)
+        return {
+            templates.TAG: template.parameters,
+            "TemplateId": template.template_id,
+            "TemplateName": template.name,
+        }
+
+    def _queue_id(self, request: Request, family: Family, order: Order) -> str:
         bucket = request.address.bucket
+        wanted = order.queue_id or self._queue_of_type(bucket, order.queue_type, request.now)
         known = [self.queues.default(bucket, category, request.now) for category in family.categories]
         if wanted and wanted not in known:
             raise ServiceError(
@@ -254,9 +276,6 @@ class CIService:
             raise ServiceError(
                 "InvalidArgument", f"tag is {request.parameter('tag')!r}, here it must be {family.tag}"
             )
-        for name in _LEFT_OUT_FILTERS:
-            if request.parameter(name):
-                raise ServiceError("NotImplemented", f"the local CI does not know the filter {name} yet")
         order = request.parameter("orderByTime", "Desc")
         if order not in ("Desc", "Asc"):
             raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
@@ -264,7 +283,7 @@ class CIService:
         return Filter(
             bucket=bucket,
             tag=family.tag,
-            queue_id=request.parameter("queueId") or self._queue_of_type(request, bucket),
+            queue_id=self._listed_queue(request, bucket),
             states=_states(request.parameter("states", "All")),
             created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
             created_to=wire.parse_time("endCreationTime", request.parameter("endCreationTime")),
@@ -272,14 +291,25 @@ class CIService:
             newest_first=order == "Desc",
         )
 
-    def _queue_of_type(self, request: Request, bucket: str) -> str:
+    def _listed_queue(self, request: Request, bucket: str) -> str:
         queue_type = request.parameter("queueType")
+        if any(request.parameter(name) for name in _MAKERS):
+            return _NO_QUEUE  # no job is made by a workflow or over an inventory here
+        if request.parameter("queueId"):
+            return request.parameter("queueId")
+        if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
+            return _NO_QUEUE
+        return self._queue_of_type(bucket, queue_type, request.now)
+
+    def _queue_of_type(self, bucket: str, queue_type: str, now: float) -> str:
         if not queue_type:
             return ""
+        if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
+            raise ServiceError("NotImplemented", f"the local CI has no queue of the type {queue_type}")
         if queue_type not in _QUEUE_TYPES:
-            known = ", ".join(_QUEUE_TYPES)
-            raise ServiceError("NotImplemented", f"queueType {queue_type!r}: the local CI knows {known}")
-        return self.queues.default(bucket, _QUEUE_TYPES[queue_type], request.now)
+            known = ", ".join(sorted([*_QUEUE_TYPES, *_QUEUE_TYPES_WITHOUT_QUEUE]))
+            raise ServiceError("InvalidArgument", f"the queue type {queue_type!r} is none of {known}")
+        return self.queues.default(bucket, _QUEUE_TYPES[queue_type], now)
 
     def _queue_detail(self, queue: Queue) -> Mapping[str, Value]:
         return queue_detail(queue, max_size=self.queue_size, max_concurrent=self.queue_concurrency)
@@ -298,6 +328,14 @@ class CIService:
 
 _Handler = Callable[[CIService, Request, str, str], Awaitable[Answer]]
 
+
+def _on_templates(operation: templates.Operation) -> _Handler:
+    async def handle(service: CIService, request: Request, name: str, rest: str) -> Answer:
+        return await operation(service.templates, request, rest)
+
+    return handle
+
+
 # Method, first part of the path, whether an id follows.
 _ROUTES: dict[tuple[str, str, bool], _Handler] = {
     **{("POST", name, False): CIService.submit for name in FAMILIES},
@@ -309,6 +347,10 @@ _ROUTES: dict[tuple[str, str, bool], _Handler] = {
     **{("GET", name, False): CIService.list_buckets for name in BINDINGS},
     **{("POST", name, False): CIService.bind for name in BINDINGS},
     ("DELETE", "picbucket", False): CIService.unbind,
+    **{
+        (method, "template", has_id): _on_templates(operation)
+        for (method, has_id), operation in templates.OPERATIONS.items()
+    },
 }
 _WITHOUT_BUCKET = frozenset(("GET", name) for name in BINDINGS)
 
@@ -334,34 +376,3 @@ def _states(text: str) -> tuple[State, ...]:
         if name not in known:
             raise ServiceError("InvalidArgument", f"states has {name!r}; known are All, {', '.join(known)}")
     return tuple(known[name] for name in dict.fromkeys(names))
-
-
-def _queue_changes(body: bytes, queue_id: str) -> tuple[str, str, dict[str, str]]:
-    """Name, state and callback settings of an update; the page calls all of them required."""
-    request = wire.parse(body, "Request")
-    for name in ("Name", "State", "NotifyConfig"):
-        if request.find(name) is None:
-            raise ServiceError("InvalidArgument", f"Request.{name} is missing")
-    said = wire.text(request, "QueueID") or wire.text(request, "QueueId")
-    if said != queue_id:
-        raise ServiceError("InvalidArgument", f"Request.QueueID is {said!r}, the path says {queue_id!r}")
-    title, state = wire.text(request, "Name"), wire.text(request, "State")
-    if not 1 <= len(title) <= MAX_QUEUE_NAME:
-        raise ServiceError(
-            "InvalidArgument", f"Request.Name has {len(title)} characters, 1 to {MAX_QUEUE_NAME}"
-        )
-    if state not in _QUEUE_STATES:
-        raise ServiceError("InvalidArgument", f"Request.State is {state!r}, neither Active nor Paused")
-    return title, state, _notify(request)
-
-
-def _notify(request: etree._Element) -> dict[str, str]:
-    nodes = request.find("NotifyConfig")
-    assert nodes is not None
-    values = {str(node.tag): (node.text or "").strip() for node in nodes}
-    for name, value in values.items():
-        if name not in queues.NOTIFY_NODES:
-            raise ServiceError("InvalidArgument", f"Request.NotifyConfig.{name} is unknown")
-        if name == "Url" and value and not re.match("https?://", value):
-            raise ServiceError("InvalidArgument", f"Request.NotifyConfig.Url {value!r} is no HTTP address")
-    return values

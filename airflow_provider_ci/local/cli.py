@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             install_office(print)
         else:
             _serve(options)
-    except (LocalCIError, OfficeMissingError) as error:
+    except (LocalCIError, OfficeMissingError, OSError) as error:
         print(f"ci-local: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return 1
     return 0
@@ -63,6 +63,7 @@ def _serve(options: argparse.Namespace) -> None:
         queue_size=options.queue_size,
         queue_concurrency=options.queue_concurrency,
         deadline_seconds=options.deadline,
+        office=options.office,
     ) as server:
         print(f"ci-local: serving {server.root} on {server.endpoint}", flush=True)  # noqa: T201 - the ready line
         stopping.wait()
@@ -76,15 +77,24 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("install-office", help="install LibreOffice with the system's package manager")
     serve = commands.add_parser("serve", help="serve the buckets in a folder")
     serve.add_argument("--root", type=Path, required=True, help="folder whose folders are the buckets")
-    serve.add_argument("--token", help="session token that requests must carry; none if not given")
+    serve.add_argument(
+        "--token", type=_word, help="session token that requests must carry; none if not given"
+    )
     serve.add_argument(
         "--convert", choices=("real", "instant"), default="real", help="convert, or only pretend"
     )
+    serve.add_argument("--office", type=Path, help="folder of LibreOffice's soffice.bin; found if not given")
     for name, text_default, help_text in _TEXTS:
-        serve.add_argument(name, default=text_default, help=f"{help_text}; %(default)s")
+        serve.add_argument(name, type=_word, default=text_default, help=f"{help_text}; %(default)s")
     for name, default, low, high, help_text in _NUMBERS:
         serve.add_argument(name, type=_count(low, high), default=default, help=f"{help_text}; %(default)s")
     return parser
+
+
+def _word(text: str) -> str:
+    if not text or text != text.strip():
+        raise argparse.ArgumentTypeError("must not be empty or have blanks around it")
+    return text
 
 
 class _count:  # noqa: N801 - read as a function by argparse

@@ -7,16 +7,18 @@ import hmac
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import md5
 from urllib.parse import quote
 
-from airflow_provider_ci.local import conditions, listing, wire
+from airflow_provider_ci.local import conditions, listing, pic_operations, preview, sync_pictures, wire
 from airflow_provider_ci.local.answer import Answer, FileBody
 from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.folders import Folders
 from airflow_provider_ci.local.request import Request
 from airflow_provider_ci.local.store import Store, StoredFile, StoredObject, Upload
+from airflow_provider_ci.local.sync import SyncProcessing
 from airflow_provider_ci.local.wire import Value
 
 MAX_KEYS = 1000
@@ -54,15 +56,8 @@ _LEFT_OUT = frozenset(
         "versioning",
         "versions",
         "website",
-        "image_process",
-        "ci-process",
-        "imageInfo",
-        "exif",
-        "imageAve",
     ]
 )
-_LEFT_OUT_RULES = ("imageMogr2/", "imageView2/", "watermark/", "style/", "imageInfo|", "imageMogr2|")
-_LEFT_OUT_HEADERS = ("x-cos-copy-source", "Pic-Operations")
 
 _KEPT_HEADERS = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Expires")
 _OVERRIDES = {f"response-{name.lower()}": name for name in (*_KEPT_HEADERS, "Content-Language")}
@@ -73,6 +68,8 @@ class COSService:
     """Answers the requests of a COS host."""
 
     store: Store
+    sync: SyncProcessing
+    folders: Folders = field(default_factory=Folders)
 
     async def answer(self, request: Request) -> Answer:
         """Find the operation by method and path, and do it.
@@ -84,6 +81,7 @@ class COSService:
             raise ServiceError("NotImplemented", "the local CI does not list buckets; name one in the host")
         self.store.require_bucket(request.address.bucket)
         level = "bucket" if request.path == "/" else "object"
+        _check_processing(request, level)
         handler = _ROUTES.get((level, request.method))
         if handler is None:
             raise ServiceError(
@@ -129,7 +127,12 @@ class COSService:
         )
 
     async def get_object(self, request: Request) -> Answer:
-        """GET Object, whole or a range, with conditions."""
+        """GET Object, whole or a range, with conditions; or what a rule or a preview makes of it."""
+        work = preview.read(request) or sync_pictures.read(request)
+        if work:
+            answer = await self.sync.run(work, request)
+            answer.headers.update(_overrides(request))
+            return answer
         found = await self._find(request)
         opened = self.store.open(found.file)
         if opened is None:
@@ -157,10 +160,13 @@ class COSService:
         return Answer(headers=headers)
 
     async def put_object(self, request: Request) -> Answer:
-        """PUT Object: 5 GB at most, replaces what is there unless x-cos-forbid-overwrite is true."""
-        for name in _LEFT_OUT_HEADERS:
-            if request.header(name):
-                raise ServiceError("NotImplemented", f"the local CI does not know PUT with {name} yet")
+        """PUT Object: 5 GB at most, replaces what is there unless x-cos-forbid-overwrite is true.
+
+        With Pic-Operations, pictures are then made of it; the object stays, also if that fails.
+        """
+        if request.header("x-cos-copy-source"):
+            raise ServiceError("NotImplemented", "the local CI does not know PUT with x-cos-copy-source yet")
+        operations = pic_operations.read(request)
         _check_length(request)
         upload = self.store.upload(request.address.bucket, _key(request))
         try:
@@ -172,7 +178,20 @@ class COSService:
             )
         finally:
             upload.discard()
+        if operations:
+            return await self.sync.run(operations, request)
         return Answer(headers={"ETag": f'"{stored.etag}"'})
+
+    async def process_object(self, request: Request) -> Answer:
+        """POST on an object with ?image_process: pictures made of it by Pic-Operations."""
+        if not request.has_parameter("image_process"):
+            raise ServiceError(
+                "NotImplemented", "the local CI knows POST on an object with ?image_process only"
+            )
+        operations = pic_operations.read(request)
+        if operations is None:
+            raise ServiceError("InvalidPicOperations", "the header Pic-Operations is missing")
+        return await self.sync.run(operations, request)
 
     async def delete_object(self, request: Request) -> Answer:
         """DELETE Object: 204 whether or not it existed."""
@@ -200,6 +219,7 @@ class COSService:
             delimiter=delimiter,
             marker=request.parameter("marker"),
             max_keys=max_keys,
+            folders=self.folders,
         )
         files = [self.store.look(bucket, item.key, item.path) for item in names.objects]
         return names, self.store.describe([file for file in files if file])
@@ -218,6 +238,7 @@ _ROUTES: dict[tuple[str, str], Callable[[COSService, Request], Awaitable[Answer]
     ("bucket", "POST"): COSService.delete_objects,
     ("object", "GET"): COSService.get_object,
     ("object", "HEAD"): COSService.head_object,
+    ("object", "POST"): COSService.process_object,
     ("object", "PUT"): COSService.put_object,
     ("object", "DELETE"): COSService.delete_object,
 }
@@ -225,8 +246,19 @@ _ROUTES: dict[tuple[str, str], Callable[[COSService, Request], Awaitable[Answer]
 
 def _check_left_out(request: Request) -> None:
     for name, _ in request.query:
-        if name in _LEFT_OUT or name.startswith(_LEFT_OUT_RULES):
+        if name in _LEFT_OUT:
             raise ServiceError("NotImplemented", f"the local CI does not know the parameter {name!r} yet")
+
+
+def _check_processing(request: Request, level: str) -> None:
+    """Processing goes with GET of an object, and pictures to be kept with POST or PUT of one."""
+    allowed = {"image_process": ("object", "POST")}
+    for name, _ in request.query:
+        is_processing = name in ("ci-process", "image_process") or sync_pictures.is_rule(name)
+        if is_processing and (level, request.method) != allowed.get(name, ("object", "GET")):
+            raise ServiceError(
+                "NotImplemented", f"the local CI does not know {request.method} of this {level} with {name!r}"
+            )
 
 
 def _key(request: Request) -> str:
@@ -291,13 +323,19 @@ def _kept_headers(request: Request) -> dict[str, str]:
 
 def _object_headers(request: Request, found: StoredObject) -> dict[str, str]:
     headers = {**found.headers, "Content-Type": found.content_type}
-    for parameter, name in _OVERRIDES.items():
-        if request.parameter(parameter):
-            headers[name] = request.parameter(parameter)
+    headers.update(_overrides(request))
     headers["ETag"] = f'"{found.etag}"'
     headers["Last-Modified"] = formatdate(int(found.modified), usegmt=True)
     headers["Accept-Ranges"] = "bytes"
     return headers
+
+
+def _overrides(request: Request) -> dict[str, str]:
+    return {
+        name: request.parameter(parameter)
+        for parameter, name in _OVERRIDES.items()
+        if request.parameter(parameter)
+    }
 
 
 def _list_body(

@@ -1,4 +1,4 @@
-"""The SQLite file beside the buckets: jobs, queues, and what is known about objects."""
+"""The SQLite file beside the buckets: jobs, queues, templates, and what is known about objects."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ CREATE TABLE IF NOT EXISTS jobs (
     created INTEGER NOT NULL, started INTEGER, ended INTEGER, input_object TEXT NOT NULL, operation TEXT NOT
     NULL, secret TEXT, code TEXT NOT NULL, message TEXT NOT NULL, result TEXT
 );
+CREATE TABLE IF NOT EXISTS callbacks (
+    job_id TEXT PRIMARY KEY, bucket TEXT NOT NULL, url TEXT NOT NULL, format TEXT NOT NULL,
+    due INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS callbacks_by_due ON callbacks (due);
+CREATE TABLE IF NOT EXISTS templates (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, template_id TEXT NOT NULL UNIQUE, bucket TEXT NOT NULL,
+    name TEXT NOT NULL, parameters TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+    UNIQUE (bucket, name)
+);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (bucket, tag, state, seq);
 CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (bucket, tag, created, seq);
 CREATE INDEX IF NOT EXISTS jobs_by_input ON jobs (bucket, input_object, seq);
@@ -45,6 +55,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._lock = RLock()
+        self._is_log_old = False
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
@@ -73,15 +84,25 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside or none."""
+        """What is changed inside is changed as a whole or, when something is raised, not at all."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            if self._is_log_old:
+                self.forget_log()
+
+    def forget_log(self) -> None:
+        """Bring the write-ahead log into the file and empty it: it still holds what rows said before."""
+        with self._lock:
+            self._is_log_old = self._connection.in_transaction  # then it is done at the end of that
+            if not self._is_log_old:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the connection."""

@@ -34,6 +34,9 @@ def job_detail(job: Job) -> Mapping[str, Value]:
 
 def _operation(job: Job) -> Mapping[str, Value]:
     nodes: dict[str, Value] = {"JobLevel": job.level, **job.operation}
+    nodes.pop("CallBack", None)  # no page shows it
+    if "TemplateId" in nodes:  # shown in place of what it stands for (1045/73035)
+        del nodes["PicProcess"]
     if "DocProcess" in nodes:
         nodes["DocProcess"] = {**DOC_DEFAULTS, **job.operation["DocProcess"]}
     if job.result is not None:

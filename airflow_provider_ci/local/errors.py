@@ -7,6 +7,7 @@ Evidence marks: *documented* on the page named; *assumed* where no page says it 
 
 from __future__ import annotations
 
+import sqlite3
 from enum import Enum
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class ErrorEntry(NamedTuple):
 
 _COS_PAGE = "436/7730"
 _CI_PAGE = "436 job errors, 1045/33700"
+_NUMBERED = "1045/33700 as number and name; the status is assumed"
 _ASSUMED = "assumed"
 
 COS_ERRORS: dict[str, ErrorEntry] = {
@@ -41,9 +43,13 @@ COS_ERRORS: dict[str, ErrorEntry] = {
     "InternalError": ErrorEntry(500, _COS_PAGE),
     "InvalidAccessKeyId": ErrorEntry(403, _COS_PAGE),
     "InvalidArgument": ErrorEntry(400, _COS_PAGE),
+    "ImageResolutionExceed": ErrorEntry(400, _COS_PAGE),
+    "ImageTooLarge": ErrorEntry(400, _COS_PAGE),
     "InvalidBucketName": ErrorEntry(400, _COS_PAGE),
     "InvalidDelimiter": ErrorEntry(400, _COS_PAGE),
     "InvalidDigest": ErrorEntry(400, _COS_PAGE),
+    "InvalidImageFormat": ErrorEntry(400, _COS_PAGE),
+    "InvalidPicOperations": ErrorEntry(400, _COS_PAGE),
     "InvalidRange": ErrorEntry(416, _COS_PAGE),
     "InvalidURI": ErrorEntry(400, _COS_PAGE),
     "KeyTooLong": ErrorEntry(400, _COS_PAGE),
@@ -77,7 +83,7 @@ CI_ERRORS: dict[str, ErrorEntry] = {
     "MissingContent": ErrorEntry(400, _CI_PAGE),
     "NoSuchBucket": ErrorEntry(404, _ASSUMED),
     "NotImplemented": ErrorEntry(501, _CI_PAGE),
-    "QueueNotFound": ErrorEntry(400, _ASSUMED),
+    "QueueNotFound": ErrorEntry(400, _NUMBERED),
     "QueuePaused": ErrorEntry(403, _CI_PAGE),
     "QueueSaturated": ErrorEntry(403, _CI_PAGE),
     "ResourceNotFound": ErrorEntry(400, _CI_PAGE),
@@ -85,6 +91,8 @@ CI_ERRORS: dict[str, ErrorEntry] = {
     "ServiceUnavailable": ErrorEntry(503, _CI_PAGE),
     "SignatureExpired": ErrorEntry(401, _CI_PAGE),
     "SlowDown": ErrorEntry(429, _CI_PAGE),
+    "TemplateNameDuplicate": ErrorEntry(400, _NUMBERED),
+    "TemplateNotFound": ErrorEntry(400, _NUMBERED),
 }
 
 _TABLES = {Service.COS: COS_ERRORS, Service.CI: CI_ERRORS}
@@ -110,3 +118,10 @@ class ServiceError(Exception):
         self.message = message
         self.status = status
         self.headers = headers or {}
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong inside the local CI, in words without paths; the log has the rest."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, sqlite3.OperationalError) else type(error).__name__

@@ -6,6 +6,7 @@ the first in the order of their making that matches it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from threading import Lock
@@ -16,6 +17,7 @@ from airflow_provider_ci.local.request import Request
 ACTIONS = ("error", "slow", "cut_before", "cut_after", "clock", "truncate")
 
 _NEEDS_SECONDS = ("slow", "clock")
+_MOST_SECONDS = 1_000_000_000
 _CODE_OF_STATUS = {429: "SlowDown", 500: "InternalError", 503: "ServiceUnavailable"}
 
 
@@ -49,7 +51,7 @@ class Fault:
             _require(isinstance(getattr(self, name), str), f"{name} is not a string")
         for name in ("status", "retry_after"):
             _require(isinstance(getattr(self, name), int | None), f"{name} is not an integer")
-        _require(isinstance(self.seconds, int | float | None), "seconds is not a number")
+        _require(_is_seconds(self.seconds), f"seconds is not a number of at most {_MOST_SECONDS:,}")
         if self.action in _NEEDS_SECONDS:
             _require(self.seconds is not None, f"action {self.action} needs seconds")
         if self.action == "error":
@@ -118,6 +120,12 @@ class Faults:
                     self._waiting = [item for item in self._waiting if item.count]
                     return fault
         return None
+
+
+def _is_seconds(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int | float) and math.isfinite(value) and abs(value) <= _MOST_SECONDS
 
 
 def _require(holds: bool, message: str) -> None:

@@ -207,7 +207,7 @@ class Jobs:
 
     def start(self, job: Job, now: float) -> bool:
         """Note that the job runs now; False if it no longer waits."""
-        if not self._move(job, State.RUNNING, "started = ?", (int(now),)):
+        if not self._move(job, State.RUNNING, {"started": int(now)}):
             return False
         self._waiting[job.queue_id] -= 1
         return True
@@ -215,16 +215,12 @@ class Jobs:
     def finish(self, job: Job, outcome: Outcome, now: float) -> bool:
         """Note how a running job ended, and forget its password; False if it was not running."""
         result = None if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
-        return self._move(
-            job,
-            outcome.state,
-            "ended = ?, code = ?, message = ?, result = ?, secret = NULL",
-            (int(now), outcome.code, outcome.message, result),
-        )
+        changes = {"code": outcome.code, "message": outcome.message, "result": result}
+        return self._end(job, outcome.state, now, changes)
 
     def cancel(self, job: Job, now: float) -> bool:
         """Cancel a waiting job; False if it no longer waits."""
-        if not self._move(job, State.CANCEL, "ended = ?, secret = NULL", (int(now),)):
+        if not self._end(job, State.CANCEL, now, {}):
             return False
         self._waiting[job.queue_id] -= 1
         return True
@@ -236,11 +232,18 @@ class Jobs:
             "UPDATE jobs SET state = ? WHERE queue_id = ? AND state = ?", (after, queue_id, before)
         )
 
-    def _move(self, job: Job, state: State, changes: str, values: tuple[object, ...]) -> bool:
+    def _end(self, job: Job, state: State, now: float, changes: Mapping[str, object]) -> bool:
+        has_ended = self._move(job, state, {"ended": int(now), "secret": None, **changes})
+        if job.secret:
+            self._database.forget_log()
+        return has_ended
+
+    def _move(self, job: Job, state: State, changes: Mapping[str, object]) -> bool:
         sources = tuple(source for source, following in FOLLOWS.items() if state in following)
+        columns = ", ".join(f"{name} = ?" for name in changes)
         changed = self._database.change(
-            f"UPDATE jobs SET state = ?, {changes} WHERE seq = ? AND state IN {_marks(sources)}",  # noqa: S608
-            (state, *values, job.seq, *sources),
+            f"UPDATE jobs SET state = ?, {columns} WHERE seq = ? AND state IN {_marks(sources)}",  # noqa: S608
+            (state, *changes.values(), job.seq, *sources),
         )
         return changed == 1
 

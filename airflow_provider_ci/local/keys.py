@@ -26,6 +26,12 @@ _LAST, _MORE, _RESERVED = "%ci%", "%ci+%", "%ci"
 _MAX_NAME_BYTES = 255
 _MAX_PIECE_BYTES = 240
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether ``name`` may name a bucket (436/13312); what may not leads to no folder."""
+    return bool(_BUCKET.fullmatch(name))
 
 
 def check_key(key: str) -> str:

@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from airflow_provider_ci.local import keys
+from airflow_provider_ci.local.folders import Folders, names_from
 
 # Gone since it was seen, or a prefix that is no folder's.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -60,13 +62,17 @@ class Names:
 class Walk:
     """The objects of a bucket whose keys start with ``prefix`` and come after ``after``, in UTF-8 byte order.
 
-    Of each folder at most ``batch`` names are held at a time; symbolic links are not followed and not shown.
+    Of each folder at most ``batch`` names are held at a time, besides those that ``folders`` remembers;
+    symbolic links are not followed and not shown.
     """
 
-    def __init__(self, folder: Path, prefix: str, after: str, batch: int) -> None:
+    def __init__(
+        self, folder: Path, prefix: str, after: str, batch: int, folders: Folders | None = None
+    ) -> None:
         self._prefix = prefix.encode()
         self._after = after.encode()
         self._batch = batch
+        self._folders = folders
         self._skipped: bytes | None = None
         self._folder = str(folder)
         self._heap = self._start(prefix[: prefix.rfind("/") + 1])
@@ -91,7 +97,7 @@ class Walk:
         return [_Entry(base.encode(), _Kind.FOLDER, f"{self._folder}/{path}".rstrip("/"), base.encode())]
 
     def _open(self, folder: _Entry) -> None:
-        least = heapq.nsmallest(self._batch, self._wanted(folder))
+        least = self._least(folder)
         for entry in least:
             heapq.heappush(self._heap, entry)
         if len(least) == self._batch:
@@ -99,8 +105,31 @@ class Walk:
             seen = (last.key, int(last.kind))
             heapq.heappush(self._heap, _Entry(last.key, _Kind.REST, folder.path, folder.prefix, seen))
 
-    def _wanted(self, folder: _Entry) -> Iterator[_Entry]:
-        for key, kind, path in _entries(folder):
+    def _least(self, folder: _Entry) -> list[_Entry]:
+        """The first wanted entries of a folder, at most a batch."""
+        try:
+            names = self._folders.names(folder.path) if self._folders else None
+            if names is None:
+                return heapq.nsmallest(self._batch, self._wanted(folder, _entries(folder)))
+            return list(islice(self._wanted(folder, self._known(folder, names)), self._batch))
+        except OSError as error:
+            if error.errno not in _NOTHING_THERE:
+                raise
+            return []
+
+    def _known(self, folder: _Entry, names: list[bytes]) -> Iterator[_Place]:
+        """The entries of these sorted names from where they can be wanted to where they no longer can."""
+        start = max(self._prefix, self._after, folder.seen[0])
+        inside = start[len(folder.prefix) :] if start.startswith(folder.prefix) else b""
+        for name in names_from(names, inside):
+            key = folder.prefix + name
+            if key > self._prefix and not key.startswith(self._prefix):
+                return
+            kind = _Kind.FOLDER if name.endswith(b"/") else _Kind.OBJECT
+            yield key, kind, f"{folder.path}/{name.decode().rstrip('/')}"
+
+    def _wanted(self, folder: _Entry, places: Iterator[_Place]) -> Iterator[_Entry]:
+        for key, kind, path in places:
             if (key, kind) > folder.seen and self._may_hold(key, kind) and not self._is_skipped(key):
                 yield _Entry(key, kind, path, folder.prefix if kind is _Kind.OBJECT else key)
 
@@ -130,13 +159,21 @@ class _Page:
         return len(self.objects) + len(self.prefixes)
 
 
-def page(folder: Path, *, prefix: str, delimiter: str, marker: str, max_keys: int) -> Names:
+def page(
+    folder: Path,
+    *,
+    prefix: str,
+    delimiter: str,
+    marker: str,
+    max_keys: int,
+    folders: Folders | None = None,
+) -> Names:
     """One page of List Objects (436/7734): at most ``max_keys`` objects and common prefixes together.
 
     A marker that is itself a common prefix leaves out all keys below it; any other marker is compared with
     the keys, so that a common prefix comes again when keys below it follow the marker.
     """
-    walk = Walk(folder, prefix, marker, max_keys + 1)
+    walk = Walk(folder, prefix, marker, max_keys + 1, folders)
     if delimiter and _is_common_prefix(marker, prefix, delimiter):
         walk.skip(marker)
     found = _Page()
@@ -165,16 +202,11 @@ def _take(found: _Page, item: Found, walk: Walk, prefix: str, delimiter: str) ->
 
 def _entries(folder: _Entry) -> Iterator[_Place]:
     """Everything in the folder that a key leads to, in no order."""
-    prefix = folder.prefix
-    try:
-        with os.scandir(folder.path) as found:
-            for item in found:
-                place = _place(prefix, item)
-                if place:
-                    yield place
-    except OSError as error:
-        if error.errno not in _NOTHING_THERE:
-            raise
+    with os.scandir(folder.path) as found:
+        for item in found:
+            place = _place(folder.prefix, item)
+            if place:
+                yield place
 
 
 def _place(prefix: bytes, item: os.DirEntry[str]) -> _Place | None:

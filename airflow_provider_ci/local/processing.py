@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from airflow_provider_ci.local.convert import (
@@ -20,22 +18,14 @@ from airflow_provider_ci.local.convert import (
     PictureInfo,
     PictureResult,
 )
-from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.errors import ServiceError, reason_of
 from airflow_provider_ci.local.jobs import Job, Outcome
-from airflow_provider_ci.local.store import STATE_FOLDER, Store, StoredObject, md5_of
+from airflow_provider_ci.local.store import StoredObject, md5_of
 from airflow_provider_ci.local.submission import target_of
+from airflow_provider_ci.local.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-_CONTENT_TYPES = {
-    "pdf": "application/pdf",
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "bmp": "image/bmp",
-}
 # What an absent parameter means. That is not always what is echoed for it: see submission.DOC_DEFAULTS.
 _MEANT_BY_DEFAULT = {
     "Comments": 0,
@@ -49,42 +39,37 @@ _MEANT_BY_DEFAULT = {
     "StartPage": 1,
     "Zoom": 100,
 }
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
 class Processor:
-    """Runs jobs with ``converters`` on the objects of ``store``, each in a folder of its own."""
+    """Runs jobs with ``converters``, each in a folder of its own in ``workspace``."""
 
-    def __init__(self, store: Store, root: Path, converters: Converters) -> None:
-        self._store = store
+    def __init__(self, workspace: Workspace, converters: Converters) -> None:
+        self._workspace = workspace
         self._converters = converters
-        self._work = root / STATE_FOLDER / "work"
-        shutil.rmtree(self._work, ignore_errors=True)
-        self._work.mkdir(parents=True)
 
     def run(self, job: Job) -> Outcome:
         """Do the job. Whatever goes wrong with it is its outcome.
 
         :raises ConvertersClosedError: the server stops; the job did not end.
         """
-        folder = self._work / job.job_id
         try:
-            folder.mkdir()
-            return Outcome(result=_OPERATIONS[job.tag](self, job, folder))
+            with self._workspace.folder(job.job_id) as folder:
+                return Outcome(result=_OPERATIONS[job.tag](self, job, folder))
         except (ConversionError, ServiceError) as error:
             return Outcome(code=error.code, message=error.message)
         except ConvertersClosedError:
             raise
         except Exception as error:
-            _log.exception("job %s of %s failed inside the local CI", job.job_id, job.input_object)
-            return Outcome(code="InternalError", message=f"{type(error).__name__}: {error}")
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _log.exception("job %s of %r failed inside the local CI", job.job_id, job.input_object)
+            return Outcome(code="InternalError", message=f"the local CI failed: {reason_of(error)}")
 
     def _document(self, job: Job, folder: Path) -> dict[str, object]:
         output = job.operation["Output"]
         options = _document_options(job.operation["DocProcess"], job.secret)
-        done = self._converters.document(self._source(job, folder), job.input_object, options, folder)
+        source = self._source(job, folder)
+        fetch = partial(self._workspace.fetch, folder, job.bucket)
+        done = self._converters.document(source, job.input_object, options, folder, fetch)
         uris = [_output_name(output["Object"], page) for page in done.pages]
         for uri, page in zip(uris, done.pages, strict=True):
             self._publish(output["Bucket"], uri, page.path, options.target)
@@ -94,7 +79,8 @@ class Processor:
         parameters, output = job.operation["PicProcess"], job.operation["Output"]
         source = self._source(job, folder)
         target = folder / f"output{source.suffix}"
-        done = self._converters.picture(source, parameters["ProcessRule"], target)
+        fetch = partial(self._workspace.fetch, folder, job.bucket)
+        done = self._converters.picture(source, parameters["ProcessRule"], target, fetch)
         stored = self._publish(output["Bucket"], output["Object"], target, done.output.format)
         result = _picture_result(done, output["Object"], stored.etag)
         if parameters["IsPicInfo"] == "true":
@@ -105,23 +91,15 @@ class Processor:
         return result
 
     def _source(self, job: Job, folder: Path) -> Path:
-        """The input object under a name of the job's own, so that nothing happens to it meanwhile."""
-        found = self._store.find(job.bucket, job.input_object.removeprefix("/"))
-        if found is None:
+        copy = self._workspace.source(folder, job.bucket, job.input_object.removeprefix("/"))
+        if copy is None:
             raise ServiceError(
                 "ResourceNotFound", f"input object {job.input_object!r} does not exist in bucket {job.bucket}"
             )
-        suffix = Path(job.input_object).suffix
-        copy = folder / ("source" + (suffix if _SUFFIX.fullmatch(suffix) else ""))
-        try:
-            os.link(found.path, copy)
-        except OSError:
-            shutil.copyfile(found.path, copy)
         return copy
 
     def _publish(self, bucket: str, name: str, path: Path, file_type: str) -> StoredObject:
-        content_type = _CONTENT_TYPES.get(file_type.lower(), "application/octet-stream")
-        return self._store.adopt(bucket, name.removeprefix("/"), path, {"Content-Type": content_type})
+        return self._workspace.publish(bucket, name.removeprefix("/"), path, file_type)
 
 
 _OPERATIONS = {"DocProcess": Processor._document, "PicProcess": Processor._picture}

@@ -86,6 +86,11 @@ class Queues:
         )
         return [_queue(row) for row in rows]
 
+    def notify(self, queue_id: str) -> Mapping[str, str]:
+        """Who is told of the ends of a queue's jobs, as its ``NotifyConfig`` says."""
+        row = self._database.row("SELECT notify FROM queues WHERE queue_id = ?", (queue_id,))
+        return json.loads(row["notify"]) if row else _DEFAULT_NOTIFY
+
     def is_paused(self, queue_id: str) -> bool:
         """Whether the queue holds its jobs."""
         return self._states.get(queue_id) == PAUSED

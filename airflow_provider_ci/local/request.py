@@ -17,13 +17,13 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
+from airflow_provider_ci.local import keys
 from airflow_provider_ci.local.errors import Service, ServiceError
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """Largest XML or JSON body that is read; uploads are streamed and not bound by it."""
 
 _SERVICE_LABELS = {"ci": Service.CI, "cos": Service.COS, "cos-internal": Service.COS}
-_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -54,7 +54,7 @@ def parse_host(host: str) -> Address:
             f"host {host!r} is none of <bucket>.ci.<region>.…, <bucket>.cos.<region>.…, ci.<region>.…",
             status=400,
         )
-    if bucket and not _BUCKET.fullmatch(bucket):
+    if bucket and not keys.is_bucket_name(bucket):
         raise ServiceError("InvalidBucketName", f"bucket name {bucket!r} is not valid", status=400)
     return Address(service=service, bucket=bucket, region=rest[1] if len(rest) > 1 else "")
 
@@ -127,7 +127,7 @@ class Request:
 
 def from_http(http: web.BaseRequest, now: float) -> Request:
     """Take the raw request line apart; both forms, a path alone or an absolute address as a proxy gets it."""
-    target, host = http.raw_path, http.headers.get("Host", "")
+    target, host = http.raw_path, _header_text(http.headers.get("Host", ""))
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute:
         host, target = absolute.group(1), absolute.group(2)

@@ -9,11 +9,15 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+from airflow_provider_ci.local.callbacks import Callbacks
 from airflow_provider_ci.local.convert import ConvertersClosedError
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.jobs import Job, Jobs, Outcome, State, Submission
 from airflow_provider_ci.local.processing import Processor
 from airflow_provider_ci.local.queues import Queues
+
+RETRY_SECONDS = 1.0
+"""How long the scheduler waits for a table of jobs that cannot be written to, as on a full disk."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +35,7 @@ class Scheduler:
         jobs: Jobs,
         queues: Queues,
         processor: Processor,
+        callbacks: Callbacks,
         *,
         workers: int,
         queue_size: int,
@@ -39,6 +44,7 @@ class Scheduler:
         self._jobs = jobs
         self._queues = queues
         self._processor = processor
+        self._callbacks = callbacks
         self._workers = workers
         self._queue_size = queue_size
         self._queue_concurrency = queue_concurrency
@@ -46,6 +52,7 @@ class Scheduler:
         self._running: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._retry: asyncio.TimerHandle | None = None
 
     def submit(self, submission: Submission, now: float) -> Job:
         """Note a job and start it when there is room.
@@ -62,8 +69,21 @@ class Scheduler:
         self.wake()
         return job
 
+    def cancel(self, job: Job, now: float) -> bool:
+        """Cancel a waiting job; False if it no longer waits."""
+        return self._callbacks.end(job, lambda: self._jobs.cancel(job, now))
+
     def wake(self) -> None:
         """Start jobs as long as there is room for one that waits."""
+        try:
+            self._fill()
+        except sqlite3.Error as error:
+            _log.error("no job can be started, as that cannot be noted; trying again: %s", error)
+            if self._retry:
+                self._retry.cancel()
+            self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self.wake)
+
+    def _fill(self) -> None:
         while not self._stopping and len(self._tasks) < self._workers:
             job = self._next()
             if job is None:
@@ -102,11 +122,9 @@ class Scheduler:
             outcome = await asyncio.get_running_loop().run_in_executor(
                 self._threads, self._processor.run, job
             )
-            self._note(job, outcome)
+            await self._note(job, outcome)
         except ConvertersClosedError:
             _log.info("job %s was interrupted; it will run again", job.job_id)
-        except sqlite3.Error:
-            _log.exception("job %s ended, but that could not be noted; it will run again", job.job_id)
         finally:
             self._running[job.queue_id] -= 1
             task = asyncio.current_task()
@@ -114,8 +132,17 @@ class Scheduler:
             self._tasks.discard(task)
             self.wake()
 
-    def _note(self, job: Job, outcome: Outcome) -> None:
-        self._jobs.finish(job, outcome, time.time())
+    async def _note(self, job: Job, outcome: Outcome) -> None:
+        """Note how the job ended, sooner or later; one not noted when the server stops runs again."""
+        while True:
+            try:
+                self._callbacks.end(job, lambda: self._jobs.finish(job, outcome, time.time()))
+                break
+            except sqlite3.Error as error:
+                _log.error("job %s ended, but that cannot be noted; trying again: %s", job.job_id, error)
+            if self._stopping:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
         if outcome.state is State.FAILED:
             _log.info(
                 "job %s of %r failed: %s: %s", job.job_id, job.input_object, outcome.code, outcome.message

@@ -7,7 +7,9 @@ import errno
 import fcntl
 import logging
 import os
+import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -16,8 +18,10 @@ from aiohttp import web
 
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.app import App, Operations
+from airflow_provider_ci.local.callbacks import Callbacks
 from airflow_provider_ci.local.ci import CIService
-from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters, office_missing
+from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters
+from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
 from airflow_provider_ci.local.cos import COSService
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
@@ -27,6 +31,9 @@ from airflow_provider_ci.local.processing import Processor
 from airflow_provider_ci.local.queues import Queues
 from airflow_provider_ci.local.scheduler import Scheduler
 from airflow_provider_ci.local.store import STATE_FOLDER, Store
+from airflow_provider_ci.local.sync import SyncProcessing
+from airflow_provider_ci.local.templates import Templates
+from airflow_provider_ci.local.workspace import Workspace
 
 DEFAULT_SECRET_ID = "AKIDlocal0000000000000000000000000000"  # noqa: S105 - an example
 DEFAULT_SECRET_KEY = "local-ci-not-a-secret-key"  # noqa: S105 - an example, too
@@ -55,6 +62,7 @@ class LocalCI:
     :param queue_size: waiting jobs that a queue takes.
     :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
+    :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
     """
 
     def __init__(
@@ -72,6 +80,7 @@ class LocalCI:
         queue_size: int = 10_000,
         queue_concurrency: int = 10,
         deadline_seconds: float = 60,
+        office: str | os.PathLike[str] | None = None,
     ) -> None:
         self.root = Path(root).absolute()
         self.secret_id = secret_id
@@ -86,6 +95,7 @@ class LocalCI:
         self._queue_size = queue_size
         self._queue_concurrency = queue_concurrency
         self._deadline_seconds = deadline_seconds
+        self._office = None if office is None else Path(office).absolute()
         self._thread: Thread | None = None
 
     def __repr__(self) -> str:
@@ -131,7 +141,8 @@ class LocalCI:
     def stop(self) -> None:
         """Answer what was asked, wait a little for running jobs, and stop; harmless when it does not run."""
         if self._thread:
-            self._loop.call_soon_threadsafe(self._stopping.set)
+            with suppress(RuntimeError):  # its loop ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
             self._thread = None
 
@@ -158,15 +169,18 @@ class LocalCI:
             os.close(lock)
 
     async def _serve(self, converters: Converters) -> None:
-        database = Database(self.root / STATE_FOLDER / "state.sqlite")
+        database = _database(self.root / STATE_FOLDER / "state.sqlite")
         jobs, queues, store = Jobs(database), Queues(database), Store(self.root, database)
+        workspace = Workspace(store, self.root)
         again = jobs.recover(time.time())
         if again:
             _log.info("%d jobs ran when the last server died; they run again", again)
+        callbacks = Callbacks(database, jobs, queues)
         scheduler = Scheduler(
             jobs,
             queues,
-            Processor(store, self.root, converters),
+            Processor(workspace, converters),
+            callbacks,
             workers=self._workers,
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
@@ -175,18 +189,25 @@ class LocalCI:
             store=store,
             jobs=jobs,
             queues=queues,
+            templates=Templates(database),
             scheduler=scheduler,
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
-        services: dict[Service, Operations] = {Service.CI: ci, Service.COS: COSService(store=store)}
+        sync = SyncProcessing(workspace, converters, workers=self._workers)
+        services: dict[Service, Operations] = {
+            Service.CI: ci,
+            Service.COS: COSService(store=store, sync=sync),
+        }
         app = App(self._credentials, services, self.faults, latency_seconds=self._latency_seconds)
         try:
+            callbacks.wake()
             await self._listen(app, scheduler)
         finally:
-            await scheduler.stop(GRACE_SECONDS)
             await asyncio.to_thread(converters.close)
+            await asyncio.to_thread(sync.close)
             await scheduler.join()
+            await callbacks.stop()
             database.close()
 
     async def _listen(self, app: App, scheduler: Scheduler) -> None:
@@ -194,7 +215,8 @@ class LocalCI:
         quiet = logging.getLogger(f"{__name__}.http")
         quiet.setLevel(logging.CRITICAL)
         server = web.Server(app.handle, access_log=None, auto_decompress=False, logger=quiet)
-        runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS)
+        # aiohttp takes this time twice, to wait for open requests and then to cancel them.
+        runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS / 2)
         await runner.setup()
         try:
             await self._bind(runner)
@@ -202,7 +224,7 @@ class LocalCI:
             self._ready.set()
             await self._stopping.wait()
         finally:
-            await runner.cleanup()
+            await asyncio.gather(runner.cleanup(), scheduler.stop(GRACE_SECONDS))
 
     async def _bind(self, runner: web.ServerRunner) -> None:
         site = web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG)
@@ -217,17 +239,20 @@ class LocalCI:
             return self._convert
         if self._convert == "instant":
             return InstantConverters()
-        missing = office_missing()
-        if missing:
-            raise LocalCIError(missing)
-        return RealConverters(workers=self._workers, deadline_seconds=self._deadline_seconds)
+        try:
+            office = find_office(self._office)
+        except OfficeMissingError as error:
+            advice = "run ci-local install-office, or serve with --convert instant"
+            raise LocalCIError(f"{error.message}; {advice}") from error
+        return RealConverters(workers=self._workers, deadline_seconds=self._deadline_seconds, office=office)
 
 
 def _lock(root: Path) -> int:
     """Claim ``root`` for this process; the claim ends with the process, however that ends."""
     folder = root / STATE_FOLDER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # passwords of waiting jobs lie there
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise LocalCIError(f"cannot write to {root}: {error.strerror}; give another --root") from error
@@ -239,6 +264,14 @@ def _lock(root: Path) -> int:
             f"another local CI serves {root} already; stop it or give another --root"
         ) from error
     return descriptor
+
+
+def _database(path: Path) -> Database:
+    try:
+        return Database(path)
+    except sqlite3.Error as error:
+        advice = "make room or move the file away to begin with an empty table of jobs"
+        raise LocalCIError(f"cannot use the table of jobs {path}: {error}; {advice}") from error
 
 
 def _listening_error(host: str, port: int, error: OSError) -> LocalCIError:

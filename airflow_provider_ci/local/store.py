@@ -96,6 +96,8 @@ class Store:
 
     def has_bucket(self, bucket: str) -> bool:
         """Whether the bucket's folder exists; a symbolic link is not one."""
+        if not keys.is_bucket_name(bucket):  # names come from the bodies of requests, too
+            return False
         try:
             return stat.S_ISDIR(os.lstat(self.bucket_path(bucket)).st_mode)
         except OSError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from airflow_provider_ci.local import keys, wire
+from airflow_provider_ci.local import keys, receivers, wire
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.jobs import MASK
 
@@ -49,10 +49,7 @@ _NUMBERS = frozenset(name for name, default in DOC_DEFAULTS.items() if re.fullma
 _LEVELS = ("0", "1", "2")
 _MAX_USER_DATA = 1024
 _PRINTABLE = re.compile("[ -~]*")
-_CALLBACK_NODES = frozenset(
-    {"CallBack", "CallBackFormat", "CallBackType", "CallBackMqConfig", "CallBackKafkaConfig"}
-)
-_REQUEST_NODES = frozenset({"Tag", "Input", "Operation", "QueueId", "QueueType"})
+_REQUEST_NODES = frozenset({"Tag", "Input", "Operation", "QueueId", "QueueType"}) | receivers.NODES
 _OUTPUT_NODES = ("Bucket", "Object", "Region")
 
 
@@ -63,7 +60,10 @@ class Order:
     tag: str
     input_object: str
     queue_id: str
+    queue_type: str
     level: int
+    template_id: str
+    receiver: Mapping[str, str]
     operation: Mapping[str, Mapping[str, str] | str]
     output_bucket: str
     secret: str
@@ -79,15 +79,14 @@ def read(body: bytes, tag: str) -> Order:
     if not body.strip():
         raise ServiceError("MissingContent", "the request has no body")
     request = wire.parse(body, "Request")
-    _known(request, "Request", _REQUEST_NODES, left_out=_CALLBACK_NODES)
+    check_known(request, "Request", _REQUEST_NODES)
+    if len(request.findall("Operation")) > 1:
+        raise ServiceError("NotImplemented", "the local CI takes one Operation per request")
     if wire.text(request, "Tag") != tag:
         raise _bad(f"Request.Tag is {wire.text(request, 'Tag')!r}, here it must be {tag}")
-    operations = request.findall("Operation")
-    if len(operations) > 1:
-        raise ServiceError("NotImplemented", "the local CI takes one Operation per request")
     operation = _required(request, "Operation")
-    _known(operation, "Operation", {tag, "Output", "UserData", "JobLevel"}, left_out={"TemplateId"})
-    parameters = _OPERATIONS[tag](_required(operation, tag))
+    template_id = _template_id(operation, tag)
+    parameters = {} if template_id else _OPERATIONS[tag](_required(operation, tag))
     output = _output(operation)
     input_object = _input(request)
     if tag == "DocProcess":
@@ -96,8 +95,15 @@ def read(body: bytes, tag: str) -> Order:
         tag=tag,
         input_object=input_object,
         queue_id=wire.text(request, "QueueId"),
+        queue_type=wire.text(request, "QueueType"),
+        template_id=template_id,
+        receiver=receivers.read(request),
         level=_level(operation),
-        operation={tag: _masked(parameters), "Output": output, **_user_data(operation)},
+        operation={
+            tag: _masked(parameters),
+            "Output": output,
+            **_user_data(operation),
+        },
         output_bucket=output["Bucket"],
         secret=parameters.get("DocPassword", ""),
     )
@@ -118,7 +124,7 @@ def source_type_of(parameters: Mapping[str, str], key: str) -> str:
 
 def _input(request: etree._Element) -> str:
     node = _required(request, "Input")
-    _known(node, "Input", {"Object"}, left_out={"Url"})
+    check_known(node, "Input", {"Object"}, left_out={"Url"})
     key = _required(node, "Object", "Input").text or ""
     if not key.removeprefix("/"):
         raise _bad("Request.Input.Object is empty")
@@ -128,7 +134,7 @@ def _input(request: etree._Element) -> str:
 
 def _output(operation: etree._Element) -> dict[str, str]:
     node = _required(operation, "Output", "Operation")
-    _known(node, "Operation.Output", set(_OUTPUT_NODES))
+    check_known(node, "Operation.Output", set(_OUTPUT_NODES))
     values = {name: wire.exact_text(node, name) for name in _OUTPUT_NODES}
     for name, value in values.items():
         if not value.removeprefix("/"):
@@ -143,7 +149,8 @@ def _document(node: etree._Element) -> dict[str, str]:
     return sent
 
 
-def _picture(node: etree._Element) -> dict[str, str]:
+def picture(node: etree._Element) -> dict[str, str]:
+    """The parameters in a PicProcess node, of a job or of a template."""
     sent = {**_PIC_DEFAULTS, **_parameters(node, "PicProcess", _PIC_DEFAULTS)}
     if not sent["ProcessRule"]:
         raise _bad("Request.Operation.PicProcess.ProcessRule is missing or empty")
@@ -154,12 +161,12 @@ def _picture(node: etree._Element) -> dict[str, str]:
 
 _OPERATIONS: Mapping[str, Callable[[etree._Element], dict[str, str]]] = {
     "DocProcess": _document,
-    "PicProcess": _picture,
+    "PicProcess": picture,
 }
 
 
 def _parameters(node: etree._Element, name: str, defaults: Mapping[str, str]) -> dict[str, str]:
-    _known(node, f"Operation.{name}", set(defaults))
+    check_known(node, f"Operation.{name}", set(defaults))
     values = {str(child.tag): child.text or "" for child in node}
     return {
         name: value if name == "DocPassword" else value.strip() for name, value in values.items() if value
@@ -178,6 +185,16 @@ def _check_output_name(key: str, parameters: Mapping[str, str], name: str) -> No
 
 def _masked(parameters: dict[str, str]) -> dict[str, str]:
     return {**parameters, "DocPassword": MASK} if parameters.get("DocPassword") else parameters
+
+
+def _template_id(operation: etree._Element, tag: str) -> str:
+    """The template, which wins over parameters (1045/49947); no page knows one for documents."""
+    names = {tag, "Output", "UserData", "JobLevel"}
+    if tag == "DocProcess":
+        check_known(operation, "Operation", names, left_out={"TemplateId"})
+    else:
+        check_known(operation, "Operation", names | {"TemplateId"})
+    return wire.text(operation, "TemplateId")
 
 
 def _level(operation: etree._Element) -> int:
@@ -199,13 +216,17 @@ def _user_data(operation: etree._Element) -> dict[str, str]:
     return {"UserData": text}
 
 
-def _known(
+def check_known(
     node: etree._Element,
     place: str,
     names: set[str] | frozenset[str],
     *,
     left_out: set[str] | frozenset[str] = frozenset(),
 ) -> None:
+    """Return if all children of ``node`` have one of these names.
+
+    :raises ServiceError: ``NotImplemented`` for a name in ``left_out``, ``InvalidArgument`` for others.
+    """
     for child in node:
         if child.tag in left_out:
             raise ServiceError("NotImplemented", f"the local CI does not know {place}.{child.tag!s} yet")

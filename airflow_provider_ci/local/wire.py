@@ -71,7 +71,12 @@ def parse(body: bytes, root: str) -> etree._Element:
     """
     code = "InvalidContent" if root == "Request" else "MalformedXML"
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
     )
     try:
         found = etree.fromstring(body, parser)

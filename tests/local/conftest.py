@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -17,7 +18,6 @@ from airflow_provider_ci.client import signing
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import (
     Converters,
-    DocumentOptions,
     DocumentResult,
     InstantConverters,
     PictureResult,
@@ -181,15 +181,15 @@ class GatedConverters(Converters):
         self.open = threading.Event()
         self._instant = InstantConverters()
 
-    def document(self, source: Path, name: str, options: DocumentOptions, out_dir: Path) -> DocumentResult:
+    def document(self, source: Path, name: str, *rest: Any) -> DocumentResult:
         self.began.append(name)
         self.open.wait(60)
-        return self._instant.document(source, name, options, out_dir)
+        return self._instant.document(source, name, *rest)
 
-    def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
+    def picture(self, source: Path, rule: str, *rest: Any) -> PictureResult:
         self.began.append(rule)
         self.open.wait(60)
-        return self._instant.picture(source, rule, target)
+        return self._instant.picture(source, rule, *rest)
 
     def close(self) -> None:
         self.open.set()
@@ -255,3 +255,18 @@ def until() -> Callable[[Callable[[], bool]], None]:
 def folder(root: Path) -> Path:
     """The folder of the bucket."""
     return root / BUCKET
+
+
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]:
+    """A local CI that really converts, for all tests of a module; their objects stay."""
+    root = tmp_path_factory.mktemp("real")
+    (root / BUCKET).mkdir()
+    with LocalCI(root, convert="real") as server:
+        yield server
+
+
+@pytest.fixture
+def real_call(real_server: LocalCI) -> Caller:
+    """A caller of the server that really converts."""
+    return Caller(real_server)

@@ -6,12 +6,15 @@ import inspect
 import re
 import subprocess
 import sys
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pytest
 
 import airflow_provider_ci.local
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI
+from airflow_provider_ci.local.convert import errors as conversion_errors
+from airflow_provider_ci.local.convert.formats import FORMATS
 from airflow_provider_ci.local.errors import CI_ERRORS, COS_ERRORS
 from airflow_provider_ci.local.faults import ACTIONS
 
@@ -23,8 +26,9 @@ SOURCES = sorted(Path(airflow_provider_ci.local.__path__[0]).glob("*.py"))
 def rows(title: str) -> list[list[str]]:
     """The cells of the first table of a chapter, its head left out."""
     chapter = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    lines = [line for line in chapter.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+    lines = dropwhile(lambda line: not line.startswith("|"), chapter.splitlines())
+    table = list(takewhile(lambda line: line.startswith("|"), lines))
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table[2:]]
 
 
 def test_every_option_is_described() -> None:
@@ -46,6 +50,20 @@ def test_every_argument_of_the_class_is_described() -> None:
 def test_the_default_keys_are_printed() -> None:
     assert DEFAULT_SECRET_ID in PAGE
     assert DEFAULT_SECRET_KEY in PAGE
+
+
+def test_every_source_type_is_described_once() -> None:
+    described = [suffix for row in rows("Conversion") for suffix in row[0].split(", ")]
+    assert sorted(described) == sorted(FORMATS)
+
+
+def test_every_code_of_a_failed_conversion_is_described() -> None:
+    table = PAGE.partition("\n| Code | When |\n")[2].partition("\n\n")[0]
+    described = set(re.findall(r"^\| `(\w+)` \| ", table, re.MULTILINE))
+    codes = {value for name, value in vars(conversion_errors).items() if name.isupper() and name[0] != "_"}
+    assert codes <= described
+    others = {"OutputFailed", "ResourceNotFound", "PathConflict", "InternalError"}
+    assert described - codes == others
 
 
 def test_every_fault_is_described() -> None:

@@ -140,3 +140,16 @@ def test_the_control_answers_only_to_this_machine_and_to_json(call: Any, server:
 def test_an_object_may_be_called_like_the_control(call: Any) -> None:
     assert call.put("_local/faults", b"mine").status == 200
     assert call.get("_local/faults").body == b"mine"
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 1e300, -1e300, "1"])
+def test_seconds_beyond_all_measure_are_refused(server: LocalCI, seconds: Any) -> None:
+    with pytest.raises(ValueError, match="seconds is not a number of at most 1,000,000,000"):
+        server.faults.add("clock", seconds=seconds)
+
+
+def test_a_fault_nested_without_end_is_refused(call: Any) -> None:
+    reply = call.raw(
+        "POST", "/_local/faults", {"Host": "localhost", "Content-Type": "application/json"}, "[" * 200_000
+    )
+    assert reply.status == 400

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.local.convert import InstantConverters
 from airflow_provider_ci.local.jobs import FOLLOWS, State
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+0800")
@@ -250,7 +251,6 @@ CHANGES = {
     ),
     "unknown queue": ("</Request>", "<QueueId>p1</QueueId></Request>", "QueueNotFound"),
     "template": ("</Operation>", "<TemplateId>t1</TemplateId></Operation>", "NotImplemented"),
-    "callback": ("</Request>", "<CallBack>http://x/</CallBack></Request>", "NotImplemented"),
     "two operations": ("</Request>", "<Operation/></Request>", "NotImplemented"),
 }
 
@@ -301,6 +301,65 @@ def test_a_password_is_shown_nowhere(
     server.stop()
     assert b"s3cr3t-word" not in (root / ".ci-local" / "state.sqlite").read_bytes()
     assert "s3cr3t-word" not in caplog.text
+
+
+def test_a_password_is_forgotten_on_disk_when_its_job_ends(
+    serve: Callable[..., LocalCI], caller: Any, gate: Any, root: Path, until: Callable[..., None]
+) -> None:
+    def is_on_disk() -> bool:
+        state = [path for path in (root / ".ci-local").rglob("*") if path.is_file()]
+        return any(b"s3cr3t-word" in path.read_bytes() for path in state)
+
+    call = caller(serve(convert=gate, workers=1))
+    call.put("a.docx")
+    body = call.doc_job("a.docx", "p${Number}", "<DocPassword>s3cr3t-word</DocPassword>")
+    running, waiting = call.submit(body), call.submit(body)
+    until(lambda: call.state(running) == "Running")
+    assert call("PUT", "ci", f"/doc_jobs/{waiting}", [("cancel", "")]).status == 200
+    assert is_on_disk()
+    gate.open.set()
+    call.finished(running)
+    assert not is_on_disk()
+
+
+def test_an_output_in_the_way_of_other_objects_fails_its_job_alone(call: Any) -> None:
+    call.put("a.docx")
+    call.put("taken/by", b"an object")
+    for output in ("taken", "taken/by/too.pdf"):
+        failed = call.finished(call.submit(call.doc_job("a.docx", output)))
+        assert failed.texts("JobsDetail/State") + failed.texts("JobsDetail/Code") == [
+            "Failed",
+            "PathConflict",
+        ]
+        assert f"'{output}' cannot be stored" in failed.text("JobsDetail/Message")
+    assert call.get("taken/by").body == b"an object"
+    assert call.finished(call.submit(call.doc_job("a.docx"))).text("JobsDetail/State") == "Success"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(5, "Input/output error", "/a/path"), "the local CI failed: Input/output error"),
+        (RuntimeError("defect in /a/path"), "the local CI failed: RuntimeError"),
+    ],
+)
+def test_a_defect_of_the_local_ci_fails_the_job_and_shows_no_path(
+    serve: Callable[..., LocalCI],
+    caller: Any,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    message: str,
+) -> None:
+    class Defective(InstantConverters):
+        def document(self, *_: object) -> Any:
+            raise error
+
+    call = caller(serve(convert=Defective()))
+    call.put("a.docx")
+    failed = call.finished(call.submit(call.doc_job("a.docx")))
+    assert failed.text("JobsDetail/Code") == "InternalError"
+    assert failed.text("JobsDetail/Message") == message
+    assert "/a/path" in caplog.text
 
 
 def test_unknown_jobs_are_named(call: Any, caller: Any, root: Path) -> None:
@@ -388,6 +447,9 @@ def test_lists_are_filtered_by_state_queue_time_and_input(call: Any) -> None:
     assert listed(("queueId", "p1")) == []
     assert listed(("queueType", "PicProcess"), path="/jobs") == [first, second, failing]
     assert listed(("queueType", "Transcoding"), path="/jobs") == []
+    assert listed(("queueType", "AIProcess"), path="/jobs") == []
+    assert listed(("queueType", "AIProcess"), ("queueId", done[0].text("JobsDetail/QueueId"))) == listed()
+    assert listed(("workflowId", "w1")) == listed(("inventoryTriggerJobId", "b1"), path="/jobs") == []
     times = [reply.text("JobsDetail/CreationTime") for reply in done]
     assert first in listed(("startCreationTime", times[0]), ("endCreationTime", times[0]))
     assert listed(("startCreationTime", times[0]), ("endCreationTime", times[2])) == [first, second, failing]
@@ -406,7 +468,7 @@ def test_lists_are_filtered_by_state_queue_time_and_input(call: Any) -> None:
         ("states", "Done", "InvalidArgument"),
         ("orderByTime", "Up", "InvalidArgument"),
         ("startCreationTime", "yesterday", "InvalidArgument"),
-        ("workflowId", "w1", "NotImplemented"),
+        ("queueType", "Asleep", "InvalidArgument"),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(call: Any, name: str, value: str, code: str) -> None:
@@ -518,7 +580,7 @@ def test_final_states_are_followed_by_none() -> None:
         ("GET", "/", 404, "InvalidUrl"),
         ("DELETE", "/doc_jobs", 405, "MethodNotAllowed"),
         ("POST", "/doc_jobs/d1", 405, "MethodNotAllowed"),
-        ("POST", "/template", 501, "NotImplemented"),
+        ("POST", "/inventorytriggerjob", 501, "NotImplemented"),
         ("GET", "/inventorytriggerjob", 501, "NotImplemented"),
         ("POST", "/ai_bucket", 501, "NotImplemented"),
     ],

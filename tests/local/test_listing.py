@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ci.local import keys, listing
+from airflow_provider_ci.local.folders import Folders
 
 SEGMENTS = [
     "",
@@ -80,13 +82,21 @@ def test_a_key_is_found_again_under_its_path_and_all_come_in_the_order_of_their_
     with tempfile.TemporaryDirectory() as name:
         made = store(Path(name), wanted)
         for batch in (1, 2, 100):
-            assert [found.key for found in listing.Walk(Path(name), "", "", batch)] == made
+            for folders in (None, Folders()):
+                walk = listing.Walk(Path(name), "", "", batch, folders)
+                assert [found.key for found in walk] == made
 
 
-@given(KEYS, st.sampled_from(["", "/", "a", "-"]), st.integers(1, 5), st.data())
+@given(
+    KEYS,
+    st.sampled_from(["", "/", "a", "-"]),
+    st.integers(1, 5),
+    st.sampled_from([None, Folders()]),
+    st.data(),
+)
 @settings(max_examples=150, deadline=None)
 def test_the_pages_of_a_listing_hold_every_name_once(
-    wanted: list[str], delimiter: str, size: int, data: st.DataObject
+    wanted: list[str], delimiter: str, size: int, folders: Folders | None, data: st.DataObject
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         made = store(Path(name), wanted)
@@ -96,7 +106,12 @@ def test_the_pages_of_a_listing_hold_every_name_once(
         following = marker
         while True:
             page = listing.page(
-                Path(name), prefix=prefix, delimiter=delimiter, marker=following, max_keys=size
+                Path(name),
+                prefix=prefix,
+                delimiter=delimiter,
+                marker=following,
+                max_keys=size,
+                folders=folders,
             )
             found += by_bytes([item.key for item in page.objects] + page.common_prefixes)
             assert len(page.objects) + len(page.common_prefixes) <= size
@@ -206,6 +221,61 @@ def test_a_file_that_no_key_names_is_not_listed(call: Any, folder: Path, name: b
         Path(os.fsdecode(os.fsencode(place) + b"/" + name)).touch()
     (folder / "sub" / "real").touch()
     assert call("GET", "cos", "/").texts("Contents/Key") == ["sub/real"]
+
+
+@pytest.fixture
+def remembered(until: Callable[[Callable[[], bool]], None]) -> Callable[[Folders, Path], list[bytes]]:
+    """Waits until the names of a folder are remembered, and gives them."""
+
+    def names(folders: Folders, folder: Path) -> list[bytes]:
+        until(lambda: folders.names(str(folder)) is folders.names(str(folder)))
+        found = folders.names(str(folder))
+        assert found is not None
+        return found
+
+    return names
+
+
+def big_folder(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(1_500):
+        (folder / f"{number:04}").touch()
+    return folder
+
+
+def test_the_names_of_a_big_folder_are_remembered_until_they_change(tmp_path: Path, remembered: Any) -> None:
+    big, folders = big_folder(tmp_path / "big"), Folders()
+
+    def listed(marker: str) -> list[str]:
+        found = listing.page(
+            tmp_path, prefix="big/", delimiter="", marker=marker, max_keys=2, folders=folders
+        )
+        return [item.key for item in found.objects]
+
+    remembered(folders, big)
+    assert listed("big/0010") == ["big/0011", "big/0012"]
+    (big / "0010x").touch()
+    assert listed("big/0010") == ["big/0010x", "big/0011"]
+    remembered(folders, big)
+    (big / "0010x").unlink()
+    (big / "0011").rename(big / "moved")
+    (big / "0012").unlink()
+    (big / "0012").mkdir()
+    (big / "0012" / "inner").touch()
+    assert listed("big/0010") == ["big/0012/inner", "big/0013"]
+    remembered(folders, big)
+    assert listed("big/0010") == ["big/0012/inner", "big/0013"]
+    assert listed("big/1499") == ["big/moved"]
+
+
+def test_no_more_names_are_remembered_than_allowed(tmp_path: Path, remembered: Any) -> None:
+    first, second = big_folder(tmp_path / "first"), big_folder(tmp_path / "second")
+    folders = Folders(most=4_000)
+    known = remembered(folders, first)
+    assert len(known) == 1_500
+    remembered(folders, second)
+    assert folders.names(str(first)) is not known
+    assert Folders(most=1_000).names(str(first)) is None
 
 
 def test_memory_does_not_grow_with_the_folder(tmp_path: Path) -> None:

@@ -379,15 +379,16 @@ def test_what_is_left_out_says_so(call: Any) -> None:
     for method, path, params in [
         ("GET", "/", [("acl", "")]),
         ("GET", "/", [("uploads", "")]),
-        ("GET", "/a.docx", [("ci-process", "doc-preview")]),
-        ("GET", "/a.jpg", [("imageMogr2/thumbnail/!50p", "")]),
+        ("GET", "/a.docx", [("ci-process", "videoinfo")]),
+        ("GET", "/", [("imageInfo", "")]),
+        ("PUT", "/a.jpg", [("imageMogr2/thumbnail/!50p", "")]),
+        ("POST", "/a.jpg", []),
         ("PUT", "/a", [("partNumber", "1"), ("uploadId", "x")]),
         ("PUT", "/", []),
         ("PATCH", "/a", []),
     ]:
         reply = call(method, "cos", path, params, b"")
         assert (reply.status, reply.code) == (501, "NotImplemented"), (method, path, params)
-    assert call.put("a", **{"Pic-Operations": "{}"}).code == "NotImplemented"
     assert call.put("a", **{"x-cos-copy-source": "b"}).code == "NotImplemented"
 
 

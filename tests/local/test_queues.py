@@ -90,10 +90,10 @@ def test_a_paused_queue_is_still_paused_after_a_restart(serve: Callable[..., Loc
 
 def test_callback_settings_are_kept(call: Any) -> None:
     queue_id = call("GET", "ci", "/picqueue").text("QueueList/QueueId")
-    notify = "<Url>http://cb.example.com/x?a=1&amp;b=2</Url><State>On</State><Event>TaskFinish</Event>"
+    notify = "<Url>http://127.0.0.1/x?a=1&amp;b=2</Url><State>On</State><Event>TaskFinish</Event>"
     call("PUT", "ci", f"/picqueue/{queue_id}", body=update(queue_id, "Active", notify=notify))
     shown = call("GET", "ci", "/picqueue").xml.find("QueueList/NotifyConfig")
-    assert shown.findtext("Url") == "http://cb.example.com/x?a=1&b=2"
+    assert shown.findtext("Url") == "http://127.0.0.1/x?a=1&b=2"
     assert (shown.findtext("State"), shown.findtext("ResultFormat")) == ("On", "XML")
 
 
@@ -139,6 +139,63 @@ def test_a_job_may_name_its_queue(call: Any) -> None:
     body = call.pic_job("a.jpg", "out").replace("</Request>", f"<QueueId>{media}</QueueId></Request>")
     assert call.finished(call.submit(body, "/jobs"), "/jobs").text("JobsDetail/QueueId") == media
     assert call("POST", "ci", "/pic_jobs", body=body).code == "QueueNotFound"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "code"),
+    [
+        ("Transcoding", "/queue", ""),
+        ("PicProcess", "/picqueue", ""),
+        ("SpeedTranscoding", "", "NotImplemented"),
+        ("Walking", "", "InvalidArgument"),
+    ],
+)
+def test_a_job_may_name_the_type_of_its_queue(call: Any, kind: str, path: str, code: str) -> None:
+    call.put("a.jpg")
+    body = call.pic_job("a.jpg", "o").replace("</Request>", f"<QueueType>{kind}</QueueType></Request>")
+    reply = call("POST", "ci", "/jobs", body=body)
+    if code:
+        assert reply.code == code
+    else:
+        assert reply.text("JobsDetail/QueueId") == call("GET", "ci", path).text("QueueList/QueueId")
+    other = call("GET", "ci", "/picqueue").text("QueueList/QueueId")
+    named = body.replace("</Request>", f"<QueueId>{other}</QueueId></Request>")
+    assert call("POST", "ci", "/jobs", body=named).text("JobsDetail/QueueId") == other
+    if path == "/queue":
+        assert call("POST", "ci", "/pic_jobs", body=body).code == "QueueNotFound"
+
+
+def test_held_jobs_go_on_in_the_order_of_their_levels(
+    serve: Callable[..., LocalCI], caller: Any, gate: Any
+) -> None:
+    call = caller(serve(convert=gate, workers=1))
+    gate.open.set()
+    queue_id = call("GET", "ci", "/docqueue").text("QueueList/QueueId")
+    call("PUT", "ci", f"/docqueue/{queue_id}", body=update(queue_id, "Paused"))
+    ids = []
+    for name, level in (("low", 0), ("high1", 2), ("mid", 1), ("high2", 2)):
+        call.put(f"{name}.docx")
+        ids.append(call.submit(call.doc_job(f"{name}.docx", more=f"<JobLevel>{level}</JobLevel>")))
+    assert {call.state(job_id) for job_id in ids} == {"Pause"}
+    assert gate.began == []
+    call("PUT", "ci", f"/docqueue/{queue_id}", body=update(queue_id, "Active"))
+    for job_id in ids:
+        assert call.finished(job_id).text("JobsDetail/State") == "Success"
+    assert gate.began == ["high1.docx", "high2.docx", "mid.docx", "low.docx"]
+
+
+def test_held_jobs_fill_their_queue(serve: Callable[..., LocalCI], caller: Any) -> None:
+    call = caller(serve(queue_size=2))
+    call.put("a.docx")
+    queue_id = call("GET", "ci", "/docqueue").text("QueueList/QueueId")
+    call("PUT", "ci", f"/docqueue/{queue_id}", body=update(queue_id, "Paused"))
+    held = [call.submit(call.doc_job("a.docx")) for _ in range(2)]
+    reply = call("POST", "ci", "/doc_jobs", body=call.doc_job("a.docx"))
+    assert (reply.status, reply.code) == (403, "QueueSaturated")
+    call("PUT", "ci", f"/docqueue/{queue_id}", body=update(queue_id, "Active"))
+    for job_id in held:
+        assert call.finished(job_id).text("JobsDetail/State") == "Success"
+    assert call.submit(call.doc_job("a.docx"))
 
 
 @pytest.mark.parametrize(("path", "element"), [("/docbucket", "DocBucket"), ("/picbucket", "PicBucket")])

@@ -10,11 +10,13 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import airflow_provider_ci.local
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, LocalCI, LocalCIError
 from airflow_provider_ci.local.convert import ConvertersClosedError, InstantConverters
 
@@ -27,7 +29,7 @@ class Stuck(InstantConverters):
     def document(self, *arguments):
         time.sleep(3600)
 
-with LocalCI(sys.argv[1], convert=Stuck(), workers=1) as server:
+with LocalCI(sys.argv[1], convert=Stuck(), workers=2) as server:
     print(server.endpoint, flush=True)
     time.sleep(3600)
 """
@@ -40,7 +42,13 @@ def run() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: str | Path) -> subprocess.Popen[str]:
         command = [sys.executable, *map(str, arguments)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         started.append(process)
         return process
 
@@ -146,6 +154,8 @@ def test_a_root_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
         ["serve"],
         ["serve", "--root", "x", "--port", "70000"],
         ["serve", "--root", "x", "--convert", "maybe"],
+        ["serve", "--root", "x", "--secret-key", ""],
+        ["serve", "--root", "x", "--secret-id", "id "],
         [],
         ["sing"],
     ],
@@ -157,30 +167,64 @@ def test_wrong_usage_is_explained(run: Any, options: list[str]) -> None:
     assert "usage: ci-local" in err
 
 
+def test_real_conversion_without_libreoffice_ends_with_the_command_that_installs_it(
+    root: Path, tmp_path: Path, run: Any
+) -> None:
+    process = run(*serve_command(root, "--convert", "real", "--office", str(tmp_path)))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err == (
+        f"ci-local: LibreOffice is not installed: no soffice.bin in {tmp_path}; "
+        "run ci-local install-office, or serve with --convert instant\n"
+    )
+
+
+def test_a_damaged_table_of_jobs_is_said_so(root: Path, server: LocalCI) -> None:
+    server.stop()
+    (root / ".ci-local" / "state.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(LocalCIError, match=r"state\.sqlite: file is not a database; make room or move"):
+        LocalCI(root, convert="instant").start()
+
+
+def test_nobody_else_may_read_the_state_of_the_server(root: Path, server: LocalCI) -> None:
+    assert (root / ".ci-local").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "module", ["airflow_provider_ci.local", "airflow_provider_ci.local.convert.page_worker"]
+)
+def test_converter_processes_load_no_http_server(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_name_that_the_package_does_not_have_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'LocalCi'"):
+        airflow_provider_ci.local.LocalCi  # noqa: B018
+
+
 def test_the_secret_is_not_in_the_repr(root: Path) -> None:
     assert "topsecret" not in repr(LocalCI(root, secret_key="topsecret", token="topsecret"))
     assert DEFAULT_SECRET_ID.startswith("AKID")
 
 
-def test_a_job_that_ran_when_the_server_was_killed_is_finished_exactly_once(
+def test_jobs_that_ran_or_waited_when_the_server_was_killed_are_finished_exactly_once(
     root: Path, run: Any, caller: Any, until: Callable[..., None]
 ) -> None:
     process = run("-c", textwrap.dedent(BLOCKED), root)
     call = client_of(first_line(process), root, caller)
     call.put("a.docx")
-    running, waiting = call.submit(call.doc_job("a.docx")), call.submit(call.doc_job("a.docx", "out2.pdf"))
-    until(lambda: call.state(running) == "Running")
+    ids = [call.submit(call.doc_job("a.docx", f"out/{number}.pdf")) for number in range(10)]
+    until(lambda: [call.state(job_id) for job_id in ids] == ["Running"] * 2 + ["Submitted"] * 8)
     process.kill()
     process.wait()
     call = client_of(first_line(run(*serve_command(root))), root, caller)
-    for job_id in (running, waiting):
+    for job_id in ids:
         assert call.finished(job_id).text("JobsDetail/State") == "Success"
-    assert call.get("out/1.pdf").status == 200
+    assert len(call("GET", "cos", "/", [("prefix", "out/")]).texts("Contents/Key")) == 10
     with sqlite3.connect(root / ".ci-local" / "state.sqlite") as database:
-        assert database.execute("SELECT job_id, state FROM jobs ORDER BY seq").fetchall() == [
-            (running, "Success"),
-            (waiting, "Success"),
-        ]
+        rows = database.execute("SELECT job_id, state FROM jobs ORDER BY seq").fetchall()
+    assert rows == [(job_id, "Success") for job_id in ids]
     assert list((root / ".ci-local" / "work").iterdir()) == []
 
 
@@ -207,6 +251,81 @@ def test_a_job_that_does_not_end_in_time_when_the_server_stops_runs_again(
     assert caller(serve()).finished(job_id).text("JobsDetail/State") == "Success"
 
 
+FILLING = """
+import logging, resource, sys
+from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.local.convert import InstantConverters
+from threading import Event
+
+class Gated(InstantConverters):
+    opened = Event()
+    def document(self, *arguments):
+        self.opened.wait()
+        return super().document(*arguments)
+
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+logging.basicConfig()
+with LocalCI(sys.argv[1], convert=Gated(), workers=1) as server:
+    print(server.endpoint, flush=True)
+    sys.stdin.readline()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    Gated.opened.set()
+    sys.stdin.readline()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    sys.stdin.readline()
+"""
+
+
+def test_jobs_outlast_a_time_without_room_for_files(
+    root: Path, run: Any, caller: Any, until: Callable[..., None]
+) -> None:
+    process = run("-c", FILLING, root)
+    call = client_of(first_line(process), root, caller)
+    call.put("a.docx")
+    running, waiting = call.submit(call.doc_job("a.docx")), call.submit(call.doc_job("a.docx", "b.pdf"))
+    until(lambda: call.state(running) == "Running")
+    process.stdin.write("no room\n")
+    process.stdin.flush()
+    while "that cannot be noted; trying again" not in process.stderr.readline():
+        assert process.poll() is None
+    refused = call("POST", "ci", "/doc_jobs", body=call.doc_job("a.docx"))
+    assert (refused.status, refused.code) == (500, "InternalError")
+    assert str(root) not in refused.text("Message")
+    assert call.put("b.docx").status == 500
+    assert [call.state(job_id) for job_id in (running, waiting)] == ["Running", "Submitted"]
+    process.stdin.write("room\n")
+    process.stdin.flush()
+    assert call.finished(running).text("JobsDetail/Code") == "OutputTooLarge"
+    assert call.finished(waiting).text("JobsDetail/State") == "Success"
+
+
+def test_clients_that_neither_send_nor_read_hold_nobody_up(
+    serve: Callable[..., LocalCI], caller: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ci.local.server.GRACE_SECONDS", 0.1)
+    server = serve()
+    call = caller(server)
+    call.put("big", bytes(20_000_000))
+    port = int(server.endpoint.rpartition(":")[2])
+    starts: list[tuple[str, str, dict[str, str]]] = [
+        ("GET", "/big", {}),
+        ("PUT", "/slow", {"Content-Length": "9"}),
+    ]
+    with ExitStack() as sockets:
+        idle = sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
+        idle.sendall(b"GET /big HTTP/1.1\r\nHost:")
+        for method, path, more in starts:
+            connection = sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
+            headers = {"Host": call.host("cos"), **more}
+            headers["Authorization"] = call.sign(method, path, [], headers)
+            lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+            connection.sendall("\r\n".join([*lines, "", "x"]).encode())
+        assert call("GET", "ci", "/docqueue").status == 200
+        server.stop()
+    assert list((root / ".ci-local" / "tmp").iterdir()) == []
+    assert caller(serve()).get("slow").code == "NoSuchKey"
+
+
 def test_files_of_the_server_are_not_objects(call: Any, root: Path) -> None:
     assert call("GET", "cos", "/").texts("Contents/Key") == []
     assert sorted(path.name for path in root.iterdir()) == [".ci-local", "examplebucket-1250000000"]
@@ -218,6 +337,7 @@ def test_garbage_on_the_line_is_answered_with_400_and_harms_nothing(call: Any) -
         b"\x00\x01\x02\r\n\r\n",
         b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff.cos.test\r\n\r\n",
     ):
         with socket.create_connection(address) as connection:
             connection.sendall(garbage)

@@ -1,0 +1,103 @@
+"""Where conversions happen: a folder each, and the way of objects into it and out of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_ci.local.convert import ConversionError
+from airflow_provider_ci.local.convert.errors import INVALID_RULE
+from airflow_provider_ci.local.errors import Service, ServiceError
+from airflow_provider_ci.local.request import parse_host
+from airflow_provider_ci.local.store import STATE_FOLDER, Store, StoredObject
+
+CONTENT_TYPES = {
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "bmp": "image/bmp",
+    "txt": "text/plain; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+}
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
+
+
+class Workspace:
+    """The folder of all conversions of a server; what an earlier server left there is removed."""
+
+    def __init__(self, store: Store, root: Path) -> None:
+        self._store = store
+        self._path = root / STATE_FOLDER / "work"
+        shutil.rmtree(self._path, ignore_errors=True)
+        self._path.mkdir(parents=True)
+
+    @contextmanager
+    def folder(self, name: str = "") -> Iterator[Path]:
+        """A folder for one conversion, which is gone afterwards."""
+        path = self._path / (name or f"sync-{token_hex(8)}")
+        try:
+            path.mkdir()
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def source(self, folder: Path, bucket: str, key: str, name: str = "source") -> Path | None:
+        """The object as ``name`` with its suffix in ``folder``, so that nothing happens to it meanwhile.
+
+        None if there is no such object.
+        """
+        found = self._store.find(bucket, key)
+        if found is None:
+            return None
+        suffix = Path(key).suffix
+        copy = folder / (name + (suffix if _SUFFIX.fullmatch(suffix) else ""))
+        try:
+            os.link(found.path, copy)
+        except FileNotFoundError:
+            return None
+        except OSError:  # a bucket on another file system, or one without hard links
+            shutil.copyfile(found.path, copy)
+        return copy
+
+    def publish(self, bucket: str, key: str, path: Path, file_type: str) -> StoredObject:
+        """Move a finished file into a bucket."""
+        content_type = CONTENT_TYPES.get(file_type.lower(), "application/octet-stream")
+        return self._store.adopt(bucket, key, path, {"Content-Type": content_type})
+
+    def fetch(self, folder: Path, bucket: str, url: str) -> Path:
+        """The file of a watermark image in ``folder``, by the address of an object of ``bucket``.
+
+        :raises ConversionError: the address is of anything else, or of no object.
+        """
+        found = self.source(folder, bucket, key_of(url, bucket), f"watermark-{token_hex(8)}")
+        if found is None:
+            raise ConversionError(
+                INVALID_RULE, f"the watermark image {url!r} does not exist in bucket {bucket}"
+            )
+        return found
+
+
+def key_of(url: str, bucket: str) -> str:
+    """The key in an address of an object of ``bucket``, ``http://<bucket>.cos.<region>.…/<key>``.
+
+    :raises ConversionError: it is the address of anything else (1045/33725).
+    """
+    parts = urlsplit(url)
+    try:
+        address = parse_host(parts.netloc)
+    except ServiceError as error:
+        raise ConversionError(INVALID_RULE, f"the watermark image {url!r}: {error.message}") from None
+    if (address.service, address.bucket) != (Service.COS, bucket):
+        raise ConversionError(
+            INVALID_RULE, f"the watermark image {url!r} is not an object of bucket {bucket}"
+        )
+    return unquote(parts.path[1:])
