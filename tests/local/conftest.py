@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from lxml import etree
+from qcloud_cos import CosConfig, CosS3Client
 
 from airflow_provider_ci.client import signing
 from airflow_provider_ci.local import LocalCI
@@ -270,3 +272,47 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]:
 def real_call(real_server: LocalCI) -> Caller:
     """A caller of the server that really converts."""
     return Caller(real_server)
+
+
+def by_proxy(server: LocalCI) -> dict[str, Any]:
+    return {"Proxies": {"http": server.endpoint}}
+
+
+def by_endpoint(server: LocalCI) -> dict[str, Any]:
+    port = server.endpoint.rpartition(":")[2]
+    return {
+        name: f"{kind}.{REGION}.localhost:{port}"
+        for name, kind in (("Endpoint", "cos"), ("EndpointCi", "ci"))
+    }
+
+
+WAYS = {"proxy": by_proxy, "endpoint": by_endpoint}
+
+
+@pytest.fixture
+def names_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names under ``localhost`` mean this machine (RFC 6761), which not every resolver knows."""
+    resolve = socket.getaddrinfo
+
+    def look_up(host: Any, *rest: Any, **more: Any) -> Any:
+        return resolve("127.0.0.1" if str(host).endswith(".localhost") else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.fixture(params=WAYS)
+def connect(request: pytest.FixtureRequest, names_of_this_machine: None) -> Callable[..., Any]:
+    """Makes SDK clients of a server, each way that there is."""
+
+    def make(server: LocalCI, **config: Any) -> Any:
+        keys = {"SecretId": server.secret_id, "SecretKey": server.secret_key}
+        values = {"Region": REGION, "Scheme": "http", **keys, **WAYS[request.param](server), **config}
+        return CosS3Client(CosConfig(**values), retry=0)
+
+    return make
+
+
+@pytest.fixture
+def sdk(server: LocalCI, connect: Callable[..., Any]) -> Any:
+    """A client of the official SDK; tests with it run once through a proxy and once through endpoints."""
+    return connect(server)

@@ -37,11 +37,6 @@ def connect(server: LocalCI, **config: Any) -> Any:
     return CosS3Client(CosConfig(**{**values, **config}), retry=0)
 
 
-@pytest.fixture
-def sdk(server: LocalCI) -> Any:
-    return connect(server)
-
-
 def finished(get: Callable[[], dict[str, Any]], until: Callable[..., None]) -> dict[str, Any]:
     until(lambda: get()["JobsDetail"][0]["State"] in ("Success", "Failed"))
     job: dict[str, Any] = get()["JobsDetail"][0]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 
 from airflow_provider_ci.local import LocalCI
@@ -26,49 +24,6 @@ REGION = "ap-guangzhou"
 OUTPUT = {"Region": REGION, "Bucket": BUCKET, "Object": "out/a.png"}
 XML = {"ContentType": "application/xml"}
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+0800")
-
-
-def by_proxy(server: LocalCI) -> dict[str, Any]:
-    return {"Proxies": {"http": server.endpoint}}
-
-
-def by_endpoint(server: LocalCI) -> dict[str, Any]:
-    port = server.endpoint.rpartition(":")[2]
-    return {
-        name: f"{kind}.{REGION}.localhost:{port}"
-        for name, kind in (("Endpoint", "cos"), ("EndpointCi", "ci"))
-    }
-
-
-WAYS = {"proxy": by_proxy, "endpoint": by_endpoint}
-
-
-@pytest.fixture(autouse=True)
-def names_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names under ``localhost`` mean this machine (RFC 6761), which not every resolver knows."""
-    resolve = socket.getaddrinfo
-
-    def look_up(host: Any, *rest: Any, **more: Any) -> Any:
-        return resolve("127.0.0.1" if str(host).endswith(".localhost") else host, *rest, **more)
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-
-
-@pytest.fixture(params=WAYS)
-def connect(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Makes SDK clients of a server, each way that there is."""
-
-    def make(server: LocalCI, **config: Any) -> Any:
-        keys = {"SecretId": server.secret_id, "SecretKey": server.secret_key}
-        values = {"Region": REGION, "Scheme": "http", **keys, **WAYS[request.param](server), **config}
-        return CosS3Client(CosConfig(**values), retry=0)
-
-    return make
-
-
-@pytest.fixture
-def sdk(server: LocalCI, connect: Callable[..., Any]) -> Any:
-    return connect(server)
 
 
 @pytest.fixture

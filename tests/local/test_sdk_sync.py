@@ -6,33 +6,22 @@ import io
 import json
 import urllib.request
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
 from PIL import Image
-from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 
 from airflow_provider_ci.local import LocalCI
 
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
+Connect = Callable[..., Any]
 DATA = Path(__file__).with_name("data")
 LINES = "".join(f"line {number}\n" for number in range(1, 151))
-
-
-def connect(server: LocalCI, **config: Any) -> Any:
-    """An SDK client that takes the local CI for its HTTP proxy, so that all host names stay as they are."""
-    values = {
-        "Region": REGION,
-        "SecretId": server.secret_id,
-        "SecretKey": server.secret_key,
-        "Scheme": "http",
-        "Proxies": {"http": server.endpoint},
-    }
-    return CosS3Client(CosConfig(**{**values, **config}), retry=0)
 
 
 def photo(name: str = "JPEG", **options: Any) -> bytes:
@@ -46,7 +35,7 @@ def encoded(text: str) -> str:
 
 
 @pytest.fixture
-def sdk(real_server: LocalCI) -> Any:
+def sdk(real_server: LocalCI, connect: Connect) -> Any:
     """An SDK client of a server that really converts, with a few objects in the bucket."""
     client = connect(real_server)
     for key, body in {
@@ -243,7 +232,9 @@ def test_pictures_made_at_the_upload_are_kept(sdk: Any, tmp_path: Path) -> None:
         Key="up/c.jpg",
         PicOperations=json.dumps({"rules": rules[:1]}),
     )
-    assert told["ProcessResults"]["Object"]["Location"] == f"{BUCKET}.cos.{REGION}.myqcloud.com/out/a.png"
+    host, _, key = told["ProcessResults"]["Object"]["Location"].partition("/")
+    assert host.startswith(f"{BUCKET}.cos.{REGION}."), "the host that was asked"
+    assert key == "out/a.png"
 
 
 def test_pictures_made_of_an_object_are_kept(sdk: Any) -> None:
@@ -301,7 +292,7 @@ def test_a_rule_that_was_not_signed_as_sent_is_refused(sdk: Any, fetch: Any) -> 
     assert caught.value.code == 403
 
 
-def test_a_session_token_goes_with_previews_and_pictures(tmp_path: Path) -> None:
+def test_a_session_token_goes_with_previews_and_pictures(tmp_path: Path, connect: Connect) -> None:
     (tmp_path / "root" / BUCKET).mkdir(parents=True)
     with LocalCI(tmp_path / "root", convert="instant", token="tok") as server:
         client = connect(server, Token="tok")
@@ -315,7 +306,7 @@ def test_a_session_token_goes_with_previews_and_pictures(tmp_path: Path) -> None
         assert caught.value.get_error_code() == "AccessDenied"
 
 
-def test_listings_page_group_and_encode_as_the_sdk_asks(tmp_path: Path) -> None:
+def test_listings_page_group_and_encode_as_the_sdk_asks(tmp_path: Path, connect: Connect) -> None:
     keys = sorted(["a b+c", "d/1", "d/2 %41", "e&<f>", "g/", "表/x", "😀"], key=str.encode)
     (tmp_path / BUCKET).mkdir()
     with LocalCI(tmp_path, convert="instant") as server:
