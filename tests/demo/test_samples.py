@@ -36,7 +36,7 @@ OPEN_DOCUMENT = [key for key in KEYS if key.endswith(("odt", "ods", "odp"))]
 BINARY_OFFICE = [key for key in KEYS if key.endswith((".doc", ".xls", ".ppt"))]
 
 MACHINE_TRACES = re.compile(
-    r"/home/|/root\b|/tmp/|/Users/|/work/|file://|[A-Z]:\\Users|LibreOffice/\d|Printer(Name|Setup)", re.ASCII
+    r"/home/|/root\b|/tmp/|/Users/|file://|[A-Z]:\\Users|LibreOffice/\d|Printer(Name|Setup)", re.ASCII
 )
 PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
 
