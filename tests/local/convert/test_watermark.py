@@ -133,8 +133,9 @@ def test_the_font_size_is_the_height_of_a_line(studio: Studio) -> None:
         _, top, _, bottom = studio.changed(_text_rule("Hg", **parameters))
         return bottom - top
 
+    # From the top of an H to the foot of a g: 0.85 to 1 of the size in the fonts that machines have.
     assert 10 <= height() <= 14
-    assert 90 <= height(fontsize=100) <= 105
+    assert 80 <= height(fontsize=100) <= 105
     assert height(fontsize=100) == pytest.approx(2 * height(fontsize=50), abs=3)
 
 
