@@ -14,10 +14,11 @@ from typing import Protocol
 from aiohttp import ClientError, web
 
 from airflow_provider_ci.client.signing import Credentials
-from airflow_provider_ci.local import auth, wire
+from airflow_provider_ci.local import auth, pages, wire
 from airflow_provider_ci.local.answer import Answer, disconnect, send, stamp
 from airflow_provider_ci.local.errors import Service, ServiceError, reason_of, status_of
 from airflow_provider_ci.local.faults import Fault, Faults
+from airflow_provider_ci.local.pages import Pages
 from airflow_provider_ci.local.request import Address, Request, from_http, is_loopback, parse_host, request_id
 
 FAULTS_PATH = "/_local/faults"
@@ -45,12 +46,14 @@ class App:
         credentials: Credentials,
         services: Mapping[Service, Operations],
         faults: Faults,
+        pages: Pages,
         *,
         latency_seconds: float,
     ) -> None:
         self._credentials = credentials
         self._services = services
         self._faults = faults
+        self._pages = pages
         self._latency_seconds = latency_seconds
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
@@ -60,6 +63,8 @@ class App:
             request = from_http(http, now)
             if is_loopback(request.host) and request.path == FAULTS_PATH:
                 return await self._control(request)
+            if is_loopback(request.host) and request.path.startswith(pages.FOLDER):
+                return await send(await asyncio.to_thread(self._pages.answer, request), http)
             request.address = parse_host(request.host)
         except ServiceError as error:
             answer = _refusal(error, _NOWHERE, http.method, http.raw_path, request_id(now))
@@ -67,35 +72,38 @@ class App:
         return await self._serve(request, self._faults.take(request))
 
     async def _serve(self, request: Request, fault: Fault | None) -> web.StreamResponse:
-        action = fault.action if fault else ""
-        if action == "cut_before":
+        if fault is None:
+            return await self._send(request, await self._answer(request), self._latency_seconds)
+        if fault.action == "cut_before":
             return disconnect(request.http)
-        if fault and action == "slow":
-            await asyncio.sleep(fault.seconds or 0)
-        if fault and action == "clock":
-            request.skew_seconds = fault.seconds or 0
-        answer = await self._answer(request, fault.error(request) if fault and action == "error" else None)
+        await asyncio.sleep(fault.wait_seconds("slow"))
+        request.skew_seconds = fault.wait_seconds("clock")
+        answer = Answer() if fault.action == "error" else await self._answer(request)
+        if fault.action in ("error", "error_after"):
+            answer.close()
+            answer = _refused(fault.error(request), request)
+        wait_seconds = self._latency_seconds + fault.wait_seconds("late")
+        return await self._send(request, answer, wait_seconds, fault.action)
+
+    async def _send(
+        self, request: Request, answer: Answer, wait_seconds: float, action: str = ""
+    ) -> web.StreamResponse:
         try:
-            if self._latency_seconds:
-                await asyncio.sleep(self._latency_seconds)
+            if wait_seconds:
+                await asyncio.sleep(wait_seconds)
             if action == "cut_after":
                 return disconnect(request.http)
             return await send(answer, request.http, cut=action == "truncate")
         finally:
             answer.close()
 
-    async def _answer(self, request: Request, injected: ServiceError | None) -> Answer:
+    async def _answer(self, request: Request) -> Answer:
         service = request.address.service
         try:
-            if injected:
-                raise injected
             auth.verify(request, self._credentials)
             answer = await self._services[service].answer(request)
         except Exception as raised:
-            error = _translated(raised, request)
-            answer = _refusal(
-                error, request.address, request.method, request.host + request.path, request.request_id
-            )
+            return _refused(_translated(raised, request), request)
         return stamp(answer, service, request.request_id, request.server_time)
 
     async def _control(self, request: Request) -> web.StreamResponse:
@@ -130,6 +138,13 @@ def _translated(raised: Exception, request: Request) -> ServiceError:
         return ServiceError("IncompleteBody", "the connection ended before the body did", status=400)
     _log.error("%s %s failed", request.method, request.path, exc_info=raised)
     return ServiceError("InternalError", f"the local CI failed: {reason_of(raised)}")
+
+
+def _refused(error: ServiceError, request: Request) -> Answer:
+    """The stamped answer to a request that is refused."""
+    resource = request.host + request.path
+    answer = _refusal(error, request.address, request.method, resource, request.request_id)
+    return stamp(answer, request.address.service, request.request_id, request.server_time)
 
 
 def _refusal(error: ServiceError, address: Address, method: str, resource: str, request_id: str) -> Answer:

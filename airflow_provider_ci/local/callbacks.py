@@ -12,7 +12,8 @@ import logging
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -57,19 +58,25 @@ class Callbacks:
         receiver = receivers.chosen(job.operation.get("CallBack", {}), self._queues.notify(job.queue_id))
         if receiver is None:
             return change()
+        with self.transaction():
+            has_ended = change()
+            if has_ended:
+                self._database.change(
+                    "INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?)",
+                    (job.job_id, job.bucket, receiver.url, receiver.format, time.time_ns()),
+                )
+        asyncio.get_running_loop().call_soon(self.wake)  # when an outer transaction has ended, too
+        return has_ended
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Many ends of jobs and what is noted with them, as one change of the table."""
         try:
             with self._database.transaction():
-                has_ended = change()
-                if has_ended:
-                    self._database.change(
-                        "INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?)",
-                        (job.job_id, job.bucket, receiver.url, receiver.format, time.time_ns()),
-                    )
+                yield
         except sqlite3.Error:
-            self._jobs.recount()  # what change counted did not happen
+            self._jobs.recount()  # what was counted did not happen
             raise
-        self.wake()
-        return has_ended
 
     def wake(self) -> None:
         """Tell what is still to be told, as far as there is room."""

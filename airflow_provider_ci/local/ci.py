@@ -98,7 +98,8 @@ class CIService:
         bucket = request.address.bucket
         if not self.queues.is_bound(bucket, family.category):
             raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {family.category}")
-        self.store.require_bucket(order.output_bucket)
+        if order.output_bucket != bucket:
+            self.store.require_bucket(order.output_bucket)
         operation = {**order.operation, **self._template(bucket, order)}
         if order.receiver:
             await receivers.check_job(order.receiver)
@@ -280,16 +281,22 @@ class CIService:
         if order not in ("Desc", "Asc"):
             raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
         bucket = request.address.bucket
+        queue_id = self._listed_queue(request, bucket)
+        every = self._every_queue(bucket, family.tag, request.now)
         return Filter(
-            bucket=bucket,
+            queue_ids=tuple(item for item in every if queue_id in ("", item)),
             tag=family.tag,
-            queue_id=self._listed_queue(request, bucket),
             states=_states(request.parameter("states", "All")),
             created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
             created_to=wire.parse_time("endCreationTime", request.parameter("endCreationTime")),
             input_object=request.parameter("inputObject") if family.tag == "PicProcess" else "",
             newest_first=order == "Desc",
         )
+
+    def _every_queue(self, bucket: str, tag: str, now: float) -> tuple[str, ...]:
+        """The queues that jobs with this tag may be in."""
+        categories = {item for family in FAMILIES.values() if family.tag == tag for item in family.categories}
+        return tuple(self.queues.default(bucket, category, now) for category in categories)
 
     def _listed_queue(self, request: Request, bucket: str) -> str:
         queue_type = request.parameter("queueType")

@@ -12,7 +12,9 @@ from threading import Event
 
 from airflow_provider_ci.local.convert.install import install_office
 from airflow_provider_ci.local.convert.office import OfficeMissingError
+from airflow_provider_ci.local.keys import is_bucket_name
 from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError
+from airflow_provider_ci.local.synthetic import MAX_OBJECTS
 
 _TEXTS = (
     ("--host", "127.0.0.1", "address to listen on"),
@@ -64,6 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
         queue_concurrency=options.queue_concurrency,
         deadline_seconds=options.deadline,
         office=options.office,
+        synthetic=dict(options.synthetic),
     ) as server:
         print(f"ci-local: serving {server.root} on {server.endpoint}", flush=True)  # noqa: T201 - the ready line
         stopping.wait()
@@ -81,9 +84,20 @@ def _parser() -> argparse.ArgumentParser:
         "--token", type=_word, help="session token that requests must carry; none if not given"
     )
     serve.add_argument(
-        "--convert", choices=("real", "instant"), default="real", help="convert, or only pretend"
+        "--convert",
+        choices=("real", "instant", "none"),
+        default="real",
+        help="convert, only pretend, or do nothing at all",
     )
     serve.add_argument("--office", type=Path, help="folder of LibreOffice's soffice.bin; found if not given")
+    serve.add_argument(
+        "--synthetic",
+        type=_bucket_and_count,
+        action="append",
+        default=[],
+        metavar="BUCKET=N",
+        help="list N made-up objects in this bucket, too; may be repeated",
+    )
     for name, text_default, help_text in _TEXTS:
         serve.add_argument(name, type=_word, default=text_default, help=f"{help_text}; %(default)s")
     for name, default, low, high, help_text in _NUMBERS:
@@ -95,6 +109,13 @@ def _word(text: str) -> str:
     if not text or text != text.strip():
         raise argparse.ArgumentTypeError("must not be empty or have blanks around it")
     return text
+
+
+def _bucket_and_count(text: str) -> tuple[str, int]:
+    bucket, _, number = text.partition("=")
+    if not is_bucket_name(bucket) or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not BUCKET=N")
+    return bucket, _count(0, MAX_OBJECTS)(number)
 
 
 class _count:  # noqa: N801 - read as a function by argparse

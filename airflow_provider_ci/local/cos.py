@@ -220,6 +220,7 @@ class COSService:
             marker=request.parameter("marker"),
             max_keys=max_keys,
             folders=self.folders,
+            synthetic=self.store.synthetic.get(bucket),
         )
         files = [self.store.look(bucket, item.key, item.path) for item in names.objects]
         return names, self.store.describe([file for file in files if file])
@@ -372,7 +373,7 @@ def _content(found: StoredObject, key: str, bucket: str) -> dict[str, Value]:
     owner = bucket.rpartition("-")[2]
     return {
         "Key": key,
-        "LastModified": wire.universal_time(found.modified),
+        "LastModified": wire.universal_time(int(found.modified)),
         "ETag": f'"{found.etag}"',
         "Size": found.file.size,
         "Owner": {"ID": owner, "DisplayName": owner},

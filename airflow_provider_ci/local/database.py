@@ -39,10 +39,15 @@ CREATE TABLE IF NOT EXISTS templates (
     name TEXT NOT NULL, parameters TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
     UNIQUE (bucket, name)
 );
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (bucket, tag, state, seq);
-CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (bucket, tag, created, seq);
-CREATE INDEX IF NOT EXISTS jobs_by_input ON jobs (bucket, input_object, seq);
-CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (queue_id, state, level DESC, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_queue ON jobs (queue_id, tag, state, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_created ON jobs (created);
+CREATE INDEX IF NOT EXISTS pictures_by_input ON jobs (queue_id, input_object, seq) WHERE tag = 'PicProcess';
+CREATE INDEX IF NOT EXISTS waiting_jobs ON jobs (queue_id, state, level DESC, seq)
+    WHERE state IN ('Submitted', 'Pause');
+DROP INDEX IF EXISTS jobs_by_state;
+DROP INDEX IF EXISTS jobs_by_time;
+DROP INDEX IF EXISTS jobs_by_input;
+DROP INDEX IF EXISTS jobs_waiting;
 """
 
 
@@ -84,8 +89,14 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is changed inside is changed as a whole or, when something is raised, not at all."""
+        """What is changed inside is changed as a whole or, when something is raised, not at all.
+
+        One inside another is a part of it.
+        """
         with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

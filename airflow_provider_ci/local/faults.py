@@ -1,4 +1,4 @@
-"""Faults on demand: the next answers fail, are slow, are cut, or come from a server whose clock is wrong.
+"""Faults on demand: the next answers fail, are late, are cut, or come from a server whose clock is wrong.
 
 Set over HTTP at ``/_local/faults`` or through :attr:`LocalCI.faults`. A request uses up at most one fault:
 the first in the order of their making that matches it.
@@ -14,21 +14,24 @@ from threading import Lock
 from airflow_provider_ci.local.errors import Service, ServiceError, status_of
 from airflow_provider_ci.local.request import Request
 
-ACTIONS = ("error", "slow", "cut_before", "cut_after", "clock", "truncate")
+ACTIONS = ("error", "error_after", "slow", "late", "cut_before", "cut_after", "clock", "truncate")
 
-_NEEDS_SECONDS = ("slow", "clock")
+_NEEDS_SECONDS = ("slow", "late", "clock")
 _MOST_SECONDS = 1_000_000_000
 _CODE_OF_STATUS = {429: "SlowDown", 500: "InternalError", 503: "ServiceUnavailable"}
 
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """What happens to the next ``count`` requests that match ``method``, ``path`` (a prefix) and ``host``.
+    """What happens to the next ``count`` requests that match ``method``, ``path`` and ``host``.
+
+    ``path`` is a prefix, but ``/`` is the bucket itself, as in a listing.
 
     ``error`` answers with ``code`` and/or ``status``, and ``Retry-After`` if ``retry_after`` (seconds) is
-    given; ``slow`` waits ``seconds`` first; ``cut_before`` closes the connection and does nothing;
-    ``cut_after`` does the work and closes the connection without an answer; ``truncate`` sends half of the
-    body and closes; ``clock`` makes the server's time wrong by ``seconds``.
+    given; ``error_after`` does the work first, and needs neither; ``slow`` waits ``seconds`` before the work
+    and ``late`` after it; ``cut_before`` closes the connection and does nothing; ``cut_after`` does the work
+    and closes the connection without an answer; ``truncate`` sends half of the body and closes; ``clock``
+    makes the server's time wrong by ``seconds``.
     """
 
     action: str
@@ -61,12 +64,16 @@ class Fault:
         """Whether this fault is meant for such a request."""
         return (
             self.method.upper() in ("", method)
-            and path.startswith(self.path)
+            and (path == "/" if self.path == "/" else path.startswith(self.path))
             and self.host in ("", service.value)
         )
 
+    def wait_seconds(self, action: str) -> float:
+        """The seconds of this fault if this is its action, else none."""
+        return (self.seconds or 0) if self.action == action else 0
+
     def error(self, request: Request) -> ServiceError:
-        """The refusal of an ``error`` fault; the status comes from the table unless it is given."""
+        """The refusal that was asked for; the status comes from the table unless it is given."""
         code = self.code or _CODE_OF_STATUS.get(self.status or 0, "InternalError")
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         status = self.status or status_of(request.address.service, code) or 500

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count, product
 from secrets import token_hex
 
 from airflow_provider_ci.local.database import Database, Row
@@ -48,6 +49,12 @@ FINAL = tuple(state for state, following in FOLLOWS.items() if not following)
 ID_PREFIXES = {"DocProcess": "d", "PicProcess": "c"}
 """The tags of jobs that can be submitted, and the letter that their ids start with."""
 
+_IS_WAITING = f"state IN ('{WAITING[0]}', '{WAITING[1]}')"
+"""Stands in a query word for word as in the index of waiting jobs, so that this serves it."""
+
+_process = token_hex(8)
+_numbers = count()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -76,14 +83,14 @@ class Job:
     state: State
     level: int
     created: int
-    started: int | None
-    ended: int | None
+    started: int | None = None
+    ended: int | None = None
     input_object: str
     operation: dict[str, dict[str, str]]
     secret: str = field(repr=False)
-    code: str
-    message: str
-    result: dict[str, object] | None
+    code: str = "Success"
+    message: str = ""
+    result: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +109,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which jobs to list. Creation times in Unix seconds, both inclusive; an empty value filters nothing."""
+    """Which jobs of the given queues to list.
 
-    bucket: str
+    Creation times in Unix seconds, both inclusive; any other empty value filters nothing.
+    """
+
+    queue_ids: tuple[str, ...]
     tag: str
-    queue_id: str = ""
     states: tuple[State, ...] = ()
     created_from: int | None = None
     created_to: int | None = None
@@ -126,8 +135,7 @@ class Jobs:
     def recount(self) -> None:
         """Count the waiting jobs of each queue anew, after many changed state at once."""
         rows = self._database.rows(
-            f"SELECT queue_id, count(*) AS jobs FROM jobs WHERE state IN {_marks(WAITING)} GROUP BY queue_id",  # noqa: S608
-            WAITING,
+            f"SELECT queue_id, count(*) AS jobs FROM jobs WHERE {_IS_WAITING} GROUP BY queue_id"  # noqa: S608
         )
         self._waiting = Counter({row["queue_id"]: row["jobs"] for row in rows})
 
@@ -146,8 +154,9 @@ class Jobs:
     def add(self, submission: Submission, state: State, now: float) -> Job:
         """Note a new job. Creation times never go back, so that their order is the order of the jobs."""
         self._last_created = max(self._last_created, int(now))
-        job_id = ID_PREFIXES[submission.tag] + token_hex(16)
-        self._database.insert(
+        operation = json.dumps(submission.operation, ensure_ascii=False)
+        job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{_process}{next(_numbers):08x}"
+        seq = self._database.insert(
             "INSERT INTO jobs (job_id, bucket, region, tag, queue_id, state, level, created, input_object,"
             " operation, secret, code, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Success', '')",
             (
@@ -160,12 +169,25 @@ class Jobs:
                 submission.level,
                 self._last_created,
                 submission.input_object,
-                json.dumps(submission.operation, ensure_ascii=False),
+                operation,
                 submission.secret or None,
             ),
         )
         self._waiting[submission.queue_id] += 1
-        return self.get(submission.bucket, [job_id])[0]
+        return Job(
+            seq=seq,
+            job_id=job_id,
+            bucket=submission.bucket,
+            region=submission.region,
+            tag=submission.tag,
+            queue_id=submission.queue_id,
+            state=state,
+            level=submission.level,
+            created=self._last_created,
+            input_object=submission.input_object,
+            operation=json.loads(operation),
+            secret=submission.secret,
+        )
 
     def get(self, bucket: str, job_ids: Iterable[str]) -> list[Job]:
         """The jobs of ``bucket`` with these ids, in the order of the ids; unknown ids are left out."""
@@ -177,25 +199,42 @@ class Jobs:
         found = {row["job_id"]: row for row in rows if row["bucket"] == bucket}
         return [_job(found[job_id]) for job_id in wanted if job_id in found]
 
+    def find(self, job_id: str) -> Job | None:
+        """The job with this id, of whatever bucket."""
+        row = self._database.row("SELECT * FROM jobs WHERE job_id = ?", (job_id,))
+        return _job(row) if row else None
+
+    def counts(self, queue_id: str, tag: str) -> dict[State, int]:
+        """How many jobs of a queue there are in each state that any is in."""
+        rows = self._database.rows(
+            "SELECT state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue"
+            " WHERE queue_id = ? AND tag = ? GROUP BY state",
+            (queue_id, tag),
+        )
+        return {State(row["state"]): row["jobs"] for row in rows}
+
     def page(self, wanted: Filter, *, size: int, after: int | None) -> list[Job]:
         """At most ``size`` jobs in the order of their creation, from job number ``after`` (exclusive) on.
 
         Paging by number keeps pages stable while jobs are added.
         """
         first, last = self._bounds(wanted, after)
-        states = wanted.states or tuple(State)
-        numbers = [seq for state in states for seq in self._numbers(wanted, state, first, last, size)]
+        places = product(wanted.queue_ids, wanted.states or State)
+        numbers = [seq for place in places for seq in self._numbers(wanted, *place, first, last, size)]
         shown = tuple(sorted(numbers, reverse=wanted.newest_first)[:size])
+        if not shown:
+            return []
         rows = self._database.rows(f"SELECT * FROM jobs WHERE seq IN {_marks(shown)}", shown)  # noqa: S608
         return sorted(map(_job, rows), key=lambda job: job.seq, reverse=wanted.newest_first)
 
-    def next_waiting(self, queue_id: str) -> Job | None:
-        """The job of a queue to run next: highest level, then oldest."""
-        row = self._database.row(
-            "SELECT * FROM jobs WHERE queue_id = ? AND state = ? ORDER BY level DESC, seq LIMIT 1",
-            (queue_id, State.SUBMITTED),
+    def next_waiting(self, queue_id: str, most: int = 1) -> list[Job]:
+        """The jobs of a queue to run next, at most so many: highest level, then oldest."""
+        rows = self._database.rows(
+            f"SELECT * FROM jobs WHERE queue_id = ? AND state = ? AND {_IS_WAITING}"  # noqa: S608
+            " ORDER BY level DESC, seq LIMIT ?",
+            (queue_id, State.SUBMITTED, most),
         )
-        return _job(row) if row else None
+        return [_job(row) for row in rows]
 
     def waiting(self, queue_id: str) -> int:
         """How many jobs of a queue wait, held ones included."""
@@ -229,7 +268,8 @@ class Jobs:
         """Hold the waiting jobs of a queue, or let them go on."""
         before, after = (State.SUBMITTED, State.PAUSE) if held else (State.PAUSE, State.SUBMITTED)
         self._database.change(
-            "UPDATE jobs SET state = ? WHERE queue_id = ? AND state = ?", (after, queue_id, before)
+            f"UPDATE jobs SET state = ? WHERE queue_id = ? AND state = ? AND {_IS_WAITING}",  # noqa: S608
+            (after, queue_id, before),
         )
 
     def _end(self, job: Job, state: State, now: float, changes: Mapping[str, object]) -> bool:
@@ -255,29 +295,30 @@ class Jobs:
         elif after is not None:
             first = after + 1
         if wanted.created_from is not None:
-            first = max(first, self._edge("min", ">=", wanted, wanted.created_from, 2**62))
+            first = max(first, self._edge(">=", "ASC", wanted.created_from, 2**62))
         if wanted.created_to is not None:
-            last = min(last, self._edge("max", "<=", wanted, wanted.created_to, -1))
+            last = min(last, self._edge("<=", "DESC", wanted.created_to, -1))
         return first, last
 
-    def _edge(self, function: str, compare: str, wanted: Filter, created: int, none: int) -> int:
-        order = "ASC" if function == "min" else "DESC"
+    def _edge(self, compare: str, order: str, created: int, none: int) -> int:
+        """The first or last job that was created then; its number bounds those of all others."""
         value = self._value(
-            f"SELECT seq FROM jobs WHERE bucket = ? AND tag = ? AND created {compare} ?"  # noqa: S608
-            f" ORDER BY created {order}, seq {order} LIMIT 1",
-            (wanted.bucket, wanted.tag, created),
+            f"SELECT seq FROM jobs WHERE created {compare} ? ORDER BY created {order}, seq {order} LIMIT 1",  # noqa: S608
+            (created,),
         )
         return none if value is None else int(value)
 
-    def _numbers(self, wanted: Filter, state: State, first: int, last: int, size: int) -> list[int]:
-        conditions = ["bucket = ?", "tag = ?", "state = ?", "seq BETWEEN ? AND ?"]
-        values: list[object] = [wanted.bucket, wanted.tag, state, first, last]
-        for column in ("queue_id", "input_object"):
-            if getattr(wanted, column):
-                conditions.append(f"{column} = ?")
-                values.append(getattr(wanted, column))
+    def _numbers(
+        self, wanted: Filter, queue_id: str, state: State, first: int, last: int, size: int
+    ) -> list[int]:
+        conditions = ["queue_id = ?", "tag = ?", "state = ?", "seq BETWEEN ? AND ?"]
+        values: list[object] = [queue_id, wanted.tag, state, first, last]
+        index = "jobs_by_queue"
+        if wanted.input_object:
+            conditions += ["input_object = ?", "tag = 'PicProcess'"]  # the last word for word as in the index
+            values.append(wanted.input_object)
+            index = "pictures_by_input"
         order = "DESC" if wanted.newest_first else "ASC"
-        index = "jobs_by_input" if wanted.input_object else "jobs_by_state"
         rows = self._database.rows(
             f"SELECT seq FROM jobs INDEXED BY {index} WHERE {' AND '.join(conditions)}"  # noqa: S608
             f" ORDER BY seq {order} LIMIT ?",

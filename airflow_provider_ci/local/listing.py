@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from airflow_provider_ci.local import keys
 from airflow_provider_ci.local.folders import Folders, names_from
+from airflow_provider_ci.local.synthetic import SyntheticObjects, SyntheticWalk
 
 # Gone since it was seen, or a prefix that is no folder's.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -44,7 +45,7 @@ _Place: TypeAlias = tuple[bytes, _Kind, str]
 
 
 class Found(NamedTuple):
-    """An object met on the walk."""
+    """An object met on the walk; a synthetic one has no path."""
 
     key: str
     path: str
@@ -149,6 +150,29 @@ class Walk:
         return self._skipped is not None and key.startswith(self._skipped)
 
 
+class _Merged:
+    """The walks over files and over synthetic objects as one; of equal keys the file comes."""
+
+    def __init__(self, files: Walk, synthetic: SyntheticWalk) -> None:
+        self._files = files
+        self._synthetic = synthetic
+        self._skipped: str | None = None
+
+    def __iter__(self) -> Iterator[Found]:
+        made_up = (Found(key, "") for key in self._synthetic)
+        last = ""
+        for item in heapq.merge(self._files, made_up, key=lambda found: found.key):
+            if item.key != last and not (self._skipped and item.key.startswith(self._skipped)):
+                last = item.key
+                yield item
+
+    def skip(self, prefix: str) -> None:
+        """Leave out all further keys that start with ``prefix``; each walk may be one item ahead."""
+        self._files.skip(prefix)
+        self._synthetic.skip(prefix)
+        self._skipped = prefix
+
+
 @dataclass(slots=True)
 class _Page:
     objects: list[Found] = field(default_factory=list)
@@ -167,13 +191,15 @@ def page(
     marker: str,
     max_keys: int,
     folders: Folders | None = None,
+    synthetic: SyntheticObjects | None = None,
 ) -> Names:
     """One page of List Objects (436/7734): at most ``max_keys`` objects and common prefixes together.
 
     A marker that is itself a common prefix leaves out all keys below it; any other marker is compared with
     the keys, so that a common prefix comes again when keys below it follow the marker.
     """
-    walk = Walk(folder, prefix, marker, max_keys + 1, folders)
+    files = Walk(folder, prefix, marker, max_keys + 1, folders)
+    walk = _Merged(files, synthetic.walk(prefix, marker)) if synthetic else files
     if delimiter and _is_common_prefix(marker, prefix, delimiter):
         walk.skip(marker)
     found = _Page()
@@ -189,7 +215,7 @@ def _is_common_prefix(text: str, prefix: str, delimiter: str) -> bool:
     return text.startswith(prefix) and rest.partition(delimiter)[1:] == (delimiter, "")
 
 
-def _take(found: _Page, item: Found, walk: Walk, prefix: str, delimiter: str) -> None:
+def _take(found: _Page, item: Found, walk: Walk | _Merged, prefix: str, delimiter: str) -> None:
     head, cut, _ = item.key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
     if cut:
         found.last = prefix + head + cut

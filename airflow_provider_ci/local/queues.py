@@ -53,7 +53,10 @@ class Queues:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: dict[tuple[str, str], str] = {}
-        self._states = {row["queue_id"]: row["state"] for row in database.rows("SELECT * FROM queues")}
+        known = [_queue(row) for row in database.rows("SELECT * FROM queues")]
+        self._states = {queue.queue_id: queue.state for queue in known}
+        self._notify = {queue.queue_id: queue.notify for queue in known}
+        self._unbound = {(row["bucket"], row["feature"]) for row in database.rows("SELECT * FROM unbound")}
 
     def default(self, bucket: str, category: str, now: float) -> str:
         """The id of the bucket's queue of this category; the queue is made when it does not exist."""
@@ -86,10 +89,14 @@ class Queues:
         )
         return [_queue(row) for row in rows]
 
+    def find(self, queue_id: str) -> Queue | None:
+        """The queue with this id, of whatever bucket."""
+        row = self._database.row("SELECT * FROM queues WHERE queue_id = ?", (queue_id,))
+        return _queue(row) if row else None
+
     def notify(self, queue_id: str) -> Mapping[str, str]:
         """Who is told of the ends of a queue's jobs, as its ``NotifyConfig`` says."""
-        row = self._database.row("SELECT notify FROM queues WHERE queue_id = ?", (queue_id,))
-        return json.loads(row["notify"]) if row else _DEFAULT_NOTIFY
+        return self._notify.get(queue_id, _DEFAULT_NOTIFY)
 
     def is_paused(self, queue_id: str) -> bool:
         """Whether the queue holds its jobs."""
@@ -103,6 +110,7 @@ class Queues:
             (name, state, json.dumps(merged, ensure_ascii=False), int(now), queue.queue_id),
         )
         self._states[queue.queue_id] = state
+        self._notify[queue.queue_id] = merged
         return next(
             item
             for item in self.of_bucket(queue.bucket, queue.category, now)
@@ -111,15 +119,16 @@ class Queues:
 
     def is_bound(self, bucket: str, feature: str) -> bool:
         """Whether ``feature`` (a category) is switched on for the bucket; it is until it is switched off."""
-        row = self._database.row("SELECT 1 FROM unbound WHERE bucket = ? AND feature = ?", (bucket, feature))
-        return row is None
+        return (bucket, feature) not in self._unbound
 
     def bind(self, bucket: str, feature: str, *, bound: bool) -> None:
         """Switch ``feature`` on or off for the bucket."""
         if bound:
             self._database.change("DELETE FROM unbound WHERE bucket = ? AND feature = ?", (bucket, feature))
+            self._unbound.discard((bucket, feature))
         else:
             self._database.change("INSERT OR IGNORE INTO unbound VALUES (?, ?)", (bucket, feature))
+            self._unbound.add((bucket, feature))
 
 
 def _queue(row: Row) -> Queue:

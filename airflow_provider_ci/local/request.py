@@ -72,7 +72,8 @@ def is_loopback(host: str) -> bool:
 
 def request_id(now: float) -> str:
     """A new request id as the service makes them: Base64 of four hex fields, the first the Unix time."""
-    return b64encode(f"{int(now):x}_{_process}_{next(_numbers):x}_{token_hex(2)}".encode()).decode()
+    number = next(_numbers)
+    return b64encode(f"{int(now):x}_{_process}_{number:x}_{number % 0x10000:04x}".encode()).decode()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from airflow_provider_ci.local.callbacks import Callbacks
@@ -75,8 +76,11 @@ class Scheduler:
 
     def wake(self) -> None:
         """Start jobs as long as there is room for one that waits."""
+        self._try(self._fill)
+
+    def _try(self, step: Callable[[], None]) -> None:
         try:
-            self._fill()
+            step()
         except sqlite3.Error as error:
             _log.error("no job can be started, as that cannot be noted; trying again: %s", error)
             if self._retry:
@@ -102,13 +106,16 @@ class Scheduler:
         self._threads.shutdown()
 
     def _next(self) -> Job | None:
-        open_queues = [
+        queues = sorted(self._open_queues(), key=lambda queue_id: self._running[queue_id])
+        return next((job for queue_id in queues for job in self._jobs.next_waiting(queue_id)), None)
+
+    def _open_queues(self) -> list[str]:
+        """The queues of which one more job may run."""
+        return [
             queue_id
             for queue_id in self._jobs.queues_with_work()
             if self._running[queue_id] < self._queue_concurrency and not self._queues.is_paused(queue_id)
         ]
-        open_queues.sort(key=lambda queue_id: self._running[queue_id])
-        return next(filter(None, map(self._jobs.next_waiting, open_queues)), None)
 
     def _start(self, job: Job) -> None:
         if not self._jobs.start(job, time.time()):

@@ -9,6 +9,7 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -27,11 +28,14 @@ from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
 from airflow_provider_ci.local.faults import Faults
 from airflow_provider_ci.local.jobs import Jobs
+from airflow_provider_ci.local.pages import Pages
+from airflow_provider_ci.local.pretending import PretendingScheduler
 from airflow_provider_ci.local.processing import Processor
 from airflow_provider_ci.local.queues import Queues
 from airflow_provider_ci.local.scheduler import Scheduler
 from airflow_provider_ci.local.store import STATE_FOLDER, Store
 from airflow_provider_ci.local.sync import SyncProcessing
+from airflow_provider_ci.local.synthetic import SyntheticObjects
 from airflow_provider_ci.local.templates import Templates
 from airflow_provider_ci.local.workspace import Workspace
 
@@ -57,12 +61,14 @@ class LocalCI:
     :param port: 0 takes a free one.
     :param token: session token that every request must carry; None for permanent keys.
     :param workers: jobs that are converted at once.
-    :param convert: ``real``, ``instant`` (a tiny file of the target type) or converters of your own.
+    :param convert: ``real``, ``instant`` (a tiny file of the target type), ``none`` (jobs succeed, and
+        nothing is written) or converters of your own.
     :param latency_ms: wait before every answer.
     :param queue_size: waiting jobs that a queue takes.
     :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
     :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
+    :param synthetic: how many made-up objects each of these buckets lists besides its files.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class LocalCI:
         queue_concurrency: int = 10,
         deadline_seconds: float = 60,
         office: str | os.PathLike[str] | None = None,
+        synthetic: Mapping[str, int] | None = None,
     ) -> None:
         self.root = Path(root).absolute()
         self.secret_id = secret_id
@@ -96,6 +103,9 @@ class LocalCI:
         self._queue_concurrency = queue_concurrency
         self._deadline_seconds = deadline_seconds
         self._office = None if office is None else Path(office).absolute()
+        self._synthetic = {
+            bucket: SyntheticObjects(count=count) for bucket, count in (synthetic or {}).items()
+        }
         self._thread: Thread | None = None
 
     def __repr__(self) -> str:
@@ -170,13 +180,15 @@ class LocalCI:
 
     async def _serve(self, converters: Converters) -> None:
         database = _database(self.root / STATE_FOLDER / "state.sqlite")
-        jobs, queues, store = Jobs(database), Queues(database), Store(self.root, database)
+        jobs, queues = Jobs(database), Queues(database)
+        store = Store(self.root, database, self._synthetic)
         workspace = Workspace(store, self.root)
         again = jobs.recover(time.time())
         if again:
             _log.info("%d jobs ran when the last server died; they run again", again)
         callbacks = Callbacks(database, jobs, queues)
-        scheduler = Scheduler(
+        kind = PretendingScheduler if self._convert == "none" else Scheduler
+        scheduler = kind(
             jobs,
             queues,
             Processor(workspace, converters),
@@ -199,7 +211,14 @@ class LocalCI:
             Service.CI: ci,
             Service.COS: COSService(store=store, sync=sync),
         }
-        app = App(self._credentials, services, self.faults, latency_seconds=self._latency_seconds)
+        pages = Pages(
+            store=store,
+            jobs=jobs,
+            queues=queues,
+            queue_size=self._queue_size,
+            queue_concurrency=self._queue_concurrency,
+        )
+        app = App(self._credentials, services, self.faults, pages, latency_seconds=self._latency_seconds)
         try:
             callbacks.wake()
             await self._listen(app, scheduler)
@@ -237,7 +256,7 @@ class LocalCI:
     def _converters(self) -> Converters:
         if isinstance(self._convert, Converters):
             return self._convert
-        if self._convert == "instant":
+        if self._convert in ("instant", "none"):
             return InstantConverters()
         try:
             office = find_office(self._office)

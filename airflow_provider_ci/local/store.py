@@ -18,14 +18,16 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from tempfile import mkstemp
 from threading import Lock
 from typing import BinaryIO
 
-from airflow_provider_ci.local import keys
+from airflow_provider_ci.local import keys, synthetic
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.synthetic import SyntheticObjects
 
 STATE_FOLDER = ".ci-local"
 """Folder beside the buckets for the database, the lock and temporary files; no bucket can have its name."""
@@ -39,7 +41,10 @@ _CONFLICTS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """The file behind an object, and what identifies its present content."""
+    """The file behind an object, and what identifies its present content.
+
+    A synthetic object has its ``text`` instead of a file.
+    """
 
     bucket: str
     key: str
@@ -47,6 +52,7 @@ class StoredFile:
     size: int
     mtime_ns: int
     inode: int
+    text: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -80,11 +86,14 @@ class StoredObject:
 
 
 class Store:
-    """The buckets under ``root``. Thread-safe."""
+    """The buckets under ``root``, with the ``synthetic`` objects of some of them. Thread-safe."""
 
-    def __init__(self, root: Path, database: Database) -> None:
+    def __init__(
+        self, root: Path, database: Database, synthetic: Mapping[str, SyntheticObjects] | None = None
+    ) -> None:
         self._root = root
         self._database = database
+        self.synthetic = synthetic or {}
         self._temporary = root / STATE_FOLDER / "tmp"
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
@@ -99,7 +108,7 @@ class Store:
         if not keys.is_bucket_name(bucket):  # names come from the bodies of requests, too
             return False
         try:
-            return stat.S_ISDIR(os.lstat(self.bucket_path(bucket)).st_mode)
+            return stat.S_ISDIR(os.lstat(f"{self._root}/{bucket}").st_mode)
         except OSError:
             return False
 
@@ -130,17 +139,19 @@ class Store:
         return self.look(bucket, key, f"{folder}/{relative}")
 
     def look(self, bucket: str, key: str, path: str) -> StoredFile | None:
-        """The file at ``path`` as object ``key``; None if it is gone or not a regular file."""
+        """The file at ``path`` as object ``key``, else the synthetic object; None if there is neither."""
         try:
             found = os.lstat(path)
         except OSError as error:
             if error.errno in _NOT_FOUND:
-                return None
+                return self._made_up(bucket, key)
             raise
         return _stored_file(bucket, key, path, found) if stat.S_ISREG(found.st_mode) else None
 
     def open(self, file: StoredFile) -> tuple[BinaryIO, StoredFile] | None:
         """Open the object's file and look at it again, for it may have been replaced; None if it is gone."""
+        if file.text is not None:
+            return BytesIO(file.text), file
         try:
             descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
@@ -150,6 +161,19 @@ class Store:
         opened = os.fdopen(descriptor, "rb")
         return opened, _stored_file(file.bucket, file.key, file.path, os.fstat(descriptor))
 
+    def copy(self, file: StoredFile, target: Path) -> bool:
+        """Give the content of an object as the file ``target``, which stays as it is; False if it is gone."""
+        if file.text is not None:
+            target.write_bytes(file.text)
+            return True
+        try:
+            os.link(file.path, target)
+        except FileNotFoundError:
+            return False
+        except OSError:  # a bucket on another file system, or one without hard links
+            shutil.copyfile(file.path, target)
+        return True
+
     def is_known(self, file: StoredFile) -> bool:
         """Whether :meth:`describe` answers without reading the file."""
         return file.name in self._recall([file])
@@ -157,7 +181,7 @@ class Store:
     def describe(self, files: Iterable[StoredFile]) -> list[StoredObject]:
         """The objects of these files; reads those whose ETag is not known yet."""
         wanted = list(files)
-        known = self._recall(wanted)
+        known = self._recall([file for file in wanted if file.text is None])
         return [known.get(file.name) or self._hashed(file) for file in wanted]
 
     def upload(self, bucket: str, key: str) -> Upload:
@@ -200,14 +224,29 @@ class Store:
         return stored
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object if it exists, and the folders that are empty without it."""
+        """Delete an object if it exists, and the folders that are empty without it.
+
+        :raises ServiceError: ``AccessDenied`` for a synthetic object.
+        """
         file = self.find(bucket, key)
         if file is None:
             return
+        if file.text is not None:
+            raise ServiceError("AccessDenied", f"{key!r} is synthetic and cannot be deleted", status=403)
         with self._shape:
             Path(file.path).unlink(missing_ok=True)
             self._database.change("DELETE FROM objects WHERE path = ?", (file.name,))
             _prune(Path(file.path).parent, self.bucket_path(bucket))
+
+    def _made_up(self, bucket: str, key: str) -> StoredFile | None:
+        objects = self.synthetic.get(bucket)
+        text = objects.content(key) if objects else None
+        if text is None:
+            return None
+        modified = synthetic.MODIFIED * 1_000_000_000
+        return StoredFile(
+            bucket=bucket, key=key, path="", size=len(text), mtime_ns=modified, inode=0, text=text
+        )
 
     def _recall(self, files: list[StoredFile]) -> dict[str, StoredObject]:
         rows = self._database.rows(
@@ -222,6 +261,8 @@ class Store:
         }
 
     def _hashed(self, file: StoredFile) -> StoredObject:
+        if file.text is not None:
+            return StoredObject(file=file, etag=synthetic.etag(file.text))
         opened = self.open(file)
         if opened is None:
             return StoredObject(file=file, etag=hashlib.md5(usedforsecurity=False).hexdigest())

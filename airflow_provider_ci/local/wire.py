@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import TypeAlias
 
 from lxml import etree
@@ -20,7 +21,7 @@ Value: TypeAlias = "str | int | Mapping[str, Value] | list[Value] | None"
 
 CHINA = timezone(timedelta(hours=8))
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8" ?>'
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"})
+_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("\r", "&#13;"))
 # Characters that XML 1.0 has no way to write; they are legal in object keys.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
@@ -33,24 +34,23 @@ def document(root: str, content: Value) -> bytes:
 
 def element(name: str, content: Value) -> str:
     """One element, or several for a list, as text."""
+    if isinstance(content, str):
+        return f"<{name}>{escape(content)}</{name}>"
     if isinstance(content, list):
         return "".join([element(name, item) for item in content])
-    return f"<{name}>{_inner(content)}</{name}>"
-
-
-def _inner(content: str | int | Mapping[str, Value] | None) -> str:
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return escape(content)
-    if isinstance(content, Mapping):
-        return "".join([element(name, value) for name, value in content.items()])
-    return str(content)
+    if content is None or isinstance(content, int):
+        return f"<{name}>{'' if content is None else content}</{name}>"
+    inner = "".join([element(name, value) for name, value in content.items()])
+    return f"<{name}>{inner}</{name}>"
 
 
 def escape(text: str) -> str:
     """Text as it stands in an element; what XML cannot write becomes the replacement character."""
-    return _UNWRITABLE.sub("\ufffd", text).translate(_ESCAPES) if _SPECIAL.search(text) else text
+    if not _SPECIAL.search(text):
+        return text
+    for character, escaped in _ESCAPES:
+        text = text.replace(character, escaped)
+    return _UNWRITABLE.sub("\ufffd", text)
 
 
 def error(
@@ -100,6 +100,7 @@ def exact_text(node: etree._Element, path: str) -> str:
     return (found.text or "") if found is not None else ""
 
 
+@lru_cache(maxsize=4096)
 def local_time(seconds: int | None) -> str:
     """A time as the jobs have it, ``2023-11-15T06:13:20+0800``; ``-`` for none yet."""
     if seconds is None:
@@ -107,9 +108,10 @@ def local_time(seconds: int | None) -> str:
     return datetime.fromtimestamp(seconds, CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def universal_time(seconds: float) -> str:
+@lru_cache(maxsize=4096)
+def universal_time(seconds: int) -> str:
     """A time as object listings have it, ``2020-12-10T03:37:30.000Z``."""
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def parse_time(name: str, value: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -60,13 +59,7 @@ class Workspace:
             return None
         suffix = Path(key).suffix
         copy = folder / (name + (suffix if _SUFFIX.fullmatch(suffix) else ""))
-        try:
-            os.link(found.path, copy)
-        except FileNotFoundError:
-            return None
-        except OSError:  # a bucket on another file system, or one without hard links
-            shutil.copyfile(found.path, copy)
-        return copy
+        return copy if self._store.copy(found, copy) else None
 
     def publish(self, bucket: str, key: str, path: Path, file_type: str) -> StoredObject:
         """Move a finished file into a bucket."""

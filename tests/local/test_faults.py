@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -75,6 +77,81 @@ def test_cut_before_does_nothing_and_cut_after_does_everything_but_answer(call: 
     assert call.get("new").body == b"x"
 
 
+def jobs(call: Any) -> int:
+    return len(call("GET", "ci", "/doc_jobs", [("tag", "DocProcess")]).texts("JobsDetail"))
+
+
+def test_an_error_after_comes_when_everything_is_done(call: Any, server: LocalCI) -> None:
+    call.put("a.docx")
+    server.faults.add("error_after", method="POST")
+    reply = call("POST", "ci", "/doc_jobs", body=call.doc_job("a.docx"))
+    assert (reply.status, reply.code, jobs(call)) == (500, "InternalError", 1)
+    server.faults.add("error_after", status=503, retry_after=2, host="ci")
+    reply = call("POST", "ci", "/doc_jobs", body=call.doc_job("a.docx"))
+    assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "ServiceUnavailable", "2")
+    assert jobs(call) == 2
+    server.faults.add("error_after", code="SlowDown", method="PUT")
+    assert call.put("new", b"x").code == "SlowDown"
+    server.faults.add("error_after", method="GET")
+    assert call.get("new").status == 500
+    assert call.get("new").body == b"x"
+
+
+def give_up(call: Any, body: str) -> None:
+    """Send a whole request for a job, and close the connection as soon as the server met its fault."""
+    headers = {"Host": call.host("ci"), "Content-Length": str(len(body))}
+    headers["Authorization"] = call.sign("POST", "/doc_jobs", [], headers)
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    address = urlsplit(call.server.endpoint)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(f"POST /doc_jobs HTTP/1.1\r\n{head}\r\n{body}".encode())
+        while any(fault["method"] == "POST" for fault in call.server.faults.pending()):
+            time.sleep(0.001)
+
+
+@pytest.mark.parametrize(("action", "heard"), [("slow", 0), ("late", 1)])
+def test_who_gives_up_was_heard_if_only_the_answer_is_late(
+    call: Any, server: LocalCI, action: str, heard: int
+) -> None:
+    call.put("a.docx")
+    server.faults.add(action, seconds=0.3, method="POST")
+    give_up(call, call.doc_job("a.docx"))
+    server.faults.add("slow", seconds=0.3, method="HEAD")  # begins later, so the other is over when it is
+    assert call("HEAD", "cos", "/").status == 200
+    assert jobs(call) == heard
+
+
+def test_a_late_answer_is_whole(call: Any, server: LocalCI) -> None:
+    server.faults.add("late", seconds=0.3)
+    begin = time.monotonic()
+    assert call.put("a", b"x").status == 200
+    assert time.monotonic() - begin >= 0.3
+    assert call.get("a").body == b"x"
+
+
+def test_a_slow_request_is_not_read_before_its_time(call: Any, server: LocalCI) -> None:
+    server.faults.add("slow", seconds=0.3, method="PUT")
+    headers = {"Host": call.host("cos"), "Expect": "100-continue", "Content-Length": "1"}
+    headers["Authorization"] = call.sign("PUT", "/a", [], headers)
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    address = urlsplit(server.endpoint)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        begin = time.monotonic()
+        connection.sendall(f"PUT /a HTTP/1.1\r\n{head}\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue")
+        assert time.monotonic() - begin >= 0.3
+        connection.sendall(b"x")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_fault_of_the_path_of_the_bucket_meets_its_listing_alone(call: Any, server: LocalCI) -> None:
+    server.faults.add("truncate", method="GET", path="/", host="cos")
+    assert call.put("a", b"x").status == 200
+    assert call.get("a").body == b"x"
+    assert broken(call, "GET", "cos", "/", [("prefix", "a")])
+    assert call("GET", "cos", "/").texts("Contents/Key") == ["a"]
+
+
 @pytest.mark.parametrize("size", [1000, 3_000_000])
 def test_a_truncated_answer_has_half_of_its_body(call: Any, server: LocalCI, size: int) -> None:
     call.put("a", b"x" * size)
@@ -108,6 +185,7 @@ def test_every_answer_waits_for_the_latency(serve: Any, caller: Any) -> None:
         {"action": "explode"},
         {"action": "error"},
         {"action": "slow"},
+        {"action": "late"},
         {"action": "clock"},
         {"action": "error", "code": "SlowDown", "count": 0},
         {"action": "error", "code": "SlowDown", "host": "s3"},

@@ -27,10 +27,10 @@ ROUNDS = 4
 class Served:
     """A server in a process of its own, and how it is killed while it is spoken to."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, convert: str) -> None:
         command = [sys.executable, "-m", "airflow_provider_ci.local", "serve", "--root", str(root)]
         self.process = subprocess.Popen(
-            [*command, "--port", "0", "--convert", "instant", "--workers", "2", "--queue-concurrency", "2"],
+            [*command, "--port", "0", "--convert", convert, "--workers", "2", "--queue-concurrency", "2"],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -43,11 +43,11 @@ class Served:
 
 
 @pytest.fixture
-def served(root: Path) -> Iterator[Callable[[], Served]]:
+def served(root: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
-    def start() -> Served:
-        started.append(Served(root))
+    def start(convert: str = "instant") -> Served:
+        started.append(Served(root, convert))
         return started[-1]
 
     yield start
@@ -94,7 +94,7 @@ def job(call: Any, number: int, url: str) -> str:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_server_killed_at_any_moment_loses_and_doubles_nothing(
     root: Path,
-    served: Callable[[], Served],
+    served: Callable[..., Served],
     told: tuple[str, list[str]],
     caller: Any,
     until: Callable[..., None],
@@ -133,7 +133,7 @@ def test_a_server_killed_at_any_moment_loses_and_doubles_nothing(
 
 
 def test_held_jobs_and_their_order_outlast_a_kill(
-    root: Path, served: Callable[[], Served], caller: Any, until: Callable[..., None]
+    root: Path, served: Callable[..., Served], caller: Any, until: Callable[..., None]
 ) -> None:
     (root / "examplebucket-1250000000" / "a.docx").write_bytes(b"x")
     server = served()
@@ -155,3 +155,17 @@ def test_held_jobs_and_their_order_outlast_a_kill(
     assert [call.state(job_id) for job_id in held] == ["Cancel", "Pause", "Pause", "Pause", "Pause"]
     set_state("Active")
     until(lambda: [state for (state,) in table(root, "state")] == ["Cancel", *["Success"] * 4])
+
+
+def test_jobs_that_end_many_at_once_outlast_a_kill(
+    root: Path, served: Callable[..., Served], caller: Any, until: Callable[..., None]
+) -> None:
+    accepted: list[str] = []
+    for _ in range(ROUNDS):
+        server = served("none")
+        call = caller(server.local)
+        accepted += [call.submit(call.doc_job("a.docx")) for _ in range(20)]
+        server.kill()
+        assert {job_id for (job_id,) in table(root, "job_id")} == set(accepted)
+    served("none")
+    until(lambda: {state for (state,) in table(root, "state")} == {"Success"})

@@ -92,11 +92,14 @@ def test_a_signal_ends_the_server_cleanly(root: Path, run: Any, number: signal.S
 def test_all_options_of_the_command_reach_the_server(root: Path, run: Any, caller: Any) -> None:
     options = "--secret-id ID --secret-key KEY --token tok --workers 1 --latency 1 --deadline 5"
     limits = "--queue-size 7 --queue-concurrency 3"
-    process = run(*serve_command(root, *options.split(), *limits.split()))
+    synthetic = "--synthetic examplebucket-1250000000=2 --synthetic other-1250000000=1"
+    process = run(*serve_command(root, *options.split(), *limits.split(), *synthetic.split()))
     port = int(first_line(process).rpartition(":")[2])
     server = LocalCI(root, port=port, secret_id="ID", secret_key="KEY")
-    queue = caller(server, signed_headers={"x-ci-security-token": "tok"})("GET", "ci", "/docqueue")
+    call = caller(server, signed_headers={"x-ci-security-token": "tok"})
+    queue = call("GET", "ci", "/docqueue")
     assert (queue.text("QueueList/MaxSize"), queue.text("QueueList/MaxConcurrent")) == ("7", "3")
+    assert len(call("GET", "cos", "/").texts("Contents")) == 2
 
 
 def test_a_root_that_does_not_exist_is_made(tmp_path: Path, caller: Any) -> None:
@@ -154,6 +157,9 @@ def test_a_root_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
         ["serve"],
         ["serve", "--root", "x", "--port", "70000"],
         ["serve", "--root", "x", "--convert", "maybe"],
+        ["serve", "--root", "x", "--synthetic", "examplebucket-1250000000"],
+        ["serve", "--root", "x", "--synthetic", "examplebucket-1250000000=10000000"],
+        ["serve", "--root", "x", "--synthetic", "../b=1"],
         ["serve", "--root", "x", "--secret-key", ""],
         ["serve", "--root", "x", "--secret-id", "id "],
         [],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +66,7 @@ class InstantConverters(Converters):
             check_picture_size(source, MAX_INPUT_BYTES)
             named = [FORMATS.get(path.suffix[1:].lower()) for path in (source, target)]
             name = output_format(steps) or next(filter(None, named), "PNG")
-            _blank().save(target, name)
+            target.write_bytes(_blank(name))
             info = PictureInfo(
                 format=name.lower(), width=_SIDE, height=_SIDE, size=target.stat().st_size, quality=100,
                 orientation=0, ave="0xFFFFFF",
@@ -87,12 +89,12 @@ def _wanted(options: DocumentOptions) -> list[int]:
 
 
 def _write_page(path: Path, number: int, page: int, sheet: int) -> PageFile:
-    if path.suffix == ".txt":
-        path.write_text("", encoding="utf-8")
-    else:
-        _blank().save(path, {**FORMATS, "pdf": "PDF"}[path.suffix[1:]])
+    path.write_bytes(b"" if path.suffix == ".txt" else _blank({**FORMATS, "pdf": "PDF"}[path.suffix[1:]]))
     return PageFile(number=number, page=page, sheet=sheet, pic_num=number, path=path)
 
 
-def _blank() -> Image.Image:
-    return Image.new("RGB", (_SIDE, _SIDE), (255, 255, 255))
+@cache
+def _blank(name: str) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (_SIDE, _SIDE), (255, 255, 255)).save(file, name)
+    return file.getvalue()
