@@ -1,18 +1,42 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
-from collections.abc import Callable
-from typing import Any
+import re
+import socket
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import pytest
+from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_ci import get_provider_info
+from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.hooks import CIHook, ConnectionConfigError
+from airflow_provider_ci.hooks.connection import EXTRAS, SOURCES
 from airflow_provider_ci.local import LocalCI
 
+try:
+    from airflow.sdk._shared.secrets_masker import redact
+except ImportError:  # Airflow 3.0
+    from airflow.sdk.execution_time.secrets_masker import redact  # type: ignore[no-redef]
+try:
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as WorkerProviders
+except ImportError:  # Airflow 3.0 and 3.1
+    WorkerProviders = ProvidersManager  # type: ignore[misc, assignment]
+
 SetConnection = Callable[..., None]
+DOCUMENTATION = (Path(__file__).parents[1] / "docs" / "connection.md").read_text()
 
 
 @pytest.fixture
@@ -33,17 +57,32 @@ def test_the_client_has_what_the_connection_says(set_connection: SetConnection) 
     client.head_bucket()
 
 
-def test_a_connection_may_be_a_uri(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> None:
-    extra = {
-        "region": "ap-guangzhou",
-        "bucket": "examplebucket-1250000000",
-        "endpoint": local_ci.endpoint,
-        "timeout": "5",
-        "verify": "true",
-    }
-    user = f"{quote(local_ci.secret_id)}:{quote(local_ci.secret_key)}"
-    monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", f"tencent-ci://{user}@/?{urlencode(extra)}")
-    assert CIHook().test_connection()[0]
+@pytest.fixture
+def own_buckets(tmp_path: Path) -> Path:
+    """Buckets for a local CI that the test starts itself."""
+    (tmp_path / "own" / "examplebucket-1250000000").mkdir(parents=True)
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize("as_one", [False, True], ids=["a parameter each", "__extra__"])
+def test_a_connection_may_be_a_uri(own_buckets: Path, monkeypatch: pytest.MonkeyPatch, as_one: bool) -> None:
+    """A key may hold slashes and plus signs; in a URI they are quoted."""
+    secret_key = "a/secret+key=="
+    with LocalCI(own_buckets, secret_id="AKID/x", secret_key=secret_key, convert="instant") as server:
+        extra = {
+            "region": "ap-guangzhou",
+            "bucket": "examplebucket-1250000000",
+            "endpoint": server.endpoint,
+            "timeout": "5",
+            "verify": "true",
+        }
+        user = f"{quote('AKID/x', '')}:{quote(secret_key, '')}"
+        query = urlencode({"__extra__": json.dumps(extra)} if as_one else extra)
+        monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", f"tencent-ci://{user}@/?{query}")
+        assert CIHook().test_connection() == (
+            True,
+            "bucket examplebucket-1250000000 and its document queues can be read",
+        )
 
 
 def test_an_extra_that_is_no_object_is_named(
@@ -51,7 +90,8 @@ def test_an_extra_that_is_no_object_is_named(
 ) -> None:
     values = {**connection, "extra": json.dumps(["ap-guangzhou"])}
     monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(values))
-    with pytest.raises(ConnectionConfigError, match="tencent_ci_default"):
+    # Airflow 3.0 and 3.1 refuse it themselves.
+    with pytest.raises((ConnectionConfigError, AirflowException), match="tencent_ci_default"):
         _ = CIHook().client
 
 
@@ -106,6 +146,93 @@ def test_values_that_cannot_be_used_name_the_connection(
         _ = CIHook().client
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"extra": {"credentials": "instance"}}, ["static, environment, role", "'instance'"]),
+        ({"extra": {"credentials": "environment"}}, ["login and password must be empty"]),
+        ({"login": "", "extra": {"credentials": "role", "token": "t"}}, ["'token' belongs to"]),
+        ({"extra": {"role_name": "converter"}}, ["'role_name' belongs to credentials 'role', not 'static'"]),
+        ({"extra": {"metadata_url": "http://127.0.0.1:1"}}, ["'metadata_url' belongs to"]),
+        (
+            {"extra": {"duration_seconds": 900, "sts_url": "https://x"}},
+            ["'duration_seconds'", "'sts_url' needs"],
+        ),
+        ({"extra": {"role_arn": "converter"}}, ["role_arn must look like", "'converter'"]),
+        (
+            {"extra": {"max_connections": "many", "timeout": "soon"}},
+            ["'max_connections'", "'timeout'", "soon"],
+        ),
+        (
+            {
+                "login": "",
+                "password": "",
+                "extra": {"credentials": "role", "metadata_url": "http://x.example"},
+            },
+            ["metadata_url must be", "x.example"],
+        ),
+        ({"login": "", "password": "", "extra": {"credentials": "environment"}}, ["TENCENTCLOUD_SECRET_ID"]),
+    ],
+    ids=lambda value: "" if isinstance(value, list) else None,
+)
+def test_contradictions_are_named(
+    set_connection: SetConnection, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], words: list[str]
+) -> None:
+    monkeypatch.delenv("TENCENTCLOUD_SECRET_ID", raising=False)
+    set_connection(**change)
+    with pytest.raises(ConnectionConfigError) as wrong:
+        _ = CIHook().client
+    assert [word for word in words if word not in str(wrong.value)] == []
+
+
+def test_the_key_may_come_from_the_environment(
+    set_connection: SetConnection, local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENCENTCLOUD_SECRET_ID", local_ci.secret_id)
+    monkeypatch.setenv("TENCENTCLOUD_SECRET_KEY", local_ci.secret_key)
+    set_connection({"credentials": "environment"}, login="", password="")
+    assert CIHook().test_connection()[0]
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """A machine's metadata address that gives the local CI's key to the role ``converter``."""
+
+    key: ClassVar[dict[str, object]] = {}
+
+    def do_GET(self) -> None:
+        role = self.path.removeprefix("/latest/meta-data/cam/security-credentials/")
+        answer = json.dumps({"Code": "Success", **self.key}) if role else "converter"
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def metadata_url(local_ci: LocalCI) -> Iterator[str]:
+    key = {"TmpSecretId": local_ci.secret_id, "TmpSecretKey": local_ci.secret_key, "Token": "a-token"}
+    handler = type("OfLocalCI", (Metadata,), {"key": {**key, "ExpiredTime": time.time() + 7200}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_key_may_be_that_of_the_machines_role(set_connection: SetConnection, metadata_url: str) -> None:
+    set_connection({"credentials": "role", "metadata_url": metadata_url}, login="", password="")
+    assert CIHook().test_connection()[0]
+    set_connection({"credentials": "role", "metadata_url": "http://127.0.0.1:9"}, login="", password="")
+    works, message = CIHook().test_connection()
+    assert not works
+    assert "http://127.0.0.1:9" in message
+    assert "Bind a role" in message
+
+
 def test_a_connection_that_works_is_tested_as_such(set_connection: SetConnection) -> None:
     set_connection()
     assert CIHook().test_connection() == (
@@ -115,50 +242,211 @@ def test_a_connection_that_works_is_tested_as_such(set_connection: SetConnection
 
 
 @pytest.mark.parametrize(
-    ("change", "word"),
+    ("change", "words"),
     [
-        ({"password": "wrong"}, "SignatureDoesNotMatch"),
-        ({"login": "AKIDunknown"}, "InvalidAccessKeyId"),
-        ({"extra": {"bucket": "nosuch-1250000000"}}, "nosuch-1250000000"),
-        ({"extra": {"endpoint": "http://127.0.0.1:9"}}, "127.0.0.1:9"),
-        ({"extra": {"region": ""}}, "region"),
+        (
+            {"login": "AKIDunknown0123456789"},
+            ["does not know the SecretId AKIDun...6789", "correct the login"],
+        ),
+        ({"password": "wrong"}, ["SecretKey does not belong to the SecretId", "correct the password"]),
+        ({"extra": {"bucket": "nosuch-1250000000"}}, ["no bucket nosuch-1250000000 in region ap-guangzhou"]),
+        ({"extra": {"bucket": "no-appid"}}, ["<name>-<APPID>", "no-appid"]),
+        ({"extra": {"region": "guang zhou"}}, ["region must be a name", "guang zhou"]),
+        ({"extra": {"endpoint": "http://127.0.0.1:9"}}, ["127.0.0.1:9", "refused", "Check the endpoint"]),
+        ({"extra": {"endpoint": "http://ci.invalid"}}, ["Failed to resolve 'ci.invalid'", "DNS"]),
     ],
-    ids=["key", "id", "bucket", "nobody listens", "no region"],
+    ids=["id", "key", "bucket", "no APPID", "no region", "nobody listens", "no such name"],
 )
 def test_a_connection_that_does_not_work_says_why(
-    set_connection: SetConnection, change: dict[str, Any], word: str
+    set_connection: SetConnection, no_proxies: None, change: dict[str, Any], words: list[str]
 ) -> None:
     set_connection(**change)
-    works, message = CIHook().test_connection()
-    assert not works
-    assert word in message
+    assert_refused(words)
 
 
-def test_a_refused_document_service_is_told_apart_from_the_bucket(
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (
+            {"code": "PermanentRedirect", "status": 301},
+            ["not lie in region ap-guangzhou", "correct the extra"],
+        ),
+        ({"code": "TemporaryRedirect", "status": 307}, ["not lie in region ap-guangzhou"]),
+        ({"code": "RequestTimeTooSkewed", "count": 9}, ["this machine's clock", "set the clock"]),
+        ({"code": "SignatureExpired", "host": "ci", "status": 401, "count": 9}, ["set the clock"]),
+        ({"code": "ExpiredToken", "status": 400}, ["the token of the SecretId", "get a new temporary key"]),
+        ({"code": "AccessDenied"}, ["may not read the bucket", "cos:GetBucket", "CAM"]),
+        ({"code": "AccessDenied", "host": "ci"}, ["document queues", "ci:DescribeDocProcessQueues"]),
+        ({"code": "MediaBucketUnBinded", "host": "ci"}, ["examplebucket-1250000000 is not bound to CI"]),
+        ({"code": "InternalError", "count": 9}, ["cannot read the bucket", "InternalError", "request id"]),
+    ],
+    ids=lambda value: "" if isinstance(value, list) else f"{value['code']} {value.get('host', '')}".strip(),
+)
+def test_a_refusal_of_the_service_is_explained(
+    set_connection: SetConnection, local_ci: LocalCI, fault: dict[str, Any], words: list[str]
+) -> None:
+    set_connection()
+    local_ci.faults.add("error", **fault)
+    assert_refused(words)
+
+
+def test_documents_that_are_not_enabled_are_told_from_a_bucket_that_is_not_bound(
+    set_connection: SetConnection, own_buckets: Path
+) -> None:
+    with LocalCI(own_buckets, convert="instant"):
+        pass
+    with closing(sqlite3.connect(next(own_buckets.rglob("*.sqlite*")))) as database, database:
+        database.execute("INSERT INTO unbound VALUES ('examplebucket-1250000000', 'DocProcessing')")
+    with LocalCI(own_buckets, convert="instant") as server:
+        set_connection({"endpoint": server.endpoint})
+        assert_refused(["document processing is not enabled for bucket examplebucket-1250000000", "console"])
+
+
+def test_a_key_that_may_not_see_whether_documents_are_enabled_is_enough(
     set_connection: SetConnection, local_ci: LocalCI
 ) -> None:
     set_connection()
-    local_ci.faults.add("error", status=403, code="AccessDenied", host="ci", count=5)
+    local_ci.faults.add("error", code="AccessDenied", path="/docbucket")
+    assert CIHook().test_connection()[0]
+    assert local_ci.faults.pending() == []
+
+
+def test_a_clock_that_the_client_can_correct_is_said_to_be_off(
+    set_connection: SetConnection, local_ci: LocalCI
+) -> None:
+    set_connection()
+    local_ci.faults.add("clock", seconds=7200, count=99)
+    works, message = CIHook().test_connection()
+    assert works
+    assert re.search(r"this machine's clock is 7(199|200|201) s behind the service's", message)
+
+
+def test_a_service_that_never_answers_is_given_up_in_time(set_connection: SetConnection) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        set_connection({"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": 60})
+        began = time.monotonic()
+        assert_refused(["no answer in time", "Check the network, the firewall and the proxy"])
+        assert time.monotonic() - began < 10
+
+
+def test_a_service_that_answers_byte_by_byte_is_given_up_in_time(set_connection: SetConnection) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+        thread = threading.Thread(target=drip, args=(server, over))
+        thread.start()
+        set_connection({"endpoint": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        began = time.monotonic()
+        assert_refused(["bucket of examplebucket-1250000000", "nothing complete came within 8 s"])
+        assert time.monotonic() - began < 10
+        over.set()
+        thread.join()
+
+
+def drip(server: socket.socket, over: threading.Event) -> None:
+    """Answer the first request with a header that never ends."""
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Header: ")
+        while not over.wait(0.2):
+            connection.sendall(b"x")
+
+
+def test_a_wrong_proxy_is_named_without_its_password(
+    set_connection: SetConnection, no_proxies: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:proxy-word@127.0.0.1:9")
+    set_connection({"endpoint": None})
+    message = assert_refused(["through the proxy 127.0.0.1:9", "Check the proxy", "https_proxy"])
+    assert "proxy-word" not in message
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def assert_refused(words: list[str]) -> str:
     works, message = CIHook().test_connection()
     assert not works
-    assert "document queues" in message
-    assert "AccessDenied" in message
+    assert [word for word in words if word not in message] == [], message
+    return message
 
 
 def test_the_form_has_a_field_for_every_extra_and_hides_the_token() -> None:
     (kind,) = get_provider_info()["connection-types"]
     assert kind["connection-type"] == CIHook.conn_type
-    assert kind["hook-class-name"] == f"{CIHook.__module__}.{CIHook.__qualname__}"
+    module, name = kind["hook-class-name"].rsplit(".", 1)
+    assert getattr(importlib.import_module(module), name) is CIHook
     assert kind["conn-fields"]["token"]["schema"]["format"] == "password"
-    assert {"region", "bucket", "endpoint", "timeout", "verify"} <= kind["conn-fields"].keys()
+    assert kind["conn-fields"]["credentials"]["schema"]["enum"] == list(SOURCES)
+    assert kind["conn-fields"].keys() == EXTRAS
+
+
+def test_an_older_airflow_gets_the_same_form_from_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its API server puts fields of its own in the places of those of wtforms, and so does this test."""
+
+    class Field:
+        def __init__(self, label: str, *, validators: list[Any], description: str, widget: Any) -> None:
+            self.label, self.validators, self.widget = label, validators, widget
+
+    kinds: dict[str, Any] = {
+        name: type(name, (Field,), {}) for name in ("IntegerField", "PasswordField", "StringField")
+    }
+    validators = {"Optional": lambda: "optional", "any_of": list}
+    looks: dict[str, Any] = {
+        name: type(name, (), {}) for name in ("BS3PasswordFieldWidget", "BS3TextFieldWidget")
+    }
+    modules: dict[str, dict[str, Any]] = {
+        "wtforms": kinds,
+        "wtforms.validators": validators,
+        "flask_appbuilder": {},
+        "flask_appbuilder.fieldwidgets": looks,
+    }
+    for name, content in modules.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**content))
+    form = CIHook.get_connection_form_widgets()
+    assert form.keys() == EXTRAS
+    assert isinstance(form["token"], kinds["PasswordField"])
+    assert isinstance(form["token"].widget, looks["BS3PasswordFieldWidget"])
+    assert isinstance(form["max_connections"], kinds["IntegerField"])
+    assert form["region"].label == "Region"
+    assert form["credentials"].validators == ["optional", list(SOURCES)]
+    assert CIHook.get_ui_field_behaviour() == {
+        "hidden_fields": ["host", "port", "schema"],
+        "relabeling": {"login": "SecretId", "password": "SecretKey"},
+        "placeholders": {},
+    }
+
+
+def test_every_extra_has_its_line_in_the_documentation() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\|.*\|$", DOCUMENTATION, re.MULTILINE)
+    assert set(rows) >= EXTRAS
+
+
+DOCUMENTED = re.findall(r"AIRFLOW_CONN_TENCENT_CI_DEFAULT='(.*)'", DOCUMENTATION)
+
+
+@pytest.mark.parametrize("form", DOCUMENTED, ids=range(len(DOCUMENTED)))
+def test_what_the_documentation_exports_leads_to_its_bucket(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", form)
+    client = CIHook().client
+    assert (client.bucket, client.region) == ("examplebucket-1250000000", "ap-guangzhou")
+
+
+def test_password_and_token_are_masked_in_logs(set_connection: SetConnection) -> None:
+    set_connection({"token": "a-token-to-be-masked"}, password="a-password-to-be-masked")
+    _ = CIHook().client
+    said = redact("it is a-password-to-be-masked with a-token-to-be-masked")
+    assert said == "it is *** with ***"
 
 
 def test_airflow_knows_the_provider() -> None:
-    from airflow.providers_manager import ProvidersManager
-    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
-
     manager: Any = ProvidersManager
-    runtime: Any = ProvidersManagerTaskRuntime
+    runtime: Any = WorkerProviders
     assert "airflow-provider-ci" in manager().providers
     hook = runtime().hooks["tencent_ci"]
     assert hook is not None

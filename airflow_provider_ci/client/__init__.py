@@ -5,6 +5,11 @@ from __future__ import annotations
 from airflow_provider_ci.client.api import CIClient
 from airflow_provider_ci.client.buckets import ServiceBucket
 from airflow_provider_ci.client.callbacks import Callback, MqConfig, NotifyConfig
+from airflow_provider_ci.client.credentials import (
+    CredentialSource,
+    RenewingCredentials,
+    environment_credentials,
+)
 from airflow_provider_ci.client.documents import DocProcess, DocProcessResult, PageInfo
 from airflow_provider_ci.client.errors import (
     AccessDeniedError,
@@ -15,13 +20,16 @@ from airflow_provider_ci.client.errors import (
     CIServiceError,
     CITimeoutError,
     ClockSkewError,
+    CredentialsError,
     InvalidRequestError,
     JobCancelledError,
     JobError,
     JobFailedError,
     NotFoundError,
+    ObjectExistsError,
     QueuePausedError,
     ServerError,
+    SubmissionExpiredError,
     SubmissionUnknownError,
     ThrottledError,
 )
@@ -32,11 +40,13 @@ from airflow_provider_ci.client.pictures import PicProcess, PicProcessResult, Pi
 from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
 from airflow_provider_ci.client.retry import RetryPolicy
+from airflow_provider_ci.client.roles import AssumedRole, MachineRole
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.client.templates import Template
 
 __all__ = [
     "AccessDeniedError",
+    "AssumedRole",
     "AuthenticationError",
     "CIClient",
     "CIConnectionError",
@@ -46,7 +56,9 @@ __all__ = [
     "CITimeoutError",
     "Callback",
     "ClockSkewError",
+    "CredentialSource",
     "Credentials",
+    "CredentialsError",
     "DocPreview",
     "DocProcess",
     "DocProcessResult",
@@ -57,9 +69,11 @@ __all__ = [
     "JobFailedError",
     "JobPage",
     "JobState",
+    "MachineRole",
     "MqConfig",
     "NotFoundError",
     "NotifyConfig",
+    "ObjectExistsError",
     "ObjectInfo",
     "ObjectPage",
     "Page",
@@ -71,10 +85,13 @@ __all__ = [
     "Queue",
     "QueuePausedError",
     "QueueState",
+    "RenewingCredentials",
     "RetryPolicy",
     "ServerError",
     "ServiceBucket",
+    "SubmissionExpiredError",
     "SubmissionUnknownError",
     "Template",
     "ThrottledError",
+    "environment_credentials",
 ]

@@ -75,6 +75,15 @@ _WHAT = {
 }
 """By whether it is a time-out, and whether the request may have been sent."""
 
+_ADVICE: tuple[tuple[type[BaseException], str], ...] = (
+    (lower.ProxyError, "Check the proxy that the environment names (https_proxy, http_proxy, no_proxy)."),
+    (lower.NameResolutionError, "Check the region or the endpoint in that name, and this machine's DNS."),
+    (lower.SSLError, "Check which certificates are trusted (verify)."),
+    (lower.NewConnectionError, "Check the endpoint, and that a server listens there."),
+    (lower.TimeoutError, "Check the network, the firewall and the proxy on the way."),
+)
+"""What to do about a cause; the first that is found among the causes counts."""
+
 
 class SignedRequest(requests.PreparedRequest):
     """A request that is ready to go, with its target quoted as it was signed."""
@@ -203,7 +212,15 @@ def translate(error: requests.RequestException | lower.HTTPError, asked: Asked) 
     is_timeout = any(isinstance(cause, TIMEOUTS) and not isinstance(cause, NO_TIMEOUTS) for cause in causes)
     cls = CITimeoutError if is_timeout else CIConnectionError
     what = _WHAT[is_timeout, was_sent]
-    return cls(f"{asked}: {what}: {_reason(causes[-1])}.", was_sent=was_sent, is_retryable=is_retryable)
+    advice = next((f" {text}" for kind, text in _ADVICE if any(isinstance(c, kind) for c in causes)), "")
+    text = f"{asked}: {what}{_through(asked.base)}: {_reason(causes[-1])}.{advice}"
+    return cls(text, was_sent=was_sent, is_retryable=is_retryable)
+
+
+def _through(base: str) -> str:
+    """Which proxy is in between, without its password."""
+    proxy = proxies_for(base).get(urlsplit(base).scheme, "")
+    return f" through the proxy {proxy.rpartition('@')[2]}" if proxy else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

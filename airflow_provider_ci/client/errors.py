@@ -4,14 +4,17 @@
 
     CIError
     ├── CIConnectionError          no answer came: could not connect, or the connection was lost
-    │   └── CITimeoutError         ... in time
+    │   ├── CITimeoutError         ... in time
+    │   └── CredentialsError       nothing was sent: there is no key to sign with
     ├── SubmissionUnknownError     a job was sent, and whether the service took it is not known
+    ├── SubmissionExpiredError     a job was not taken, for its time was up before
     ├── CIServiceError             the service refused: status, code, message, resource, request id
     │   ├── AuthenticationError    unknown key, wrong signature, expired token
     │   ├── AccessDeniedError      the key may not do this, or the bucket is not bound to CI
     │   ├── ClockSkewError         this machine's clock and the service's differ too much
     │   ├── NotFoundError          no such bucket, object, job, queue or template
     │   ├── InvalidRequestError    the request makes no sense to the service
+    │   │   └── ObjectExistsError  the object is there, and was not to be replaced
     │   ├── ThrottledError         too many requests, or a full queue
     │   ├── QueuePausedError       the queue takes no jobs until it is resumed
     │   └── ServerError            the service failed (5xx)
@@ -74,6 +77,13 @@ class CITimeoutError(CIConnectionError):
     """No answer, or no connection, within the timeout."""
 
 
+class CredentialsError(CIConnectionError):
+    """There is no key to sign with, so nothing was sent: its source cannot be reached, or gives none."""
+
+    def __init__(self, text: str, *, is_retryable: bool) -> None:
+        super().__init__(text, was_sent=False, is_retryable=is_retryable)
+
+
 class SubmissionUnknownError(CIError):
     """A job was sent and no usable answer came: the service may or may not have taken it.
 
@@ -89,6 +99,10 @@ class SubmissionUnknownError(CIError):
         self.input_key = input_key
         self.output_key = output_key
         self.reason = reason
+
+
+class SubmissionExpiredError(CIError):
+    """A job was not submitted: ``expires_at`` had passed before the service could take it."""
 
 
 class CIServiceError(CIError):
@@ -163,6 +177,10 @@ class NotFoundError(CIServiceError):
 
 class InvalidRequestError(CIServiceError):
     """The service understood the request and finds it wrong."""
+
+
+class ObjectExistsError(InvalidRequestError):
+    """The object is there already, and the request was not to replace it."""
 
 
 class ThrottledError(CIServiceError):

@@ -59,6 +59,7 @@ class Submission:
     user_data: str | None = None
     job_level: int | None = None
     callback: Callback | None = None
+    expires_at: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,6 +78,7 @@ class Submission:
             headers={"Content-Type": "application/xml"},
             body=self._to_xml(),
             submits=(self.input_key, self.output_key),
+            expires_at=self.expires_at,
         )
 
     def _to_xml(self) -> bytes:

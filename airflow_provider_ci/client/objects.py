@@ -153,6 +153,15 @@ def stored(key: str, answer: Answer, size: int, md5: str) -> ObjectInfo:
     return info
 
 
+def answered_at(answer: Answer) -> datetime:
+    """When the service gave this answer, by its own clock."""
+    answer.read()
+    moment = nodes.header_time(answer.headers.get("Date"))
+    if moment is None:
+        raise CIResponseError("the answer lacks its Date", request_id=answer.request_id)
+    return moment
+
+
 def _info(key: str, size: int, answer: Answer) -> ObjectInfo:
     headers = answer.headers
     modified = nodes.header_time(headers.get("Last-Modified") or headers.get("Date"))

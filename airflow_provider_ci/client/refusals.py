@@ -16,9 +16,7 @@ from airflow_provider_ci.client.errors import CIServiceError
 
 MAX_SKEW_SECONDS = 900
 """The service refuses signatures that are further from its own clock."""
-REFUSED_FOR_SURE = frozenset(
-    {"SlowDown", "ServiceUnavailable", "QueueSaturated", "QueuePaused", "NotImplemented"}
-)
+REFUSED_FOR_SURE = frozenset({"SlowDown", "QueueSaturated", "QueuePaused", "NotImplemented"})
 """Codes of 5xx answers that say that nothing was done."""
 
 _BY_CODE: dict[str, type[CIServiceError]] = {
@@ -42,6 +40,7 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "QueueNotFound": errors.NotFoundError,
     "ResourceNotFound": errors.NotFoundError,
     "TemplateNotFound": errors.NotFoundError,
+    "FileAlreadyExists": errors.ObjectExistsError,
     "MediaBucketAlreadyBinded": errors.InvalidRequestError,
     "QueuePaused": errors.QueuePausedError,
     "QueueSaturated": errors.ThrottledError,

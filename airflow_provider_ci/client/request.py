@@ -15,6 +15,7 @@ class Request:
 
     An :class:`Upload` is opened for each attempt, so that a repeated request reads from the start.
     ``submits`` names the input and output of a job, for the requests that must not be repeated blindly.
+    ``expires_at`` is the Unix time after which it is neither sent nor taken.
     """
 
     method: str
@@ -24,6 +25,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Upload | None = None
     submits: tuple[str, str] | None = None
+    expires_at: float | None = None
 
     @property
     def target(self) -> str:

@@ -33,6 +33,14 @@ class Credentials:
             if not isinstance(value, str) or not value or value != value.strip():
                 raise ValueError(f"Credentials.{name} must be a non-empty string without surrounding blanks")
 
+    def current(self) -> Credentials:
+        """These themselves: a key that never changes is its own source."""
+        return self
+
+    def replacing(self, refused: Credentials) -> Credentials | None:
+        """None: there is no other."""
+        return None
+
 
 class Canonical(NamedTuple):
     """Parameters or headers in the two forms that the signature needs."""

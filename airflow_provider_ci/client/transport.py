@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,12 +22,16 @@ from airflow_provider_ci.client.adapter import (
 from airflow_provider_ci.client.address import Address, addresses
 from airflow_provider_ci.client.answers import Answer, read_bounded
 from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.credentials import CredentialSource
 from airflow_provider_ci.client.errors import (
+    AccessDeniedError,
+    AuthenticationError,
     CIConnectionError,
     CIError,
     CIResponseError,
     CIServiceError,
     ClockSkewError,
+    SubmissionExpiredError,
     SubmissionUnknownError,
     ThrottledError,
 )
@@ -49,11 +54,11 @@ CLOCK_TOLERANCE_SECONDS = 5
 
 
 class Transport:
-    """Sends requests for one bucket with one key; thread-safe."""
+    """Sends requests for one bucket with the keys of one source; thread-safe."""
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: CredentialSource,
         region: str,
         bucket: str,
         *,
@@ -68,14 +73,14 @@ class Transport:
         connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
         if not (connect > 0 and read > 0):
             raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
-        self._credentials = credentials
+        self._source = credentials
         self._addresses = addresses(bucket, region, endpoint)
         self._timeout = connect, read
         self._retrying = retry.retrying(clock)
         self._bucket = TokenBucket(requests_per_second, clock) if requests_per_second is not None else None
         self._verify = certificates(verify)
         self._clock = clock
-        self._clock_offset = 0.0
+        self.clock_offset_seconds = 0.0
         bases = {address.base for address in self._addresses.values()}
         self._adapter = Adapter(max_connections, {base: proxies_for(base) for base in bases})
 
@@ -95,13 +100,19 @@ class Transport:
         """What was asked as a URL that holds its own signature; nothing is sent."""
         now = int(self._now())
         key_time = signing.key_time(now - SIGNATURE_STEP_SECONDS, now + valid_seconds)
-        return signed_url(self._credentials, self._addresses[request.service], request, key_time=key_time)
+        key = self._source.current()
+        return signed_url(key, self._addresses[request.service], request, key_time=key_time)
 
     def _attempt(self, request: Request, read: Callable[[Answer], T]) -> T:
         if self._bucket:
             self._bucket.take()
+        self._require_time(request)
         try:
-            return self._exchange_on_time(request, read)
+            return self._exchange_with_key(request, read)
+        except (ClockSkewError, AccessDeniedError) as error:  # an expired signature may be called either
+            if request.expires_at is not None and self._clock.now() >= int(request.expires_at):
+                raise SubmissionExpiredError(str(error)) from error
+            raise
         except ThrottledError as error:
             if self._bucket and error.code != "QueueSaturated":
                 self._bucket.slow_down()
@@ -116,29 +127,44 @@ class Transport:
                 input_key=request.submits[0], output_key=request.submits[1], reason=str(error)
             ) from error
 
-    def _exchange_on_time(self, request: Request, read: Callable[[Answer], T]) -> T:
+    def _require_time(self, request: Request) -> None:
+        if request.expires_at is not None and self._clock.now() >= request.expires_at:
+            raise SubmissionExpiredError(f"{request.method} {request.path} was not sent: its time is up")
+
+    def _exchange_with_key(self, request: Request, read: Callable[[Answer], T]) -> T:
+        """Exchange; where the service refuses the key and its source has another, do it once more."""
+        key = self._source.current()
+        try:
+            return self._exchange_on_time(request, read, key)
+        except CIServiceError as error:
+            other = self._source.replacing(key) if _may_be_the_key(error) else None
+            if other is None:
+                raise
+        return self._exchange_on_time(request, read, other)
+
+    def _exchange_on_time(self, request: Request, read: Callable[[Answer], T], key: Credentials) -> T:
         """Exchange; where the clocks differ, take over the service's time and do it once more."""
         try:
-            return self._exchange(request, read)
+            return self._exchange(request, read, key)
         except ClockSkewError as error:
             if not self._learn_time(error.server_time):
                 raise
-            return self._exchange(request, read)
+            return self._exchange(request, read, key)
 
     def _learn_time(self, server_time: float | None) -> bool:
         if server_time is None or abs(server_time - self._now()) < CLOCK_TOLERANCE_SECONDS:
             return False
-        self._clock_offset = server_time - self._clock.now()
+        self.clock_offset_seconds = server_time - self._clock.now()
         return True
 
     def _now(self) -> float:
         """The service's time as far as it is known."""
-        return self._clock.now() + self._clock_offset
+        return self._clock.now() + self.clock_offset_seconds
 
-    def _exchange(self, request: Request, read: Callable[[Answer], T]) -> T:
+    def _exchange(self, request: Request, read: Callable[[Answer], T], key: Credentials) -> T:
         address = self._addresses[request.service]
         asked = Asked(request.method, address.host, request.path, address.base, request.submits)
-        raw = self._emit(request, address, asked)
+        raw = self._emit(request, address, asked, key)
         try:
             if not 200 <= raw.status < 300:
                 raise self._refusal(raw, request, asked)
@@ -148,13 +174,13 @@ class Transport:
         finally:
             _give_back(raw)
 
-    def _emit(self, request: Request, address: Address, asked: Asked) -> BaseHTTPResponse:
+    def _emit(self, request: Request, address: Address, asked: Asked, key: Credentials) -> BaseHTTPResponse:
         upload = request.body if isinstance(request.body, Upload) else None
         try:
             if upload:
                 upload.open()
             with translated(asked):
-                signed = self._sign(request, address)
+                signed = self._sign(request, address, key)
                 answer = self._adapter.send(signed, stream=True, timeout=self._timeout, verify=self._verify)
         except CIConnectionError:
             if upload and upload.failure:
@@ -166,17 +192,17 @@ class Transport:
         raw: BaseHTTPResponse = answer.raw
         return raw
 
-    def _sign(self, request: Request, address: Address) -> SignedRequest:
+    def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
         headers = {"Host": address.host, **request.headers}
-        if self._credentials.token:
-            headers[address.token_header] = self._credentials.token
+        if key.token:
+            headers[address.token_header] = key.token
         authorization = signing.authorization(
-            self._credentials,
+            key,
             request.method,
             request.path,
             request.params,
             headers.items(),
-            key_time=self._key_time(),
+            key_time=self._key_time(request),
         )
         headers |= {"Authorization": authorization, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         body = request.body
@@ -184,16 +210,27 @@ class Transport:
             headers["Content-Length"] = str(body.size if isinstance(body, Upload) else len(body))
         return SignedRequest(request.method, address.base, request.target, headers, body)
 
-    def _key_time(self) -> str:
+    def _key_time(self, request: Request) -> str:
         now = int(self._now())
         start = now - now % SIGNATURE_STEP_SECONDS - SIGNATURE_STEP_SECONDS
-        return signing.key_time(start, start + SIGNATURE_VALID_SECONDS)
+        end = start + SIGNATURE_VALID_SECONDS
+        if request.expires_at is not None:
+            # The service reads whole seconds, and takes what comes in the last one.
+            end = min(end, math.floor(request.expires_at + self.clock_offset_seconds))
+        return signing.key_time(start, end)
 
     def _refusal(self, raw: BaseHTTPResponse, request: Request, asked: Asked) -> CIServiceError:
-        body = b""
+        body, is_cut = b"", True
         with suppress(CIConnectionError), translated(asked):  # the status alone is a refusal, too
-            body = read_bounded(raw)
-        return refusal(raw.status, raw.headers, body, asked=str(asked), path=request.path, now=self._now())
+            body, is_cut = read_bounded(raw), False
+        error = refusal(raw.status, raw.headers, body, asked=str(asked), path=request.path, now=self._now())
+        error.is_retryable |= is_cut  # why, only a whole answer says
+        return error
+
+
+def _may_be_the_key(error: CIServiceError) -> bool:
+    """Whether another key could help; a token that has expired is at times only called a denied access."""
+    return isinstance(error, AuthenticationError) or error.code == "AccessDenied"
 
 
 def _may_have_been_taken(error: CIError) -> bool:

@@ -19,6 +19,7 @@ from airflow_provider_ci.client import (
     CIServiceError,
     CITimeoutError,
     ClockSkewError,
+    CredentialsError,
     InvalidRequestError,
     Job,
     JobCancelledError,
@@ -26,6 +27,8 @@ from airflow_provider_ci.client import (
     JobFailedError,
     JobState,
     NotFoundError,
+    ObjectExistsError,
+    SubmissionExpiredError,
     SubmissionUnknownError,
     ThrottledError,
     errors,
@@ -43,11 +46,17 @@ JOB = Job(
     raw={"Operation": {"DocProcess": {"DocPassword": "openup"}}},
 )
 
-SERVICE_ERRORS: list[type[CIServiceError]] = [CIServiceError, *CIServiceError.__subclasses__()]
+SERVICE_ERRORS: list[type[CIServiceError]] = [
+    CIServiceError,
+    *CIServiceError.__subclasses__(),
+    ObjectExistsError,
+]
 EXAMPLES: list[CIError] = [
     CIError("x"),
     CIConnectionError("x", was_sent=True),
     CITimeoutError("x", was_sent=False, is_retryable=False),
+    CredentialsError("x", is_retryable=True),
+    SubmissionExpiredError("x"),
     SubmissionUnknownError(input_key="a", output_key="b", reason="x."),
     *(
         cls(

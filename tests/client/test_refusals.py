@@ -145,8 +145,8 @@ def test_a_403_without_a_reason_lists_the_possible_ones() -> None:
     assert "key may be unknown, its secret wrong" in str(refuse(403, path="/a"))
 
 
-def test_only_a_named_503_is_a_certain_refusal() -> None:
-    assert refuse(503, "<Error><Code>ServiceUnavailable</Code></Error>").is_certain
+def test_only_a_503_that_asks_for_less_is_a_certain_refusal() -> None:
+    assert not refuse(503, "<Error><Code>ServiceUnavailable</Code></Error>").is_certain
     assert refuse(503, "<Error><Code>SlowDown</Code></Error>").is_certain
     assert not refuse(503, "<html>no</html>").is_certain
     assert not refuse(503).is_certain

@@ -164,7 +164,6 @@ def test_what_stays_wrong_is_not_repeated(
 REFUSALS = [
     (429, "SlowDown"),
     (503, "SlowDown"),
-    (503, "ServiceUnavailable"),
     (403, "QueueSaturated"),
     (400, "RequestTimeout"),
 ]

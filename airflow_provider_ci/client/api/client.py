@@ -13,8 +13,8 @@ from airflow_provider_ci.client.api.queues import QueueCalls
 from airflow_provider_ci.client.api.templates import TemplateCalls
 from airflow_provider_ci.client.api.urls import UrlCalls
 from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.credentials import CredentialSource
 from airflow_provider_ci.client.retry import RetryPolicy
-from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.client.transport import Transport
 
 C = TypeVar("C", bound="CIClient")
@@ -28,6 +28,7 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
     did not take it. Every method raises the errors of :mod:`airflow_provider_ci.client.errors`, and
     ValueError for arguments that cannot be right.
 
+    :param credentials: :class:`.Credentials`, or a source of them that is asked for each request.
     :param bucket: with its APPID, such as ``examplebucket-1250000000``.
     :param endpoint: where to connect instead of the service's host names, such as ``http://127.0.0.1:9000``.
     :param timeout: seconds to connect and to wait for each piece of an answer, or one number for both.
@@ -38,7 +39,7 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: CredentialSource,
         region: str,
         bucket: str,
         *,
@@ -46,7 +47,7 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
         timeout: float | tuple[float, float] = (10.0, 60.0),
         retry: RetryPolicy | None = None,
         requests_per_second: float | None = None,
-        max_connections: int = 32,
+        max_connections: int = 64,
         verify: bool | str | os.PathLike[str] = True,
         _clock: Clock | None = None,
     ) -> None:
@@ -70,6 +71,11 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def clock_offset_seconds(self) -> float:
+        """How far the service's clock is ahead of this machine's, as far as a refusal taught it."""
+        return self._transport.clock_offset_seconds
 
     def close(self) -> None:
         """Close all idle connections; a later call opens new ones."""

@@ -28,6 +28,7 @@ class DocJobCalls(JobCalls):
         user_data: str | None = None,
         job_level: int | None = None,
         callback: Callback | None = None,
+        expires_at: float | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Job:
         """Have a document converted (CreateDocProcessJobs).
@@ -38,7 +39,10 @@ class DocJobCalls(JobCalls):
         :param user_data: comes back with the job where the service echoes it.
         :param job_level: 0, 1 or 2; a higher one goes first.
         :param callback: whom to tell when the job has ended, in place of the queue's callback.
+        :param expires_at: Unix time; the signature ends in that second, so that the service takes the job
+            until then or never.
         :param extra: further nodes of ``Request``, by the names of the API page.
+        :raises SubmissionExpiredError: ``expires_at`` has passed, and there is no job.
         :raises SubmissionUnknownError: if the service may have taken it, but did not say so.
         """
         return self._submit(
@@ -53,6 +57,7 @@ class DocJobCalls(JobCalls):
                 user_data=user_data,
                 job_level=job_level,
                 callback=callback,
+                expires_at=expires_at,
                 extra=extra or {},
             )
         )

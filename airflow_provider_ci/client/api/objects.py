@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from airflow_provider_ci.client import checks, objects
@@ -22,6 +23,10 @@ class ObjectCalls(Connected):
     def head_bucket(self) -> None:
         """Return if the bucket exists and this key may read it (HEAD Bucket)."""
         self._transport.send(Request(method="HEAD", service="cos", path="/"), Answer.read)
+
+    def server_time(self) -> datetime:
+        """The service's clock, in whole seconds (the ``Date`` of HEAD Bucket; aware)."""
+        return self._transport.send(Request(method="HEAD", service="cos", path="/"), objects.answered_at)
 
     def list_objects(
         self, prefix: str = "", *, start_after: str = "", page_size: int = 1000
@@ -76,15 +81,26 @@ class ObjectCalls(Connected):
         return self._transport.send(self._object("GET", key), lambda answer: b"".join(answer.chunks()))
 
     def put_object(
-        self, key: str, source: bytes | str | os.PathLike[str], *, content_type: str | None = None
+        self,
+        key: str,
+        source: bytes | str | os.PathLike[str],
+        *,
+        content_type: str | None = None,
+        overwrite: bool = True,
     ) -> ObjectInfo:
         """Store bytes, or a file's bytes, under a key (PUT Object); an object of that key is replaced.
 
         What the service says to have stored is compared with what was sent.
 
         :param source: bytes, or the path of a file, which is read again if the request has to be repeated.
+        :param overwrite: ``False`` leaves an object that is there already as it is (without effect in a
+            bucket that ever had versioning).
+        :raises ObjectExistsError: there is one, and it is not to be replaced. A repetition of a request whose
+            answer was lost meets its own object.
         """
         headers = {"Content-Type": checks.header("content_type", content_type or "application/octet-stream")}
+        if not overwrite:
+            headers["x-cos-forbid-overwrite"] = "true"
         if isinstance(source, bytes):
             md5 = hashlib.md5(source, usedforsecurity=False)
             headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()

@@ -33,6 +33,7 @@ class PicJobCalls(JobCalls):
         user_data: str | None = None,
         job_level: int | None = None,
         callback: Callback | None = None,
+        expires_at: float | None = None,
         extra: Mapping[str, Any] | None = None,
         form: PicForm = "pic_jobs",
     ) -> Job:
@@ -52,6 +53,7 @@ class PicJobCalls(JobCalls):
                 user_data=user_data,
                 job_level=job_level,
                 callback=callback,
+                expires_at=expires_at,
                 extra=extra or {},
             )
         )

@@ -1,0 +1,87 @@
+"""The hook itself."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_ci import compat
+from airflow_provider_ci.client import CIClient, RetryPolicy
+from airflow_provider_ci.compat import BaseHook
+from airflow_provider_ci.hooks import form
+from airflow_provider_ci.hooks.connection import client_of, signs_with
+from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
+
+_TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
+"""A trigger looks again anyway, and a thread that sleeps between attempts is one that other triggers lack."""
+
+
+class CIHook(BaseHook):
+    """Gives operators, sensors and triggers a client for the bucket of a connection.
+
+    What the connection may hold is in ``docs/connection.md``. It is read on first use.
+
+    :param conn_id: the Airflow connection.
+    :param bucket: takes the place of the connection's bucket (``BucketName-APPID``).
+    :param region: takes the place of the connection's region, such as ``ap-guangzhou``.
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name = "tencent_ci_default"
+    conn_type = "tencent_ci"
+    hook_name = "Tencent Cloud Infinite"
+
+    def __init__(
+        self, conn_id: str = default_conn_name, *, bucket: str | None = None, region: str | None = None
+    ) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self.bucket = bucket
+        self.region = region
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The form's fields for Airflow 3.0 and 3.1; newer ones read the provider's ``conn-fields``."""
+        return form.widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The form's labels for Airflow 3.0 and 3.1."""
+        return form.behaviour()
+
+    @cached_property
+    def client(self) -> CIClient:
+        """The client of the connection.
+
+        :raises ConnectionConfigError: the connection cannot be used; all that is wrong is named.
+        """
+        conn = self.get_connection(self.conn_id)
+        client = self._client_of(conn)
+        if token := conn.extra_dejson.get("token"):
+            mask_secret(token)  # Airflow 3.1 masks the password only
+        return client
+
+    async def async_client(self) -> CIClient:
+        """A new client, for a trigger: nothing here blocks the event loop."""
+        return self._client_of(await compat.connection(self.conn_id), retry=_TRIGGER_RETRY)
+
+    def get_conn(self) -> CIClient:
+        """The client, under the name that Airflow's hooks have for it."""
+        return self.client
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Read the bucket and its document queues with the connection's key, and say what failed and why.
+
+        Answers within ten seconds.
+        """
+        conn = self.get_connection(self.conn_id)
+        try:
+            client = self._client_of(conn, **CLIENT_OPTIONS)
+        except ValueError as error:
+            return False, str(error)
+        return Diagnosis(client, signs_with(conn))()
+
+    def _client_of(self, conn: Any, **options: Any) -> CIClient:
+        return client_of(conn, self.conn_id, bucket=self.bucket, region=self.region, **options)
