@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH ?=
 
-.PHONY: demo test check bench setup office lock clean
+.PHONY: demo test check soak bench setup office lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -20,6 +20,9 @@ check: setup ## formatter, linter, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+soak: setup ## 300 batches that are killed, cut off and started again; 0 lost, 0 doubled
+	@$(BIN)/python -m tests.soak --rounds 300
 
 bench: setup office ## ratios against the peers; BENCH=NAME runs one
 	@$(BIN)/python -m benchmarks $(BENCH)

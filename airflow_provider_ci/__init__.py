@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _INTEGRATION = "Tencent Cloud Infinite"
+_LINKS = ("CIJobLink", "CIQueueLink", "CIReportLink")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -31,16 +32,28 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks")],
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
-        "triggers": [_modules("triggers")],
+        "triggers": [_modules("triggers", "object_trigger")],
+        "extra-links": [f"airflow_provider_ci.links.{name}" for name in _LINKS],
+        "asset-uris": [
+            {
+                "schemes": ["cos"],
+                "handler": "airflow_provider_ci.assets.sanitize_uri",
+                "factory": "airflow_provider_ci.assets.create_asset",
+                "to_openlineage_converter": "airflow_provider_ci.assets.convert_asset_to_openlineage",
+            }
+        ],
     }
 
 
-def _modules(name: str) -> dict[str, Any]:
-    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_ci.{name}"]}
+def _modules(*names: str) -> dict[str, Any]:
+    return {
+        "integration-name": _INTEGRATION,
+        "python-modules": [f"airflow_provider_ci.{name}" for name in names],
+    }
 
 
 def _connection_type() -> dict[str, Any]:
-    def field(label: str, kind: str, description: str, **schema: str) -> dict[str, Any]:
+    def field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
         return {"label": label, "schema": {"type": [kind, "null"], **schema}, "description": description}
 
     return {
@@ -48,13 +61,26 @@ def _connection_type() -> dict[str, Any]:
         "hook-class-name": "airflow_provider_ci.hooks.CIHook",
         "hook-name": _INTEGRATION,
         "conn-fields": {
-            "region": field("Region", "string", "Region of the bucket, such as ap-guangzhou"),
-            "bucket": field("Bucket", "string", "BucketName-APPID; operators may name another"),
-            "token": field("Session token", "string", "Only with a temporary key", format="password"),
-            "endpoint": field("Endpoint", "string", "Only for a local CI, such as http://127.0.0.1:9000"),
-            "requests_per_second": field("Requests per second", "number", "At most so many, in each process"),
-            "timeout": field("Timeout", "number", "Seconds to wait for an answer"),
-            "verify": field("Verify TLS", "string", "true, false, or the path of a CA bundle"),
+            "region": field("Region", "Region of the bucket, such as ap-guangzhou"),
+            "bucket": field("Bucket", "BucketName-APPID; operators may name another"),
+            "credentials": field(
+                "Credentials",
+                "Where the key comes from: static (SecretId and SecretKey here), environment, "
+                "or role (of the machine)",
+                enum=["static", "environment", "role"],
+            ),
+            "token": field("Session token", "Only with a temporary static key", format="password"),
+            "role_name": field("Machine role", "Only with role; the machine's own if empty"),
+            "role_arn": field("Assume role", "A role to assume, such as qcs::cam::uin/1:roleName/converter"),
+            "role_session_name": field("Session name", "What the audit log calls an assumed role's use"),
+            "duration_seconds": field("Session seconds", "Life of an assumed role's keys", "integer"),
+            "requests_per_second": field("Requests per second", "At most so many, in each process", "number"),
+            "timeout": field("Timeout", "Seconds to wait for an answer", "number"),
+            "max_connections": field("Connections", "Open at a time, in each process", "integer"),
+            "verify": field("Verify TLS", "true, false, or the path of a CA bundle"),
+            "endpoint": field("Endpoint", "Only for a local CI, such as http://127.0.0.1:9000"),
+            "metadata_url": field("Metadata address", "Only for a stand-in of the machine's metadata"),
+            "sts_url": field("STS address", "Only where another than the public one is to be asked"),
         },
         "ui-field-behaviour": {
             "hidden-fields": ["host", "port", "schema"],

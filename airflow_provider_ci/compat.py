@@ -6,7 +6,35 @@ import asyncio
 import logging
 from typing import Any, Protocol
 
-from airflow.sdk import BaseHook, Connection, Context
+from airflow.sdk import Connection, Context
+
+# The types are those of the newest Airflow, which warns of the older places.
+try:
+    from airflow.sdk import BaseHook
+except ImportError:  # Airflow 3.0
+    from airflow.hooks.base import BaseHook  # type: ignore[attr-defined, no-redef]
+
+try:
+    from airflow.sdk import conf
+    from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.configuration import conf  # type: ignore[assignment]
+    from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
+        AirflowException,
+        AirflowSensorTimeout,
+    )
+
+__all__ = [
+    "AirflowException",
+    "AirflowSensorTimeout",
+    "BaseHook",
+    "StateStore",
+    "conf",
+    "connection",
+    "require_retry_policies",
+    "state_store",
+    "was_killed_by_user",
+]
 
 log = logging.getLogger(__name__)
 
@@ -67,3 +95,17 @@ def was_killed_by_user(ti: Any) -> bool:
         return False
     of_run = states.get(ti.run_id, {})
     return bool(of_run) and all(str(state) in USER_KILLED for state in of_run.values())
+
+
+def require_retry_policies() -> None:
+    """Return if tasks of this Airflow can have a retry policy.
+
+    :raises ImportError: it is older than 3.3, whose operators refuse ``retry_policy``.
+    """
+    import airflow.sdk
+
+    if not hasattr(airflow.sdk, "RetryPolicy"):
+        raise ImportError(
+            f"CIRetryPolicy needs Airflow 3.3 or newer, this is {airflow.__version__}: "
+            "leave retry_policy out, and set retries and retry_delay"
+        )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
+from airflow.models.asset import AssetEvent
+from airflow.utils.session import create_session
 from PIL import Image
+from sqlalchemy import select
 
 from airflow_provider_ci.batch import read_report
-from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.client import CIClient, DocProcess, JobState, QueueState
 from airflow_provider_ci.local import LocalCI
 
 REPO = Path(__file__).parents[1]
@@ -41,7 +47,27 @@ def pages_of(path: Path) -> int:
 
 
 def test_all_example_dags_are_run_here() -> None:
-    assert DAGS == ["convert_documents", "process_pictures", "single_document"]
+    assert [
+        *("backfill_archive", "convert_documents", "manage_queue"),
+        *("process_pictures", "react_to_uploads", "single_document"),
+    ] == DAGS
+
+
+def test_backfill_archive_takes_the_day_of_its_run(
+    run_dag_file: Callable[..., Any], client: CIClient, bucket: Path
+) -> None:
+    sample = (bucket / "inbox" / "suppliers.txt").read_bytes()
+    noon = datetime(2025, 3, 1, 12, tzinfo=timezone.utc)
+    for day in range(3):
+        path = bucket / "archive" / f"{day}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(sample)
+        os.utime(path, times=((noon + timedelta(days=day)).timestamp(),) * 2)
+    third_day = datetime(2025, 3, 3, tzinfo=timezone.utc)  # started by hand, it takes the day before
+    result = run_dag_file(REPO / "dags" / "backfill_archive.py", logical_date=third_day)
+    assert result.state == "success"
+    assert list(report_of(client, result, "to_pdf")) == ["archive/1.txt"]
+    assert (bucket / "archive-pdf" / "1.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_convert_documents(run_dag_file: Callable[..., Any], client: CIClient, bucket: Path) -> None:
@@ -94,6 +120,36 @@ def test_single_document(run_dag_file: Callable[..., Any], bucket: Path) -> None
     with Image.open(folder / "page-1.png") as page, Image.open(folder / "thumbnail.jpg") as thumbnail:
         assert page.format == "PNG"
         assert (thumbnail.format, thumbnail.width) == ("JPEG", 240)
+
+
+def test_manage_queue(run_dag_file: Callable[..., Any], client: CIClient) -> None:
+    (queue,) = client.list_doc_queues()
+    client.pause_doc_queue(queue.queue_id)
+    for number in range(3):
+        client.submit_doc_job("inbox/suppliers.txt", f"out/{number}.pdf", DocProcess(target="pdf"))
+    result = run_dag_file(REPO / "dags" / "manage_queue.py")
+    assert result.state == "success"
+    assert result.results["cancel_waiting"]["cancelled"] == 3
+    assert {job.state for job in client.list_doc_jobs()} == {JobState.CANCEL}
+    assert client.list_doc_queues()[0].state is QueueState.ACTIVE
+
+
+def test_react_to_uploads(run_dag_file: Callable[..., Any], bucket: Path) -> None:
+    (bucket / "uploads").mkdir()
+    for name in ("suppliers.txt", "terms-of-sale.rtf"):
+        path = Path(shutil.copy(bucket / "inbox" / name, bucket / "uploads"))
+        os.utime(path, (time.time() - 60, time.time() - 60))
+    result = run_dag_file(REPO / "dags" / "react_to_uploads.py")
+    assert result.state == "success"
+    assert result.results["wait"]["objects"] == result.results["to_pdf"]["succeeded"] == 2
+    with create_session() as session:
+        event = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == result.run.run_id)).one()
+        assert event.asset.uri == "cos://examplebucket-1250000000/pdf/uploads"
+        assert (event.extra["objects"], event.extra["failed"]) == (2, 0)
+    reaction = run_dag_file(REPO / "dags" / "react_to_uploads.py", dag_id="preview_uploads")
+    assert reaction.results["first_page"]["succeeded"] == 2
+    with Image.open(bucket / "preview" / "uploads" / "suppliers-1.jpg") as preview:
+        assert preview.format == "JPEG"
 
 
 def test_parsing_the_dags_warns_of_nothing() -> None:

@@ -18,10 +18,24 @@ ALLOWED = {
     "client": {"client"},
     "batch": {"batch", "client"},
     "compat": {"compat"},
-    "hooks": {"__init__", "client", "compat"},
-    "triggers": {"batch", "client", "compat", "hooks"},
-    "operators": {"batch", "client", "compat", "hooks", "triggers", "operators"},
-    "sensors": {"batch", "client", "hooks", "triggers"},
+    "hooks": {"__init__", "client", "compat", "hooks"},
+    "assets": set(),
+    "job_ids": set(),
+    "lineage": {"assets", "batch", "client"},
+    "links": {"client", "hooks"},
+    "progress": {"batch", "compat"},
+    "rendering": set(),
+    "triggers": {"batch", "client", "compat", "hooks", "progress"},
+    "object_trigger": {"batch", "client", "hooks"},
+    "operators": {
+        *("assets", "batch", "client", "compat", "hooks", "job_ids", "lineage", "links"),
+        *("progress", "rendering", "triggers", "operators"),
+    },
+    "sensors": {
+        *("batch", "client", "compat", "hooks", "job_ids", "links"),
+        *("object_trigger", "rendering", "triggers", "sensors"),
+    },
+    "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
     "local": {"local", "client.signing"},
 }
 """Room -> the rooms of ours that it may import from."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
 
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, ServerError
+from airflow_provider_ci.compat import AirflowException, AirflowSensorTimeout
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.sensors import CIJobSensor, JobsFailedError
 

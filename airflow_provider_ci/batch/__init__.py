@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from airflow_provider_ci.batch.engine import Batch
 from airflow_provider_ci.batch.failures import BatchFailedError
+from airflow_provider_ci.batch.lease import BatchRunningError
+from airflow_provider_ci.batch.pauses import QueueStaysPausedError
 from airflow_provider_ci.batch.plan import OutputTemplate, OutputTemplateError
-from airflow_provider_ci.batch.report import BatchSummary, ObjectState, ObjectVerdict, read_report
+from airflow_provider_ci.batch.report import BatchSummary, read_report
 from airflow_provider_ci.batch.run import BatchStoppedError, Progress
 from airflow_provider_ci.batch.selection import (
     DOCUMENT_SUFFIXES,
@@ -15,6 +17,7 @@ from airflow_provider_ci.batch.selection import (
     ObjectKeys,
     ObjectSelection,
 )
+from airflow_provider_ci.batch.verdict import ObjectState, ObjectVerdict
 from airflow_provider_ci.batch.watch import Pace
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchRunningError",
     "BatchStoppedError",
     "BatchSummary",
     "ObjectKeys",
@@ -34,5 +38,6 @@ __all__ = [
     "OutputTemplateError",
     "Pace",
     "Progress",
+    "QueueStaysPausedError",
     "read_report",
 ]

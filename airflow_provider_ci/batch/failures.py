@@ -14,8 +14,6 @@ from airflow_provider_ci.client import (
     SubmissionUnknownError,
 )
 
-TRANSIENT_CODES = frozenset({"InternalError", "ServiceUnavailable", "ResourceDownloadFailed"})
-"""Codes of failed jobs that may succeed when they are submitted again (CI, Error Codes)."""
 _ABOUT_EVERY_OBJECT = frozenset(
     {"InvalidHost", "NoSuchBucket", "PermanentRedirect", "QueueNotFound", "TemporaryRedirect"}
 )
@@ -79,6 +77,7 @@ class BatchFailedError(CIError):
     def __init__(self, summary: BatchSummary, limit: FailureLimit) -> None:
         self.summary = summary
         self.limit = limit
+        self.is_retryable = summary.may_heal > 0
         bad = [
             f"{count} {word}"
             for count, word in (

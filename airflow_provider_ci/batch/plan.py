@@ -2,126 +2,170 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from itertools import islice
+from typing import Literal, TypeVar
 
+from airflow_provider_ci.batch.draft import Draft, DraftRow, SameOutputError, new_draft
+from airflow_provider_ci.batch.fingerprint import Fingerprints
+from airflow_provider_ci.batch.freshness import Outputs
+from airflow_provider_ci.batch.template import OutputTemplate, OutputTemplateError, first_output
 from airflow_provider_ci.client import CIClient, DocProcess, ObjectInfo, PicProcess
+
+__all__ = [
+    "Operation",
+    "OutputTemplate",
+    "OutputTemplateError",
+    "PlannedJob",
+    "Skip",
+    "first_output",
+    "plan_jobs",
+]
 
 Operation = DocProcess | PicProcess
 """What is done to every object of a batch."""
 
-Skip = Literal["exists", "never"]
-"""``exists``: leave out objects whose output is there and newer than they are; ``never``: process all."""
+Skip = Literal["fresh", "exists", "never"]
+"""Which objects are left out.
 
-_PLACEHOLDER = re.compile(r"(?<!\$)\{([^{}]*)\}")
-_SERVICE_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+``fresh``: those whose output is there and was made of the same content by the same operation; where no
+earlier run of the batch tells, it must not be older than the object. ``exists``: those whose output is there
+and not older than they are, however it was made. ``never``: none.
+"""
 
+T = TypeVar("T")
 
-class OutputTemplateError(ValueError):
-    """An output template that cannot name the outputs of a batch."""
+_CHUNK = 1000
+_ALWAYS = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedJob:
     """One object and the output that its job writes."""
 
+    index: int
+    """Its place among the objects of the batch, from 0."""
     key: str
     size: int
     etag: str
     output_key: str
     """Key of the output, still with the service's ``${Number}``, ``${Page}`` and ``${SheetID}`` in it."""
+    fingerprint: str
+    """Changes with the object's content, the operation or the output."""
     is_fresh: bool = False
-    """The output is there already and newer than the object, so nothing is submitted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputTemplate:
-    """Names the output of each object, for example ``pdf/{dir}{stem}.pdf``.
-
-    ``{key}`` is the whole key, ``{name}`` what follows its last ``/``, ``{stem}`` the name without suffix,
-    ``{suffix}`` the suffix with its dot, ``{dir}`` the folders between the selection's prefix and the name,
-    each with its ``/``. ``${Number}``, ``${Page}`` and ``${SheetID}`` are left to the service.
-    """
-
-    text: str
-    prefix: str = ""
-    """The selection's prefix, which ``{dir}`` leaves out."""
-
-    def __post_init__(self) -> None:
-        unknown = set(_PLACEHOLDER.findall(self.text)) - {"key", "dir", "name", "stem", "suffix"}
-        if unknown or not self.text:
-            problem = f"unknown {', '.join(sorted(unknown))}" if unknown else "empty"
-            raise OutputTemplateError(
-                f"output template {self.text!r}: {problem}; "
-                "use {key}, {dir}, {name}, {stem}, {suffix}"
-            )
-
-    def output_key(self, key: str) -> str:
-        """The output of the object ``key``."""
-        folder, _, name = key.rpartition("/")
-        stem, dot, suffix = name.rpartition(".")
-        if not stem:
-            stem, dot, suffix = name, "", ""
-        root = self.prefix[: self.prefix.rfind("/") + 1]
-        values = {
-            "key": key,
-            "dir": f"{folder}/".removeprefix(root) if folder else "",
-            "name": name,
-            "stem": stem,
-            "suffix": dot + suffix,
-        }
-        return _PLACEHOLDER.sub(lambda match: values[match[1]], self.text)
-
-    @property
-    def literal_prefix(self) -> str:
-        """What every output begins with: the text before the first placeholder."""
-        return re.split(r"\$?\{", self.text, maxsplit=1)[0]
+    """The output is there already, so nothing is submitted."""
 
 
 def plan_jobs(
-    client: CIClient, objects: Iterable[ObjectInfo], template: OutputTemplate, *, skip: Skip = "exists"
+    client: CIClient,
+    objects: Iterable[ObjectInfo],
+    template: OutputTemplate,
+    operation: Operation,
+    *,
+    skip: Skip = "fresh",
+    previous: Iterable[tuple[str, str]] = (),
+    threads: int = 16,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[PlannedJob]:
-    """The jobs for these objects, in their order.
+    """The jobs for these objects, in their order. The first comes when all objects are known and checked.
 
+    :param previous: key and fingerprint of the objects that ended well when this batch ran before.
+    :param threads: requests at the same time, at most, to find out which outputs are there.
+    :param check: called once per thousand objects in each step of the planning, which may take long before
+        the first job comes; what it raises ends the planning.
     :raises OutputTemplateError: two objects would write the same output, or one of them would be overwritten.
+    :raises OSError: there is no room on the disk for the temporary file that the plan is made in.
     """
-    written = _last_modified(client, template) if skip == "exists" else {}
-    owners: dict[str, str] = {}
-    for found in objects:
-        output_key = template.output_key(found.key)
-        if output_key == found.key:
-            raise OutputTemplateError(
-                f"output template {template.text!r}: {found.key!r} would overwrite itself"
+    fingerprints = Fingerprints(operation)
+    with new_draft() as draft:
+        if skip == "fresh":
+            draft.remember(_checked(previous, check))
+        rule = _Rule(skip, draft, fingerprints)
+        total = _take(_checked(objects, check), draft, template, rule)
+        outputs = Outputs(client, template.literal_prefix, threads=threads)
+        fresh = _fresh(_checked(draft.outputs(), check), outputs, total)
+        for index, key, size, etag in draft.objects():
+            output_key = template.output_key(key)
+            yield PlannedJob(
+                index=index,
+                key=key,
+                size=size,
+                etag=etag,
+                output_key=output_key,
+                fingerprint=fingerprints.of(key, etag, output_key),
+                is_fresh=bool(fresh[index]),
             )
-        owner = owners.setdefault(output_key, found.key)
-        if owner != found.key:
-            raise OutputTemplateError(
-                f"output template {template.text!r}: {owner!r} and {found.key!r} would both write "
-                f"{output_key!r}; "
-                "use {name} or {suffix} in it to tell them apart"
-            )
-        fresh_since = written.get(first_output(output_key))
-        yield PlannedJob(
-            key=found.key,
-            size=found.size,
-            etag=found.etag,
-            output_key=output_key,
-            is_fresh=bool(found.etag) and fresh_since is not None and fresh_since >= found.last_modified,
-        )
-    for key in owners.keys() & set(owners.values()):
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Says from which time on an output is fresh, or that it never is."""
+
+    skip: Skip
+    draft: Draft
+    fingerprints: Fingerprints
+
+    def fresh_from(self, found: ObjectInfo, output_key: str) -> float | None:
+        if self.skip == "never" or not found.etag:
+            return None
+        before = self.draft.fingerprint(found.key) if self.skip == "fresh" else None
+        if before is None:
+            return found.last_modified.timestamp()
+        return _ALWAYS if before == self.fingerprints.of(found.key, found.etag, output_key) else None
+
+
+def _checked(items: Iterable[T], check: Callable[[], None]) -> Iterator[list[T]]:
+    """The items by the thousand, with a check before each."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, _CHUNK)):
+        check()
+        yield chunk
+
+
+def _take(chunks: Iterable[list[ObjectInfo]], draft: Draft, template: OutputTemplate, rule: _Rule) -> int:
+    """Put the objects and their outputs into the draft, and check them; how many they are."""
+    total = 0
+    may_overwrite = False
+    for chunk in chunks:
+        rows = [_row(found, template, rule) for found in chunk]
+        try:
+            draft.add(total, rows)
+        except SameOutputError as error:
+            raise _same_output(template, *error.keys) from None
+        total += len(rows)
+        may_overwrite |= any(found.key.startswith(template.literal_prefix) for found in chunk)
+    if may_overwrite and (pair := draft.overwritten()):
         raise OutputTemplateError(
-            f"output template {template.text!r}: {owners[key]!r} would overwrite {key!r}, which is one of "
+            f"output template {template.text!r}: {pair[0]!r} would overwrite {pair[1]!r}, which is one of "
             "the objects; name a folder outside of the selection, or narrow the selection by suffixes"
         )
+    return total
 
 
-def first_output(output_key: str) -> str:
-    """The key of the first object that a job with this output writes."""
-    return _SERVICE_PLACEHOLDER.sub("1", output_key)
+def _row(found: ObjectInfo, template: OutputTemplate, rule: _Rule) -> DraftRow:
+    output_key = template.output_key(found.key)
+    output = first_output(output_key)
+    if output == found.key:
+        raise OutputTemplateError(
+            f"output template {template.text!r}: {found.key!r} would overwrite itself; "
+            "name another folder or suffix in it"
+        )
+    return DraftRow(found, output, rule.fresh_from(found, output_key))
 
 
-def _last_modified(client: CIClient, template: OutputTemplate) -> dict[str, datetime]:
-    return {found.key: found.last_modified for found in client.list_objects(template.literal_prefix)}
+def _same_output(template: OutputTemplate, first_key: str, second_key: str) -> OutputTemplateError:
+    return OutputTemplateError(
+        f"output template {template.text!r}: {first_key!r} and {second_key!r} would both write "
+        f"{template.output_key(second_key)!r}; use {{dir}}, {{name}} or {{suffix}} in it to tell them apart"
+    )
+
+
+def _fresh(chunks: Iterable[list[tuple[str, int, float]]], outputs: Outputs, total: int) -> bytearray:
+    """For each object, in their order, whether its output is there and fresh: one byte, 1 or 0."""
+    fresh = bytearray(total)
+    for chunk in chunks:
+        written = outputs.last_modified([output for output, _, _ in chunk])
+        for output, number, fresh_from in chunk:
+            fresh[number] = output in written and written[output].timestamp() >= fresh_from
+    return fresh

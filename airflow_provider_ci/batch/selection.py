@@ -59,12 +59,17 @@ class ObjectSelection:
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
 
-        :raises ValueError: the prefix is no text, or a bound of the window no time.
+        :raises ValueError: the prefix is no text, a bound of the window no time, or the window empty.
         """
         if not isinstance(self.prefix, str):
             raise ValueError(f"ObjectSelection.prefix is {self.prefix!r}, not a text")
         after = _moment("modified_after", self.modified_after)
         before = _moment("modified_before", self.modified_before)
+        if after and before and after >= before:
+            raise ValueError(
+                f"ObjectSelection: no object can be modified after {after} and before {before}. In Airflow 3 "
+                "the data interval of a cron schedule is empty; CronDataIntervalTimetable has one"
+            )
         suffixes = tuple(suffix.lower() for suffix in self.suffixes)
         for found in client.list_objects(self.prefix):
             if (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ FINAL_STATES = tuple(state for state in JobState if state.is_final)
 _FEW = 3
 """Up to so many jobs are asked for one by one: a listing may hold other people's jobs as well."""
 _JOBS_PER_PAGE = 100
+_MAX_ASKED = 20
+"""At most so many old jobs are asked for one by one beside a listing."""
 _CANCEL_THREADS = 8
 
 
@@ -75,6 +78,46 @@ def finished_jobs(client: CIClient, kind: JobKind, pending: Mapping[str, datetim
 def _ended(client: CIClient, kind: JobKind, job_ids: Iterable[str]) -> dict[str, Job]:
     jobs = (kind.get(client, job_id) for job_id in job_ids)
     return {job.job_id: job for job in jobs if job.state.is_final}
+
+
+class JobsInFlight:
+    """Tells again and again which of many jobs have ended, with as few requests as it can.
+
+    A listing that begins with the oldest pending job shows all that have ended since. A few old jobs that do
+    not end would make it longer and longer; they are asked for one by one as soon as that costs less.
+    """
+
+    def __init__(self, client: CIClient, kind: JobKind) -> None:
+        self._client = client
+        self._kind = kind
+        self._ended_by_second: Counter[int] = Counter()
+
+    def ended(self, pending: Mapping[str, datetime]) -> list[Job]:
+        """The jobs that have ended since they were pending.
+
+        :param pending: when the service created each job, by job id.
+        """
+        by_age = sorted(pending, key=pending.__getitem__)
+        oldest = self._to_ask_for(by_age, pending)
+        found = _ended(self._client, self._kind, by_age[:oldest])
+        listed = {job_id: pending[job_id] for job_id in by_age[oldest:]}
+        found |= finished_jobs(self._client, self._kind, listed)
+        self._ended_by_second.update(int(job.created_at.timestamp()) for job in found.values())
+        return list(found.values())
+
+    def _to_ask_for(self, by_age: Sequence[str], pending: Mapping[str, datetime]) -> int:
+        """How many of the oldest are asked for one by one, so that the sum of requests is least."""
+        seconds = [int(pending[job_id].timestamp()) for job_id in by_age[: _MAX_ASKED + 1]]
+        self._forget_before(seconds[0] if seconds else None)
+        costs = [asked + self._listed_since(second) // _JOBS_PER_PAGE for asked, second in enumerate(seconds)]
+        return min(range(len(costs)), key=costs.__getitem__, default=0)
+
+    def _listed_since(self, second: int) -> int:
+        return sum(count for ended, count in self._ended_by_second.items() if ended >= second - 1)
+
+    def _forget_before(self, second: int | None) -> None:
+        for ended in [known for known in self._ended_by_second if second is None or known < second - 1]:
+            del self._ended_by_second[ended]
 
 
 class JobWatch:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from airflow_provider_ci.operators.batch import CIBatchOperator
+from airflow_provider_ci.operators.cancel import CICancelJobsOperator
 from airflow_provider_ci.operators.jobs import CIDocProcessOperator, CIPicProcessOperator, JobWaitError
 from airflow_provider_ci.operators.listing import CIListObjectsOperator, TooManyObjectsError
+from airflow_provider_ci.operators.queues import AmbiguousQueueError, CIQueueOperator
 
 __all__ = [
+    "AmbiguousQueueError",
     "CIBatchOperator",
+    "CICancelJobsOperator",
     "CIDocProcessOperator",
     "CIListObjectsOperator",
     "CIPicProcessOperator",
+    "CIQueueOperator",
     "JobWaitError",
     "TooManyObjectsError",
 ]

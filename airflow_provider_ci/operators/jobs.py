@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import Context, conf
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk import Context
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.batch.fingerprint import fingerprint
+from airflow_provider_ci.assets import announce, output_uri
+from airflow_provider_ci.batch.fingerprint import Fingerprints
 from airflow_provider_ci.batch.kinds import kind_of_job, kind_of_operation
 from airflow_provider_ci.batch.plan import Operation, PlannedJob
 from airflow_provider_ci.batch.submit import Submitter, submit_once
@@ -24,8 +24,14 @@ from airflow_provider_ci.client import (
     PicProcess,
     PicProcessResult,
 )
+from airflow_provider_ci.compat import AirflowException, conf
+from airflow_provider_ci.lineage import job_lineage, outputs_of
+from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.triggers import CIJobTrigger
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 _STORE_KEY = "ci_job"
 _INLINE_SECONDS = 5.0
@@ -45,6 +51,7 @@ class _JobOperator(CIOperator):
     """
 
     template_fields: Sequence[str] = ("input_key", "output_key", "operation", "queue_id", "bucket", "region")
+    operator_extra_links = (CIJobLink(), CIQueueLink())
     operation_type: ClassVar[type[Operation]]
 
     def __init__(
@@ -72,6 +79,8 @@ class _JobOperator(CIOperator):
         self.timeout_seconds = timeout_seconds
         self.cancel_on_kill = cancel_on_kill
         self._is_killed = False
+        self._input_bytes: int | None = None
+        self._done: Job | None = None
         self.depend_on_values_in(operation)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -85,6 +94,9 @@ class _JobOperator(CIOperator):
             raise TypeError(f"operation must be a {self.operation_type.__name__}, not {self.operation!r}")
         job = self._submit_or_take_over(context)
         context["ti"].xcom_push(key="job_id", value=job.job_id)
+        links = TaskLinks(context, self.hook)
+        links.tell_job(job.job_id)
+        links.tell_queue(job.queue_id)
         if not self.wait_for_completion:
             compat.state_store(context).delete(
                 _STORE_KEY
@@ -99,14 +111,18 @@ class _JobOperator(CIOperator):
             job = self._wait(job, context, until=deadline)
         return self._end(job, context)
 
-    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    def resume(
+        self, context: Context, event: dict[str, Any] | None = None, input_bytes: int | None = None
+    ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
+        :param input_bytes: size of the input, as it was when the job was submitted.
         :raises JobWaitError: the event says that the wait failed, or there is none.
         """
         if not event or event.get("status") not in ("done", "timeout"):
             reason = (event or {}).get("message") or "the trigger fired no event that this version knows"
             raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
+        self._input_bytes = input_bytes
         (job_id,) = event["job_ids"]
         return self._end(kind_of_job(job_id).get(self.hook.client, job_id), context)
 
@@ -117,7 +133,8 @@ class _JobOperator(CIOperator):
     def _submit_or_take_over(self, context: Context) -> Job:
         client = self.hook.client
         planned = self._planned()
-        mark = fingerprint(planned, self.operation)
+        self._input_bytes = planned.size
+        mark = planned.fingerprint
         store = compat.state_store(context)
         stored = store.get(_STORE_KEY) or {}
         if stored.get("fingerprint") == mark and (job := self._alive(stored["job_id"])):
@@ -136,7 +153,14 @@ class _JobOperator(CIOperator):
 
     def _planned(self) -> PlannedJob:
         found = self.hook.client.head_object(self.input_key)
-        return PlannedJob(key=found.key, size=found.size, etag=found.etag, output_key=self.output_key)
+        return PlannedJob(
+            index=0,
+            key=found.key,
+            size=found.size,
+            etag=found.etag,
+            output_key=self.output_key,
+            fingerprint=Fingerprints(self.operation).of(found.key, found.etag, self.output_key),
+        )
 
     def _alive(self, job_id: str) -> Job | None:
         try:
@@ -181,6 +205,7 @@ class _JobOperator(CIOperator):
                 cancel_on_kill=self.cancel_on_kill,
             ),
             method_name="resume",
+            kwargs={"input_bytes": self._input_bytes},
         )
 
     def _end(self, job: Job, context: Context) -> dict[str, Any]:
@@ -191,7 +216,22 @@ class _JobOperator(CIOperator):
             )
         compat.state_store(context).delete(_STORE_KEY)
         job.raise_for_state()
-        return _result(job)
+        self._done = job
+        result = _result(job)
+        announce(
+            context,
+            self.outlets,
+            uri=output_uri(self.hook.client.bucket, self.output_key),
+            objects=outputs_of(job),
+            details=result,
+        )
+        return result
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """What the job read and wrote, if it was waited for; OpenLineage's provider asks at the task's end."""
+        if self._done is None:
+            return None
+        return job_lineage(self.hook.client.bucket, self._done, input_bytes=self._input_bytes)
 
 
 class CIDocProcessOperator(_JobOperator):
@@ -206,6 +246,7 @@ class CIDocProcessOperator(_JobOperator):
     :param poll_interval: seconds between two looks at the job, at most.
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
     """
@@ -225,6 +266,7 @@ class CIPicProcessOperator(_JobOperator):
     :param poll_interval: seconds between two looks at the job, at most.
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
     """

@@ -1,26 +1,14 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
-from pathlib import Path
+import time
 from typing import Any
 
 import pytest
 
 from airflow_provider_ci.batch import BatchSummary, ObjectState, ObjectVerdict, read_report
-from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.report import Report, path_safe, verdict_of_job
-from airflow_provider_ci.client import (
-    CIClient,
-    Credentials,
-    DocProcessResult,
-    Job,
-    JobState,
-    PageInfo,
-    PicProcessResult,
-    RetryPolicy,
-)
-from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.batch.report import batch_folder, path_safe, write_report
+from airflow_provider_ci.client import CIClient
 
 
 def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any) -> ObjectVerdict:
@@ -28,10 +16,9 @@ def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any)
 
 
 def write(client: CIClient, *verdicts: ObjectVerdict) -> BatchSummary:
-    with Report(client, "b", prefix="reports/") as report:
-        for each in verdicts:
-            report.add(each)
-        return report.finish()
+    return write_report(
+        client, "reports/b/", batch_id="b", verdicts=verdicts, jobs=3, started_at=time.time() - 60
+    )
 
 
 def test_what_is_written_is_read(client: CIClient) -> None:
@@ -45,7 +32,7 @@ def test_what_is_written_is_read(client: CIClient) -> None:
         verdict("e", ObjectState.UNFINISHED),
     ]
     summary = write(client, *verdicts)
-    assert read_report(client, summary.report_key) == verdicts
+    assert list(read_report(client, summary.report_key)) == verdicts
     counts = [summary.succeeded, summary.failed, summary.skipped, summary.cancelled, summary.unfinished]
     assert counts == [1, 1, 1, 1, 1]
     assert summary.total == 5
@@ -81,50 +68,23 @@ def test_the_summary_survives_the_way_through_json(client: CIClient) -> None:
 def test_a_report_of_a_later_version_is_refused(client: CIClient) -> None:
     client.put_object("r.jsonl", b'{"version": 2}\n')
     with pytest.raises(ValueError, match="version 2; this package reads version 1"):
-        read_report(client, "r.jsonl")
+        list(read_report(client, "r.jsonl"))
 
 
-def ended(state: JobState, **values: Any) -> ObjectVerdict:
-    job = Job(
-        job_id="d1",
-        tag="DocProcess",
-        state=state,
-        created_at=datetime.now(timezone.utc),
-        request_id="r",
-        **values,
+def test_what_came_to_no_good_end_stands_in_a_list_of_its_own(client: CIClient) -> None:
+    bad = [verdict("b", ObjectState.FAILED), verdict("d", ObjectState.UNFINISHED)]
+    write(client, verdict("a"), bad[0], verdict("c", ObjectState.SKIPPED), bad[1])
+    assert list(read_report(client, "reports/b/failures.jsonl")) == bad
+
+
+def test_the_summary_says_what_it_took(client: CIClient) -> None:
+    summary = write(
+        client, verdict("a", size=5), verdict("b", size=7), verdict("c", ObjectState.UNFINISHED, size=100)
     )
-    return verdict_of_job(PlannedJob(key="a", size=1, etag="e", output_key="o"), job, attempts=1)
-
-
-def test_a_failed_job_gives_its_code_message_and_request_id() -> None:
-    found = ended(JobState.FAILED, code="Broken", message="cannot be opened")
-    assert (found.state, found.code, found.message) == (ObjectState.FAILED, "Broken", "cannot be opened")
-    assert found.request_id == "r"
-    assert found.reason == "Broken: cannot be opened"
-
-
-@pytest.mark.parametrize("state", [JobState.CANCEL, JobState.SUCCESS])
-def test_the_word_success_is_nobodys_reason(state: JobState) -> None:
-    """The service gives the code Success to every job that has not failed, a cancelled one too."""
-    found = ended(state, code="Success", message="Success")
-    assert (found.code, found.message) == ("", "")
-
-
-def test_pages_that_failed_are_counted() -> None:
-    result = DocProcessResult(
-        total_page_count=3,
-        succ_page_count=2,
-        fail_page_count=1,
-        total_sheet_count=0,
-        pages=(PageInfo(page_no=1, key="o/1"), PageInfo(page_no=2, key="o/2")),
-    )
-    found = ended(JobState.SUCCESS, result=result)
-    assert (found.outputs, found.pages, found.failed_pages, found.first_output) == (2, 3, 1, "o/1")
-
-
-def test_a_pictures_size_is_noted() -> None:
-    found = ended(JobState.SUCCESS, result=PicProcessResult(key="o", size=7))
-    assert (found.first_output, found.output_size) == ("o", 7)
+    assert (summary.jobs, summary.input_bytes) == (3, 12)
+    assert 60 <= summary.seconds < 90
+    stored = json.loads(client.read_object("reports/b/summary.json"))
+    assert stored == {"version": 1, **summary.to_json()}
 
 
 @pytest.mark.parametrize(
@@ -140,26 +100,6 @@ def test_batch_ids_become_keys(batch_id: str, safe: str) -> None:
 
 
 @pytest.mark.parametrize("batch_id", ["", "/", "x" * 850, "合" * 300])
-def test_a_batch_id_that_cannot_name_a_report_is_refused_before_the_work(
-    client: CIClient, batch_id: str
-) -> None:
+def test_a_batch_id_that_cannot_name_a_folder_is_refused(batch_id: str) -> None:
     with pytest.raises(ValueError, match="batch_id"):
-        Report(client, batch_id, prefix="reports/")
-
-
-def test_a_report_that_cannot_be_written_hides_no_other_error(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "examplebucket-1250000000").mkdir()
-    with LocalCI(tmp_path, convert="instant") as server:
-        credentials = Credentials(secret_id=server.secret_id, secret_key=server.secret_key)
-    client = CIClient(
-        credentials,
-        "ap-guangzhou",
-        "examplebucket-1250000000",
-        endpoint=server.endpoint,
-        retry=RetryPolicy(max_attempts=1),
-    )
-    with client, Report(client, "b", prefix="reports/") as report:
-        report.finish_early()
-    assert "its report is lost" in caplog.text
+        batch_folder("reports/", batch_id)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,14 +26,15 @@ from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
 PDF = DocProcess(target="pdf")
+NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 
 
 def planned(key: str = "in/a.docx", output_key: str = "out/a.pdf") -> PlannedJob:
-    return PlannedJob(key=key, size=1, etag="e", output_key=output_key)
+    return PlannedJob(index=0, key=key, size=1, etag="e", output_key=output_key, fingerprint="f")
 
 
 def submitter(client: CIClient, **options: Any) -> Submitter:
-    return Submitter(client=client, **{"kind": DOCUMENTS, "operation": PDF, **options})
+    return Submitter(client=client, **{"kind": DOCUMENTS, "operation": PDF, "token": "ours", **options})
 
 
 def lose_answer(client: CIClient, local_ci: LocalCI) -> Attempt:
@@ -43,39 +43,14 @@ def lose_answer(client: CIClient, local_ci: LocalCI) -> Attempt:
     attempt = Attempt(planned=planned())
     with pytest.raises(SubmissionUnknownError):
         submitter(client).submit(attempt)
-    return attempt.lost_now()
+    return attempt.lost_now(None)
 
 
 def test_a_job_whose_answer_was_lost_is_found(client: CIClient, local_ci: LocalCI, fill_bucket: Fill) -> None:
     fill_bucket("in/a.docx")
     attempt = lose_answer(client, local_ci)
     (job,) = client.list_doc_jobs()
-    assert submitter(client).find([attempt])[attempt.nonce].job_id == job.job_id
-
-
-@pytest.mark.parametrize("hours", [-25, -1, 1, 25])
-def test_it_is_found_wherever_the_services_clock_is(
-    client: CIClient, local_ci: LocalCI, fill_bucket: Fill, hours: int
-) -> None:
-    fill_bucket("in/a.docx")
-    local_ci.faults.add("cut_after", method="POST", count=1)
-    attempt = Attempt(planned=planned())
-    with pytest.raises(SubmissionUnknownError):
-        submitter(client).submit(attempt)
-    found = submitter(client, kind=moved(hours)).find([attempt])
-    assert found.keys() == {attempt.nonce}
-
-
-def moved(hours: int) -> Any:
-    """Document jobs of a service whose clock is off; it filters by its own times."""
-
-    def jobs(client: CIClient, *, created_after: datetime | None = None, **options: Any) -> Iterator[Job]:
-        for job in client.list_doc_jobs(**options):
-            there = replace(job, created_at=job.created_at + timedelta(hours=hours))
-            if created_after is None or there.created_at >= created_after:
-                yield there
-
-    return replace(DOCUMENTS, list=jobs)
+    assert submitter(client).find([attempt])[attempt].job_id == job.job_id
 
 
 def test_nothing_is_found_of_what_the_service_never_took(client: CIClient, fill_bucket: Fill) -> None:
@@ -91,7 +66,7 @@ def test_without_an_echo_of_user_data_input_and_output_tell_the_job(
     fill_bucket("in/a.docx")
     job = client.submit_doc_job("in/a.docx", "out/a.pdf", PDF)
     attempt = Attempt(planned=planned())
-    assert submitter(client).find([attempt])[attempt.nonce].job_id == job.job_id
+    assert submitter(client).find([attempt])[attempt].job_id == job.job_id
 
 
 def test_without_an_echo_a_failed_job_is_taken_for_an_earlier_one() -> None:
@@ -100,31 +75,67 @@ def test_without_an_echo_a_failed_job_is_taken_for_an_earlier_one() -> None:
     assert find_among(jobs, [attempt]) == {}
 
 
-def test_the_listing_goes_back_no_further_than_the_submission() -> None:
-    """The newest job tells the service's time; what is a minute older than the submission ends the search."""
-    attempt = Attempt(planned=planned(), sent_at=time.monotonic() - 300)
+def test_without_an_echo_jobs_that_are_older_or_do_something_else_are_not_ours() -> None:
+    attempt = Attempt(planned=planned())
+    other = {"Operation": {"DocProcess": {"TgtType": "jpg"}}}
+    assert find_among([job(1), job(2, raw=other)], [attempt], foreign_jobs=frozenset({"d1"})) == {}
+    same = {"Operation": {"DocProcess": {"TgtType": "pdf"}}}
+    assert find_among([job(3, raw=same)], [attempt])[attempt].job_id == "d3"
+
+
+def test_a_slash_before_the_services_keys_is_no_difference() -> None:
+    attempt = Attempt(planned=planned())
+    assert find_among([job(1, input_key="/in/a.docx")], [attempt]).keys() == {attempt}
+
+
+def test_the_listing_goes_back_no_further_than_the_job_before_the_submission() -> None:
+    """Jobs may be a minute out of order; what is older than that ends the search."""
+    attempt = Attempt(planned=planned(), look_back_to=NOON - timedelta(seconds=300))
 
     def newest_first() -> Iterator[Job]:
         yield job(0, input_key="x")
-        yield job(200, input_key="y")
-        yield job(1000, input_key="z")
+        yield job(359, input_key="y")
+        yield job(361)
         pytest.fail("it read on")
 
     assert find_among(newest_first(), [attempt]) == {}
+
+
+def test_a_submission_before_which_no_job_was_known_is_looked_for_among_all() -> None:
+    lost = [Attempt(planned=planned(), look_back_to=moment) for moment in (NOON, None)]
+    jobs = [job(1, input_key="x"), job(9_000_000, user_data="ours-0-1")]
+    assert find_among(jobs, lost)[lost[1]].job_id == "d9000000"
 
 
 def test_the_listing_ends_when_all_are_found() -> None:
     attempt = Attempt(planned=planned())
 
     def newest_first() -> Iterator[Job]:
-        yield job(0, user_data=attempt.nonce)
+        yield job(0, user_data="ours-0-1")
         pytest.fail("it read on")
 
-    assert find_among(newest_first(), [attempt]).keys() == {attempt.nonce}
+    assert find_among(newest_first(), [attempt]).keys() == {attempt}
+
+
+def test_without_a_lost_submission_nothing_is_asked() -> None:
+    def newest_first() -> Iterator[Job]:
+        pytest.fail("it asked")
+        yield
+
+    assert find_among(newest_first(), []) == {}
+
+
+def test_user_data_tells_object_and_submission(client: CIClient) -> None:
+    ours = submitter(client)
+    second = Attempt(planned=replace(planned(), index=41)).next()
+    assert ours.mark(second) == "ours-41-2"
+    assert ours.read_mark("ours-41-2") == (41, 2)
+    for foreign in ("theirs-41-2", "", "something else"):
+        assert ours.read_mark(foreign) is None
 
 
 def job(age_seconds: int, **values: Any) -> Job:
-    created_at = datetime(2026, 5, 1, tzinfo=timezone.utc) - timedelta(seconds=age_seconds)
+    created_at = NOON - timedelta(seconds=age_seconds)
     defaults = {"tag": "DocProcess", "state": JobState.RUNNING, "input_key": "in/a.docx"}
     return Job(
         job_id=f"d{age_seconds}",
@@ -134,9 +145,9 @@ def job(age_seconds: int, **values: Any) -> Job:
     )
 
 
-def find_among(jobs: Any, attempts: list[Attempt]) -> dict[str, Job]:
+def find_among(jobs: Any, attempts: list[Attempt], **options: Any) -> dict[Attempt, Job]:
     kind = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
-    return Submitter(client=None, kind=kind, operation=PDF).find(attempts)  # type: ignore[arg-type] # not asked
+    return submitter(None, kind=kind, **options).find(attempts)  # type: ignore[arg-type] # not asked
 
 
 def test_a_refused_key_does_not_keep_the_others_from_being_sent(client: CIClient, fill_bucket: Fill) -> None:
@@ -164,9 +175,20 @@ def test_once_the_service_is_away_nothing_more_is_sent(tmp_path: Path) -> None:
 
 def submit_all(client: CIClient, attempts: list[Attempt]) -> list[Any]:
     with ThreadPoolExecutor(1) as executor:
-        came_of = list(submitter(client).submit_all(attempts, executor, is_stopped=bool))
+        came_of = list(submitter(client).submit_all(attempts, executor, may_go_on=lambda: True))
     assert [attempt for attempt, _ in came_of] == attempts
     return [outcome for _, outcome in came_of]
+
+
+def test_who_may_not_go_on_sends_nothing(client: CIClient, fill_bucket: Fill) -> None:
+    fill_bucket("in/a.docx")
+    answers = iter([True, True, False, True])
+    attempts = [Attempt(planned=planned(output_key=f"out/{number}.pdf")) for number in range(4)]
+    with ThreadPoolExecutor(1) as executor:
+        came_of = list(
+            submitter(client).submit_all(attempts, executor, may_go_on=lambda: next(answers, True))
+        )
+    assert [type(outcome) for _, outcome in came_of] == [Job, Job, type(None), Job]
 
 
 @pytest.mark.parametrize("action", ["cut_before", "cut_after"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch.kinds import DOCUMENTS, kind_of_job
-from airflow_provider_ci.batch.watch import JobWatch, Pace, cancel_waiting, finished_jobs
+from airflow_provider_ci.batch.watch import JobsInFlight, JobWatch, Pace, cancel_waiting, finished_jobs
 from airflow_provider_ci.client import (
     CIClient,
     Credentials,
@@ -81,6 +81,31 @@ def test_the_oldest_job_is_found_by_a_filter_that_leaves_out_its_own_second() ->
     kind = replace(DOCUMENTS, list=later_than)
     pending = {found.job_id: found.created_at for found in jobs}
     assert finished_jobs(None, kind, pending).keys() == pending.keys()  # type: ignore[arg-type] # not asked
+
+
+def test_an_old_job_that_does_not_end_is_asked_for_and_no_longer_listed_from() -> None:
+    """Else every look would list again all that has ended since it was submitted."""
+    stuck = job(0, state=JobState.RUNNING)
+    early = [job(number, at=NOON + timedelta(seconds=1)) for number in range(1, 300)]
+    late = [job(number, at=NOON + timedelta(hours=1)) for number in range(300, 310)]
+    listed_from: list[datetime] = []
+    asked: list[str] = []
+
+    def ended(*_: Any, created_after: datetime, **__: Any) -> Iterator[Job]:
+        listed_from.append(created_after)
+        return (found for found in (*early, *late) if found.created_at >= created_after)
+
+    def get(_: CIClient, job_id: str) -> Job:
+        asked.append(job_id)
+        return stuck
+
+    in_flight = JobsInFlight(None, replace(DOCUMENTS, list=ended, get=get))  # type: ignore[arg-type]
+    created = {found.job_id: found.created_at for found in (stuck, *early)}
+    assert {found.job_id for found in in_flight.ended(created)} == {found.job_id for found in early}
+    created = {found.job_id: found.created_at for found in (stuck, *late)}
+    assert {found.job_id for found in in_flight.ended(created)} == {found.job_id for found in late}
+    assert listed_from == [NOON - timedelta(seconds=1), late[0].created_at - timedelta(seconds=1)]
+    assert asked == [stuck.job_id]
 
 
 def test_jobs_of_others_in_the_same_queue_are_none_of_ours(client: CIClient, fill_bucket: Fill) -> None:

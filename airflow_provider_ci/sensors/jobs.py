@@ -1,18 +1,20 @@
-"""CIJobSensor: waits for jobs that another task submitted."""
+"""The sensor that waits for jobs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NoReturn
 
-from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue, conf
-from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
+from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
 
 from airflow_provider_ci.batch.watch import JobWatch
 from airflow_provider_ci.client import Job, JobState
+from airflow_provider_ci.compat import AirflowException, AirflowSensorTimeout, conf
 from airflow_provider_ci.hooks import CIHook
+from airflow_provider_ci.job_ids import job_ids_in
+from airflow_provider_ci.links import CIJobLink, TaskLinks
 from airflow_provider_ci.triggers import CIJobTrigger
 
 
@@ -36,6 +38,7 @@ class CIJobSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("job_ids", "bucket", "region")
+    operator_extra_links = (CIJobLink(),)
 
     def __init__(
         self,
@@ -59,6 +62,8 @@ class CIJobSensor(BaseSensorOperator):
 
         :raises JobsFailedError: jobs failed; all have ended.
         """
+        if len(self._watch.pending) == 1:
+            TaskLinks(context, self._hook).tell_job(next(iter(self._watch.pending)))
         if not self.deferrable:
             return super().execute(context)
         if done := self.poke(context):
@@ -109,23 +114,15 @@ class CIJobSensor(BaseSensorOperator):
         return {"jobs": len(self._watch.finished)}
 
     @cached_property
+    def _hook(self) -> CIHook:
+        return CIHook(self.conn_id, bucket=self.bucket, region=self.region)
+
+    @cached_property
     def _watch(self) -> JobWatch:
-        job_ids = list(dict.fromkeys(_job_ids(self.job_ids)))
+        job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         if not job_ids:
             raise ValueError(f"job_ids holds no job id: {self.job_ids!r}")
-        return JobWatch(CIHook(self.conn_id, bucket=self.bucket, region=self.region).client, job_ids)
-
-
-def _job_ids(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield from (job_id.strip() for job_id in value.split(",") if job_id.strip())
-    elif isinstance(value, Mapping) and "job_id" in value:
-        yield from _job_ids(value["job_id"])
-    elif isinstance(value, Iterable) and not isinstance(value, Mapping):
-        for item in value:
-            yield from _job_ids(item)
-    elif value is not None:
-        raise ValueError(f"job_ids holds {value!r}, which is no job id and has none")
+        return JobWatch(self._hook.client, job_ids)
 
 
 def _raise_for_failures(jobs: Sequence[Job]) -> None:

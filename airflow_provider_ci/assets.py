@@ -1,0 +1,94 @@
+"""Objects of a bucket as Airflow assets: ``cos://BucketName-APPID/key``, or a folder of them.
+
+A key is percent-encoded as the service's own URLs are, so every key has one URI, in plain ASCII. Airflow
+cuts the ``/`` at the end of a folder off, and takes the text that an asset was made of as its name: write an
+asset the same way wherever it is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from airflow.sdk import Asset, AssetAlias, Context
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+SCHEME = "cos"
+_BUCKET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?-\d+")
+_PLACEHOLDER = re.compile(r"\$?\{\w+\}")
+
+
+def cos_uri(bucket: str, key: str) -> str:
+    """The URI of an object or a folder, as Airflow spells it: without a ``/`` at its end."""
+    return f"{SCHEME}://{bucket}/{quote(key.rstrip('/'), safe='/~')}"
+
+
+def output_uri(bucket: str, output: str) -> str:
+    """The URI of what an output such as ``pdf/{dir}{stem}.pdf`` names: its folder, ``cos://bucket/pdf``.
+
+    Without a placeholder it is the URI of that one object.
+    """
+    literal, *rest = _PLACEHOLDER.split(output, maxsplit=1)
+    return cos_uri(bucket, literal[: literal.rfind("/") + 1] if rest else literal)
+
+
+def create_asset(*, bucket: str, key: str = "", extra: dict[str, Any] | None = None) -> Asset:
+    """The asset of an object or a folder; no key means the whole bucket."""
+    return Asset(uri=cos_uri(bucket, key), extra=extra)
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """The one spelling of a ``cos`` URI; Airflow calls it for every asset.
+
+    A connection before the bucket (``cos://conn@bucket/key``) is dropped, as it is no part of the asset.
+
+    :raises ValueError: there is no bucket with its APPID, or a ``?`` that is not percent-encoded.
+    """
+    bucket = uri.netloc.rpartition("@")[2]
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(
+            f"{uri.geturl()!r}: the format is cos://<BucketName-APPID>/<key>, such as "
+            "cos://examplebucket-1250000000/inbox/a.docx"
+        )
+    if uri.query:
+        raise ValueError(f"{uri.geturl()!r}: write a ? of a key as %3F")
+    return uri._replace(netloc=bucket, path=quote(unquote(uri.path, errors="strict"), safe="/~"))
+
+
+def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:
+    """The asset as OpenLineage's dataset: the bucket is its namespace, the key its name."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    namespace, name = lineage_name(asset.uri)
+    return Dataset(namespace=namespace, name=name)
+
+
+def lineage_name(uri: str) -> tuple[str, str]:
+    """Namespace and name of a ``cos`` URI in OpenLineage; the bucket itself has the name ``/``."""
+    parts = urlsplit(uri)
+    return f"{SCHEME}://{parts.netloc}", unquote(parts.path).lstrip("/") or "/"
+
+
+def announce(
+    context: Context, outlets: Iterable[object], *, uri: str, objects: int, details: Mapping[str, Any]
+) -> None:
+    """Tell those who wait for a task's outlets what it wrote. Call it right before the task succeeds.
+
+    The event of every outlet that is a ``cos`` asset gets ``details`` and the number of objects as its
+    extra. An ``AssetAlias`` gets an event for the asset ``uri``, and none when nothing was written, so that
+    nobody is woken for nothing. A task without outlets tells nothing.
+
+    :param uri: of the object or the folder that was written, see :func:`output_uri`.
+    :param objects: how many objects were written.
+    """
+    extra = {"objects": objects, **details}
+    for outlet in outlets:
+        if isinstance(outlet, AssetAlias):
+            if objects:
+                context["outlet_events"][outlet].add(Asset(uri=uri), extra=extra)
+        elif isinstance(outlet, Asset) and urlsplit(outlet.uri).scheme == SCHEME:
+            context["outlet_events"][outlet].extra = extra

@@ -1,0 +1,119 @@
+"""Whether the objects of a selection have arrived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow_provider_ci.batch.selection import ObjectSelection
+from airflow_provider_ci.client import CIClient, CIError
+
+log = logging.getLogger(__name__)
+
+_CLOCK_STEP = timedelta(seconds=1)
+"""The service tells times in whole seconds: two of them differ by up to a second less than they seem to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """The objects of a selection as one listing showed them, and how long they have been as they are."""
+
+    objects: int
+    bytes: int
+    newest: datetime | None
+    """When the last of them was written, by the service's clock; None when there are none."""
+    seen_at: datetime
+    """When they were looked for, by the same clock."""
+
+    @property
+    def idle(self) -> timedelta:
+        """How long ago the last of them was written, at least; none at all have not been idle."""
+        newest = self.newest or self.seen_at
+        return max(self.seen_at - newest - _CLOCK_STEP, timedelta(0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The sighting as a small XCom."""
+        return {
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "newest": self.newest.isoformat() if self.newest else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What must hold before the objects of a selection count as arrived.
+
+    :param source: which objects; with ``modified_after`` only those that are new since then.
+    :param min_objects: so many of them, at least.
+    :param settled_seconds: none of them was written for so long, by the service's clock. It keeps nothing
+        between two looks, so it is the same however often and from wherever one looks.
+    """
+
+    source: ObjectSelection
+    min_objects: int = 1
+    settled_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.min_objects < 1:
+            raise ValueError(f"min_objects must be 1 or more, not {self.min_objects!r}")
+        if self.settled_seconds < 0:
+            raise ValueError(f"settled_seconds must be 0 or more, not {self.settled_seconds!r}")
+
+    def look(self, client: CIClient) -> Sighting:
+        """List the selection: one request for every thousand objects of its prefix, and one for the time."""
+        # Asked for first: what is written during the listing is then younger than no time at all.
+        seen_at = client.server_time()
+        count, size, newest = 0, 0, None
+        for found in self.source.objects(client):
+            count += 1
+            size += found.size
+            newest = found.last_modified if newest is None else max(newest, found.last_modified)
+        return Sighting(objects=count, bytes=size, newest=newest, seen_at=seen_at)
+
+    def look_patiently(self, client: CIClient) -> Sighting | None:
+        """Look; when the service does not answer for now, nothing is known but the next look may tell."""
+        try:
+            return self.look(client)
+        except CIError as error:
+            if not error.is_retryable:
+                raise
+            log.warning("the service does not answer, still waiting: %s", error)
+            return None
+
+    def missing(self, seen: Sighting) -> str:
+        """What does not hold yet, in words; empty when the objects have arrived."""
+        if seen.objects < self.min_objects:
+            return f"{seen.objects} of at least {self.min_objects} objects under {self.source.prefix!r}"
+        if self.settle_seconds_left(seen) > 0:
+            return (
+                f"{seen.objects} objects under {self.source.prefix!r}, unchanged for "
+                f"{seen.idle.total_seconds():.0f} s, not yet {self.settled_seconds:g} s"
+            )
+        return ""
+
+    def settle_seconds_left(self, seen: Sighting) -> float:
+        """How long the objects still have to stay as they are."""
+        return max(self.settled_seconds - seen.idle.total_seconds(), 0.0)
+
+    def wait_seconds(self, seen: Sighting | None, poll_interval: float) -> float:
+        """How long to wait before the next look: less than usual where the objects only have to settle."""
+        if seen is None or seen.objects < self.min_objects:
+            return poll_interval
+        return min(poll_interval, max(self.settle_seconds_left(seen), _CLOCK_STEP.total_seconds()))
+
+    def to_json(self) -> dict[str, Any]:
+        """The arrival as plain JSON, for a trigger's arguments."""
+        source = {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in asdict(self.source).items()
+        }
+        return {**asdict(self), "source": {**source, "suffixes": list(self.source.suffixes)}}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Arrival:
+        """The arrival from :meth:`to_json`."""
+        return cls(**{**values, "source": ObjectSelection(**values["source"])})

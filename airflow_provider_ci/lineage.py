@@ -1,0 +1,92 @@
+"""What a task read and wrote, for OpenLineage: a prefix each, with the number and the size of its objects.
+
+Prefixes, not objects: a batch has a million of them. Only OpenLineage's provider calls what leads here, so
+nothing of it is imported before.
+"""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
+from airflow_provider_ci.batch import BatchSummary, ObjectSelection
+from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.client import DocProcessResult, Job, PicProcessResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_provider_ci.batch import ObjectKeys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """Objects under one prefix."""
+
+    uri: str
+    objects: int
+    size: int | None
+    """Bytes in all; None if nobody has told."""
+
+
+def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage:
+    """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name."""
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import InputDataset, OutputDataset
+    from openlineage.client.facet_v2 import input_statistics_input_dataset, output_statistics_output_dataset
+
+    was_read = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
+        fileCount=read.objects, size=read.size
+    )
+    was_written = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+        fileCount=wrote.objects, size=wrote.size
+    )
+    return OperatorLineage(
+        inputs=[InputDataset(*lineage_name(read.uri), inputFacets={"inputStatistics": was_read})],
+        outputs=[OutputDataset(*lineage_name(wrote.uri), outputFacets={"outputStatistics": was_written})],
+    )
+
+
+def batch_lineage(
+    bucket: str,
+    source: ObjectSelection | ObjectKeys | Iterable[str],
+    output_template: str,
+    summary: BatchSummary,
+) -> OperatorLineage:
+    """What a batch read and wrote. The service tells no size of documents that it made."""
+    source = as_source(source)
+    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(source.keys)
+    return lineage(
+        read=Portion(
+            uri=cos_uri(bucket, prefix),
+            objects=summary.total - summary.unfinished,
+            size=summary.input_bytes,
+        ),
+        wrote=Portion(uri=output_uri(bucket, output_template), objects=summary.succeeded, size=None),
+    )
+
+
+def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLineage:
+    """What a job that has ended well read and wrote."""
+    size = job.result.size if isinstance(job.result, PicProcessResult) else None
+    return lineage(
+        read=Portion(uri=cos_uri(bucket, _folder(job.input_key)), objects=1, size=input_bytes),
+        wrote=Portion(uri=cos_uri(bucket, _folder(job.output_key)), objects=outputs_of(job), size=size),
+    )
+
+
+def outputs_of(job: Job) -> int:
+    """Objects that a job wrote: one, or a picture for each page."""
+    return len(job.result.pages) or 1 if isinstance(job.result, DocProcessResult) else 1
+
+
+def _common_folder(keys: Iterable[str]) -> str:
+    return _folder(os.path.commonprefix(list(keys)))
+
+
+def _folder(key: str) -> str:
+    return key[: key.rfind("/") + 1]

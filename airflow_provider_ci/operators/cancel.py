@@ -1,0 +1,111 @@
+"""The operator that cancels jobs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_ci.batch.kinds import DOCUMENTS, PICTURES, kind_of_job
+from airflow_provider_ci.client import CIClient, CIServiceError, JobState, NotFoundError
+from airflow_provider_ci.job_ids import job_ids_in
+from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.operators.queues import only_queue
+
+_KINDS = {"doc": DOCUMENTS, "pic": PICTURES}
+_WAITING = (JobState.SUBMITTED, JobState.PAUSE)
+_NO_SUCH_JOB = "NonExistJobIds"
+_THREADS = 8
+_FATES = {
+    JobState.CANCEL: "cancelled",
+    JobState.RUNNING: "running",
+    JobState.SUCCESS: "ended",
+    JobState.FAILED: "ended",
+}
+"""What is said of a job whose cancellation the service refused, by the state that it was in."""
+
+
+class CICancelJobsOperator(CIOperator):
+    """Cancels jobs that have not begun; the service lets running ones end.
+
+    Give either ``job_ids``, or ``all_waiting_of``, which cancels everything that waits in a queue, whoever
+    submitted it.
+
+    :param job_ids: a job id, several with commas, a list, or what the operators return. (templated)
+    :param all_waiting_of: ``doc`` or ``pic``: all jobs that wait in the queue of this kind. (templated)
+    :param queue_id: which queue, for ``all_waiting_of``; the bucket's only one of its kind if not given.
+        (templated)
+
+    Returns how many jobs were ``cancelled``, are ``running``, have ``ended`` already, or are ``unknown``.
+    """
+
+    template_fields: Sequence[str] = ("job_ids", "all_waiting_of", "queue_id", "bucket", "region")
+
+    def __init__(
+        self,
+        *,
+        job_ids: Any = None,
+        all_waiting_of: str | None = None,
+        queue_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_ids = job_ids
+        self.all_waiting_of = all_waiting_of
+        self.queue_id = queue_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Cancel, and count what became of the jobs.
+
+        :raises ValueError: it is not clear which jobs are meant.
+        :raises CIError: the service refuses for another reason than the job's state.
+        """
+        client = self.hook.client
+        job_ids = self._named() if self.all_waiting_of is None else self._all_waiting(client)
+        with ThreadPoolExecutor(_THREADS, "ci-cancel") as executor:
+            fates = Counter(executor.map(partial(_cancel, client), job_ids))
+        counts = {fate: fates[fate] for fate in ("cancelled", "running", "ended", "unknown")}
+        self.log.info("of %d jobs %s", len(job_ids), ", ".join(f"{n} {fate}" for fate, n in counts.items()))
+        return counts
+
+    def _named(self) -> list[str]:
+        if self.job_ids is None or self.job_ids == "":
+            raise ValueError("which jobs to cancel? job_ids is empty; all_waiting_of takes all of a queue")
+        job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
+        for job_id in job_ids:
+            kind_of_job(job_id)  # what is no id is refused before anything is cancelled
+        return job_ids
+
+    def _all_waiting(self, client: CIClient) -> list[str]:
+        """The waiting jobs, the newest first: the oldest may begin at any moment."""
+        if self.job_ids is not None:
+            raise ValueError("give job_ids or all_waiting_of, not both")
+        if self.all_waiting_of not in _KINDS:
+            raise ValueError(
+                f"all_waiting_of must be one of {', '.join(_KINDS)}, not {self.all_waiting_of!r}"
+            )
+        queue_id = self.queue_id or only_queue(client, self.all_waiting_of)
+        waiting = _KINDS[self.all_waiting_of].list(client, states=_WAITING, queue_id=queue_id, order="Desc")
+        return [job.job_id for job in waiting]
+
+
+def _cancel(client: CIClient, job_id: str) -> str:
+    """What became of the job. Why a cancellation is refused is not documented, so its state tells."""
+    kind = kind_of_job(job_id)
+    try:
+        kind.cancel(client, job_id)
+    except CIServiceError as refusal:
+        try:
+            state = kind.get(client, job_id).state
+        except NotFoundError as missing:
+            if missing.code != _NO_SUCH_JOB:
+                raise
+            return "unknown"
+        if state not in _FATES:
+            raise refusal from None
+        return _FATES[state]
+    return "cancelled"

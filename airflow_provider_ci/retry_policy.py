@@ -1,0 +1,127 @@
+"""Which failures of a task heal by waiting, which never do, and how long to wait (Airflow 3.3 and newer)."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ci import compat
+from airflow_provider_ci.batch import (
+    BatchFailedError,
+    BatchRunningError,
+    OutputTemplateError,
+    QueueStaysPausedError,
+)
+from airflow_provider_ci.batch.failures import waiting_may_heal
+from airflow_provider_ci.batch.verdict import TRANSIENT_CODES
+from airflow_provider_ci.client import (
+    AccessDeniedError,
+    AuthenticationError,
+    CIConnectionError,
+    CIError,
+    CIServiceError,
+    InvalidRequestError,
+    JobFailedError,
+    ServerError,
+)
+from airflow_provider_ci.hooks import ConnectionConfigError
+from airflow_provider_ci.sensors import JobsFailedError
+
+compat.require_retry_policies()
+from airflow.sdk import RetryDecision, RetryPolicy  # noqa: E402 # where they are missing, the line above says so
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_MAX_REASON = 500
+"""Airflow's column for it is no longer."""
+
+_HEAL = (BatchRunningError, QueueStaysPausedError)
+"""What ends when another run ends, or somebody resumes the queue."""
+_HOPELESS = (
+    *(AccessDeniedError, AuthenticationError, InvalidRequestError, ServerError, JobFailedError),
+    *(BatchFailedError, JobsFailedError, ConnectionConfigError, OutputTemplateError),
+)
+"""What stays as it is until somebody changes something, unless the error itself says otherwise."""
+_HOPELESS_CODES = frozenset({"NoSuchBucket", "QueueNotFound", "TemplateNotFound"})
+"""Of what is not found. An object that is not there may still come, so Airflow's own rules hold for it."""
+_OPEN_CODES = frozenset({"ExpiredToken"})
+"""A token that has expired is wrong for good in a connection, but a role's is renewed."""
+
+
+class CIRetryPolicy(RetryPolicy):
+    """Retries what heals by waiting, and fails at once what never does; leaves the rest to Airflow.
+
+    Worth waiting for: too many requests, a full or paused queue, no connection, a failing service, a batch
+    that ran out of time or that another run is at. For these the delay doubles with every try, with a tenth
+    of jitter, and is never shorter than the service asked for. Hopeless: a wrong key, a refused permission,
+    an unknown bucket, a request that makes no sense, a connection that lacks something, an output template
+    that cannot work, and jobs that failed for reasons of their own. The number of tries stays with the
+    task's ``retries``, and all else with its ``retry_delay``.
+
+    :param first_delay: before the second try.
+    :param longest_delay: no wait is longer, unless the service asks for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_delay: timedelta = timedelta(seconds=30),
+        longest_delay: timedelta = timedelta(minutes=15),
+    ) -> None:
+        self.first_delay = first_delay
+        self.longest_delay = longest_delay
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        """Retry, fail, or leave it to Airflow."""
+        said = f"{type(exception).__name__}: {exception}"
+        if _heals(exception):
+            reason = f"waiting may heal this: {said}"
+            return RetryDecision.retry(self._delay(exception, try_number), reason[:_MAX_REASON])
+        if _is_hopeless(exception):
+            return RetryDecision.fail(f"no retry can heal this: {said}"[:_MAX_REASON])
+        return RetryDecision.default()
+
+    def serialize(self) -> dict[str, Any]:
+        """The policy as plain JSON."""
+        return {
+            "first_delay": self.first_delay.total_seconds(),
+            "longest_delay": self.longest_delay.total_seconds(),
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> CIRetryPolicy:
+        """The policy from :meth:`serialize`."""
+        return cls(**{name: timedelta(seconds=seconds) for name, seconds in data.items()})
+
+    def _delay(self, error: BaseException, try_number: int) -> timedelta:
+        doublings = min(max(try_number - 1, 0), 20)  # many more would leave what a timedelta can hold
+        grown = min(self.first_delay * (1 << doublings), self.longest_delay)
+        jittered = grown * random.uniform(0.9, 1.1)  # noqa: S311 jitter, not a secret
+        asked = error.retry_after if isinstance(error, CIServiceError) else None
+        return max(jittered, timedelta(seconds=asked or 0))
+
+
+def _heals(error: BaseException) -> bool:
+    if isinstance(error, JobFailedError):
+        return error.job.code in TRANSIENT_CODES
+    if isinstance(error, BatchFailedError):
+        return error.is_retryable or bool(error.summary.unfinished or error.summary.cancelled)
+    return isinstance(error, _HEAL) or (isinstance(error, CIError) and waiting_may_heal(error))
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    if isinstance(error, CIServiceError) and error.code in _OPEN_CODES:
+        return False
+    if isinstance(error, CIServiceError) and error.code in _HOPELESS_CODES:
+        return True
+    if isinstance(error, CIConnectionError):
+        return not error.was_sent  # the address or the certificate is wrong
+    return isinstance(error, _HOPELESS)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_ci.batch import records
+from airflow_provider_ci.batch.records import OtherWriterError, RecordError
+from airflow_provider_ci.client import CIClient, NotFoundError
+
+LINES = [{"index": 0, "key": "合同"}, {"index": 1, "key": "a\u2028b\u0085c\nd\re\x0b"}]
+
+
+@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.booleans())))
+def test_what_is_encoded_is_decoded(lines: list[dict[str, object]]) -> None:
+    header, found = records.decode("k", records.encode("plan", {"generation": 7}, lines), "plan")
+    assert header == {"version": 1, "kind": "plan", "generation": 7}
+    assert list(found) == lines
+
+
+def test_each_record_is_a_line_that_everybody_can_read() -> None:
+    text = records.encode("plan", {}, LINES).decode()
+    assert "合同" in text
+    assert [json.loads(line) for line in text.rstrip("\n").split("\n")[1:]] == LINES
+
+
+@pytest.mark.parametrize("header", [{"version": 2, "kind": "plan"}, {"version": 1, "kind": "checkpoint"}, {}])
+def test_another_version_or_kind_is_refused_by_name(header: dict[str, object]) -> None:
+    with pytest.raises(RecordError, match=r"'b/plan\.jsonl' is .* this package reads 'plan' of version 1"):
+        records.decode("b/plan.jsonl", json.dumps(header).encode(), "plan")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\n", b"[]", b'"text"', b"null", b'{"version": 1', b"<Error/>", b"\xff"]
+)
+def test_what_is_damaged_at_its_beginning_is_refused_by_name(body: bytes) -> None:
+    with pytest.raises(RecordError, match=r"'b/plan\.jsonl' is damaged"):
+        records.decode("b/plan.jsonl", body, "plan")
+
+
+def test_what_is_damaged_further_on_is_refused_by_name() -> None:
+    body = records.encode("plan", {}, LINES)[:-20]
+    with pytest.raises(RecordError, match=r"'b/plan\.jsonl' is damaged"):
+        list(records.decode("b/plan.jsonl", body, "plan")[1])
+
+
+def test_what_is_not_there_is_not_found(client: CIClient) -> None:
+    with pytest.raises(NotFoundError):
+        records.read(client, "b/plan.jsonl", "plan")
+
+
+def test_an_object_is_written_once(client: CIClient) -> None:
+    etag = records.write_new(client, "b/1.jsonl", b"ours")
+    assert client.head_object("b/1.jsonl").etag == etag
+    with pytest.raises(OtherWriterError, match=r"'b/1\.jsonl' has been written by another run"):
+        records.write_new(client, "b/1.jsonl", b"theirs")
+    assert client.read_object("b/1.jsonl") == b"ours"
+
+
+def test_the_same_bytes_are_taken_for_our_own_whose_answer_was_lost(client: CIClient) -> None:
+    etag = records.write_new(client, "b/1.jsonl", b"ours")
+    assert records.write_new(client, "b/1.jsonl", b"ours") == etag

@@ -1,0 +1,57 @@
+"""``python -m tests.soak``: play rounds and say whether any job was lost or doubled."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.soak.diary import Diary
+from tests.soak.round import Round
+from tests.soak.scenario import draw
+
+_SHOWN = 9
+"""Problems of a round that are printed; its folder has them all."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status 0 when every round was good, 1 when not."""
+    options = _parser().parse_args(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="ci-soak-"))
+
+    def play(seed: int) -> Diary:
+        diary = Round(draw(seed), folder / str(seed), amnesia=options.amnesia).play()
+        print("\n".join([str(diary), *(f"    {problem}" for problem in diary.problems[:_SHOWN])]), flush=True)
+        return diary
+
+    with ThreadPoolExecutor(options.jobs) as executor:
+        rounds = list(executor.map(play, range(options.seed, options.seed + options.rounds)))
+    bad = [diary.scenario.seed for diary in rounds if diary.problems]
+    for seed in bad:
+        again = f"python -m tests.soak --rounds 1 --seed {seed}"
+        print(f"soak: seed {seed} failed, all about it is in {folder / str(seed)}; again: {again}")
+    if not bad:
+        folder.rmdir()
+    lost, doubled = sum(diary.lost for diary in rounds), sum(diary.doubled for diary in rounds)
+    print(f"soak: {len(rounds)} rounds, {lost} lost, {doubled} doubled")
+    return 1 if bad else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Kill batches at every turn.")
+    parser.add_argument("--rounds", type=int, default=300, help="how many; %(default)s")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the first round, the next has the next; %(default)s"
+    )
+    parser.add_argument("--jobs", type=int, default=6, help="rounds at once, which mostly wait; %(default)s")
+    parser.add_argument(
+        "--amnesia", action="store_true", help="forget the ledger before every new try: must fail"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""A try at a batch, in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ci.batch import Batch, BatchFailedError, BatchRunningError, ObjectSelection, Pace
+from airflow_provider_ci.client import CIClient, CIError, Credentials, DocProcess, PicProcess, RetryPolicy
+from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
+from tests.soak.server import BUCKET, PROCESSES
+
+
+class Ending(str, Enum):
+    """How a try ended."""
+
+    DONE = "done"
+    RUNNING = "running elsewhere"
+    FAILED = "failed"
+    """With the batch's own verdict that too many objects failed."""
+    GAVE_UP = "gave up"
+    """With any other error of the client or the batch."""
+    KILLED = "killed"
+    CRASHED = "crashed"
+    """With an exception that no caller is told to expect."""
+    HUNG = "hung"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A batch; every try at it gets the same."""
+
+    batch_id: str
+    operation: DocProcess | PicProcess
+    output: str
+    keys: tuple[str, ...] | None
+    """The objects by name, or ``None`` for a selection of the folder ``in/``."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """More arguments of the batch."""
+    timeout_seconds: float = 10.0
+    """Of one request."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    is_hasty: bool = False
+    """It may give up when the service is away."""
+
+    def run(self, endpoint: str) -> str:
+        """Run it, and return the key of its report."""
+        credentials = Credentials(secret_id=DEFAULT_SECRET_ID, secret_key=DEFAULT_SECRET_KEY)
+        with CIClient(
+            credentials,
+            "ap-guangzhou",
+            BUCKET,
+            endpoint=endpoint,
+            timeout=self.timeout_seconds,
+            retry=self.retry,
+        ) as client:
+            source = self.keys or ObjectSelection(prefix="in/")
+            pace = Pace(shortest=0.02, longest=0.1)
+            batch = Batch(
+                client,
+                source,
+                self.operation,
+                self.output,
+                batch_id=self.batch_id,
+                pace=pace,
+                **self.options,
+            )
+            return batch.run().report_key
+
+
+class Child:
+    """The process of one try."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._is_killed = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def start(self, work: Work, port: int, log: Path) -> None:
+        """Start it; ``port`` is where it finds the service."""
+        self._said, sender = PROCESSES.Pipe(duplex=False)
+        self._process = PROCESSES.Process(
+            target=_run, args=(work, f"http://127.0.0.1:{port}", log, sender), daemon=True
+        )
+        self._process.start()
+        sender.close()
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self._is_killed = True
+        self._process.kill()
+
+    def freeze(self) -> None:
+        """Stop it where it stands."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process.pid
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
+
+    def wait(self, seconds: float) -> tuple[Ending, str]:
+        """How it ended, and what it said then; one that does not end in time is killed."""
+        has_ended = self._said.poll(seconds)
+        ending = self._last_words() if has_ended else (Ending.HUNG, f"no end after {seconds:g} s")
+        self._process.kill()
+        self._process.join()
+        self._said.close()
+        return ending
+
+    def _last_words(self) -> tuple[Ending, str]:
+        # Not the exit status: several threads start processes, and each start asks for all of them.
+        try:
+            ending, text = self._said.recv()
+            return ending, text
+        except EOFError:
+            return (Ending.KILLED, "") if self._is_killed else (Ending.CRASHED, "without a word")
+
+
+def _run(work: Work, endpoint: str, log: Path, said: Connection) -> None:
+    logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        ending = Ending.DONE, work.run(endpoint)
+    except BatchRunningError as error:
+        ending = Ending.RUNNING, str(error)
+    except BatchFailedError as error:
+        ending = Ending.FAILED, str(error)
+    except CIError as error:
+        ending = Ending.GAVE_UP, str(error)
+    except Exception as error:
+        logging.exception("the try crashed")
+        ending = Ending.CRASHED, repr(error)
+    logging.info("%s: %s", *ending)
+    said.send(ending)

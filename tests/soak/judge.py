@@ -1,0 +1,96 @@
+"""Whether every object has exactly the jobs that it should have, by the server's own table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow_provider_ci.batch import ObjectState, ObjectVerdict
+from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
+from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
+from tests.soak.server import BUCKET
+
+_DEAD = (JobState.CANCEL, JobState.FAILED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """What is wrong with a round; nothing if it is good."""
+
+    lost: int = 0
+    """Jobs that objects lack."""
+    doubled: int = 0
+    """Jobs that objects have too many."""
+    problems: list[str] = field(default_factory=list)
+    """All that is wrong, in words."""
+
+
+def connect(endpoint: str) -> CIClient:
+    """A client past the relay."""
+    credentials = Credentials(secret_id=DEFAULT_SECRET_ID, secret_key=DEFAULT_SECRET_KEY)
+    return CIClient(credentials, "ap-guangzhou", BUCKET, endpoint=endpoint)
+
+
+def jobs_by_key(client: CIClient) -> dict[str, list[Job]]:
+    """The whole table of jobs, by input."""
+    found: dict[str, list[Job]] = {}
+    for job in (*client.list_doc_jobs(), *client.list_pic_jobs()):
+        found.setdefault(job.input_key, []).append(job)
+    return found
+
+
+def judge_jobs(
+    jobs: Mapping[str, Iterable[Job]], expected: Mapping[str, int], may_fail: Mapping[str, int]
+) -> Verdict:
+    """Compare the table with how many jobs each object should have, and how many more may have failed."""
+    verdict = Verdict()
+    for key in sorted({*jobs, *expected}):
+        states = Counter(job.state for job in jobs.get(key, ()))
+        live = sum(count for state, count in states.items() if state not in _DEAD)
+        wanted = expected.get(key, 0)
+        verdict.lost += max(0, wanted - live)
+        verdict.doubled += max(0, live - wanted)
+        if (
+            live != wanted
+            or states[JobState.FAILED] > may_fail.get(key, 0)
+            or live != states[JobState.SUCCESS]
+        ):
+            seen = ", ".join(f"{count} {state}" for state, count in states.items()) or "no job"
+            verdict.problems.append(f"{key}: {seen}, where {wanted} should have succeeded")
+    return verdict
+
+
+def judge_report(
+    verdicts: Iterable[ObjectVerdict],
+    jobs: Mapping[str, Iterable[Job]],
+    expected: Mapping[str, frozenset[ObjectState]],
+) -> list[str]:
+    """What is wrong with a report, given the states that each object may have in it."""
+    problems, seen = [], Counter[str]()
+    for verdict in verdicts:
+        seen[verdict.key] += 1
+        if verdict.state not in expected.get(verdict.key, ()):
+            problems.append(f"{verdict.key} is reported as {verdict.state}: {verdict.reason}")
+        succeeded = [job.job_id for job in jobs.get(verdict.key, ()) if job.state is JobState.SUCCESS]
+        if verdict.state is ObjectState.SUCCEEDED and verdict.job_id not in succeeded[:1] + succeeded[-1:]:
+            problems.append(f"{verdict.key} is reported with job {verdict.job_id}, not {succeeded}")
+    wrong = {key for key in {*seen, *expected} if seen[key] != 1}
+    return problems + [f"{key} is {seen[key]} times in the report" for key in sorted(wrong)]
+
+
+def judge_outputs(verdicts: Iterable[ObjectVerdict], bucket: Path) -> list[str]:
+    """Which of the reported outputs are not there."""
+    named = (verdict.first_output for verdict in verdicts if verdict.first_output)
+    return [f"the report names {key}, which is not there" for key in named if not (bucket / key).exists()]
+
+
+def planning(bucket: Path, batch_id: str) -> tuple[int, bool]:
+    """How often the batch was planned, and whether it has ended since; zero while it never was."""
+    path = bucket / "_ci_batches" / batch_id / "batch.json"
+    if not path.exists():
+        return 0, True
+    batch = json.loads(path.read_text().splitlines()[0])
+    return batch["number"], batch["is_finished"]

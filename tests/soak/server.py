@@ -1,0 +1,170 @@
+"""A local CI in a process of its own, that can be killed and started again on the same root and port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import multiprocessing
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.local.convert import (
+    ConversionError,
+    DocumentResult,
+    InstantConverters,
+    PictureResult,
+)
+
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Starts every process fresh, but with the imports done: a tenth of a second instead of half a second."""
+PROCESSES.set_forkserver_preload(["tests.soak.server", "tests.soak.child"])
+
+BUCKET = "examplebucket-1250000000"
+FAULTS_PATH = "/_local/faults"
+FLAKY = b"flaky "
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How the server of a round is started."""
+
+    workers: int = 2
+    job_seconds: float = 0.0
+    """How long a job runs."""
+    latency_ms: int = 0
+    queue_size: int = 10_000
+
+
+class FlakyConverters(InstantConverters):
+    """Instant conversion after a while; an object that says ``flaky 2`` fails twice before it succeeds.
+
+    The failures are counted in ``folder``, so that they outlive the server.
+    """
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        super().__init__()
+        self._folder = folder
+        self._seconds = seconds
+
+    def document(self, source: Path, *others: Any) -> DocumentResult:
+        self._prepare(source)
+        return super().document(source, *others)
+
+    def picture(self, source: Path, *others: Any) -> PictureResult:
+        self._prepare(source)
+        return super().picture(source, *others)
+
+    def _prepare(self, source: Path) -> None:
+        time.sleep(self._seconds)
+        content = source.read_bytes()
+        if not content.startswith(FLAKY):
+            return
+        _, failures, name = content.decode().split()
+        counter = self._folder / name
+        failed = len(counter.read_bytes()) if counter.exists() else 0
+        if failed < int(failures):
+            counter.write_bytes(b"." * (failed + 1))
+            raise ConversionError("InternalError", f"failure {failed + 1} of {failures}, as was asked for")
+
+
+class Server:
+    """The server of one round; a context manager."""
+
+    def __init__(self, folder: Path, options: ServerOptions) -> None:
+        self._root = folder / "buckets"
+        self._flaky = folder / "flaky"
+        self._log = folder / "server.log"
+        self._options = options
+        self._process: BaseProcess | None = None
+        self.port = 0
+        for path in (self.bucket, self._flaky):
+            path.mkdir(parents=True)
+
+    @property
+    def bucket(self) -> Path:
+        """The folder of the bucket."""
+        return self._root / BUCKET
+
+    @property
+    def endpoint(self) -> str:
+        """Where it answers, past the relay."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it and return once it answers; on the port that it had before, if it ran before."""
+        receiver, sender = PROCESSES.Pipe(duplex=False)
+        arguments = (self._root, self.port, self._flaky, self._log, self._options, sender)
+        self._process = PROCESSES.Process(target=_serve, args=arguments, daemon=True)
+        self._process.start()
+        sender.close()
+        with receiver:
+            if not receiver.poll(_START_SECONDS):
+                raise TimeoutError(f"the local CI did not start; see {self._log}")
+            self.port = receiver.recv()
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._process:
+            self._process.kill()
+            self._process.join()
+
+    def add_fault(self, fault: Mapping[str, object]) -> None:
+        """Set a fault for requests to come."""
+        self._control("POST", fault)
+
+    def clear_faults(self) -> None:
+        """Forget the faults that are left."""
+        self._control("DELETE", {})
+
+    def _control(self, method: str, body: Mapping[str, object]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, FAULTS_PATH, json.dumps(body), headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise ValueError(f"{method} {FAULTS_PATH} with {body}: {answer.read().decode()}")
+        finally:
+            connection.close()
+
+    def fill(self, contents: Iterable[tuple[str, bytes]]) -> None:
+        """Put objects into the bucket."""
+        for key, content in contents:
+            path = self.bucket / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def _serve(root: Path, port: int, flaky: Path, log: Path, options: ServerOptions, ready: Connection) -> None:
+    logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    server = LocalCI(
+        root,
+        port=port,
+        convert=FlakyConverters(flaky, options.job_seconds),
+        workers=options.workers,
+        latency_ms=options.latency_ms,
+        queue_size=options.queue_size,
+    )
+    server.start()
+    ready.send(int(server.endpoint.rpartition(":")[2]))
+    ready.close()
+    while True:
+        time.sleep(3600)
