@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("call", "convert")
+MINUTES = {"call": 1, "convert": 3, "submit": 1, "wait": 4, "airflow": 5, "memory": 6}
+"""About how long each takes."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the named benchmarks, or all."""
-    unknown = [name for name in arguments if name not in NAMES]
+    unknown = [name for name in arguments if name not in MINUTES]
     if unknown:
         print(
-            f"bench: no benchmark named {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr
+            f"bench: no benchmark named {', '.join(unknown)}; there are: {', '.join(MINUTES)}",
+            file=sys.stderr,
         )
         return 2
-    for name in arguments or NAMES:
+    for name in arguments or MINUTES:
+        print(f"bench: {name} takes about {MINUTES[name]} min", file=sys.stderr)
         importlib.import_module(f"benchmarks.{name}").main()
     return 0
 
