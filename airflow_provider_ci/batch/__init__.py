@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from airflow_provider_ci.batch.engine import Batch
-from airflow_provider_ci.batch.failures import BatchFailedError
+from airflow_provider_ci.batch.failures import BatchFailedError, BatchStoppedError
 from airflow_provider_ci.batch.lease import BatchRunningError
 from airflow_provider_ci.batch.pauses import QueueStaysPausedError
 from airflow_provider_ci.batch.plan import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import BatchSummary, read_report
-from airflow_provider_ci.batch.run import BatchStoppedError, Progress
 from airflow_provider_ci.batch.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -18,6 +18,7 @@ from airflow_provider_ci.batch.selection import (
     ObjectSelection,
 )
 from airflow_provider_ci.batch.verdict import ObjectState, ObjectVerdict
+from airflow_provider_ci.batch.waiting import BatchWatch
 from airflow_provider_ci.batch.watch import Pace
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "BatchRunningError",
     "BatchStoppedError",
     "BatchSummary",
+    "BatchWatch",
     "ObjectKeys",
     "ObjectSelection",
     "ObjectState",

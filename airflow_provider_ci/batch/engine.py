@@ -13,7 +13,12 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from airflow_provider_ci.batch.failures import BatchFailedError, FailureLimit, waiting_may_heal
+from airflow_provider_ci.batch.failures import (
+    BatchFailedError,
+    BatchStoppedError,
+    FailureLimit,
+    waiting_may_heal,
+)
 from airflow_provider_ci.batch.fingerprint import work_fingerprint
 from airflow_provider_ci.batch.kinds import kind_of_operation
 from airflow_provider_ci.batch.lease import BatchRunningError, Lease
@@ -25,8 +30,9 @@ from airflow_provider_ci.batch.ledger import (
     write_plan,
 )
 from airflow_provider_ci.batch.plan import Operation, OutputTemplate, Skip, plan_jobs
+from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import BatchSummary, batch_folder, write_report
-from airflow_provider_ci.batch.run import BatchStoppedError, Progress, Run
+from airflow_provider_ci.batch.run import Run
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.verdict import ObjectVerdict
 from airflow_provider_ci.batch.watch import Pace, cancel_waiting

@@ -1,4 +1,4 @@
-"""What an error means for a batch, how many objects may fail, and the error when more do."""
+"""What an error means for a batch, how many objects may fail, and the errors that end it."""
 
 from __future__ import annotations
 
@@ -96,3 +96,15 @@ class BatchFailedError(CIError):
 
     def __reduce__(self) -> tuple[type[BatchFailedError], tuple[BatchSummary, FailureLimit]]:
         return type(self), (self.summary, self.limit)
+
+
+class BatchStoppedError(CIError):
+    """The batch was told to stop. Its jobs go on unless they are cancelled."""
+
+    def __init__(self, batch_id: str, job_ids: list[str]) -> None:
+        self.batch_id = batch_id
+        self.job_ids = job_ids
+        super().__init__(f"batch {batch_id} was stopped with {len(job_ids)} jobs waiting or running")
+
+    def __reduce__(self) -> tuple[type[BatchStoppedError], tuple[str, list[str]]]:
+        return type(self), (self.batch_id, self.job_ids)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ci.batch.failures import (
@@ -17,8 +17,10 @@ from airflow_provider_ci.batch.failures import (
 from airflow_provider_ci.batch.kinds import kind_of_tag
 from airflow_provider_ci.batch.lease import Lease
 from airflow_provider_ci.batch.ledger import Ledger
+from airflow_provider_ci.batch.outage import Outage
 from airflow_provider_ci.batch.pauses import PauseWatch
 from airflow_provider_ci.batch.plan import PlannedJob
+from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reconcile import (
     adopt_known,
     find_unnoted,
@@ -50,40 +52,6 @@ _SKIPS = 10_000
 """Fresh objects that are passed over in a round, at most."""
 _REFILL_SHARE = 10
 """The window is filled up when a tenth of it is free: few large blocks instead of many small ones."""
-
-
-class BatchStoppedError(CIError):
-    """The batch was told to stop. Its jobs go on unless they are cancelled."""
-
-    def __init__(self, batch_id: str, job_ids: list[str]) -> None:
-        self.batch_id = batch_id
-        self.job_ids = job_ids
-        super().__init__(f"batch {batch_id} was stopped with {len(job_ids)} jobs waiting or running")
-
-    def __reduce__(self) -> tuple[type[BatchStoppedError], tuple[str, list[str]]]:
-        return type(self), (self.batch_id, self.job_ids)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """A batch while it runs."""
-
-    total: int
-    finished: int
-    failed: int
-    in_flight: int
-    seconds: float
-    """Since this run began."""
-    skipped: int = 0
-    """Those of the finished ones that needed no job."""
-    earlier: int = 0
-    """Those of the finished ones that earlier runs of the batch finished."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Until the end at the rate so far; ``None`` until something has finished."""
-        done = self.finished - self.skipped - self.earlier
-        return (self.total - self.finished) * self.seconds / done if done > 0 else None
 
 
 class Run:
@@ -134,16 +102,13 @@ class Run:
         self._is_exhausted = self.state.next_index >= ledger.generation.total
         self._is_closed = not submits or not self._is_within_limit
         self._forgives_cancelling = ledger.has_cancelled()
-        self._moved = self._moved_before = 0  # submissions taken, and objects finished
-        self._lost: SubmissionUnknownError | None = None  # since anything moved
+        self._outage = Outage(batch.batch_id, limit_seconds=batch.outage_seconds)
+        self._moved = 0  # submissions taken, and objects finished
         self._began = time.monotonic()
         self._earlier = self.state.finished
         self._skipped = 0
-        self._is_healthy = True
-        self._is_full = False
         self._has_submitted = False
         self._last_wait = self._pace.shortest
-        self._outage_since: float | None = None
 
     # What the engine asks of it
 
@@ -176,9 +141,9 @@ class Run:
                 return True
             # Each step is tried by itself: a full queue must not keep us from seeing its jobs end.
             problems = [self._try(step) for step in (self._submit, self._find_unsure, self._collect)]
-            self._note_outage(next(filter(None, problems), None))
+            self._outage.note(next(filter(None, problems), None), moved=self._moved)
             self._tell_progress()
-            if not self.has_work or (self._has_room_and_more and self._is_healthy):
+            if not self.has_work or (self._has_room_and_more and self._outage.is_over):
                 continue
             is_patient = patience is None or time.monotonic() - self._began < patience
             if not is_patient and self._may_leave:
@@ -196,7 +161,7 @@ class Run:
     def _may_leave(self) -> bool:
         """Whether nothing is left but to wait for jobs to end, those of others in a full queue included."""
         is_waiting = bool(self.state.running) and not self._has_room_and_more
-        return not self.state.unsure and (is_waiting or self._is_full)
+        return not self.state.unsure and (is_waiting or self._outage.is_full_queue)
 
     @property
     def is_late(self) -> bool:
@@ -265,7 +230,7 @@ class Run:
                 lines.append(running_line(self.state.running[outcome.job_id]))
                 self._moved += 1
             elif isinstance(outcome, SubmissionUnknownError):
-                self._lost = outcome
+                self._outage.lost = outcome
                 self.state.unsure.append(attempt.lost_now(look_back_to))
                 lines.append(unsure_line(self.state.unsure[-1]))
             elif outcome is not None and is_about_one_object(outcome):
@@ -393,28 +358,6 @@ class Run:
         while (left := until - time.monotonic()) > 0:
             self._batch.heed_stop(self.state.running)
             time.sleep(min(left, _STOP_CHECK_SECONDS))
-
-    def _note_outage(self, error: CIError | None) -> None:
-        """Go on waiting, unless the service has been away for too long.
-
-        :raises CIError: the error itself, when it has.
-        """
-        now = time.monotonic()
-        self._is_healthy = error is None and self._lost is None
-        self._is_full = getattr(error, "code", "") == "QueueSaturated"
-        is_moving, self._moved_before = self._moved > self._moved_before, self._moved
-        if is_moving:
-            self._lost = None
-        error = error or self._lost
-        if error is None or is_moving or self._is_full:
-            self._outage_since = None
-        if error is None:
-            return
-        self._outage_since = self._outage_since or now
-        away = now - self._outage_since
-        if away > self._batch.outage_seconds:
-            raise error
-        log.warning("batch %s waits for the service (%.0f s so far): %s", self._batch.batch_id, away, error)
 
     def _wait_seconds(self) -> float:
         if not self._has_submitted:  # then this round has looked

@@ -192,7 +192,7 @@ def _find_or_submit(submitter: Submitter, attempt: Attempt, began: float, settle
 def find_submitted(
     submitter: Submitter, planned: PlannedJob, *, since: datetime, settle_seconds: float = 10
 ) -> Job | None:
-    """The job of an earlier :func:`submit_once` with the same token whose end nobody knows; None if there is none.
+    """The job of an earlier :func:`submit_once` with the same token that nobody noted, if there is one.
 
     :param since: a moment before that submission, by the service's clock.
     """
