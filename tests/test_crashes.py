@@ -20,21 +20,21 @@ ROOT = Path(__file__).parents[1]
 PDF = DocProcess(target="pdf")
 
 
-def soak(*arguments: str) -> tuple[int, str]:
+def soak(folder: Path, *arguments: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak", *arguments],
+        [sys.executable, "-m", "tests.soak", "--folder", folder, *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     print(done.stdout)
     return done.returncode, done.stdout.splitlines()[-1]
 
 
-def test_whatever_is_killed_when_no_job_is_lost_or_doubled() -> None:
-    assert soak("--rounds", "36") == (0, "soak: 36 rounds, 0 lost, 0 doubled")
+def test_whatever_is_killed_when_no_job_is_lost_or_doubled(tmp_path: Path) -> None:
+    assert soak(tmp_path, "--rounds", "36") == (0, "soak: 36 rounds, 0 lost, 0 doubled")
 
 
-def test_a_batch_whose_ledger_is_gone_doubles_jobs_and_the_soak_says_so() -> None:
-    status, summary = soak("--rounds", "6", "--amnesia")
+def test_a_batch_whose_ledger_is_gone_doubles_jobs_and_the_soak_says_so(tmp_path: Path) -> None:
+    status, summary = soak(tmp_path, "--rounds", "6", "--amnesia")
     assert status == 1
     assert re.fullmatch(r"soak: 6 rounds, 0 lost, [1-9]\d* doubled", summary)
 

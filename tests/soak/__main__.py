@@ -20,7 +20,7 @@ _SHOWN = 9
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0 when every round was good, 1 when not."""
     options = _parser().parse_args(arguments)
-    folder = Path(tempfile.mkdtemp(prefix="ci-soak-"))
+    folder = Path(options.folder or tempfile.mkdtemp(prefix="ci-soak-"))
 
     def play(seed: int) -> Diary:
         diary = Round(draw(seed), folder / str(seed), amnesia=options.amnesia).play()
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for seed in bad:
         again = f"python -m tests.soak --rounds 1 --seed {seed}"
         print(f"soak: seed {seed} failed, all about it is in {folder / str(seed)}; again: {again}")
-    if not bad:
+    if not (bad or options.folder):
         folder.rmdir()
     lost, doubled = sum(diary.lost for diary in rounds), sum(diary.doubled for diary in rounds)
     print(f"soak: {len(rounds)} rounds, {lost} lost, {doubled} doubled")
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, help="of the first round, the next has the next; %(default)s"
     )
     parser.add_argument("--jobs", type=int, default=6, help="rounds at once, which mostly wait; %(default)s")
+    parser.add_argument("--folder", help="for the rounds; those that fail stay there; a new one in /tmp")
     parser.add_argument(
         "--amnesia", action="store_true", help="forget the ledger before every new try: must fail"
     )

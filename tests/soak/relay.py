@@ -105,10 +105,11 @@ class Relay(Generic[Sender]):
     async def _end(self) -> None:
         for server in self._servers:
             server.close()
-        connections = asyncio.all_tasks() - {asyncio.current_task()}
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        while connections := asyncio.all_tasks() - {asyncio.current_task()}:
+            for connection in connections:
+                connection.cancel()
+            await asyncio.gather(*connections, return_exceptions=True)
+            await asyncio.sleep(0)  # those that were being accepted are tasks now
 
     async def _exchange(self, sender: Sender, reader: StreamReader, writer: StreamWriter) -> bool:
         """One request and its answer; whether the connection goes on."""
