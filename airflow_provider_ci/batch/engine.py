@@ -239,7 +239,7 @@ class _Session:
             self._cancel_if_told(ledger, stopped.job_ids)
             self._leave(ledger, run)
             raise
-        except CIError:
+        except (CIError, OSError):
             self._leave(ledger, run)
             raise
         return summary
@@ -277,7 +277,7 @@ class _Session:
             self._lease.release()
             report_key = self._report(ledger, run).report_key
             log.error("batch %s ended early; its report is %s", self._batch.batch_id, report_key)
-        except CIError as error:
+        except (CIError, OSError) as error:
             log.error("batch %s ended early, and its report is lost: %s", self._batch.batch_id, error)
 
     def _plan(self, previous: Generation | None) -> Generation:

@@ -81,7 +81,29 @@ def write_report(
     The verdicts pass through temporary files, so memory does not grow with their number.
 
     :param started_at: Unix time of the batch's beginning.
+    :raises OSError: there is no room for the temporary files.
     """
+    try:
+        return _write_report(
+            client, folder, batch_id=batch_id, verdicts=verdicts, jobs=jobs, started_at=started_at
+        )
+    except OSError as error:
+        raise OSError(
+            f"the report of batch {batch_id} is made in temporary files of some 300 bytes per object: {error}; "
+            "make room in the folder that TMPDIR names (/tmp where it names none), and run the batch again: "
+            "its jobs are done, only the report is missing"
+        ) from error
+
+
+def _write_report(
+    client: CIClient,
+    folder: str,
+    *,
+    batch_id: str,
+    verdicts: Iterable[ObjectVerdict],
+    jobs: int,
+    started_at: float,
+) -> BatchSummary:
     counts: Counter[ObjectState] = Counter()
     first_failures: list[str] = []
     input_bytes = may_heal = 0

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +124,15 @@ def test_who_stops_a_batch_while_it_waits_for_a_dead_run_need_not_wait(
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(BatchStoppedError):
         batch(client, is_stopped=stop.is_set).run()
+
+
+def test_a_report_without_room_says_what_to_do_and_the_next_run_only_writes_it(
+    client: CIClient, fill_bucket: Fill, batch: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        with pytest.raises(OSError, match="run the batch again: its jobs are done"):
+            batch(client).run()
+    assert batch(client).run().succeeded == 2
+    assert len(list(client.list_doc_jobs())) == 2
