@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _RENEWALS = 4
 """How often a lease is renewed in the time that it lasts."""
-_CLOCK_SECONDS = timedelta(seconds=2)
+_CLOCK_SECONDS = 2.0
 """The service tells times in whole seconds."""
 
 
@@ -194,11 +193,11 @@ class Lease:
         """
         if found.is_released:
             return True
-        lasts = timedelta(seconds=found.seconds)
-        if self._client.server_time() - found.info.last_modified > lasts + _CLOCK_SECONDS:
+        age = (self._client.server_time() - found.info.last_modified).total_seconds() - _CLOCK_SECONDS
+        if age > found.seconds:
             return False
         log.info("waiting for the lease of %s, held by %s, to end", self._folder, found.holder)
-        until = time.monotonic() + found.seconds
+        until = time.monotonic() + found.seconds - max(0.0, age)
         while time.monotonic() < until:
             heed_stop()
             time.sleep(min(0.5, found.seconds / _RENEWALS))

@@ -89,7 +89,7 @@ def write_report(
         )
     except OSError as error:
         raise OSError(
-            f"the report of batch {batch_id} is made in temporary files of some 300 bytes per object: {error}; "
+            f"the report of batch {batch_id} is made in temporary files, 300 bytes per object: {error}; "
             "make room in the folder that TMPDIR names (/tmp where it names none), and run the batch again: "
             "its jobs are done, only the report is missing"
         ) from error
