@@ -40,6 +40,23 @@ ALLOWED = {
 }
 """Room -> the rooms of ours that it may import from."""
 
+ALLOWED_LOCAL = {
+    "database": set(),
+    "errors": set(),
+    "convert": set(),
+    "objects": {"database", "errors"},
+    "http": {"errors", "objects"},
+    "workspace": {"convert", "errors", "http", "objects"},
+    "jobs": {"convert", "database", "errors", "http", "objects", "workspace"},
+    "sync": {"convert", "errors", "http", "objects", "workspace"},
+    "hosts": {"errors", "http", "jobs", "objects", "sync"},
+    "server": {"convert", "database", "errors", "hosts", "http", "jobs", "objects", "sync", "workspace"},
+    "cli": {"convert", "objects", "server"},
+    "__init__": {"server"},
+    "__main__": {"cli"},
+}
+"""The same within the local CI, whose rooms each know only rooms above them here."""
+
 WITHOUT_AIRFLOW = ("__init__", "client", "batch", "local")
 
 
@@ -68,6 +85,7 @@ def own_rooms(path: Path) -> Iterator[str]:
 
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+LOCAL_SOURCES = sorted((PACKAGE / "local").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -94,10 +112,23 @@ def test_only_xml_imports_lxml_in_the_client() -> None:
     assert users == ["xml.py"]
 
 
-def test_the_converters_know_nothing_of_jobs_or_http() -> None:
-    for path in (PACKAGE / "local" / "convert").rglob("*.py"):
-        foreign = [used for used in own_rooms(path) if not used.startswith("local.convert")]
-        assert foreign == [], path
+@pytest.mark.parametrize("path", LOCAL_SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_rooms_of_the_local_ci_know_only_those_above_them(path: Path) -> None:
+    room = path.relative_to(PACKAGE / "local").parts[0].removesuffix(".py")
+    used = {name.split(".")[1] for name in own_rooms(path) if name.startswith("local.")}
+    assert used <= {room, *ALLOWED_LOCAL[room]}
+
+
+def test_no_room_of_the_local_ci_is_allowed_one_below_it() -> None:
+    known: set[str] = set()
+    for room, allowed in ALLOWED_LOCAL.items():
+        assert allowed <= known, room
+        known.add(room)
+
+
+@pytest.mark.parametrize("room", ["convert", "objects"])
+def test_converters_and_buckets_speak_no_http(room: str) -> None:
+    for path in (PACKAGE / "local" / room).rglob("*.py"):
         assert not any(name.split(".")[0] == "aiohttp" for name in imports(path)), path
 
 

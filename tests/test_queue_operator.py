@@ -12,7 +12,7 @@ from airflow.sdk import Context
 
 from airflow_provider_ci.client import CIClient, DocProcess, JobState, NotFoundError, NotifyConfig, QueueState
 from airflow_provider_ci.local import LocalCI
-from airflow_provider_ci.local.store import STATE_FOLDER
+from airflow_provider_ci.local.objects.store import STATE_FOLDER
 from airflow_provider_ci.operators import AmbiguousQueueError, CIQueueOperator
 
 RunDag = Callable[..., Any]

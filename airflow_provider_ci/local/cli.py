@@ -12,9 +12,9 @@ from threading import Event
 
 from airflow_provider_ci.local.convert.install import install_office
 from airflow_provider_ci.local.convert.office import OfficeMissingError
-from airflow_provider_ci.local.keys import is_bucket_name
+from airflow_provider_ci.local.objects.keys import is_bucket_name
+from airflow_provider_ci.local.objects.synthetic import MAX_OBJECTS
 from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError
-from airflow_provider_ci.local.synthetic import MAX_OBJECTS
 
 _TEXTS = (
     ("--host", "127.0.0.1", "address to listen on"),

@@ -1,6 +1,6 @@
 """What the service refuses, and with which HTTP status: one table, code to status to where it is written.
 
-Handlers raise :class:`ServiceError`; ``app`` alone turns it into XML and a status.
+Handlers raise :class:`ServiceError`; ``hosts.app`` alone turns it into XML and a status.
 
 Evidence marks: *documented* on the page named; *assumed* where no page says it (docs/local.md lists them).
 """

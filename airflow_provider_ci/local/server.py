@@ -18,25 +18,25 @@ from types import TracebackType
 from aiohttp import web
 
 from airflow_provider_ci.client.signing import Credentials
-from airflow_provider_ci.local.app import App, Operations
-from airflow_provider_ci.local.callbacks import Callbacks
-from airflow_provider_ci.local.ci import CIService
 from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters
 from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
-from airflow_provider_ci.local.cos import COSService
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
-from airflow_provider_ci.local.faults import Faults
-from airflow_provider_ci.local.jobs import Jobs
-from airflow_provider_ci.local.pages import Pages
-from airflow_provider_ci.local.pretending import PretendingScheduler
-from airflow_provider_ci.local.processing import Processor
-from airflow_provider_ci.local.queues import Queues
-from airflow_provider_ci.local.scheduler import Scheduler
-from airflow_provider_ci.local.store import STATE_FOLDER, Store
-from airflow_provider_ci.local.sync import SyncProcessing
-from airflow_provider_ci.local.synthetic import SyntheticObjects
-from airflow_provider_ci.local.templates import Templates
+from airflow_provider_ci.local.hosts.app import App, Operations
+from airflow_provider_ci.local.hosts.ci import CIService
+from airflow_provider_ci.local.hosts.cos import COSService
+from airflow_provider_ci.local.hosts.pages import Pages
+from airflow_provider_ci.local.http.faults import Faults
+from airflow_provider_ci.local.jobs.callbacks import Callbacks
+from airflow_provider_ci.local.jobs.jobs import Jobs
+from airflow_provider_ci.local.jobs.pretending import PretendingScheduler
+from airflow_provider_ci.local.jobs.processing import Processor
+from airflow_provider_ci.local.jobs.queues import Queues
+from airflow_provider_ci.local.jobs.scheduler import Scheduler
+from airflow_provider_ci.local.jobs.templates import Templates
+from airflow_provider_ci.local.objects.store import STATE_FOLDER, Store
+from airflow_provider_ci.local.objects.synthetic import SyntheticObjects
+from airflow_provider_ci.local.sync.sync import SyncProcessing
 from airflow_provider_ci.local.workspace import Workspace
 
 DEFAULT_SECRET_ID = "AKIDlocal0000000000000000000000000000"  # noqa: S105 - an example

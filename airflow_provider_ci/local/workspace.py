@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_ci.local.convert import ConversionError
 from airflow_provider_ci.local.convert.errors import INVALID_RULE
 from airflow_provider_ci.local.errors import Service, ServiceError
-from airflow_provider_ci.local.request import parse_host
-from airflow_provider_ci.local.store import STATE_FOLDER, Store, StoredObject
+from airflow_provider_ci.local.http.request import parse_host
+from airflow_provider_ci.local.objects.store import STATE_FOLDER, Store, StoredObject
 
 CONTENT_TYPES = {
     "pdf": "application/pdf",

@@ -16,11 +16,12 @@ from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, Loc
 from airflow_provider_ci.local.convert import errors as conversion_errors
 from airflow_provider_ci.local.convert.formats import FORMATS
 from airflow_provider_ci.local.errors import CI_ERRORS, COS_ERRORS
-from airflow_provider_ci.local.faults import ACTIONS
+from airflow_provider_ci.local.http.faults import ACTIONS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "local.md").read_text()
-SOURCES = sorted(Path(airflow_provider_ci.local.__path__[0]).glob("*.py"))
+PACKAGE = Path(airflow_provider_ci.local.__path__[0])
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 def rows(title: str) -> list[list[str]]:
@@ -70,7 +71,7 @@ def test_every_fault_is_described() -> None:
     assert {row[0].strip("`") for row in rows("Faults")} == set(ACTIONS)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_code_that_is_raised_has_a_status_in_the_table(source: Path) -> None:
     raised = set(re.findall(r'ServiceError\(\s*"(\w+)"', source.read_text()))
     own_status = {"NotModified", "InvalidHost"}

@@ -1,0 +1,386 @@
+"""The operations of a CI host: jobs, queues, and the binding of buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.http import wire
+from airflow_provider_ci.local.http.answer import Answer
+from airflow_provider_ci.local.http.request import Request
+from airflow_provider_ci.local.http.wire import Value
+from airflow_provider_ci.local.jobs import queue_update, queues, receivers, submission, templates
+from airflow_provider_ci.local.jobs.details import job_detail, queue_detail
+from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State, Submission
+from airflow_provider_ci.local.jobs.queues import Queue, Queues
+from airflow_provider_ci.local.jobs.scheduler import Scheduler
+from airflow_provider_ci.local.jobs.submission import Order
+from airflow_provider_ci.local.jobs.templates import Templates
+from airflow_provider_ci.local.objects.store import Store
+
+MAX_IDS = 10
+MAX_PAGE_SIZE = 100
+
+_LEFT_OUT = frozenset(
+    [
+        "inventorytriggerjob",
+        "triggerinventoryjob",
+        "workflow",
+        "mediabucket",
+        "ai_bucket",
+        "file_bucket",
+    ]
+)
+_MAKERS = ("workflowId", "inventoryTriggerJobId")
+_QUEUE_TYPES = {"PicProcess": queues.PIC, "Transcoding": queues.MEDIA}
+_QUEUE_TYPES_WITHOUT_QUEUE = ("AIProcess", "Speeching", "SpeedTranscoding")
+_NO_QUEUE = "none"
+
+
+class Family(NamedTuple):
+    """A path of job operations: the tag of its jobs, their default queue, and the queues that it takes."""
+
+    tag: str
+    category: str
+    categories: tuple[str, ...]
+
+
+FAMILIES = {
+    "doc_jobs": Family("DocProcess", queues.DOC, (queues.DOC,)),
+    "pic_jobs": Family("PicProcess", queues.PIC, (queues.PIC,)),
+    "jobs": Family("PicProcess", queues.PIC, (queues.PIC, queues.MEDIA)),
+}
+
+QUEUES = {"docqueue": queues.DOC, "picqueue": queues.PIC, "queue": queues.MEDIA}
+
+
+class Binding(NamedTuple):
+    """A path of bucket operations: the feature, and the element that a bucket has in an answer."""
+
+    feature: str
+    element: str
+
+
+BINDINGS = {"docbucket": Binding(queues.DOC, "DocBucket"), "picbucket": Binding(queues.PIC, "PicBucket")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CIService:
+    """Answers the requests of a CI host; ``queue_size`` and ``queue_concurrency`` are what queues show."""
+
+    store: Store
+    jobs: Jobs
+    queues: Queues
+    templates: Templates
+    scheduler: Scheduler
+    queue_size: int
+    queue_concurrency: int
+
+    async def answer(self, request: Request) -> Answer:
+        """Find the operation by method and path, and do it.
+
+        :raises ServiceError: it is refused, unknown (``InvalidUrl``) or left out (``NotImplemented``).
+        """
+        name, _, rest = request.path[1:].partition("/")
+        handler = _ROUTES.get((request.method, name, bool(rest)))
+        if handler is None:
+            raise _no_route(request, name)
+        needs_bucket = (request.method, name) not in _WITHOUT_BUCKET
+        if needs_bucket:
+            self._check_bucket(request)
+        return await handler(self, request, name, rest)
+
+    async def submit(self, request: Request, name: str, rest: str) -> Answer:
+        """CreateDocProcessJobs, CreatePicProcessJobs, CreateMediaJobs (1045/47932, 49947, 73035)."""
+        family = FAMILIES[name]
+        order = submission.read(await request.body(), family.tag)
+        bucket = request.address.bucket
+        if not self.queues.is_bound(bucket, family.category):
+            raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {family.category}")
+        if order.output_bucket != bucket:
+            self.store.require_bucket(order.output_bucket)
+        operation = {**order.operation, **self._template(bucket, order)}
+        if order.receiver:
+            await receivers.check_job(order.receiver)
+            operation["CallBack"] = order.receiver
+        job = self.scheduler.submit(
+            Submission(
+                bucket=bucket,
+                region=request.address.region,
+                tag=family.tag,
+                queue_id=self._queue_id(request, family, order),
+                level=order.level,
+                input_object=order.input_object,
+                operation=operation,
+                secret=order.secret,
+            ),
+            request.now,
+        )
+        return _response({"JobsDetail": job_detail(job)})
+
+    async def get(self, request: Request, name: str, rest: str) -> Answer:
+        """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob (1045/47933, 73113): ten ids."""
+        job_ids = list(dict.fromkeys(item for item in rest.split(",") if item))
+        if not 1 <= len(job_ids) <= MAX_IDS:
+            raise ServiceError(
+                "InvalidArgument", f"{len(job_ids)} job ids in the path, 1 to {MAX_IDS} are allowed"
+            )
+        found = self._find(request, name, job_ids)
+        known = {job.job_id for job in found}
+        nodes: dict[str, Value] = {}
+        if found:
+            nodes["JobsDetail"] = [job_detail(job) for job in found]
+        unknown: list[Value] = [job_id for job_id in job_ids if job_id not in known]
+        if unknown:
+            nodes["NonExistJobIds"] = unknown
+        return _response(nodes)
+
+    async def list_jobs(self, request: Request, name: str, rest: str) -> Answer:
+        """DescribeDocProcessJobs, DescribePicProcessJobs, DescribeMediaJobs (1045/47934, 50336, 73114)."""
+        size = wire.number("size", request.parameter("size"), 10, low=1, high=MAX_PAGE_SIZE)
+        token = request.parameter("nextToken")
+        after = wire.number("nextToken", token, 0, low=1, high=999_999_999) if token else None
+        found = self.jobs.page(self._filter(request, FAMILIES[name]), size=size + 1, after=after)
+        shown = found[:size]
+        next_token = str(shown[-1].seq) if len(found) > size else ""
+        return _response({"JobsDetail": [job_detail(job) for job in shown], "NextToken": next_token})
+
+    async def cancel(self, request: Request, name: str, rest: str) -> Answer:
+        """CancelDocProcessJob, CancelMediaJob: only a job that has not begun (1045/49512)."""
+        if not request.has_parameter("cancel"):
+            raise ServiceError("InvalidArgument", f"PUT {request.path} needs ?cancel")
+        found = self._find(request, name, [rest])
+        if not found:
+            raise ServiceError("ResourceNotFound", f"job {rest!r} does not exist among the {name}")
+        if not self.scheduler.cancel(found[0], request.now):
+            message = f"The job provided can not be modified: job {rest} is no longer waiting"
+            raise ServiceError("InvalidArgument", message)
+        return Answer()
+
+    async def list_queues(self, request: Request, name: str, rest: str) -> Answer:
+        """DescribeDocProcessQueues, DescribePicProcessQueues, DescribeMediaQueues (1045/47935, 72918)."""
+        wanted = [item for item in request.parameter("queueIds").split(",") if item]
+        state = request.parameter("state", "All")
+        if state not in (*queue_update.STATES, "All"):
+            raise ServiceError("InvalidArgument", f"state {state!r} is none of Active, Paused, All")
+        number = wire.number("pageNumber", request.parameter("pageNumber"), 1, low=1, high=999_999)
+        size = wire.number("pageSize", request.parameter("pageSize"), 10, low=1, high=MAX_PAGE_SIZE)
+        every = self.queues.of_bucket(request.address.bucket, QUEUES[name], request.now)
+        found = [
+            item for item in every if (not wanted or item.queue_id in wanted) and state in (item.state, "All")
+        ]
+        shown = found if wanted else found[(number - 1) * size : number * size]
+        counts = {} if wanted else {"TotalCount": len(found), "PageNumber": number, "PageSize": size}
+        unknown: list[Value] = [item for item in wanted if item not in [queue.queue_id for queue in every]]
+        return _response(
+            {
+                "RequestId": request.request_id,
+                **counts,
+                "QueueList": [self._queue_detail(queue) for queue in shown],
+                "NonExistPIDs": unknown,
+            }
+        )
+
+    async def update_queue(self, request: Request, name: str, rest: str) -> Answer:
+        """UpdateDocProcessQueue, UpdatePicProcessQueue, UpdateMediaQueue (1045/72919)."""
+        every = self.queues.of_bucket(request.address.bucket, QUEUES[name], request.now)
+        queue = next((item for item in every if item.queue_id == rest), None)
+        if queue is None:
+            raise ServiceError("QueueNotFound", f"queue {rest!r} does not exist among the {name}")
+        wanted = queue_update.read(await request.body(), rest)
+        await receivers.check_queue({**queue.notify, **wanted.notify})
+        # Jobs first let go and last held: a server that dies in between leaves none held in an active queue.
+        if wanted.state == queues.ACTIVE:
+            self.jobs.hold(rest, held=False)
+        updated = self.queues.update(
+            queue, name=wanted.name, state=wanted.state, notify=wanted.notify, now=request.now
+        )
+        if wanted.state == queues.PAUSED:
+            self.jobs.hold(rest, held=True)
+        self.scheduler.wake()
+        return _response({"RequestId": request.request_id, "Queue": self._queue_detail(updated)})
+
+    async def list_buckets(self, request: Request, name: str, rest: str) -> Answer:
+        """DescribeDocProcessBuckets, DescribePicProcessBuckets (1045/74910, 72915)."""
+        region = request.address.region
+        regions = request.parameter("regions", "All").split(",")
+        names = [item for item in request.parameter("bucketNames").split(",") if item]
+        number = wire.number("pageNumber", request.parameter("pageNumber"), 1, low=1, high=999_999)
+        size = wire.number("pageSize", request.parameter("pageSize"), 10, low=1, high=MAX_PAGE_SIZE)
+        found = [
+            bucket
+            for bucket in self.store.buckets()
+            if ("All" in regions or region in regions)
+            and (not names or bucket in names)
+            and bucket.startswith(request.parameter("bucketName"))
+            and self.queues.is_bound(bucket, BINDINGS[name].feature)
+        ]
+        shown = found[(number - 1) * size : number * size]
+        return _response(
+            {
+                "RequestId": request.request_id,
+                "TotalCount": len(found),
+                "PageNumber": number,
+                "PageSize": size,
+                f"{BINDINGS[name].element}List": [self._bucket_detail(request, name, item) for item in shown],
+            }
+        )
+
+    async def bind(self, request: Request, name: str, rest: str) -> Answer:
+        """CreateDocProcessBucket, CreatePicProcessBucket (460/103608, 1045/72916): switch the feature on."""
+        bucket = request.address.bucket
+        self.queues.bind(bucket, BINDINGS[name].feature, bound=True)
+        detail = self._bucket_detail(request, name, bucket)
+        return _response({"RequestId": request.request_id, BINDINGS[name].element: detail})
+
+    async def unbind(self, request: Request, name: str, rest: str) -> Answer:
+        """DeletePicProcessBucket (1045/72917): switch the feature off."""
+        bucket = request.address.bucket
+        self.queues.bind(bucket, BINDINGS[name].feature, bound=False)
+        return _response({"RequestId": request.request_id, "BucketName": bucket})
+
+    def _check_bucket(self, request: Request) -> None:
+        if not request.address.bucket:
+            raise ServiceError(
+                "InvalidHost", f"{request.method} {request.path} needs a bucket in the host name"
+            )
+        self.store.require_bucket(request.address.bucket)
+
+    def _find(self, request: Request, name: str, job_ids: list[str]) -> list[Job]:
+        found = self.jobs.get(request.address.bucket, job_ids)
+        return [job for job in found if job.tag == FAMILIES[name].tag]
+
+    def _template(self, bucket: str, order: Order) -> Mapping[str, object]:
+        """The nodes of a job that names a template: what is shown, and the parameters as they are now."""
+        if not order.template_id:
+            return {}
+        template = self.templates.get(bucket, order.template_id)
+        return {
+            templates.TAG: template.parameters,
+            "TemplateId": template.template_id,
+            "TemplateName": template.name,
+        }
+
+    def _queue_id(self, request: Request, family: Family, order: Order) -> str:
+        bucket = request.address.bucket
+        wanted = order.queue_id or self._queue_of_type(bucket, order.queue_type, request.now)
+        known = [self.queues.default(bucket, category, request.now) for category in family.categories]
+        if wanted and wanted not in known:
+            raise ServiceError(
+                "QueueNotFound", f"queue {wanted!r} does not exist for {family.tag} in {bucket}"
+            )
+        return wanted or known[0]
+
+    def _filter(self, request: Request, family: Family) -> Filter:
+        if request.parameter("tag") != family.tag:
+            raise ServiceError(
+                "InvalidArgument", f"tag is {request.parameter('tag')!r}, here it must be {family.tag}"
+            )
+        order = request.parameter("orderByTime", "Desc")
+        if order not in ("Desc", "Asc"):
+            raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
+        bucket = request.address.bucket
+        queue_id = self._listed_queue(request, bucket)
+        every = self._every_queue(bucket, family.tag, request.now)
+        return Filter(
+            queue_ids=tuple(item for item in every if queue_id in ("", item)),
+            tag=family.tag,
+            states=_states(request.parameter("states", "All")),
+            created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
+            created_to=wire.parse_time("endCreationTime", request.parameter("endCreationTime")),
+            input_object=request.parameter("inputObject") if family.tag == "PicProcess" else "",
+            newest_first=order == "Desc",
+        )
+
+    def _every_queue(self, bucket: str, tag: str, now: float) -> tuple[str, ...]:
+        """The queues that jobs with this tag may be in."""
+        categories = {item for family in FAMILIES.values() if family.tag == tag for item in family.categories}
+        return tuple(self.queues.default(bucket, category, now) for category in categories)
+
+    def _listed_queue(self, request: Request, bucket: str) -> str:
+        queue_type = request.parameter("queueType")
+        if any(request.parameter(name) for name in _MAKERS):
+            return _NO_QUEUE  # no job is made by a workflow or over an inventory here
+        if request.parameter("queueId"):
+            return request.parameter("queueId")
+        if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
+            return _NO_QUEUE
+        return self._queue_of_type(bucket, queue_type, request.now)
+
+    def _queue_of_type(self, bucket: str, queue_type: str, now: float) -> str:
+        if not queue_type:
+            return ""
+        if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
+            raise ServiceError("NotImplemented", f"the local CI has no queue of the type {queue_type}")
+        if queue_type not in _QUEUE_TYPES:
+            known = ", ".join(sorted([*_QUEUE_TYPES, *_QUEUE_TYPES_WITHOUT_QUEUE]))
+            raise ServiceError("InvalidArgument", f"the queue type {queue_type!r} is none of {known}")
+        return self.queues.default(bucket, _QUEUE_TYPES[queue_type], now)
+
+    def _queue_detail(self, queue: Queue) -> Mapping[str, Value]:
+        return queue_detail(queue, max_size=self.queue_size, max_concurrent=self.queue_concurrency)
+
+    def _bucket_detail(self, request: Request, name: str, bucket: str) -> Mapping[str, Value]:
+        created = self.queues.of_bucket(bucket, BINDINGS[name].feature, request.now)[0].created
+        alias: dict[str, Value] = {"AliasBucketId": ""} if name == "docbucket" else {}
+        return {
+            "BucketId": bucket,
+            "Name": bucket,
+            "Region": request.address.region,
+            "CreateTime": wire.local_time(created),
+            **alias,
+        }
+
+
+_Handler = Callable[[CIService, Request, str, str], Awaitable[Answer]]
+
+
+def _on_templates(operation: templates.Operation) -> _Handler:
+    async def handle(service: CIService, request: Request, name: str, rest: str) -> Answer:
+        return await operation(service.templates, request, rest)
+
+    return handle
+
+
+# Method, first part of the path, whether an id follows.
+_ROUTES: dict[tuple[str, str, bool], _Handler] = {
+    **{("POST", name, False): CIService.submit for name in FAMILIES},
+    **{("GET", name, True): CIService.get for name in FAMILIES},
+    **{("GET", name, False): CIService.list_jobs for name in FAMILIES},
+    **{("PUT", name, True): CIService.cancel for name in ("doc_jobs", "jobs")},
+    **{("GET", name, False): CIService.list_queues for name in QUEUES},
+    **{("PUT", name, True): CIService.update_queue for name in QUEUES},
+    **{("GET", name, False): CIService.list_buckets for name in BINDINGS},
+    **{("POST", name, False): CIService.bind for name in BINDINGS},
+    ("DELETE", "picbucket", False): CIService.unbind,
+    **{
+        (method, "template", has_id): _on_templates(operation)
+        for (method, has_id), operation in templates.OPERATIONS.items()
+    },
+}
+_WITHOUT_BUCKET = frozenset(("GET", name) for name in BINDINGS)
+
+
+def _no_route(request: Request, name: str) -> ServiceError:
+    if name in _LEFT_OUT:
+        return ServiceError("NotImplemented", f"the local CI does not know {request.method} /{name} yet")
+    if name in {known for _, known, _ in _ROUTES}:
+        return ServiceError("MethodNotAllowed", f"{request.method} {request.path} is no operation of CI")
+    return ServiceError("InvalidUrl", f"no operation of CI has the path {request.path!r}")
+
+
+def _response(nodes: Mapping[str, Value]) -> Answer:
+    return Answer(body=wire.document("Response", nodes))
+
+
+def _states(text: str) -> tuple[State, ...]:
+    names = [name for name in text.split(",") if name]
+    if "All" in names:
+        return ()
+    known = {str(state): state for state in State}
+    for name in names:
+        if name not in known:
+            raise ServiceError("InvalidArgument", f"states has {name!r}; known are All, {', '.join(known)}")
+    return tuple(known[name] for name in dict.fromkeys(names))

@@ -1,0 +1,1 @@
+"""What every request and answer has in common: signature, host, XML, ranges, and faults on demand."""

@@ -1,0 +1,166 @@
+"""One HTTP request as the service sees it: host, bucket, decoded path, decoded query.
+
+The path is percent-decoded exactly once and never normalised, because ``//``, ``.`` and ``..`` are parts of
+keys and of the signature. A ``+`` is a plus in the path and a blank in the query (the official Python SDK
+writes blanks in query values as ``+`` while it signs ``%20``).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count
+from secrets import token_hex
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import web
+
+from airflow_provider_ci.local.errors import Service, ServiceError
+from airflow_provider_ci.local.objects import keys
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+"""Largest XML or JSON body that is read; uploads are streamed and not bound by it."""
+
+_SERVICE_LABELS = {"ci": Service.CI, "cos": Service.COS, "cos-internal": Service.COS}
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+_process = token_hex(4)
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """What a host name says: which service, of which bucket (``""`` for none), in which region."""
+
+    service: Service
+    bucket: str
+    region: str
+
+
+@lru_cache(maxsize=1024)
+def parse_host(host: str) -> Address:
+    """Read ``<bucket>.ci.<region>.…``, ``<bucket>.cos.<region>.…`` or ``ci.<region>.…``, port or not."""
+    if is_loopback(host):  # SDKs that were given an address and a port call so when no bucket is concerned
+        return Address(service=Service.CI, bucket="", region="")
+    labels = without_port(host).lower().split(".")
+    bucket, rest = ("", labels) if labels[0] in _SERVICE_LABELS else (labels[0], labels[1:])
+    service = _SERVICE_LABELS.get(rest[0]) if rest else None
+    if service is None:
+        raise ServiceError(
+            "InvalidHost",
+            f"host {host!r} is none of <bucket>.ci.<region>.…, <bucket>.cos.<region>.…, ci.<region>.…",
+            status=400,
+        )
+    if bucket and not keys.is_bucket_name(bucket):
+        raise ServiceError("InvalidBucketName", f"bucket name {bucket!r} is not valid", status=400)
+    return Address(service=service, bucket=bucket, region=rest[1] if len(rest) > 1 else "")
+
+
+def without_port(host: str) -> str:
+    """``host`` without a trailing ``:port``; the brackets of an IPv6 address stay."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and (port.isdigit() or not port) else host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` names this machine itself and no bucket; only such requests reach ``/_local/``."""
+    return without_port(host).lower() in _LOOPBACK
+
+
+def request_id(now: float) -> str:
+    """A new request id as the service makes them: Base64 of four hex fields, the first the Unix time."""
+    number = next(_numbers)
+    return b64encode(f"{int(now):x}_{_process}_{number:x}_{number % 0x10000:04x}".encode()).decode()
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A request with its address and its decoded parts. ``query`` keeps order and repetitions."""
+
+    method: str
+    host: str
+    path: str
+    query: list[tuple[str, str]]
+    request_id: str
+    now: float
+    http: web.BaseRequest
+    skew_seconds: float = 0
+    address: Address = field(init=False)
+
+    @property
+    def server_time(self) -> float:
+        """The time as the server believes it to be; wrong by ``skew_seconds`` under a fault."""
+        return self.now + self.skew_seconds
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """The decoded value of query parameter ``name``; an empty one counts as not given."""
+        return next((value for key, value in self.query if key == name), "") or default
+
+    def has_parameter(self, name: str) -> bool:
+        """Whether query parameter ``name`` is there, with or without a value."""
+        return any(key == name for key, _ in self.query)
+
+    def header(self, name: str, default: str = "") -> str:
+        """The value of header ``name`` as text; bytes that are not UTF-8 are read as Latin-1."""
+        value = self.http.headers.get(name)
+        return default if value is None else _header_text(value)
+
+    async def expect_body(self) -> None:
+        """Tell a client that waits for it (``Expect: 100-continue``) to send the body."""
+        if self.header("Expect").lower() == "100-continue":
+            await self.http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def body(self) -> bytes:
+        """The whole body of a call (not of an upload); at most ``MAX_BODY_BYTES``."""
+        await self.expect_body()
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self.http.content.iter_any():
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise ServiceError("InvalidContent", f"the body exceeds {MAX_BODY_BYTES} bytes", status=413)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def from_http(http: web.BaseRequest, now: float) -> Request:
+    """Take the raw request line apart; both forms, a path alone or an absolute address as a proxy gets it."""
+    target, host = http.raw_path, _header_text(http.headers.get("Host", ""))
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute:
+        host, target = absolute.group(1), absolute.group(2)
+    path, _, query = target.partition("?")
+    return Request(
+        method=http.method,
+        host=host,
+        path=_decoded(path) or "/",
+        query=_pairs(query),
+        request_id=request_id(now),
+        now=now,
+        http=http,
+    )
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode() if "%" in text else text
+    except UnicodeDecodeError as error:
+        raise ServiceError("InvalidURI", f"{text!r} is not percent-encoded UTF-8", status=400) from error
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    return [
+        (_decoded(name.replace("+", " ")), _decoded(value.replace("+", " ")))
+        for name, _, value in (item.partition("=") for item in query.split("&") if item)
+    ]
+
+
+def _header_text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode(errors="surrogateescape").decode("latin-1")
+    return value

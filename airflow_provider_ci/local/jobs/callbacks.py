@@ -1,0 +1,190 @@
+"""Tells receivers that jobs have ended: a POST with the job's details, a few times until it is accepted.
+
+What has still to be told is noted in the database together with the end of the job, and forgotten after it
+was told or given up. So a receiver is told at least once of every job, also when the server dies in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from airflow_provider_ci.local.database import Database, Row
+from airflow_provider_ci.local.http import wire
+from airflow_provider_ci.local.jobs import receivers
+from airflow_provider_ci.local.jobs.details import job_detail
+from airflow_provider_ci.local.jobs.jobs import Job, Jobs
+from airflow_provider_ci.local.jobs.queues import Queues
+from airflow_provider_ci.local.jobs.receivers import ReceiverError
+
+EVENT = "TaskFinish"
+PAUSES_SECONDS = (0.5, 1.0)
+"""Waits between the attempts, so one more attempt than waits."""
+
+TIMEOUT_SECONDS = 5.0
+"""Longest time for one attempt."""
+
+AT_ONCE = 8
+"""Receivers that are called at the same time."""
+
+_log = logging.getLogger(__name__)
+
+
+class Callbacks:
+    """The callbacks of all jobs. All methods belong to the server's loop, and none of them waits."""
+
+    def __init__(self, database: Database, jobs: Jobs, queues: Queues) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._queues = queues
+        self._taken: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def end(self, job: Job, change: Callable[[], bool]) -> bool:
+        """Let ``change`` end the job, and note that its receiver is to be told, both or neither.
+
+        :returns: what ``change`` does, whether the job has ended.
+        """
+        receiver = receivers.chosen(job.operation.get("CallBack", {}), self._queues.notify(job.queue_id))
+        if receiver is None:
+            return change()
+        with self.transaction():
+            has_ended = change()
+            if has_ended:
+                self._database.change(
+                    "INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?)",
+                    (job.job_id, job.bucket, receiver.url, receiver.format, time.time_ns()),
+                )
+        asyncio.get_running_loop().call_soon(self.wake)  # when an outer transaction has ended, too
+        return has_ended
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Many ends of jobs and what is noted with them, as one change of the table."""
+        try:
+            with self._database.transaction():
+                yield
+        except sqlite3.Error:
+            self._jobs.recount()  # what was counted did not happen
+            raise
+
+    def wake(self) -> None:
+        """Tell what is still to be told, as far as there is room."""
+        try:
+            while not self._stopping and len(self._tasks) < AT_ONCE:
+                row = self._next()
+                if row is None:
+                    return
+                self._taken.add(row["job_id"])
+                self._tasks.add(asyncio.create_task(self._tell(row)))
+        except sqlite3.Error:
+            _log.exception("what is to be told cannot be read; it is tried again after the next job")
+
+    async def stop(self) -> None:
+        """Stop at once. What was not told yet is told after the next start."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _next(self) -> Row | None:
+        rows = self._database.rows("SELECT * FROM callbacks ORDER BY due LIMIT ?", (len(self._taken) + 1,))
+        return next((row for row in rows if row["job_id"] not in self._taken), None)
+
+    async def _tell(self, row: Row) -> None:
+        try:
+            found = self._jobs.get(row["bucket"], [row["job_id"]])
+            if found:
+                await _deliver(found[0], row["url"], row["format"])
+            self._database.change("DELETE FROM callbacks WHERE job_id = ?", (row["job_id"],))
+            self._taken.discard(row["job_id"])
+        except sqlite3.Error:  # it stays taken, so that it is told again after the next start only
+            _log.exception("that the receiver of job %s was told cannot be noted", row["job_id"])
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.discard(task)
+            self.wake()
+
+
+def payload(job: Job, form: str) -> tuple[str, bytes]:
+    """Content type and body of the callback of a job that has ended (1045/50337).
+
+    JSON has no ``Response`` around it, a list of jobs, no empty nodes, and JobLevel as its only number.
+    """
+    detail = job_detail(job)
+    if form == "JSON":
+        said = {"EventName": EVENT, "JobsDetail": [_filled(detail)]}
+        return "application/json", json.dumps(said, ensure_ascii=False).encode()
+    return "application/xml", wire.document("Response", {"EventName": EVENT, "JobsDetail": detail})
+
+
+def _filled(value: object) -> object:
+    if isinstance(value, list):
+        return [_filled(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    filled = {name: _filled(item) for name, item in value.items()}
+    return {name: item for name, item in filled.items() if item not in ("", None, {}, [])}
+
+
+async def _deliver(job: Job, url: str, form: str) -> None:
+    """Tell the receiver; after as many attempts as there may be, give up with a warning."""
+    content_type, body = payload(job, form)
+    reason = ""
+    for pause in (0, *PAUSES_SECONDS):
+        await asyncio.sleep(pause)
+        try:
+            await _post(url, content_type, body)
+            return
+        except (ReceiverError, ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+    _log.warning("the receiver of job %s was not told that it has ended: %s", job.job_id, reason)
+
+
+async def _post(url: str, content_type: str, body: bytes) -> None:
+    connector = TCPConnector(resolver=_Resolved(await receivers.addresses(url)), force_close=True)
+    headers = {"Content-Type": content_type, "User-Agent": "ci-local"}
+    async with (
+        ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT_SECONDS)) as session,
+        session.post(URL(url, encoded=True), data=body, headers=headers, allow_redirects=False) as response,
+    ):
+        if response.status != 200:
+            raise ReceiverError(f"it answered with {response.status}, not 200")
+
+
+class _Resolved(AbstractResolver):
+    """Gives the addresses that were checked, so that no other answer is connected to."""
+
+    def __init__(self, found: list[str]) -> None:
+        self._found = found
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [_result(host, address, port) for address in self._found]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    return {
+        "hostname": host,
+        "host": address,
+        "port": port,
+        "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
+        "proto": 0,
+        "flags": socket.AI_NUMERICHOST,
+    }

@@ -1,0 +1,206 @@
+"""One job from its input object to its output objects and its result. Runs in a worker's thread."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from hashlib import md5
+from pathlib import Path
+
+from airflow_provider_ci.local.convert import (
+    ConversionError,
+    Converters,
+    ConvertersClosedError,
+    DocumentOptions,
+    DocumentResult,
+    PageFile,
+    PictureInfo,
+    PictureResult,
+)
+from airflow_provider_ci.local.errors import ServiceError, reason_of
+from airflow_provider_ci.local.jobs.jobs import Job, Outcome
+from airflow_provider_ci.local.jobs.submission import target_of
+from airflow_provider_ci.local.objects.store import StoredObject, md5_of
+from airflow_provider_ci.local.workspace import Workspace
+
+_log = logging.getLogger(__name__)
+
+# What an absent parameter means. That is not always what is echoed for it: see submission.DOC_DEFAULTS.
+_MEANT_BY_DEFAULT = {
+    "Comments": 0,
+    "EndPage": -1,
+    "ImageDpi": 96,
+    "PaperDirection": 0,
+    "PaperSize": 0,
+    "PicPagination": 0,
+    "Quality": 100,
+    "SheetId": 0,
+    "StartPage": 1,
+    "Zoom": 100,
+}
+
+
+class Processor:
+    """Runs jobs with ``converters``, each in a folder of its own in ``workspace``."""
+
+    def __init__(self, workspace: Workspace, converters: Converters) -> None:
+        self._workspace = workspace
+        self._converters = converters
+
+    def run(self, job: Job) -> Outcome:
+        """Do the job. Whatever goes wrong with it is its outcome.
+
+        :raises ConvertersClosedError: the server stops; the job did not end.
+        """
+        try:
+            with self._workspace.folder(job.job_id) as folder:
+                return Outcome(result=_OPERATIONS[job.tag](self, job, folder))
+        except (ConversionError, ServiceError) as error:
+            return Outcome(code=error.code, message=error.message)
+        except ConvertersClosedError:
+            raise
+        except Exception as error:
+            _log.exception("job %s of %r failed inside the local CI", job.job_id, job.input_object)
+            return Outcome(code="InternalError", message=f"the local CI failed: {reason_of(error)}")
+
+    def _document(self, job: Job, folder: Path) -> dict[str, object]:
+        output = job.operation["Output"]
+        options = _document_options(job.operation["DocProcess"], job.secret)
+        source = self._source(job, folder)
+        fetch = partial(self._workspace.fetch, folder, job.bucket)
+        done = self._converters.document(source, job.input_object, options, folder, fetch)
+        uris = [_output_name(output["Object"], page) for page in done.pages]
+        for uri, page in zip(uris, done.pages, strict=True):
+            self._publish(output["Bucket"], uri, page.path, options.target)
+        return _document_result(done, uris)
+
+    def _picture(self, job: Job, folder: Path) -> dict[str, object]:
+        parameters, output = job.operation["PicProcess"], job.operation["Output"]
+        source = self._source(job, folder)
+        target = folder / f"output{source.suffix}"
+        fetch = partial(self._workspace.fetch, folder, job.bucket)
+        done = self._converters.picture(source, parameters["ProcessRule"], target, fetch)
+        stored = self._publish(output["Bucket"], output["Object"], target, done.output.format)
+        result = _picture_result(done, output["Object"], stored.etag)
+        if parameters["IsPicInfo"] == "true":
+            result["OriginalInfo"] = {
+                "Etag": f'"{md5_of(source)}"',
+                "ImageInfo": _image_info(done.original),
+            }
+        return result
+
+    def _source(self, job: Job, folder: Path) -> Path:
+        copy = self._workspace.source(folder, job.bucket, job.input_object.removeprefix("/"))
+        if copy is None:
+            raise ServiceError(
+                "ResourceNotFound", f"input object {job.input_object!r} does not exist in bucket {job.bucket}"
+            )
+        return copy
+
+    def _publish(self, bucket: str, name: str, path: Path, file_type: str) -> StoredObject:
+        return self._workspace.publish(bucket, name.removeprefix("/"), path, file_type)
+
+
+_OPERATIONS = {"DocProcess": Processor._document, "PicProcess": Processor._picture}
+
+_NO_PAGE = PageFile(number=1, page=1, sheet=0, pic_num=1, path=Path())
+_NO_DOCUMENT = DocumentResult(total_pages=1, total_sheets=0, pages=(_NO_PAGE,))
+_NO_IMAGE = PictureInfo(format="png", width=1, height=1, size=0, quality=100, orientation=0, ave="0xFFFFFF")
+_NO_PICTURE = PictureResult(output=_NO_IMAGE, original=_NO_IMAGE)
+
+
+def pretended(job: Job) -> Outcome:
+    """The outcome of a job for which nothing is read or written: one page, or a picture without a byte."""
+    name = job.operation["Output"]["Object"]
+    if job.tag == "DocProcess":
+        return Outcome(result=_document_result(_NO_DOCUMENT, [_output_name(name, _NO_PAGE)]))
+    return Outcome(result=_picture_result(_NO_PICTURE, name, md5(usedforsecurity=False).hexdigest()))
+
+
+def _document_options(sent: Mapping[str, str], password: str) -> DocumentOptions:
+    """What the parameters mean; an absent one, and page 0, mean the documented default (1045/47932)."""
+    value = {**_MEANT_BY_DEFAULT, **{name: int(sent[name]) for name in _MEANT_BY_DEFAULT if name in sent}}
+    return DocumentOptions(
+        target=target_of(sent),
+        source_type=sent.get("SrcType", ""),
+        start_page=value["StartPage"] or 1,
+        end_page=value["EndPage"] or -1,
+        page_ranges=sent.get("PageRanges", ""),
+        sheet_id=value["SheetId"],
+        paper_direction=value["PaperDirection"],
+        paper_size=value["PaperSize"],
+        image_params=sent.get("ImageParams", ""),
+        password=password,
+        comments=value["Comments"],
+        quality=value["Quality"],
+        zoom=value["Zoom"],
+        image_dpi=value["ImageDpi"],
+        pic_pagination=value["PicPagination"],
+    )
+
+
+def _output_name(template: str, page: PageFile) -> str:
+    """The page's name; on sheets the running number counts within the sheet."""
+    numbers = {
+        "${Number}": page.pic_num if page.sheet else page.number,
+        "${Page}": page.page,
+        "${SheetID}": page.sheet,
+    }
+    for placeholder, number in numbers.items():
+        template = template.replace(placeholder, str(number))
+    return template
+
+
+def _document_result(done: DocumentResult, uris: list[str]) -> dict[str, object]:
+    sheets = Counter(page.sheet for page in done.pages)
+    total_sheets = {"TotalSheetCount": str(done.total_sheets)} if done.total_sheets else {}
+    return {
+        "FailPageCount": "0",
+        "PageInfo": [_page_info(page, uri, sheets) for page, uri in zip(done.pages, uris, strict=True)],
+        "SuccPageCount": str(len(uris)),
+        "TaskId": "",
+        "TgtType": "",
+        "TotalPageCount": str(done.total_pages),
+        **total_sheets,
+    }
+
+
+def _page_info(page: PageFile, uri: str, sheets: Counter[int]) -> dict[str, str]:
+    """For sheets the number of the sheet and three counts more, for the rest page and name only."""
+    if not page.sheet:
+        return {"PageNo": str(page.page), "TgtUri": uri}
+    return {
+        "PageNo": str(page.sheet),
+        "PicIndex": str(page.number),
+        "PicNum": str(page.pic_num),
+        "TgtUri": uri,
+        "X-SheetPics": str(sheets[page.sheet]),
+    }
+
+
+def _picture_result(done: PictureResult, name: str, etag: str) -> dict[str, object]:
+    """The shape of the callback sample in 1045/50337; two other pages disagree."""
+    return {
+        "ObjectName": name,
+        "ProcessResult": {
+            "Etag": f'"{etag}"',
+            "Format": done.output.format,
+            "Height": str(done.output.height),
+            "Quality": str(done.output.quality),
+            "Size": str(done.output.size),
+            "Width": str(done.output.width),
+        },
+    }
+
+
+def _image_info(picture: PictureInfo) -> dict[str, str]:
+    return {
+        "Ave": picture.ave,
+        "Format": picture.format,
+        "Height": str(picture.height),
+        "Orientation": str(picture.orientation),
+        "Quality": str(picture.quality),
+        "Width": str(picture.width),
+    }

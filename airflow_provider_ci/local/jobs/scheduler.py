@@ -1,0 +1,156 @@
+"""Takes waiting jobs from the queues and lets workers run them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from airflow_provider_ci.local.convert import ConvertersClosedError
+from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.jobs.callbacks import Callbacks
+from airflow_provider_ci.local.jobs.jobs import Job, Jobs, Outcome, State, Submission
+from airflow_provider_ci.local.jobs.processing import Processor
+from airflow_provider_ci.local.jobs.queues import Queues
+
+RETRY_SECONDS = 1.0
+"""How long the scheduler waits for a table of jobs that cannot be written to, as on a full disk."""
+
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Runs at most ``workers`` jobs at once, and of one queue at most ``queue_concurrency``.
+
+    Within a queue the job of the highest level goes first, then the oldest; between queues the one with the
+    fewest running jobs. All methods belong to the server's loop; only the work on a job is done in a
+    thread.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        queues: Queues,
+        processor: Processor,
+        callbacks: Callbacks,
+        *,
+        workers: int,
+        queue_size: int,
+        queue_concurrency: int,
+    ) -> None:
+        self._jobs = jobs
+        self._queues = queues
+        self._processor = processor
+        self._callbacks = callbacks
+        self._workers = workers
+        self._queue_size = queue_size
+        self._queue_concurrency = queue_concurrency
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="ci-local-worker")
+        self._running: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._retry: asyncio.TimerHandle | None = None
+
+    def submit(self, submission: Submission, now: float) -> Job:
+        """Note a job and start it when there is room.
+
+        :raises ServiceError: ``QueueSaturated`` when the queue holds as many waiting jobs as it may.
+        """
+        queue_id = submission.queue_id
+        if self._jobs.waiting(queue_id) >= self._queue_size:
+            raise ServiceError(
+                "QueueSaturated", f"queue {queue_id} holds {self._queue_size} waiting jobs already"
+            )
+        paused = self._queues.is_paused(queue_id)
+        job = self._jobs.add(submission, State.PAUSE if paused else State.SUBMITTED, now)
+        self.wake()
+        return job
+
+    def cancel(self, job: Job, now: float) -> bool:
+        """Cancel a waiting job; False if it no longer waits."""
+        return self._callbacks.end(job, lambda: self._jobs.cancel(job, now))
+
+    def wake(self) -> None:
+        """Start jobs as long as there is room for one that waits."""
+        self._try(self._fill)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except sqlite3.Error as error:
+            _log.error("no job can be started, as that cannot be noted; trying again: %s", error)
+            if self._retry:
+                self._retry.cancel()
+            self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self.wake)
+
+    def _fill(self) -> None:
+        while not self._stopping and len(self._tasks) < self._workers:
+            job = self._next()
+            if job is None:
+                return
+            self._start(job)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Start no more jobs; wait for the running ones for a while. What still runs then will run again."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_seconds)
+
+    async def join(self) -> None:
+        """After the converters were closed: wait for the threads."""
+        await asyncio.gather(*self._tasks)
+        self._threads.shutdown()
+
+    def _next(self) -> Job | None:
+        queues = sorted(self._open_queues(), key=lambda queue_id: self._running[queue_id])
+        return next((job for queue_id in queues for job in self._jobs.next_waiting(queue_id)), None)
+
+    def _open_queues(self) -> list[str]:
+        """The queues of which one more job may run."""
+        return [
+            queue_id
+            for queue_id in self._jobs.queues_with_work()
+            if self._running[queue_id] < self._queue_concurrency and not self._queues.is_paused(queue_id)
+        ]
+
+    def _start(self, job: Job) -> None:
+        if not self._jobs.start(job, time.time()):
+            return
+        self._running[job.queue_id] += 1
+        task = asyncio.create_task(self._run(job))
+        self._tasks.add(task)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            outcome = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._processor.run, job
+            )
+            await self._note(job, outcome)
+        except ConvertersClosedError:
+            _log.info("job %s was interrupted; it will run again", job.job_id)
+        finally:
+            self._running[job.queue_id] -= 1
+            task = asyncio.current_task()
+            assert task is not None
+            self._tasks.discard(task)
+            self.wake()
+
+    async def _note(self, job: Job, outcome: Outcome) -> None:
+        """Note how the job ended, sooner or later; one not noted when the server stops runs again."""
+        while True:
+            try:
+                self._callbacks.end(job, lambda: self._jobs.finish(job, outcome, time.time()))
+                break
+            except sqlite3.Error as error:
+                _log.error("job %s ended, but that cannot be noted; trying again: %s", job.job_id, error)
+            if self._stopping:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        if outcome.state is State.FAILED:
+            _log.info(
+                "job %s of %r failed: %s: %s", job.job_id, job.input_object, outcome.code, outcome.message
+            )

@@ -1,0 +1,1 @@
+"""Conversions within a request to a COS host: previews of documents, pictures by rule."""

@@ -1,0 +1,65 @@
+"""Pictures made while they are downloaded: ``GET /<key>?<rule>``, and what is told of them (1045/33695)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from airflow_provider_ci.local.convert.metadata import QUERIES
+from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.http.answer import Answer
+from airflow_provider_ci.local.http.request import Request
+from airflow_provider_ci.local.sync.sync import PICTURE_REFUSALS, Bench, Refusal, file_answer
+
+OPERATIONS = ("imageMogr2", "imageView2", "watermark", "style", *QUERIES)
+"""What a query parameter begins with that is a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureWork:
+    """A picture by a rule, if there is one, and then a query about it, if there is one."""
+
+    rule: str
+    query: str
+    refusals: ClassVar[Mapping[str, Refusal]] = PICTURE_REFUSALS
+
+    def make(self, bench: Bench) -> Answer:
+        """The picture, or what the query tells of it as JSON."""
+        source = bench.source()
+        if not self.rule:
+            return self._told(bench.converters.query(source, self.query))
+        target = bench.folder / f"output{source.suffix}"
+        done = bench.picture(source, self.rule, target)
+        if self.query:
+            return self._told(bench.converters.query(target, self.query))
+        return file_answer(target, done.output.format)
+
+    def _told(self, told: Mapping[str, object]) -> Answer:
+        body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+        return Answer(body=body, headers={"Content-Type": "application/json"})
+
+
+def is_rule(name: str) -> bool:
+    """Whether a query parameter of this name is a rule: its first word is an operation."""
+    return name.replace("|", "/").partition("/")[0] in OPERATIONS
+
+
+def read(request: Request) -> PictureWork | None:
+    """What a GET asks for, None if no rule is in its query.
+
+    The rule is the name of a parameter. An ``=`` in it that was not percent-encoded parts it in two, which
+    are put together again.
+
+    :raises ServiceError: there is more than one rule.
+    """
+    rules = [name + (f"={value}" if value else "") for name, value in request.query if is_rule(name)]
+    if not rules:
+        return None
+    if len(rules) > 1:
+        raise ServiceError("InvalidArgument", "the query has several rules; join their steps by |")
+    rule, bar, last = rules[0].rpartition("|")
+    if last.strip() in QUERIES:
+        return PictureWork(rule=rule, query=last.strip())
+    return PictureWork(rule=rule + bar + last, query="")
