@@ -33,6 +33,7 @@ __all__ = [
     "connection",
     "require_retry_policies",
     "state_store",
+    "triggers_hear_of_kills",
     "was_killed_by_user",
 ]
 
@@ -77,6 +78,13 @@ async def connection(conn_id: str) -> Connection:
     if hasattr(BaseHook, "aget_connection"):
         return await BaseHook.aget_connection(conn_id)
     return await asyncio.to_thread(BaseHook.get_connection, conn_id)
+
+
+def triggers_hear_of_kills() -> bool:
+    """Whether the triggerer calls ``on_kill`` (Airflow 3.3 and newer)."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "on_kill")
 
 
 def was_killed_by_user(ti: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os.path
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
 from airflow_provider_ci.batch import BatchSummary, ObjectSelection
@@ -33,7 +33,7 @@ class Portion:
     """Bytes in all; None if nobody has told."""
 
 
-def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage:
+def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
     """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name."""
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import InputDataset, OutputDataset
@@ -56,7 +56,7 @@ def batch_lineage(
     source: ObjectSelection | ObjectKeys | Iterable[str],
     output_template: str,
     summary: BatchSummary,
-) -> OperatorLineage:
+) -> OperatorLineage[Any, Any]:
     """What a batch read and wrote. The service tells no size of documents that it made."""
     source = as_source(source)
     prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(source.keys)
@@ -66,11 +66,15 @@ def batch_lineage(
             objects=summary.total - summary.unfinished,
             size=summary.input_bytes,
         ),
-        wrote=Portion(uri=output_uri(bucket, output_template), objects=summary.succeeded, size=None),
+        wrote=Portion(
+            uri=output_uri(bucket, output_template),
+            objects=summary.outputs,
+            size=summary.output_bytes or None,
+        ),
     )
 
 
-def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLineage:
+def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLineage[Any, Any]:
     """What a job that has ended well read and wrote."""
     size = job.result.size if isinstance(job.result, PicProcessResult) else None
     return lineage(
@@ -85,7 +89,7 @@ def outputs_of(job: Job) -> int:
 
 
 def _common_folder(keys: Iterable[str]) -> str:
-    return _folder(os.path.commonprefix(list(keys)))
+    return _folder(os.path.commonprefix(list(keys)))  # noqa: RUF071 the folder is cut from it
 
 
 def _folder(key: str) -> str:

@@ -23,9 +23,15 @@ _CONSOLE = "https://console.cloud.tencent.com"
 
 class _ToldLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """What was told while the task ran, since Airflow overwrites it with this when the task has ended."""
+        """What was told while the task ran: Airflow overwrites it with this when the task has ended.
+
+        By the operator itself, or before its deferral by one in another process.
+        """
         from airflow.sdk.execution_time.xcom import XCom
 
+        links: TaskLinks | None = getattr(operator, "task_links", None)
+        if links is not None:
+            return links.urls.get(self.xcom_key, "")
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
 
 
@@ -48,13 +54,15 @@ class CIReportLink(_ToldLink):
 
 
 class TaskLinks:
-    """The links of the task that runs.
+    """The links of the task that runs; its operator keeps them as ``task_links``.
 
     :param hook: of the connection, which says whether a local CI or the cloud has the pages.
     """
 
     def __init__(self, context: Context, hook: CIHook) -> None:
         self._context = context
+        self.urls: dict[str, str] = {}
+        """What was told, by the key of the link's XCom."""
         endpoint = urlsplit(hook.get_connection(hook.conn_id).extra_dejson.get("endpoint") or "")
         is_local = endpoint.scheme == "http" and is_loopback(endpoint.hostname or "")
         bucket, region = hook.client.bucket, hook.client.region
@@ -78,6 +86,7 @@ class TaskLinks:
 
     def _tell(self, link: BaseOperatorLink, url: str) -> None:
         if url:
+            self.urls[link.xcom_key] = url
             self._context["ti"].xcom_push(key=link.xcom_key, value=url)
 
 

@@ -1,4 +1,4 @@
-"""How far a task's jobs are, told at a human pace: soon at first, then ever more rarely, once a minute in the end."""
+"""How far the jobs of a task are, told at a human pace: soon at first, then ever more rarely."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Clock = Callable[[], float]
 class Log(Protocol):
     """The logger of an operator or a trigger, whose kind depends on the version of Airflow."""
 
-    def info(self, message: str, *values: Any) -> Any: ...  # noqa: D102
+    def info(self, message: str, /, *values: Any) -> Any: ...  # noqa: D102
 
-    def warning(self, message: str, *values: Any) -> Any: ...  # noqa: D102
+    def warning(self, message: str, /, *values: Any) -> Any: ...  # noqa: D102
 
 
 class HumanPace:
-    """Says when to tell something: after 2 seconds, and then after twice as long each time, up to a minute."""
+    """Says when to tell something: after 2 seconds, then after twice as long each time, up to a minute."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock

@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("without_deadline", deadline=None)  # time decides no test
+settings.load_profile("without_deadline")
 
 # Airflow reads its settings when it is first imported, so they come before any import of it.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="ci-tests-airflow-"))
@@ -58,7 +62,7 @@ def _first_reschedule_date(ti: RuntimeTaskInstance, context: Any) -> Any:
     return pendulum.parse(found) if isinstance(found, str) else found
 
 
-RuntimeTaskInstance.get_first_reschedule_date = _first_reschedule_date  # type: ignore[method-assign]
+RuntimeTaskInstance.get_first_reschedule_date = _first_reschedule_date  # type: ignore[method-assign, assignment]
 
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"

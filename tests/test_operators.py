@@ -12,7 +12,7 @@ import pytest
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 
 from airflow_provider_ci.batch import BatchStoppedError, ObjectSelection, ObjectState, read_report
-from airflow_provider_ci.client import CIClient, DocProcess, JobState
+from airflow_provider_ci.client import CIClient, CIError, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator, JobWaitError
 
@@ -356,6 +356,35 @@ def test_a_lost_answer_does_not_make_a_second_job(
     result = convert().execute(context)
     (job,) = client.list_doc_jobs()
     assert (job.job_id, job.state) == (result["job_id"], JobState.SUCCESS)
+
+
+def test_a_retry_finds_the_job_whose_answer_was_lost_and_that_no_search_found(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient, local_ci: LocalCI
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("cut_after", method="POST", path="/doc_jobs", count=1)
+    local_ci.faults.add("error", code="AccessDenied", method="GET", path="/doc_jobs", count=1)
+    context: Any = {"task_state_store": Store(), "ti": Instance()}
+    with pytest.raises(CIError, match="AccessDenied"):
+        convert().execute(context)
+    result = convert().execute(context)
+    (job,) = client.list_doc_jobs()
+    assert job.job_id == result["job_id"]
+
+
+def test_a_retry_submits_what_an_earlier_try_only_meant_to_submit(
+    connection: dict[str, Any], fill_bucket: Fill, client: CIClient, local_ci: LocalCI
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("error", code="AccessDenied", method="POST", path="/doc_jobs", count=1)
+    store = Store()
+    context: Any = {"task_state_store": store, "ti": Instance()}
+    with pytest.raises(CIError, match="AccessDenied"):
+        convert().execute(context)
+    store.values["ci_job"]["since"] = "2026-01-01T00:00:00+00:00"  # nothing can be on its way any more
+    result = convert().execute(context)
+    (job,) = client.list_doc_jobs()
+    assert job.job_id == result["job_id"]
 
 
 @pytest.mark.parametrize("local_ci", [0.3], indirect=True)

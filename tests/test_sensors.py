@@ -22,6 +22,13 @@ with DAG(DAG_ID, schedule=None) as dag:
 """
 
 
+class Instance:
+    """The task instance, as far as the sensor tells it anything here."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed = (key, value)
+
+
 def submit(client: CIClient, *keys: str) -> list[str]:
     return [client.submit_doc_job(key, f"out/{key}.pdf", DocProcess(target="pdf")).job_id for key in keys]
 
@@ -69,7 +76,8 @@ def test_every_shape_of_job_ids(
     fill_bucket("a.docx", "b.docx")
     job_ids = submit(client, "a.docx", "b.docx")
     sensor = CIJobSensor(task_id="wait", job_ids=shape(job_ids), poke_interval=0.1, timeout=30)
-    assert sensor.execute({})["jobs"] in (1, 2)
+    context: Any = {"ti": Instance()}
+    assert sensor.execute(context)["jobs"] in (1, 2)
 
 
 @pytest.mark.parametrize("job_ids", ["", [], None, "no-job-id!", 5, [5], {"total": 3, "report_key": "r"}])
@@ -95,8 +103,9 @@ def test_it_names_the_request_id_of_what_failed(
 ) -> None:
     fill_bucket("x.docx", content=b"")
     sensor = CIJobSensor(task_id="wait", job_ids=submit(client, "x.docx"), poke_interval=0.1, timeout=9)
+    context: Any = {"ti": Instance()}
     with pytest.raises(JobsFailedError, match=r"x\.docx.* request id \S+"):
-        sensor.execute({})
+        sensor.execute(context)
 
 
 def done(job_ids: list[str]) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class BatchSummary:
     """Those of the failed objects whose failure may pass, so that a retry is worth it."""
     input_bytes: int = 0
     """Size of the objects, without those that are unfinished."""
+    outputs: int = 0
+    """Objects that were written: one for each that succeeded, or a picture for each of its pages."""
+    output_bytes: int = 0
+    """Size of the pictures among them that are no pages; the service does not tell that of documents."""
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types, less than 2 KiB: failures that do not fit are left to the report."""
@@ -106,12 +110,15 @@ def _write_report(
 ) -> BatchSummary:
     counts: Counter[ObjectState] = Counter()
     first_failures: list[str] = []
-    input_bytes = may_heal = 0
+    input_bytes = may_heal = outputs = output_bytes = 0
     with _JsonLines(batch_id) as report, _JsonLines(batch_id) as failures:
         for verdict in verdicts:
             counts[verdict.state] += 1
             input_bytes += verdict.size * (verdict.state is not ObjectState.UNFINISHED)
             may_heal += verdict.may_heal
+            if verdict.state is ObjectState.SUCCEEDED:
+                outputs += verdict.outputs or 1
+                output_bytes += verdict.output_size or 0
             report.add(verdict)
             if not verdict.is_good:
                 failures.add(verdict)
@@ -129,6 +136,8 @@ def _write_report(
         jobs=jobs,
         may_heal=may_heal,
         input_bytes=input_bytes,
+        outputs=outputs,
+        output_bytes=output_bytes,
     )
     body = json.dumps({"version": REPORT_VERSION, **summary.to_json()}, ensure_ascii=False, indent=1)
     client.put_object(f"{folder}summary.json", body.encode(), content_type="application/json")

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_ci.hooks import CIHook
+from airflow_provider_ci.links import TaskLinks
 from airflow_provider_ci.rendering import RendersRecords
 
 
@@ -20,6 +21,8 @@ class CIOperator(RendersRecords, BaseOperator):
     """
 
     ui_color = "#e5f1fb"
+    task_links: TaskLinks | None = None
+    """Those that were told in this process."""
 
     def __init__(
         self,

@@ -144,17 +144,17 @@ class CIBatchOperator(CIOperator):
     def _advance(self, context: Context, deadline: float, patience: float) -> dict[str, Any]:
         progress = BatchProgress(self.log, compat.state_store(context))
         batch = self._batch(context, progress)
-        links = TaskLinks(context, self.hook)
-        links.tell_queue(self.queue_id)
-        links.tell_report(batch.folder, "batch.json")
+        self.task_links = TaskLinks(context, self.hook)
+        self.task_links.tell_queue(self.queue_id)
+        self.task_links.tell_report(batch.folder, "batch.json")
         try:
             summary = batch.advance(patience=patience if self.deferrable else None, deadline=deadline)
         except BatchFailedError as failed:
-            self._close(failed.summary, progress, links, batch.folder)
+            self._close(failed.summary, progress, self.task_links, batch.folder)
             raise
         if summary is None:
             self._defer(batch.folder, deadline)
-        self._close(summary, progress, links, batch.folder)
+        self._close(summary, progress, self.task_links, batch.folder)
         announce(
             context,
             self.outlets,
@@ -209,12 +209,12 @@ class CIBatchOperator(CIOperator):
         """Only note it. Whether a user ended the task, or its worker goes away, is found out by the wait."""
         self._is_killed = True
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote; OpenLineage's provider asks when the task has ended."""
         if self._summary is None:
             return None
         return batch_lineage(self.hook.client.bucket, self.source, self.output_template, self._summary)
 
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage | None:
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote, if it came as far as its report."""
         return self.get_openlineage_facets_on_complete(task_instance)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import Context
@@ -13,7 +15,7 @@ from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch.fingerprint import Fingerprints
 from airflow_provider_ci.batch.kinds import kind_of_job, kind_of_operation
 from airflow_provider_ci.batch.plan import Operation, PlannedJob
-from airflow_provider_ci.batch.submit import Submitter, submit_once
+from airflow_provider_ci.batch.submit import Submitter, find_submitted, submit_once
 from airflow_provider_ci.batch.watch import JobWatch, Pace, cancel_waiting
 from airflow_provider_ci.client import (
     DocProcess,
@@ -28,6 +30,7 @@ from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.lineage import job_lineage, outputs_of
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.progress import JobsProgress
 from airflow_provider_ci.triggers import CIJobTrigger
 
 if TYPE_CHECKING:
@@ -46,8 +49,9 @@ class JobWaitError(AirflowException):
 class _JobOperator(CIOperator):
     """Submits one job, and waits for it or not.
 
-    On Airflow 3.3 and newer the job's id is kept in the task's state store, so that a retry takes over a job
-    that an earlier try submitted, as long as input, operation and output are the same.
+    On Airflow 3.3 and newer the task's state store keeps a mark from before the submission, and then its
+    id, so that a retry takes over what an earlier try submitted, as long as input, operation and output are
+    the same.
     """
 
     template_fields: Sequence[str] = ("input_key", "output_key", "operation", "queue_id", "bucket", "region")
@@ -92,11 +96,11 @@ class _JobOperator(CIOperator):
         """
         if not isinstance(self.operation, self.operation_type):
             raise TypeError(f"operation must be a {self.operation_type.__name__}, not {self.operation!r}")
+        self.task_links = TaskLinks(context, self.hook)
         job = self._submit_or_take_over(context)
         context["ti"].xcom_push(key="job_id", value=job.job_id)
-        links = TaskLinks(context, self.hook)
-        links.tell_job(job.job_id)
-        links.tell_queue(job.queue_id)
+        self.task_links.tell_job(job.job_id)
+        self.task_links.tell_queue(job.queue_id)
         if not self.wait_for_completion:
             compat.state_store(context).delete(
                 _STORE_KEY
@@ -134,22 +138,44 @@ class _JobOperator(CIOperator):
         client = self.hook.client
         planned = self._planned()
         self._input_bytes = planned.size
-        mark = planned.fingerprint
         store = compat.state_store(context)
         stored = store.get(_STORE_KEY) or {}
-        if stored.get("fingerprint") == mark and (job := self._alive(stored["job_id"])):
+        if stored.get("fingerprint") != planned.fingerprint:
+            stored = {}
+        if job := self._earlier(stored, planned):
             self.log.info("taking over job %s of an earlier try", job.job_id)
-            return job
-        submitter = Submitter(
-            client=client,
+        else:
+            # Noted before the submission: whatever becomes of this try, the next one can find the job.
+            stored = {
+                "fingerprint": planned.fingerprint,
+                "token": uuid.uuid4().hex,
+                "since": client.server_time().isoformat(),
+            }
+            store.set(_STORE_KEY, stored)
+            job = submit_once(self._submitter(stored), planned)
+            self.log.info("submitted job %s: %s -> %s", job.job_id, self.input_key, self.output_key)
+        store.set(_STORE_KEY, {**stored, "job_id": job.job_id})
+        return job
+
+    def _earlier(self, stored: dict[str, Any], planned: PlannedJob) -> Job | None:
+        """The job that an earlier try has submitted, noted or not, unless it has come to no good end."""
+        if "job_id" in stored:
+            return self._alive(stored["job_id"])
+        if "token" not in stored:
+            return None
+        since = datetime.fromisoformat(stored["since"])
+        job = find_submitted(self._submitter(stored), planned, since=since)
+        return job and self._alive(job.job_id)
+
+    def _submitter(self, stored: dict[str, Any]) -> Submitter:
+        return Submitter(
+            client=self.hook.client,
             kind=kind_of_operation(self.operation),
             operation=self.operation,
             queue_id=self.queue_id,
+            token=stored["token"],
+            not_before=datetime.fromisoformat(stored["since"]),
         )
-        job = submit_once(submitter, planned)
-        store.set(_STORE_KEY, {"job_id": job.job_id, "fingerprint": mark})
-        self.log.info("submitted job %s: %s -> %s", job.job_id, self.input_key, self.output_key)
-        return job
 
     def _planned(self) -> PlannedJob:
         found = self.hook.client.head_object(self.input_key)
@@ -172,10 +198,12 @@ class _JobOperator(CIOperator):
     def _wait(self, job: Job, context: Context, *, until: float) -> Job:
         watch = JobWatch(self.hook.client, [job.job_id])
         pace = Pace(shortest=min(0.5, self.poll_interval), longest=self.poll_interval)
+        tell = JobsProgress(self.log, 1)
         while True:
             watch.look_patiently()
             if not watch.pending:
                 return watch.finished[job.job_id]
+            tell(len(watch.pending))
             next_look = time.time() + watch.wait_seconds(pace)
             while time.time() < next_look:
                 if self._is_killed:
@@ -227,8 +255,8 @@ class _JobOperator(CIOperator):
         )
         return result
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
-        """What the job read and wrote, if it was waited for; OpenLineage's provider asks at the task's end."""
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """What the job read and wrote, if it was waited for; OpenLineage's provider asks for it."""
         if self._done is None:
             return None
         return job_lineage(self.hook.client.bucket, self._done, input_bytes=self._input_bytes)

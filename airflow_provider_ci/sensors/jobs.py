@@ -39,6 +39,8 @@ class CIJobSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("job_ids", "bucket", "region")
     operator_extra_links = (CIJobLink(),)
+    task_links: TaskLinks | None = None
+    """Those that were told in this process; of many jobs none leads anywhere."""
 
     def __init__(
         self,
@@ -62,8 +64,9 @@ class CIJobSensor(BaseSensorOperator):
 
         :raises JobsFailedError: jobs failed; all have ended.
         """
+        self.task_links = TaskLinks(context, self._hook)
         if len(self._watch.pending) == 1:
-            TaskLinks(context, self._hook).tell_job(next(iter(self._watch.pending)))
+            self.task_links.tell_job(*self._watch.pending)
         if not self.deferrable:
             return super().execute(context)
         if done := self.poke(context):

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci import progress
+from airflow_provider_ci.batch import BatchSummary, Progress
+from airflow_provider_ci.progress import BatchProgress, HumanPace, JobsProgress, rate_and_rest, spoken
+
+RunDag = Callable[..., Any]
+Fill = Callable[..., None]
+
+HAS_STATE_STORE = find_spec("airflow.models.task_state_store") is not None
+"""Since Airflow 3.3."""
+
+log = logging.getLogger(__name__)
+
+
+class Clock:
+    """Tells the time that a test wants."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+class Store:
+    """A task state store that lives in this test."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.writes = 0
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.loads(json.dumps(value))
+        self.writes += 1
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+class BrokenStore(Store):
+    def set(self, key: str, value: Any) -> None:
+        raise OSError("no answer")
+
+
+def halfway(**changes: Any) -> Progress:
+    numbers = {"total": 5000, "finished": 2700, "failed": 3, "in_flight": 1000, "seconds": 100.0}
+    return Progress(**{**numbers, "skipped": 150, "earlier": 50, **changes})
+
+
+def end(**changes: Any) -> BatchSummary:
+    counts = {"succeeded": 4790, "failed": 7, "skipped": 200, "cancelled": 1, "unfinished": 2}
+    values = {"batch_id": "b", "total": 5000, "seconds": 200.0, "report_key": "b/report.jsonl", **counts}
+    return BatchSummary(**{**values, **changes})
+
+
+def test_the_pace_is_quick_at_first_and_a_minute_in_the_end(clock: Clock) -> None:
+    pace = HumanPace(clock)
+    told = []
+    for second in range(400):
+        clock.now = 1000.0 + second
+        if pace.is_time():
+            told.append(second)
+    assert told == [2, 6, 14, 30, 62, 122, 182, 242, 302, 362]
+
+
+def test_a_line_tells_counts_rate_and_time_left(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tell = BatchProgress(log, Store(), clock)
+    clock.now += 2
+    tell(halfway())
+    assert caplog.messages == [
+        "2,700 of 5,000 objects done, 3 failed, 1,000 in flight; 25.0/s, about 1 min 32 s left"
+    ]
+
+
+def test_what_airflow_shows_is_written_as_often_as_the_log(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = Store()
+    tell = BatchProgress(log, store, clock)
+    for _ in range(600):
+        clock.now += 0.1
+        tell(halfway())
+    assert store.writes == len(caplog.messages) == 4
+    assert store.values == {
+        "progress": {
+            "total": 5000,
+            "finished": 2700,
+            "failed": 3,
+            "in_flight": 1000,
+            "objects_per_second": 25.0,
+            "seconds_left": 92,
+        }
+    }
+
+
+def test_one_line_closes_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    store = Store()
+    BatchProgress(log, store, clock).close(end(first_failures=("in/a.docx: broken",)))
+    assert caplog.messages == [
+        "5,000 objects: 4,790 succeeded, 7 failed, 200 skipped in 3 min 20 s (24.0/s); report b/report.jsonl",
+        "failed: in/a.docx: broken",
+    ]
+    assert store.values["progress"] == {
+        "total": 5000,
+        "finished": 4998,
+        "failed": 8,
+        "in_flight": 0,
+        "objects_per_second": 24.0,
+        "seconds_left": 0,
+    }
+
+
+def test_a_store_that_fails_ends_no_batch(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    tell = BatchProgress(log, BrokenStore(), clock)
+    clock.now += 2
+    tell(halfway())
+    assert caplog.messages[-1] == "the progress cannot be stored: no answer"
+
+
+def test_jobs_are_told_by_how_many_are_left(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tell = JobsProgress(log, 1000, clock)
+    for second, pending in ((1, 900), (4, 900), (8, 700), (9, 600)):
+        clock.now = 1000.0 + second
+        tell(pending)
+    assert caplog.messages == [
+        "100 of 1,000 jobs ended, 900 to go; 25.0/s, about 36 s left",
+        "300 of 1,000 jobs ended, 700 to go; 37.5/s, about 19 s left",
+    ]
+
+
+def test_nothing_is_known_before_something_has_ended() -> None:
+    assert rate_and_rest(0, 10, 5.0) == "time left not known yet"
+    assert rate_and_rest(3, 10, 0.0) == "time left not known yet"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (100_000, "27 h 46 min")],
+)
+def test_times_are_spoken(seconds: float, words: str) -> None:
+    assert spoken(seconds) == words
+
+
+@pytest.mark.parametrize("local_ci", [0.4], indirect=True)
+@pytest.mark.parametrize("how", ["deferrable=False", "deferrable=True"])
+def test_a_batch_tells_how_far_it_is(
+    run_dag: RunDag,
+    fill_bucket: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    how: str,
+) -> None:
+    """In the task's own log: by the operator while it waits, by the trigger while the task is deferred."""
+    monkeypatch.setattr(progress, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_ci.operators.batch._INLINE_SECONDS", 0.0)
+    fill_bucket(*(f"in/{number}.docx" for number in range(6)))
+    result = run_dag(f"""
+from airflow.sdk import DAG
+from airflow_provider_ci.batch import ObjectSelection
+from airflow_provider_ci.client import DocProcess
+from airflow_provider_ci.compat import state_store
+from airflow_provider_ci.operators import CIBatchOperator
+
+with DAG(DAG_ID, schedule=None) as dag:
+    CIBatchOperator(
+        task_id="all", source=ObjectSelection(prefix="in/"), operation=DocProcess(),
+        output="out/{{stem}}.pdf", poll_interval=0.1, {how},
+        on_success_callback=lambda context: print("shown:", state_store(context).get("progress")),
+    )""")
+    assert result.state == "success"
+    logged = "".join(capfd.readouterr())
+    assert ("of 6 jobs ended" if "True" in how else "of 6 objects done") in logged
+    assert logged.count("6 objects: 6 succeeded, 0 failed, 0 skipped in") == 1
+    assert ("shown: {'total': 6, 'finished': 6, 'failed': 0," in logged) is HAS_STATE_STORE
