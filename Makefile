@@ -4,14 +4,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH ?=
 
-.PHONY: demo test check soak bench setup office lock clean
+.PHONY: demo up test check soak matrix e2e-celery bench setup office lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: setup office ## convert a bucket of sample documents and pictures from Airflow, on the local CI
 	@$(BIN)/python -m demo
+
+up: setup office ## Airflow's web UI with the example DAGs, beside the local CI on the samples, until Ctrl-C
+	@$(BIN)/python -m demo.up
 
 test: setup office check ## every check: formatter, linter, types, unit and integration tests, example DAGs
 	@$(BIN)/python -m pytest
@@ -23,6 +26,12 @@ check: setup ## formatter, linter, types
 
 soak: setup ## 300 batches that are killed, cut off and started again; 0 lost, 0 doubled
 	@$(BIN)/python -m tests.soak --rounds 300
+
+matrix: setup ## the Airflow layer's tests on every supported Airflow and Python
+	@.ci/matrix
+
+e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed while it converts 2,000 documents
+	@.ci/e2e-celery
 
 bench: setup office ## ratios against the peers; BENCH=NAME runs one
 	@$(BIN)/python -m benchmarks $(BENCH)
@@ -40,4 +49,4 @@ lock: setup ## resolve the newest versions into requirements.lock
 	  --generate-hashes --all-extras --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 
 clean: ## remove what the commands made
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist demo/airflow demo/buckets demo/logs
+	@rm -rf .venv .matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis dist demo/airflow demo/airflow-up demo/buckets demo/logs

@@ -29,15 +29,16 @@ class StartError(Exception):
 class LocalServer:
     """A local CI in a process of its own, on a free port."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, logs: Path = LOGS) -> None:
         self._root = root
+        self._logs = logs
         self.endpoint = ""
 
     def __enter__(self) -> LocalServer:
-        LOGS.mkdir(exist_ok=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
         serve = [sys.executable, "-m", "airflow_provider_ci.local", "serve"]
         command = [*serve, "--root", str(self._root), "--port", "0"]
-        self._log = LOGS / "local-ci.log"
+        self._log = self._logs / "local-ci.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self._process.stdout is not None
@@ -65,28 +66,41 @@ class LocalServer:
         return CIClient(credentials, REGION, BUCKET, endpoint=self.endpoint)
 
 
+def airflow_environment(home: Path, endpoint: str, **settings: object) -> dict[str, str]:
+    """The environment of an Airflow with this home, the example DAGs, and a connection to the local CI.
+
+    What the caller's own environment says of Airflow is dropped.
+
+    :param settings: further ones, named by section and key, such as ``API__PORT``.
+    """
+    connection = {
+        "conn_type": "tencent_ci",
+        "login": DEFAULT_SECRET_ID,
+        "password": DEFAULT_SECRET_KEY,
+        "extra": {"region": REGION, "bucket": BUCKET, "endpoint": endpoint},
+    }
+    own = {
+        "CORE__DAGS_FOLDER": DEMO.parent / "dags",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__EXECUTOR": "LocalExecutor",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        **settings,
+    }
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        **{f"AIRFLOW__{name}": str(value) for name, value in own.items()},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONN_TENCENT_CI_DEFAULT": json.dumps(connection),
+    }
+
+
 class Airflow:
     """Airflow with its home in ``demo/airflow``, the example DAGs, and a connection to the local CI."""
 
     def __init__(self, endpoint: str) -> None:
         self._home = DEMO / "airflow"
         self._home.mkdir(exist_ok=True)
-        connection = {
-            "conn_type": "tencent_ci",
-            "login": DEFAULT_SECRET_ID,
-            "password": DEFAULT_SECRET_KEY,
-            "extra": {"region": REGION, "bucket": BUCKET, "endpoint": endpoint},
-        }
-        own = {
-            "AIRFLOW_HOME": str(self._home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(DEMO.parent / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._home / 'airflow.db'}",
-            "AIRFLOW_CONN_TENCENT_CI_DEFAULT": json.dumps(connection),
-        }
-        others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        self._environment = {**others, **own}
+        self._environment = airflow_environment(self._home, endpoint)
 
     def version(self) -> str:
         """The version of Airflow."""

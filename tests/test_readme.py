@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -16,13 +17,13 @@ from typing import Any
 import pypdfium2
 import pytest
 
+from airflow_provider_ci import operators, sensors
 from airflow_provider_ci.client import AuthenticationError, CIClient, Credentials
 from airflow_provider_ci.hooks import CIHook
 
 REPO = Path(__file__).parents[1]
-SNIPPETS: list[tuple[str, str]] = re.findall(
-    r"```(\w+)\n(.*?)```", (REPO / "README.md").read_text(), re.DOTALL
-)
+README = (REPO / "README.md").read_text()
+SNIPPETS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 
 
 def snippet(language: str, marker: str) -> str:
@@ -32,13 +33,33 @@ def snippet(language: str, marker: str) -> str:
 
 
 def test_there_are_no_other_snippets() -> None:
-    assert len(SNIPPETS) == 5
+    assert len(SNIPPETS) == 6
 
 
 def test_the_commands_are_targets_of_the_makefile() -> None:
-    for line in snippet("bash", "make demo").splitlines():
-        target = shlex.split(line, comments=True)[1]
-        subprocess.run(["make", "--dry-run", target], cwd=REPO, check=True, capture_output=True)
+    targets = set(re.findall(r"^`?make ([\w-]+)|`make ([\w-]+)`", README, re.MULTILINE))
+    assert len(targets) >= 7
+    makefile = (REPO / "Makefile").read_text()
+    documented = set(re.findall(r"^([\w-]+):.*##", makefile, re.MULTILINE))
+    assert {first or second for first, second in targets} <= documented
+
+
+def test_the_names_in_the_table_are_public() -> None:
+    table = README.split("## What there is")[1].split("## ")[0]
+    names = set(re.findall(r"`((?:CI|Batch|Local)\w*)`", table))
+    assert len(names) >= 14
+    modules = ("operators", "sensors", "hooks", "client", "batch", "local", "links", "retry_policy")
+    rooms = [importlib.import_module(f"airflow_provider_ci.{module}") for module in modules]
+    assert {name for name in names if not any(hasattr(room, name) for room in rooms)} == set()
+    missing = {name for name in (*operators.__all__, *sensors.__all__) if not name.endswith("Error")} - names
+    assert missing == set()
+
+
+def test_the_extras_exist() -> None:
+    named = re.findall(r"airflow-provider-ci\[(\w+)\]", README) + re.findall(r"extra `(\w+)`", README)
+    assert set(named) == {"local", "role"}
+    optional = (REPO / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1]
+    assert set(named) <= set(re.findall(r"^(\w+) = \[", optional.split("\n[")[0], re.MULTILINE))
 
 
 def test_the_dag_runs_to_its_end(

@@ -1,0 +1,138 @@
+"""The manual's examples run, and what it quotes is in the sources."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci.client import CIClient, JobState, QueueState
+
+REPO = Path(__file__).parents[1]
+DOCS = REPO / "docs"
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FIRST_CELL = re.compile(r"^\| (.+?) \| ", re.MULTILINE)
+OPERATORS = (DOCS / "operators.md").read_text()
+IMPORTS, *EXAMPLES = PYTHON.findall(OPERATORS)
+OBJECTS = ("inbox/letter.docx", "inbox/2026/sheet.xlsx", "photos/portrait.jpg")
+
+MANUAL = sorted([*DOCS.glob("*.md"), REPO / "README.md", REPO / "CHANGELOG.md"])
+
+
+def first_task(example: str) -> str:
+    return re.search(r'task_id="(\w+)"', example)[1]  # type: ignore[index] # an example without one is an error
+
+
+@pytest.fixture
+def run_example(
+    run_dag: Callable[..., Any], fill_bucket: Callable[..., None]
+) -> Callable[[str], dict[str, Any]]:
+    fill_bucket(*OBJECTS)
+
+    def run(example: str) -> dict[str, Any]:
+        # The objects were written this moment; nobody waits for them to settle.
+        example = example.replace("settled_seconds=30", "settled_seconds=0")
+        timetable = 'schedule=CronDataIntervalTimetable("@daily", timezone="UTC")'
+        tasks = textwrap.indent(example, "    ")
+        result = run_dag(f"{IMPORTS}\nfrom airflow.sdk import DAG\n\nwith DAG(DAG_ID, {timetable}):\n{tasks}")
+        assert result.state == "success"
+        results: dict[str, Any] = result.results
+        return results
+
+    return run
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=first_task)
+def test_each_example_of_the_operators_runs(
+    run_example: Callable[[str], dict[str, Any]], example: str
+) -> None:
+    results = run_example(example)
+    assert set(results) >= set(re.findall(r'task_id="(\w+)"', example))
+
+
+def test_an_example_does_what_is_said_of_it(
+    run_example: Callable[[str], dict[str, Any]], client: CIClient, bucket: Path
+) -> None:
+    example = next(text for text in EXAMPLES if 'task_id="pause"' in text)
+    run_example(example)
+    assert client.list_doc_queues()[0].state is QueueState.ACTIVE
+    counting = next(text for text in EXAMPLES if "count_failures" in text)
+    assert run_example(counting)["count_failures"] == 1
+    assert (bucket / "some" / "letter.pdf").exists()
+    assert {job.state for job in client.list_doc_jobs()} == {JobState.SUCCESS, JobState.FAILED}
+
+
+def test_every_public_operator_and_sensor_has_an_example() -> None:
+    from airflow_provider_ci import operators, sensors
+
+    public = [name for name in (*operators.__all__, *sensors.__all__) if not name.endswith("Error")]
+    assert len(public) == 8
+    assert [name for name in public if not any(f"{name}(" in example for example in EXAMPLES)] == []
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The strings of a source, with ``…`` in place of every value that is put into them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.sub(r"\{\w*\}|%[sdr]", "…", node.value)
+
+
+SOURCES = sorted((REPO / "airflow_provider_ci").rglob("*.py"))
+TEXTS = {text for path in SOURCES for text in texts_of(path)}
+CLASSES = {
+    node.name
+    for path in SOURCES
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.ClassDef)
+}
+SEEN = [
+    cell
+    for cell in FIRST_CELL.findall((DOCS / "troubleshooting.md").read_text())
+    if cell[0] == "`"  # the others tell what is seen without a message
+]
+
+
+def test_the_troubleshooting_table_is_read() -> None:
+    assert len(SEEN) > 50
+
+
+@pytest.mark.parametrize("cell", SEEN)
+def test_the_errors_and_messages_of_troubleshooting_are_in_the_sources(cell: str) -> None:
+    for name in re.findall(r"`(\w+)`", cell):
+        assert name in CLASSES or name in TEXTS or hasattr(builtins, name), f"no error is called {name}"
+    for quoted in re.findall("“(.+?)”", cell):
+        wanted = re.sub("^… |[ :]*…$", "", quoted)
+        assert any(wanted in text for text in TEXTS), f"no message says {quoted!r}"
+
+
+@pytest.mark.parametrize("path", MANUAL, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    for target in LINK.findall(text):
+        if "://" in target:
+            continue
+        file, _, heading = target.partition("#")
+        found = path.parent / file if file else path
+        assert found.exists(), target
+        if heading:
+            assert heading in anchors(found), target
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings of a page as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    readme = (REPO / "README.md").read_text()
+    assert [path.name for path in DOCS.glob("*.md") if f"docs/{path.name}" not in readme] == []
