@@ -1,0 +1,271 @@
+"""A real Airflow whose parts are processes of their own, so that each can be killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
+PATIENCE_SECONDS = 200
+LOOK_SECONDS = 0.2
+
+_SERVING_LOGS = ("scheduler", "triggerer", "worker")
+"""They would serve their logs on fixed ports."""
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Ask until it holds; the API may be away in between."""
+    end = time.monotonic() + seconds
+    while not _tried(holds):
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds:.0f} s still not: {what}")
+        time.sleep(LOOK_SECONDS)
+
+
+def _tried(holds: Callable[[], object]) -> object:
+    try:
+        return holds()
+    except (requests.ConnectionError, requests.Timeout):
+        return False
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def connection(endpoint: str, secret_id: str, secret_key: str, **extra: str) -> str:
+    """The value of ``AIRFLOW_CONN_TENCENT_CI_DEFAULT``."""
+    values = {"conn_type": "tencent_ci", "login": secret_id, "password": secret_key}
+    return json.dumps({**values, "extra": {**extra, "endpoint": endpoint}})
+
+
+class Airflow:
+    """The processes of one Airflow home, and its REST API.
+
+    :param home: a folder; its ``dags`` are the DAGs.
+    :param settings: environment variables on top of those that every test needs.
+    :param python: the interpreter of the environment that Airflow is installed in.
+    """
+
+    def __init__(self, home: Path, settings: Mapping[str, str], *, python: str = sys.executable) -> None:
+        self.home = home
+        self._python = python
+        self._address = f"http://127.0.0.1:{free_port()}"
+        others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        self._environment = {**others, **self._settings(), **settings}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._sessions: set[int] = set()
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    # Processes
+
+    def command(self, *arguments: str) -> str:
+        """Run an ``airflow`` command to its end; gives what it printed."""
+        done = subprocess.run(
+            [self._python, "-m", "airflow", *arguments],
+            env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"airflow {' '.join(arguments)} failed:\n{done.stdout}")
+        return done.stdout
+
+    def start(self, part: str, *options: str, name: str = "") -> None:
+        """Start a part in a session of its own; ``name`` tells two of a kind apart."""
+        skip = ["--skip-serve-logs"] if part.split()[-1] in _SERVING_LOGS else []
+        with (self.home / f"{name or part}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [self._python, "-m", "airflow", *part.split(), *skip, *options],
+                env=self._environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self._processes[name or part] = process
+        self._sessions.add(process.pid)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """A signal to all processes of a part, as when its machine goes."""
+        _send({self._processes[name].pid}, number)
+        if number is signal.SIGKILL:
+            self._processes[name].wait()
+
+    def session(self, name: str) -> int:
+        """The session of a part: what all its processes have in common."""
+        return self._processes[name].pid
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the process of a part only; what it has started lives on."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def wait_for_answers(self) -> None:
+        """Return when its API answers."""
+        wait_until(self._log_in, "Airflow answers")
+
+    def stop(self) -> None:
+        """End all that was ever started."""
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            _send(self._sessions, number)
+        end = time.monotonic() + 5
+        while any(process.poll() is None for process in self._processes.values()) and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        _send(self._sessions, signal.SIGKILL)
+        for process in self._processes.values():
+            process.wait()
+
+    # REST API
+
+    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        """Ask the API."""
+        url = f"{self._address}/api/v2/{path}"
+        answer = self._session.request(method, url, json=body or None, timeout=60)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def run(self, dag_id: str, task_id: str = "task") -> Task:
+        """Start a run as soon as the DAG is parsed; gives one of its tasks."""
+        self.wait_for_dag(dag_id)
+        run = self.call("POST", f"dags/{dag_id}/dagRuns", logical_date=None, conf={})
+        return Task(self, dag_id, run["dag_run_id"], task_id)
+
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Return when the DAG is parsed."""
+        path = f"dags?dag_id_pattern={dag_id}"
+        wait_until(lambda: self.call("GET", path)["total_entries"], f"{dag_id} is parsed")
+
+    def _log_in(self) -> bool:
+        answer = self._session.get(f"{self._address}/auth/token", timeout=5)
+        if answer.ok:
+            self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return answer.ok
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._address}/execution/",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=120",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": self._address.rpartition(":")[2],
+            "AIRFLOW__API__BASE_URL": self._address,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-" * 5,
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+            # The death of a part is noticed in seconds instead of minutes.
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+            "PATH": f"{Path(self._python).parent}:{os.environ['PATH']}",
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a run, as the API sees it."""
+
+    airflow: Airflow
+    dag_id: str
+    run_id: str
+    task_id: str
+
+    @property
+    def state(self) -> str:
+        return str(self._look()["state"])
+
+    @property
+    def try_number(self) -> int:
+        return int(self._look()["try_number"])
+
+    @property
+    def pid(self) -> int:
+        """The process that runs the operator."""
+        return int(self._look()["pid"])
+
+    @property
+    def result(self) -> Any:
+        """What it returned."""
+        return self.airflow.call("GET", f"{self._path}/xcomEntries/return_value")["value"]
+
+    def mark_failed(self) -> None:
+        self.airflow.call("PATCH", self._path, new_state="failed")
+
+    def clear(self) -> None:
+        """Clear it once its run has ended: a clear just before that is overwritten by the scheduler."""
+        run = f"dags/{self.dag_id}/dagRuns/{self.run_id}"
+        ended = ("success", "failed")
+        wait_until(lambda: self.airflow.call("GET", run)["state"] in ended, f"the run of {self.dag_id} ends")
+        self.airflow.call(
+            "POST", f"dags/{self.dag_id}/clearTaskInstances",
+            dry_run=False, dag_run_id=self.run_id, task_ids=[self.task_id], only_failed=False,
+            reset_dag_runs=True,
+        )  # fmt: skip
+
+    def wait_for(self, *states: str) -> None:
+        wait_until(lambda: self.state in states, f"{self.dag_id} is {' or '.join(states)}")
+
+    def wait_for_try(self, number: int) -> None:
+        wait_until(lambda: self.try_number == number, f"{self.dag_id} is tried a {number}. time")
+
+    def wait_for_trigger(self, number: int = 1) -> None:
+        """Return when so many triggerers have had its trigger; before, nobody tells it of a kill."""
+        wait_until(
+            lambda: sum("starting" in log.read_text() for log in self.trigger_logs()) >= number,
+            f"the trigger of {self.dag_id} runs",
+        )
+
+    def end(self) -> str:
+        """Its state after its last try."""
+        self.wait_for("success", "failed")
+        return self.state
+
+    def trigger_says(self, words: str) -> bool:
+        """Whether these words are in the log of its trigger."""
+        return any(words in log.read_text() for log in self.trigger_logs())
+
+    def trigger_logs(self) -> list[Path]:
+        """Its triggers' logs; there are none if it was never deferred."""
+        run = f"logs/dag_id={self.dag_id}/run_id={self.run_id}/task_id={self.task_id}"
+        return sorted(self.airflow.home.glob(f"{run}/*.trigger.*.log"))
+
+    def _look(self) -> dict[str, Any]:
+        return self.airflow.call("GET", self._path)
+
+    @property
+    def _path(self) -> str:
+        return f"dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{self.task_id}"
+
+
+def parent(pid: int) -> int:
+    """The process that started another one: the worker that supervises a task's process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("PPid:")[2].split()[0])
+
+
+def _send(sessions: set[int], number: signal.Signals) -> None:
+    """A signal to all processes of these sessions, whatever process groups they have made."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getsid(int(folder.name)) in sessions:
+                os.kill(int(folder.name), number)

@@ -1,0 +1,94 @@
+"""The example that backfills an archive, run by Airflow's own backfill."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_ci.batch import read_report
+from airflow_provider_ci.client import CIClient, Job
+from airflow_provider_ci.local import LocalCI
+from tests.airflow.cluster import Airflow, Task, wait_until
+from tests.airflow.conftest import BUCKET
+
+DAG_ID = "backfill_archive"
+FIRST = datetime(2026, 3, 1, tzinfo=timezone.utc)
+DAYS = 10
+ENDED = {"success", "failed"}
+HOURS = (0, 9, 23.99)
+"""When the objects of each day were written; one exactly when a day begins."""
+
+
+def fill_archive(server: LocalCI) -> list[str]:
+    folder = server.bucket_path(BUCKET) / "archive"
+    folder.mkdir()
+    for day in range(DAYS):
+        for hours in HOURS:
+            path = folder / f"{day}-{hours}.docx"
+            path.write_text("text")
+            written = FIRST + timedelta(days=day, hours=hours)
+            os.utime(path, (written.timestamp(), written.timestamp()))
+    return [f"archive/{path.name}" for path in folder.iterdir()]
+
+
+def backfill(airflow: Airflow, *options: str) -> list[Task]:
+    """Run it to its end; gives the task of each day."""
+    airflow.wait_for_dag(DAG_ID)
+    is_complete = False
+    while not is_complete:
+        # While the scheduler writes, SQLite often refuses the command.
+        airflow.send("scheduler", signal.SIGKILL)
+        is_complete = is_created(airflow, *options)
+        airflow.start("scheduler")
+        wait_until(lambda: {run["state"] for run in runs(airflow)} <= ENDED, "the runs have ended")
+        close_backfills(airflow)
+    return [Task(airflow, DAG_ID, run["dag_run_id"], "to_pdf") for run in runs(airflow)]
+
+
+def is_created(airflow: Airflow, *options: str) -> bool:
+    """Whether it was created for all days, and not refused amid the triggerer's writing."""
+    last = FIRST + timedelta(days=DAYS - 1)
+    try:
+        airflow.command(
+            *("backfill", "create", "--dag-id", DAG_ID, "--max-active-runs", "4"),
+            *("--from-date", f"{FIRST:%Y-%m-%d}", "--to-date", f"{last:%Y-%m-%d}", *options),
+        )
+    except RuntimeError as refused:
+        if "database is locked" in str(refused):
+            return False
+        raise
+    return True
+
+
+def close_backfills(airflow: Airflow) -> None:
+    """All their runs have ended; the scheduler would note that within half a minute."""
+    for one in airflow.call("GET", f"backfills?dag_id={DAG_ID}")["backfills"]:
+        if not one["completed_at"]:
+            airflow.call("PUT", f"backfills/{one['id']}/cancel")
+
+
+def runs(airflow: Airflow) -> list[dict[str, Any]]:
+    path = f"dags/{DAG_ID}/dagRuns?order_by=logical_date&run_type=backfill"
+    found: list[dict[str, Any]] = airflow.call("GET", path)["dag_runs"]
+    return found
+
+
+def test_every_object_gets_one_job_and_a_second_backfill_submits_nothing(
+    airflow: Airflow, server: LocalCI, ci: CIClient, jobs_of: Callable[[str], list[Job]]
+) -> None:
+    keys = fill_archive(server)
+    first = backfill(airflow)
+    assert [task.end() for task in first] == ["success"] * DAYS
+    assert Counter(job.input_key for job in jobs_of("archive")) == dict.fromkeys(keys, 1)
+    assert [task.result["succeeded"] for task in first] == [len(HOURS)] * DAYS
+
+    second = backfill(airflow, "--reprocess-behavior", "completed")
+    assert all(task.try_number >= 2 for task in second)
+    assert Counter(job.input_key for job in jobs_of("archive")) == dict.fromkeys(keys, 1)
+    for task in second:
+        assert (task.result["succeeded"], task.result["skipped"], task.result["jobs"]) == (0, len(HOURS), 0)
+        assert {found.state for found in read_report(ci, task.result["report_key"])} == {"skipped"}
