@@ -23,7 +23,7 @@ _FEW = 3
 _JOBS_PER_PAGE = 100
 _MAX_ASKED = 20
 """At most so many old jobs are asked for one by one beside a listing."""
-_CANCEL_THREADS = 8
+_CANCEL_THREADS = 32
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Whole deployments, set up from nothing and judged from outside."""

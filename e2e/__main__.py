@@ -1,0 +1,141 @@
+"""``make e2e-celery``: a Celery cluster whose workers and triggerer die while it converts 2,000 documents.
+
+Exits with 1 if the service's job table shows an object without a good job, or with two, or a job that was
+cancelled although no user had asked for it, or if a user's kill takes too long.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from e2e import services
+from e2e.cluster import Cluster, running
+from tests.airflow.cluster import Task, wait_until
+from tests.airflow.gate import Gate
+
+OBJECTS = 2000
+TASKS = 10
+WAITING = 300
+"""Jobs that a user's kill has to cancel."""
+KILL_SECONDS = 10.0
+GRACE_SECONDS = 10.0
+"""Between the two signals of an eviction."""
+
+
+@dataclass
+class Diary:
+    """Tells what happens, with the time since the beginning."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def note(self, what: str) -> None:
+        """One line."""
+        print(f"{time.monotonic() - self.began:6.0f} s  {what}", flush=True)
+
+
+def main(python: str) -> int:
+    """Set all up, disturb it, judge it."""
+    services.install()
+    diary, gate = Diary(), Gate()
+    with running(python, gate) as cluster:
+        diary.note("PostgreSQL, Redis, scheduler, DAG processor, API server and triggerer run")
+        batch, singles = disturb(cluster, diary)
+        wait_for_end(batch, singles, cluster, diary)
+        lost, doubled, cancelled = judge(cluster)
+        slowest = max(end_by_user(cluster, way, diary) for way in ("deferred", "in_place"))
+    print(f"e2e-celery: {lost} lost, {doubled} doubled, {cancelled} cancelled by mistake")
+    return int(bool(lost or doubled or cancelled) or slowest > KILL_SECONDS)
+
+
+def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
+    """Start all tasks; kill a worker, evict the other, restart the triggerer while no job ends."""
+    airflow, workers = cluster.airflow, ("worker 1", "worker 2")
+    with cluster.gate.closed():
+        for name in workers:
+            cluster.start_worker(name)
+        cluster.put("single", TASKS)
+        cluster.put("large", OBJECTS)
+        first = airflow.run("single", "task_0")
+        singles = [Task(airflow, "single", first.run_id, f"task_{number}") for number in range(TASKS)]
+        wait_until(lambda: len(cluster.jobs_of("single")) == TASKS, "the single jobs are submitted")
+        cluster.server.faults.add("slow", seconds=1, method="POST", path="/doc_jobs", count=OBJECTS)
+        batch = airflow.run("large")
+        wait_until(lambda: cluster.jobs_of("large"), "the batch submits")
+        busy = cluster.worker_of(batch.pid, workers)
+        airflow.send(busy, signal.SIGKILL)
+        diary.note(f"{busy} is killed after {len(cluster.jobs_of('large'))} submissions of {OBJECTS:,}")
+        cluster.server.faults.clear()
+        (other,) = set(workers) - {busy}
+        evict(cluster, other)
+        diary.note(f"{other} is evicted: SIGTERM, {GRACE_SECONDS:.0f} s later SIGKILL")
+        for name in ("worker 3", "worker 4"):
+            cluster.start_worker(name)
+        batch.wait_for_trigger()
+        diary.note("on new workers the batch has filled its window and waits in the triggerer")
+        airflow.send("triggerer", signal.SIGKILL)
+        airflow.start("triggerer", name="next triggerer")
+        batch.wait_for_trigger(2)
+        diary.note("the triggerer is killed, and another one waits")
+    return batch, singles
+
+
+def evict(cluster: Cluster, worker: str) -> None:
+    """As when a machine is wanted back."""
+    cluster.airflow.send(worker, signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    cluster.airflow.send(worker, signal.SIGKILL)
+
+
+def wait_for_end(batch: Task, singles: list[Task], cluster: Cluster, diary: Diary) -> None:
+    """Return when all tasks have ended well.
+
+    :raises RuntimeError: one has not.
+    """
+    for task in (batch, *singles):
+        if task.end() != "success":
+            raise RuntimeError(f"{task.task_id} of {task.dag_id} has failed")
+    tries = Counter(task.try_number for task in singles)
+    diary.note(f"the batch has ended, at its try {batch.try_number}; tries of single tasks: {dict(tries)}")
+
+
+def judge(cluster: Cluster) -> tuple[int, int, int]:
+    """Print what the job table says of each kind of task; objects lost and doubled, and cancelled jobs."""
+    print(f"\n{'':14}{'objects':>9}{'jobs':>7}{'lost':>7}{'doubled':>9}{'cancelled':>11}")
+    totals = Counter[str]()
+    for folder, objects in (("large", OBJECTS), ("single", TASKS)):
+        jobs = cluster.jobs_of(folder)
+        good = Counter(job.input_key for job in jobs if job.state == "Success")
+        found = {
+            "lost": objects - len(good),
+            "doubled": sum(number > 1 for number in good.values()),
+            "cancelled": cluster.states_of(folder)["Cancel"],
+        }
+        totals.update(found)
+        print(f"{folder:14}{objects:9,}{len(jobs):7,}" + "{lost:7}{doubled:9}{cancelled:11}".format(**found))
+    print()
+    return totals["lost"], totals["doubled"], totals["cancelled"]
+
+
+def end_by_user(cluster: Cluster, way: str, diary: Diary) -> float:
+    """Mark a batch as failed; seconds until the last of its waiting jobs is cancelled."""
+    dag_id = f"ended_{way}"
+    cluster.put(dag_id, WAITING + 1)  # one of them runs
+    with cluster.gate.closed():
+        task = cluster.airflow.run(dag_id)
+        wait_until(lambda: cluster.states_of(dag_id)["Submitted"] == WAITING, "the jobs wait")
+        if way == "deferred":
+            task.wait_for_trigger()
+        began = time.monotonic()
+        task.mark_failed()
+        wait_until(lambda: cluster.states_of(dag_id)["Cancel"] == WAITING, "the jobs are cancelled")
+        took = time.monotonic() - began
+    diary.note(f"a user ends a batch ({way.replace('_', ' ')}): {WAITING} jobs cancelled in {took:.1f} s")
+    return took
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
