@@ -14,7 +14,12 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow_provider_ci.batch import BatchStoppedError, ObjectSelection, ObjectState, read_report
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
-from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator, JobWaitError
+from airflow_provider_ci.operators import (
+    BatchWaitError,
+    CIBatchOperator,
+    CIDocProcessOperator,
+    JobWaitError,
+)
 
 RunDag = Callable[..., Any]
 Fill = Callable[..., None]
@@ -434,3 +439,33 @@ def test_an_event_that_says_nothing_fails_the_task(
     context: Any = {"task_state_store": Store(), "ti": Instance()}
     with pytest.raises(JobWaitError, match="told so" if event and "message" in event else "no event"):
         convert().resume(context, event)
+
+
+def deferrable_batch() -> CIBatchOperator:
+    return CIBatchOperator(
+        task_id="all",
+        source=ObjectSelection(prefix="in/"),
+        operation=DocProcess(target="pdf"),
+        output="out/{stem}.pdf",
+        batch_id="resumed",
+        poll_interval=0.1,
+        deferrable=True,
+    )
+
+
+@pytest.mark.parametrize("local_ci", [0.3], indirect=True)
+def test_a_batch_whose_trigger_cannot_wait_waits_in_place(
+    connection: dict[str, Any], fill_bucket: Fill
+) -> None:
+    """The same trigger would come back at once, again and again."""
+    fill_bucket("in/a.docx", "in/b.docx")
+    context: Any = {"ti": Instance()}
+    event = {"status": "error", "message": "no connection here", "deadline": time.time() + 60}
+    assert deferrable_batch().resume(context, event)["succeeded"] == 2
+
+
+def test_a_queue_that_stays_paused_fails_the_task(connection: dict[str, Any]) -> None:
+    context: Any = {"ti": Instance()}
+    event = {"status": "paused", "message": "queue p1 has been paused for 600 s", "deadline": 0.0}
+    with pytest.raises(BatchWaitError, match="queue p1 has been paused"):
+        deferrable_batch().resume(context, event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.operators.batch import CIBatchOperator
+from airflow_provider_ci.operators.batch import BatchWaitError, CIBatchOperator
 from airflow_provider_ci.operators.cancel import CICancelJobsOperator
 from airflow_provider_ci.operators.jobs import CIDocProcessOperator, CIPicProcessOperator, JobWaitError
 from airflow_provider_ci.operators.listing import CIListObjectsOperator, TooManyObjectsError
@@ -10,6 +10,7 @@ from airflow_provider_ci.operators.queues import AmbiguousQueueError, CIQueueOpe
 
 __all__ = [
     "AmbiguousQueueError",
+    "BatchWaitError",
     "CIBatchOperator",
     "CICancelJobsOperator",
     "CIDocProcessOperator",

@@ -137,11 +137,13 @@ class CIBatchOperator(CIOperator):
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger fired no event"
             raise BatchWaitError(f"waiting for batch {self.batch_id} failed: {reason}")
-        if event["status"] == "error":  # of the triggerer's surroundings; here it may be otherwise
-            self.log.warning("the trigger could not wait: %s", event["message"])
-        return self._advance(context, event["deadline"], 0.0)
+        if event["status"] != "error":
+            return self._advance(context, event["deadline"], 0.0)
+        # Of the triggerer's surroundings, as likely as not: another deferral would come back at once.
+        self.log.warning("the trigger could not wait, so this task does: %s", event["message"])
+        return self._advance(context, event["deadline"], None)
 
-    def _advance(self, context: Context, deadline: float, patience: float) -> dict[str, Any]:
+    def _advance(self, context: Context, deadline: float, patience: float | None) -> dict[str, Any]:
         progress = BatchProgress(self.log, compat.state_store(context))
         batch = self._batch(context, progress)
         self.task_links = TaskLinks(context, self.hook)
