@@ -21,6 +21,9 @@ PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 PATIENCE_SECONDS = 200
 LOOK_SECONDS = 0.2
 
+_DATABASE_SECONDS = 120
+"""How long a statement waits for its turn at SQLite; an answer of the API may take as long."""
+
 _SERVING_LOGS = ("scheduler", "triggerer", "worker")
 """They would serve their logs on fixed ports."""
 
@@ -132,7 +135,7 @@ class Airflow:
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """Ask the API."""
         url = f"{self._address}/api/v2/{path}"
-        answer = self._session.request(method, url, json=body or None, timeout=60)
+        answer = self._session.request(method, url, json=body or None, timeout=_DATABASE_SECONDS + 30)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
@@ -155,6 +158,7 @@ class Airflow:
         return answer.ok
 
     def _settings(self) -> dict[str, str]:
+        database = f"sqlite:///{self.home / 'airflow.db'}?timeout={_DATABASE_SECONDS}"
         return {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
@@ -162,7 +166,7 @@ class Airflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._address}/execution/",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=120",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": self._address.rpartition(":")[2],
             "AIRFLOW__API__BASE_URL": self._address,
@@ -209,7 +213,8 @@ class Task:
         return self.airflow.call("GET", f"{self._path}/xcomEntries/return_value")["value"]
 
     def mark_failed(self) -> None:
-        self.airflow.call("PATCH", self._path, new_state="failed")
+        """As a user does; asked again where the answer is late, since SQLite can be busy for minutes."""
+        wait_until(self._marked_failed, f"{self.dag_id} is marked failed")
 
     def clear(self) -> None:
         """Clear it once its run has ended: a clear just before that is overwritten by the scheduler."""
@@ -248,6 +253,9 @@ class Task:
         """Its triggers' logs; there are none if it was never deferred."""
         run = f"logs/dag_id={self.dag_id}/run_id={self.run_id}/task_id={self.task_id}"
         return sorted(self.airflow.home.glob(f"{run}/*.trigger.*.log"))
+
+    def _marked_failed(self) -> object:
+        return self.state == "failed" or self.airflow.call("PATCH", self._path, new_state="failed")
 
     def _look(self) -> dict[str, Any]:
         return self.airflow.call("GET", self._path)
