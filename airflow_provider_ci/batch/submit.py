@@ -19,7 +19,7 @@ from airflow_provider_ci.client import (
     CIError,
     Job,
     JobState,
-    SubmissionExpiredError,
+    RequestExpiredError,
     SubmissionUnknownError,
 )
 
@@ -74,7 +74,7 @@ class Submitter:
         """Submit one job.
 
         :raises SubmissionUnknownError: the service may have taken it.
-        :raises SubmissionExpiredError: it was not sent in time.
+        :raises RequestExpiredError: it was not sent in time.
         :raises CIError: the service did not take it.
         """
         return self.kind.submit(
@@ -102,7 +102,7 @@ class Submitter:
                 return None
             try:
                 return self.submit(attempt)
-            except SubmissionExpiredError:
+            except RequestExpiredError:
                 return None
             except (CIError, ValueError) as error:
                 if not is_about_one_object(error):

@@ -7,7 +7,7 @@
     │   ├── CITimeoutError         ... in time
     │   └── CredentialsError       nothing was sent: there is no key to sign with
     ├── SubmissionUnknownError     a job was sent, and whether the service took it is not known
-    ├── SubmissionExpiredError     a job was not taken, for its time was up before
+    ├── RequestExpiredError        it was not taken, for its time was up before
     ├── CIServiceError             the service refused: status, code, message, resource, request id
     │   ├── AuthenticationError    unknown key, wrong signature, expired token
     │   ├── AccessDeniedError      the key may not do this, or the bucket is not bound to CI
@@ -101,8 +101,8 @@ class SubmissionUnknownError(CIError):
         self.reason = reason
 
 
-class SubmissionExpiredError(CIError):
-    """A job was not submitted: ``expires_at`` had passed before the service could take it."""
+class RequestExpiredError(CIError):
+    """A request was not taken: ``expires_at`` had passed before the service could take it."""
 
 
 class CIServiceError(CIError):

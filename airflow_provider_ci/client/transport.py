@@ -31,7 +31,7 @@ from airflow_provider_ci.client.errors import (
     CIResponseError,
     CIServiceError,
     ClockSkewError,
-    SubmissionExpiredError,
+    RequestExpiredError,
     SubmissionUnknownError,
     ThrottledError,
 )
@@ -111,7 +111,7 @@ class Transport:
             return self._exchange_with_key(request, read)
         except (ClockSkewError, AccessDeniedError) as error:  # an expired signature may be called either
             if request.expires_at is not None and self._clock.now() >= int(request.expires_at):
-                raise SubmissionExpiredError(str(error)) from error
+                raise RequestExpiredError(str(error)) from error
             raise
         except ThrottledError as error:
             if self._bucket and error.code != "QueueSaturated":
@@ -129,7 +129,7 @@ class Transport:
 
     def _require_time(self, request: Request) -> None:
         if request.expires_at is not None and self._clock.now() >= request.expires_at:
-            raise SubmissionExpiredError(f"{request.method} {request.path} was not sent: its time is up")
+            raise RequestExpiredError(f"{request.method} {request.path} was not sent: its time is up")
 
     def _exchange_with_key(self, request: Request, read: Callable[[Answer], T]) -> T:
         """Exchange; where the service refuses the key and its source has another, do it once more."""

@@ -28,7 +28,7 @@ from airflow_provider_ci.client import (
     JobState,
     NotFoundError,
     ObjectExistsError,
-    SubmissionExpiredError,
+    RequestExpiredError,
     SubmissionUnknownError,
     ThrottledError,
     errors,
@@ -56,7 +56,7 @@ EXAMPLES: list[CIError] = [
     CIConnectionError("x", was_sent=True),
     CITimeoutError("x", was_sent=False, is_retryable=False),
     CredentialsError("x", is_retryable=True),
-    SubmissionExpiredError("x"),
+    RequestExpiredError("x"),
     SubmissionUnknownError(input_key="a", output_key="b", reason="x."),
     *(
         cls(

@@ -42,7 +42,7 @@ class DocJobCalls(JobCalls):
         :param expires_at: Unix time; the signature ends in that second, so that the service takes the job
             until then or never.
         :param extra: further nodes of ``Request``, by the names of the API page.
-        :raises SubmissionExpiredError: ``expires_at`` has passed, and there is no job.
+        :raises RequestExpiredError: ``expires_at`` has passed, and there is no job.
         :raises SubmissionUnknownError: if the service may have taken it, but did not say so.
         """
         return self._submit(

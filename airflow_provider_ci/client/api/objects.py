@@ -87,6 +87,7 @@ class ObjectCalls(Connected):
         *,
         content_type: str | None = None,
         overwrite: bool = True,
+        expires_at: float | None = None,
     ) -> ObjectInfo:
         """Store bytes, or a file's bytes, under a key (PUT Object); an object of that key is replaced.
 
@@ -95,8 +96,12 @@ class ObjectCalls(Connected):
         :param source: bytes, or the path of a file, which is read again if the request has to be repeated.
         :param overwrite: ``False`` leaves an object that is there already as it is (without effect in a
             bucket that ever had versioning).
+        :param expires_at: Unix time; the signature ends in that second, so that what is on its way later is
+            refused.
         :raises ObjectExistsError: there is one, and it is not to be replaced. A repetition of a request whose
             answer was lost meets its own object.
+        :raises RequestExpiredError: ``expires_at`` has passed; an earlier attempt whose answer was lost may
+            have been taken.
         """
         headers = {"Content-Type": checks.header("content_type", content_type or "application/octet-stream")}
         if not overwrite:
@@ -104,12 +109,12 @@ class ObjectCalls(Connected):
         if isinstance(source, bytes):
             md5 = hashlib.md5(source, usedforsecurity=False)
             headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()
-            request = self._object("PUT", key, headers=headers, body=source)
+            request = self._object("PUT", key, headers=headers, body=source, expires_at=expires_at)
             return self._transport.send(
                 request, lambda answer: objects.stored(key, answer, len(source), md5.hexdigest())
             )
         upload = Upload(Path(source))
-        request = self._object("PUT", key, headers=headers, body=upload)
+        request = self._object("PUT", key, headers=headers, body=upload, expires_at=expires_at)
         return self._transport.send(
             request, lambda answer: objects.stored(key, answer, upload.size, upload.md5)
         )
@@ -125,6 +130,14 @@ class ObjectCalls(Connected):
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | Upload | None = None,
+        expires_at: float | None = None,
     ) -> Request:
         checks.object_key("key", key)
-        return Request(method=method, service="cos", path=f"/{key}", headers=headers or {}, body=body)
+        return Request(
+            method=method,
+            service="cos",
+            path=f"/{key}",
+            headers=headers or {},
+            body=body,
+            expires_at=expires_at,
+        )
