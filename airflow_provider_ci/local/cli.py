@@ -30,6 +30,7 @@ _NUMBERS = (
     ("--queue-size", 10_000, 1, 10_000_000, "waiting jobs in a queue"),
     ("--queue-concurrency", 10, 1, 10_000, "running jobs of a queue"),
     ("--deadline", 60, 1, 86_400, "seconds for one conversion"),
+    ("--listing-delay", 0, 0, 86_400, "seconds before a written object is in listings"),
 )
 
 
@@ -67,6 +68,8 @@ def _serve(options: argparse.Namespace) -> None:
         deadline_seconds=options.deadline,
         office=options.office,
         synthetic=dict(options.synthetic),
+        listing_delay_seconds=options.listing_delay,
+        versioned=options.versioned,
     ) as server:
         print(f"ci-local: serving {server.root} on {server.endpoint}", flush=True)  # noqa: T201 - the ready line
         stopping.wait()
@@ -98,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BUCKET=N",
         help="list N made-up objects in this bucket, too; may be repeated",
     )
+    serve.add_argument(
+        "--versioned",
+        type=_bucket,
+        action="append",
+        default=[],
+        metavar="BUCKET",
+        help="let PUT replace objects of this bucket in spite of x-cos-forbid-overwrite; may be repeated",
+    )
     for name, text_default, help_text in _TEXTS:
         serve.add_argument(name, type=_word, default=text_default, help=f"{help_text}; %(default)s")
     for name, default, low, high, help_text in _NUMBERS:
@@ -108,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
 def _word(text: str) -> str:
     if not text or text != text.strip():
         raise argparse.ArgumentTypeError("must not be empty or have blanks around it")
+    return text
+
+
+def _bucket(text: str) -> str:
+    if not is_bucket_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a bucket")
     return text
 
 

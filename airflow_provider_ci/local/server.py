@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -69,6 +69,8 @@ class LocalCI:
     :param deadline_seconds: longest time for one conversion.
     :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
     :param synthetic: how many made-up objects each of these buckets lists besides its files.
+    :param listing_delay_seconds: an object written less than so long ago is missing from listings of objects.
+    :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class LocalCI:
         deadline_seconds: float = 60,
         office: str | os.PathLike[str] | None = None,
         synthetic: Mapping[str, int] | None = None,
+        listing_delay_seconds: float = 0,
+        versioned: Collection[str] = (),
     ) -> None:
         self.root = Path(root).absolute()
         self.secret_id = secret_id
@@ -106,6 +110,8 @@ class LocalCI:
         self._synthetic = {
             bucket: SyntheticObjects(count=count) for bucket, count in (synthetic or {}).items()
         }
+        self._listing_delay_seconds = listing_delay_seconds
+        self._versioned = frozenset(versioned)
         self._thread: Thread | None = None
 
     def __repr__(self) -> str:
@@ -209,7 +215,12 @@ class LocalCI:
         sync = SyncProcessing(workspace, converters, workers=self._workers)
         services: dict[Service, Operations] = {
             Service.CI: ci,
-            Service.COS: COSService(store=store, sync=sync),
+            Service.COS: COSService(
+                store=store,
+                sync=sync,
+                listing_delay_seconds=self._listing_delay_seconds,
+                versioned=self._versioned,
+            ),
         }
         pages = Pages(
             store=store,

@@ -93,12 +93,16 @@ def test_all_options_of_the_command_reach_the_server(root: Path, run: Any, calle
     options = "--secret-id ID --secret-key KEY --token tok --workers 1 --latency 1 --deadline 5"
     limits = "--queue-size 7 --queue-concurrency 3"
     synthetic = "--synthetic examplebucket-1250000000=2 --synthetic other-1250000000=1"
-    process = run(*serve_command(root, *options.split(), *limits.split(), *synthetic.split()))
+    traits = "--listing-delay 3600 --versioned examplebucket-1250000000 --versioned other-1250000000"
+    every = f"{options} {limits} {synthetic} {traits}"
+    process = run(*serve_command(root, *every.split()))
     port = int(first_line(process).rpartition(":")[2])
     server = LocalCI(root, port=port, secret_id="ID", secret_key="KEY")
     call = caller(server, signed_headers={"x-ci-security-token": "tok"})
     queue = call("GET", "ci", "/docqueue")
     assert (queue.text("QueueList/MaxSize"), queue.text("QueueList/MaxConcurrent")) == ("7", "3")
+    puts = [call.put("a.txt", **{"x-cos-forbid-overwrite": "true"}).status for _ in range(2)]
+    assert puts == [200, 200]
     assert len(call("GET", "cos", "/").texts("Contents")) == 2
 
 
@@ -160,6 +164,8 @@ def test_a_root_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
         ["serve", "--root", "x", "--synthetic", "examplebucket-1250000000"],
         ["serve", "--root", "x", "--synthetic", "examplebucket-1250000000=10000000"],
         ["serve", "--root", "x", "--synthetic", "../b=1"],
+        ["serve", "--root", "x", "--listing-delay", "-1"],
+        ["serve", "--root", "x", "--versioned", "../b"],
         ["serve", "--root", "x", "--secret-key", ""],
         ["serve", "--root", "x", "--secret-id", "id "],
         [],

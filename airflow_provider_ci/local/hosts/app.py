@@ -85,6 +85,7 @@ class App:
         if fault.action == "cut_before":
             return disconnect(request.http)
         await asyncio.sleep(fault.wait_seconds("slow"))
+        request.now += fault.wait_seconds("slow")  # as if it had been on its way for so long
         request.skew_seconds = fault.wait_seconds("clock")
         answer = Answer() if fault.action == "error" else await self._answer(request)
         if fault.action in ("error", "error_after"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from base64 import b64decode
+import time
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from hashlib import md5
@@ -71,6 +72,10 @@ class COSService:
 
     store: Store
     sync: SyncProcessing
+    listing_delay_seconds: float = 0
+    """An object written less than so long ago is not in a listing yet."""
+    versioned: Collection[str] = ()
+    """Buckets with versioning, as far as it shows in a PUT."""
     folders: Folders = field(default_factory=Folders)
 
     async def answer(self, request: Request) -> Answer:
@@ -164,25 +169,29 @@ class COSService:
     async def put_object(self, request: Request) -> Answer:
         """PUT Object: 5 GB at most, replaces what is there unless x-cos-forbid-overwrite is true.
 
+        In a bucket with versioning it always replaces, and the answer names a version.
+
         With Pic-Operations, pictures are then made of it; the object stays, also if that fails.
         """
         if request.header("x-cos-copy-source"):
             raise ServiceError("NotImplemented", "the local CI does not know PUT with x-cos-copy-source yet")
         operations = pic_operations.read(request)
         _check_length(request)
+        is_versioned = request.address.bucket in self.versioned
         upload = self.store.upload(request.address.bucket, _key(request))
         try:
             await _receive(request, upload)
             _check_md5(request, upload.digest.digest(), required=False)
             stored = upload.commit(
                 _kept_headers(request),
-                replace=request.header("x-cos-forbid-overwrite").lower() != "true",
+                replace=is_versioned or request.header("x-cos-forbid-overwrite").lower() != "true",
             )
         finally:
             upload.discard()
         if operations:
             return await self.sync.run(operations, request)
-        return Answer(headers={"ETag": f'"{stored.etag}"'})
+        version = {"x-cos-version-id": _version_id()} if is_versioned else {}
+        return Answer(headers={"ETag": f'"{stored.etag}"', **version})
 
     async def process_object(self, request: Request) -> Answer:
         """POST on an object with ?image_process: pictures made of it by Pic-Operations."""
@@ -214,7 +223,7 @@ class COSService:
     def _page(
         self, request: Request, delimiter: str, max_keys: int
     ) -> tuple[listing.Names, list[StoredObject]]:
-        bucket = request.address.bucket
+        bucket, delay = request.address.bucket, self.listing_delay_seconds
         names = listing.page(
             self.store.bucket_path(bucket),
             prefix=request.parameter("prefix"),
@@ -223,6 +232,7 @@ class COSService:
             max_keys=max_keys,
             folders=self.folders,
             synthetic=self.store.synthetic.get(bucket),
+            written_before_ns=time.time_ns() - int(delay * 1e9) if delay else None,
         )
         files = [self.store.look(bucket, item.key, item.path) for item in names.objects]
         return names, self.store.describe([file for file in files if file])
@@ -272,6 +282,11 @@ def _no_such_key(request: Request) -> ServiceError:
     return ServiceError(
         "NoSuchKey", f"object {_key(request)!r} does not exist in bucket {request.address.bucket}"
     )
+
+
+def _version_id() -> str:
+    """A new one, as the printed ones look: 20 digits that fall with time, in Base64."""
+    return b64encode(str(2**64 - time.time_ns() // 1000).encode()).decode().rstrip("=")
 
 
 def _check_length(request: Request) -> None:

@@ -192,8 +192,11 @@ def page(
     max_keys: int,
     folders: Folders | None = None,
     synthetic: SyntheticObjects | None = None,
+    written_before_ns: int | None = None,
 ) -> Names:
     """One page of List Objects (436/7734): at most ``max_keys`` objects and common prefixes together.
+
+    Files written at ``written_before_ns`` (Unix time) or later are passed over, as if they were not there.
 
     A marker that is itself a common prefix leaves out all keys below it; any other marker is compared with
     the keys, so that a common prefix comes again when keys below it follow the marker.
@@ -203,11 +206,22 @@ def page(
     if delimiter and _is_common_prefix(marker, prefix, delimiter):
         walk.skip(marker)
     found = _Page()
-    for item in walk:
+    for item in walk if written_before_ns is None else _settled(walk, written_before_ns):
         if len(found) == max_keys:
             return Names(objects=found.objects, common_prefixes=found.prefixes, next_marker=found.last)
         _take(found, item, walk, prefix, delimiter)
     return Names(objects=found.objects, common_prefixes=found.prefixes, next_marker="")
+
+
+def _settled(walk: Walk | _Merged, written_before_ns: int) -> Iterator[Found]:
+    return (item for item in walk if not item.path or _written_ns(item.path) < written_before_ns)
+
+
+def _written_ns(path: str) -> int:
+    try:
+        return os.lstat(path).st_mtime_ns
+    except OSError:
+        return 0  # it has gone, which whoever looks at it next is told
 
 
 def _is_common_prefix(text: str, prefix: str, delimiter: str) -> bool:
