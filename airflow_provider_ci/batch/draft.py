@@ -17,7 +17,8 @@ _SETTINGS = (
 )
 _TABLES = (
     "CREATE TABLE objects (number INTEGER PRIMARY KEY, key TEXT, size INTEGER, etag TEXT)",
-    "CREATE TABLE outputs (output TEXT PRIMARY KEY, number INTEGER, fresh_from REAL) WITHOUT ROWID",
+    "CREATE TABLE outputs (output TEXT PRIMARY KEY, number INTEGER, fresh_from REAL, was_made INTEGER)"
+    " WITHOUT ROWID",
     "CREATE TABLE ended (key TEXT PRIMARY KEY, fingerprint TEXT) WITHOUT ROWID",
 )
 
@@ -31,11 +32,23 @@ class SameOutputError(Exception):
 
 
 class DraftRow(NamedTuple):
-    """An object, its first output, and the time from which that output is fresh; ``None``: it never is."""
+    """An object, its first output, and when that output is fresh."""
 
     found: ObjectInfo
     output: str
     fresh_from: float | None
+    """From this time on; ``None``: never."""
+    was_made: bool
+    """An earlier run of the batch has made it."""
+
+
+class DraftOutput(NamedTuple):
+    """An output that may be fresh: the number of its object, and the rest as in :class:`DraftRow`."""
+
+    output: str
+    number: int
+    fresh_from: float
+    was_made: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +77,12 @@ class Draft:
         numbered = list(enumerate(rows, number))
         self._database.executemany(
             "INSERT INTO objects VALUES (?, ?, ?, ?)",
-            [(number, found.key, found.size, found.etag) for number, (found, _, _) in numbered],
+            [(number, row.found.key, row.found.size, row.found.etag) for number, row in numbered],
         )
         # Sorted, they go into few pages of the table, one after the other.
-        outputs = sorted((row.output, number, row.fresh_from) for number, row in numbered)
+        outputs = sorted((row.output, number, row.fresh_from, row.was_made) for number, row in numbered)
         try:
-            self._database.executemany("INSERT INTO outputs VALUES (?, ?, ?)", outputs)
+            self._database.executemany("INSERT INTO outputs VALUES (?, ?, ?, ?)", outputs)
         except sqlite3.IntegrityError:
             raise self._same_output(outputs) from None
 
@@ -82,19 +95,18 @@ class Draft:
         ).fetchone()
         return row
 
-    def outputs(self) -> Iterator[tuple[str, int, float]]:
-        """The outputs that may be fresh, in the order of their keys: output, object's number, fresh from."""
-        yield from self._database.execute(
-            "SELECT output, number, fresh_from FROM outputs WHERE fresh_from IS NOT NULL ORDER BY output"
-        )
+    def outputs(self) -> Iterator[DraftOutput]:
+        """The outputs that may be fresh, in the order of their keys."""
+        rows = self._database.execute("SELECT * FROM outputs WHERE fresh_from IS NOT NULL ORDER BY output")
+        yield from map(DraftOutput._make, rows)
 
     def objects(self) -> Iterator[tuple[int, str, int, str]]:
         """The objects in the order in which they came: number, key, size, ETag."""
         yield from self._database.execute("SELECT number, key, size, etag FROM objects ORDER BY number")
 
-    def _same_output(self, outputs: list[tuple[str, int, float | None]]) -> SameOutputError:
+    def _same_output(self, outputs: list[tuple[str, int, float | None, bool]]) -> SameOutputError:
         """The error for the first of these outputs that belongs to another object."""
-        for output, number, _ in outputs:
+        for output, number, *_ in outputs:
             (owner,) = self._database.execute(
                 "SELECT number FROM outputs WHERE output = ?", (output,)
             ).fetchone()

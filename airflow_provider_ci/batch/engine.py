@@ -31,6 +31,7 @@ from airflow_provider_ci.batch.ledger import (
 )
 from airflow_provider_ci.batch.plan import Operation, OutputTemplate, Skip, plan_jobs
 from airflow_provider_ci.batch.progress import Progress
+from airflow_provider_ci.batch.records import RecordWriter
 from airflow_provider_ci.batch.report import BatchSummary, batch_folder, write_report
 from airflow_provider_ci.batch.run import Run
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
@@ -200,6 +201,7 @@ class _Session:
         self._deadline = deadline
         self._source = as_source(batch.source)
         self._work = work_fingerprint(self._source, batch.operation, batch.output)
+        self._writer = RecordWriter(client=batch.client, expires_at=lambda: lease.writes_until)
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         generation = self._batch.patiently(self._find)
@@ -222,7 +224,12 @@ class _Session:
     def _run(
         self, generation: Generation, patience: float | None, *, submits: bool = True
     ) -> BatchSummary | None:
-        ledger = Ledger(client=self._batch.client, folder=self._batch.folder, generation=generation)
+        ledger = Ledger(
+            client=self._batch.client,
+            folder=self._batch.folder,
+            generation=generation,
+            expires_at=self._writer.expires_at,
+        )
         run = self._batch.patiently(partial(self._resumed, ledger, submits))
         try:
             has_ended = run.to_end(patience=patience)
@@ -297,7 +304,7 @@ class _Session:
             threads=batch.threads,
             check=self._check,
         )
-        total, parts = write_plan(batch.client, batch.folder, number, jobs, check=self._check)
+        total, parts = write_plan(self._writer, batch.folder, number, jobs, check=self._check)
         generation = Generation(
             batch_id=batch.batch_id,
             number=number,
@@ -311,7 +318,7 @@ class _Session:
             fence_jobs=tuple(job.job_id for job in newest),
         )
         self._lease.check()
-        write_generation(batch.client, batch.folder, generation)
+        write_generation(self._writer, batch.folder, generation)
         log.info("batch %s: %d objects planned", batch.batch_id, total)
         return generation
 

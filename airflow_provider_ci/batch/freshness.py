@@ -50,8 +50,22 @@ class Outputs:
             known = self._read_page(keys, known, found)
             pages += 1
         if known < len(keys):
-            found.update(self._asked(keys[known:]))
+            found.update(self.asked(keys[known:]))
         return found
+
+    def asked(self, keys: Sequence[str]) -> dict[str, datetime]:
+        """The same for any keys, of which each is asked for; a listing may be behind by seconds.
+
+        :raises CIError: a request failed; that an object is missing is no failure.
+        """
+        if not keys:
+            return {}
+        executor = ThreadPoolExecutor(min(self._threads, len(keys)), "ci-outputs")
+        try:
+            answers = [each for each in executor.map(self._head, keys) if each]
+        finally:
+            executor.shutdown(cancel_futures=True)
+        return {each.key: each.last_modified for each in answers}
 
     def _turn_page(self, key: str) -> None:
         # Without its last character a key comes before itself, and hardly anything comes between.
@@ -65,14 +79,6 @@ class Outputs:
         end = len(keys) if self._until is None else bisect_right(keys, self._until, known)
         found.update({key: self._page[key] for key in keys[known:end] if key in self._page})
         return end
-
-    def _asked(self, keys: Sequence[str]) -> dict[str, datetime]:
-        executor = ThreadPoolExecutor(min(self._threads, len(keys)), "ci-outputs")
-        try:
-            answers = [each for each in executor.map(self._head, keys) if each]
-        finally:
-            executor.shutdown(cancel_futures=True)
-        return {each.key: each.last_modified for each in answers}
 
     def _head(self, key: str) -> ObjectInfo | None:
         try:

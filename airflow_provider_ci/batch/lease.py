@@ -4,6 +4,11 @@ Leases are numbered; the newest counts. Who holds one writes it anew all the tim
 not released watches it: if it changes, its holder is alive; if it does not for as long as it lasts, its
 holder is dead and the next number is free. Numbers are taken with ``x-cos-forbid-overwrite``, so that only
 one of two takes them. Ages are reckoned by the service's clock.
+
+A bucket that ever had versioning replaces an object all the same. There the last writer has the number, and
+knows it when nobody can write any more: all who saw it free have signed their writing to expire soon after.
+
+A listing may be behind by seconds, so it only tells where to look; what is there, each object says itself.
 """
 
 from __future__ import annotations
@@ -15,14 +20,19 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from types import TracebackType
-from typing import Any
 
-from airflow_provider_ci.batch.records import OtherWriterError, write_new
-from airflow_provider_ci.client import CIClient, CIError, NotFoundError, ObjectInfo
+from airflow_provider_ci.batch.records import JSON, LeaseLapsedError, OtherWriterError, write_new
+from airflow_provider_ci.client import (
+    CIClient,
+    CIError,
+    NotFoundError,
+    ObjectExistsError,
+    ObjectInfo,
+    RequestExpiredError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +40,14 @@ _RENEWALS = 4
 """How often a lease is renewed in the time that it lasts."""
 _CLOCK_SECONDS = 2.0
 """The service tells times in whole seconds."""
+SKEW_SECONDS = 6.0
+"""So much later than asked for may the service take a request to be expired: it reads whole seconds, and a
+client corrects its clock when it differs by five."""
+_KEPT = 20
+"""Leases that are left, so many that a listing shows one of them however far it is behind."""
+_CREATING_SECONDS = 3.0, 10.0
+"""Within a quarter of its time, but at least and at most so long after it was seen to be free, a number is
+taken or not at all."""
 
 
 class BatchRunningError(CIError):
@@ -52,7 +70,6 @@ class _Found:
     """A lease as it stands in the bucket."""
 
     number: int
-    info: ObjectInfo
     id: str
     holder: str
     seconds: float
@@ -76,6 +93,10 @@ class Lease:
         self._renewals = 0
         self._etag = ""
         self._good_until = 0.0
+        least, most = _CREATING_SECONDS
+        self._creating_seconds = max(least, min(seconds / _RENEWALS, most))
+        self._creating_until = 0.0
+        self._created_by = 0.0
         self._is_returning = False
         self._lost: BatchRunningError | None = None
         self._problem: CIError | None = None
@@ -98,18 +119,16 @@ class Lease:
 
     def _try_to_take(self, heed_stop: Callable[[], object]) -> bool:
         try:
+            seen_free = time.monotonic()
             found = self._newest()
-            if found is not None and found.id == self._id:  # only the answer to our writing was lost
-                self._number = found.number
-                self._write(is_taken=True)
-                return True
-            self.follows_a_crash = found is not None and not self._was_released(found, heed_stop)
-            self._create(found.number + 1 if found else 1)
-            if found is not None:
-                with suppress(CIError):  # the next run deletes what is left
-                    self._client.delete_object(found.info.key)
-        except OtherWriterError:
-            return False  # another run has been quicker
+            if found is None or found.id != self._id:  # else only the answer to our writing was lost
+                self.follows_a_crash = found is not None and not self._was_released(found, heed_stop)
+                self._create(found.number + 1 if found else 1, seen_free)
+            if not self._is_protected():
+                self._outwait_rivals(heed_stop)
+        except (OtherWriterError, RequestExpiredError):
+            self._good_until = 0.0
+            return False  # another run has been quicker, or we have been too slow
         except NotFoundError as error:
             if error.code == "NoSuchBucket":
                 raise
@@ -124,7 +143,12 @@ class Lease:
     @property
     def expires_at(self) -> float:
         """Unix time until which nobody else can hold it."""
-        return time.time() + self._good_until - time.monotonic()
+        return 0.0 if self._lost else _unix_time(self._good_until)
+
+    @property
+    def writes_until(self) -> float:
+        """The same for what is not paid for: to the end of that second, which is long before a takeover."""
+        return 0.0 if self._lost else self.expires_at + 1
 
     def check(self) -> None:
         """Return if it is held.
@@ -135,9 +159,7 @@ class Lease:
         if self._lost is not None:
             raise self._lost
         if not self.is_held:
-            raise self._problem or CILeaseLapsedError(
-                f"the lease of {self._folder!r} was not renewed in time"
-            )
+            raise self._problem or LeaseLapsedError(f"the lease of {self._folder!r} was not renewed in time")
 
     def release(self) -> None:
         """Let the next run begin at once. Without it, that one waits until the lease has ended."""
@@ -166,25 +188,31 @@ class Lease:
         return f"{self._folder}lease/{number:08}.json"
 
     def _newest(self) -> _Found | None:
-        infos = list(self._client.list_objects(f"{self._folder}lease/"))
-        for info in infos[:-1]:
-            self._client.delete_object(info.key)
-        return self._read(infos[-1]) if infos else None
+        listed = [info.key for info in self._client.list_objects(f"{self._folder}lease/")]
+        for key in listed[:-_KEPT]:
+            self._client.delete_object(key)
+        number = int(listed[-1].rpartition("/")[2].partition(".")[0]) if listed else 0
+        while self._head(number + 1) is not None:
+            number += 1
+        return self._read(number) if number else None
 
-    def _read(self, info: ObjectInfo) -> _Found:
-        content = self._content(info.key)
+    def _head(self, number: int) -> ObjectInfo | None:
+        try:
+            return self._client.head_object(self._key(number))
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return None
+
+    def _read(self, number: int) -> _Found:
+        content = json.loads(self._client.read_object(self._key(number)))
         return _Found(
-            number=int(info.key.rpartition("/")[2].partition(".")[0]),
-            info=info,
+            number=number,
             id=str(content.get("id")),
             holder=str(content.get("holder")),
             seconds=float(content.get("seconds", self._seconds)),
             is_released=bool(content.get("released")),
         )
-
-    def _content(self, key: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self._client.read_object(key))
-        return content
 
     def _was_released(self, found: _Found, heed_stop: Callable[[], object]) -> bool:
         """Return when the lease is released, or was not renewed for as long as it lasts; say which.
@@ -193,7 +221,10 @@ class Lease:
         """
         if found.is_released:
             return True
-        age = (self._client.server_time() - found.info.last_modified).total_seconds() - _CLOCK_SECONDS
+        seen = self._client.head_object(self._key(found.number))
+        if self._read(found.number).is_released:
+            return True
+        age = (self._client.server_time() - seen.last_modified).total_seconds() - _CLOCK_SECONDS
         if age > found.seconds:
             return False
         log.info("waiting for the lease of %s, held by %s, to end", self._folder, found.holder)
@@ -201,22 +232,74 @@ class Lease:
         while time.monotonic() < until:
             heed_stop()
             time.sleep(min(0.5, found.seconds / _RENEWALS))
-            now = self._client.head_object(found.info.key)
-            if now.etag != found.info.etag:
-                if self._read(now).is_released:
+            if self._client.head_object(seen.key).etag != seen.etag:
+                if self._read(found.number).is_released:
                     return True
                 raise BatchRunningError(self._folder, found.holder)
         return False
 
-    def _create(self, number: int) -> None:
+    def _create(self, number: int, seen_free: float) -> None:
+        if time.monotonic() - seen_free > self._creating_seconds / 2:  # a dead holder was waited for
+            seen_free = time.monotonic()
+            if self._head(number) is not None:
+                raise OtherWriterError(self._key(number))
         self._number = number
-        self._write(is_new=True)
-        # Where versioning makes the service ignore that nothing is to be replaced, the last writer stays.
-        if self._client.head_object(self._key(number)).etag != self._etag:
-            raise OtherWriterError(self._key(number))
+        self._good_until = self._good_from(time.monotonic())  # also if only the answer is lost
+        self._creating_until = self._created_by = seen_free + self._creating_seconds
+        expires_at = _unix_time(self._creating_until)
+        self._etag = write_new(self._client, self._key(number), self._content_now(), expires_at=expires_at)
+        self._created_by = time.monotonic()
 
-    def _write(self, *, is_released: bool = False, is_new: bool = False, is_taken: bool = False) -> None:
-        was_held, began = is_new or is_taken or self.is_held, time.monotonic()
+    def _is_protected(self) -> bool:
+        """Whether the bucket keeps what we have written from being replaced, as far as that is known."""
+        try:
+            written = self._client.put_object(
+                self._key(self._number),
+                self._content_now(),
+                content_type=JSON,
+                overwrite=False,
+                expires_at=_unix_time(self._creating_until),
+            )
+        except ObjectExistsError:
+            return True
+        except RequestExpiredError:
+            return False
+        self._etag = written.etag
+        return False
+
+    def _outwait_rivals(self, heed_stop: Callable[[], object]) -> None:
+        """Return when nobody can write in our place any more.
+
+        :raises OtherWriterError: somebody has.
+        """
+        until = self._created_by + self._creating_seconds + SKEW_SECONDS
+        log.info(
+            "the bucket does not protect the lease of %s (versioning?): sure of it in %.0f s",
+            self._folder,
+            until - time.monotonic(),
+        )
+        while time.monotonic() < until:
+            heed_stop()
+            time.sleep(min(0.5, self._seconds / _RENEWALS))
+        self._renew()
+        if self._lost is not None:
+            self._lost = None
+            raise OtherWriterError(self._key(self._number))
+
+    def _write(self, *, is_released: bool = False) -> None:
+        was_held, began = self.is_held, time.monotonic()
+        content = self._content_now(is_released=is_released)
+        self._etag = self._client.put_object(self._key(self._number), content, content_type=JSON).etag
+        if was_held or self._is_returning:
+            self._good_until = self._good_from(began)
+        # A run that saw it unchanged for so long may be taking over at this moment: the next renewal knows.
+        self._is_returning = not (was_held or self._is_returning)
+
+    def _good_from(self, written: float) -> float:
+        """Until when it is good: a third less than others wait, for what is on its way when it ends."""
+        return written + self._seconds * 2 / 3
+
+    def _content_now(self, *, is_released: bool = False) -> bytes:
         self._renewals += 1
         content = {
             "version": 1,
@@ -226,16 +309,7 @@ class Lease:
             "seconds": self._seconds,
             "released": is_released,
         }
-        body, key = json.dumps(content).encode(), self._key(self._number)
-        if is_new:
-            self._etag = write_new(self._client, key, body)
-        else:
-            self._etag = self._client.put_object(key, body, content_type="application/json").etag
-        if was_held or self._is_returning:
-            # A third less than others wait, for what is on its way when it ends.
-            self._good_until = began + self._seconds * 2 / 3
-        # A run that saw it unchanged for so long may be taking over at this moment: the next renewal knows.
-        self._is_returning = not (was_held or self._is_returning)
+        return json.dumps(content).encode()
 
     def _keep(self) -> None:
         while not self._is_over.wait(self._seconds / _RENEWALS) and self._lost is None:
@@ -247,22 +321,20 @@ class Lease:
                 log.warning("the lease of %s is not renewed for now: %s", self._folder, error)
 
     def _renew(self) -> None:
-        with suppress(NotFoundError):
-            self._client.head_object(self._key(self._number + 1))
+        if self._head(self._number + 1) is not None:
             self._lost = BatchRunningError(self._folder, "a run that began later and took over")
             return
-        with suppress(NotFoundError):  # a run that took over has deleted it
-            if self._is_ours(self._client.head_object(self._key(self._number))):
-                self._write()
-                return
+        info = self._head(self._number)  # None: many runs have taken over since
+        if info is not None and self._is_ours(info):
+            self._write()
+            return
         self._lost = BatchRunningError(self._folder, "a run that took over")
 
     def _is_ours(self, info: ObjectInfo) -> bool:
         """Whether it is as we wrote it; the answer to our last writing may have been lost."""
-        return info.etag == self._etag or self._content(info.key).get("id") == self._id
+        return info.etag == self._etag or self._read(self._number).id == self._id
 
 
-class CILeaseLapsedError(CIError):
-    """The lease ended before it could be renewed; the run waits until it is renewed."""
-
-    is_retryable = True
+def _unix_time(moment: float) -> float:
+    """A moment of the monotonic clock as Unix time."""
+    return time.time() + moment - time.monotonic()

@@ -28,6 +28,7 @@ from typing import Any
 from airflow_provider_ci.batch import records
 from airflow_provider_ci.batch.lease import BatchRunningError
 from airflow_provider_ci.batch.plan import PlannedJob
+from airflow_provider_ci.batch.records import RecordWriter
 from airflow_provider_ci.batch.state import BatchState, planned_line, planned_of_line
 from airflow_provider_ci.batch.verdict import ObjectVerdict, verdict_line, verdict_of_line
 from airflow_provider_ci.client import CIClient, NotFoundError
@@ -77,6 +78,8 @@ class Ledger:
     client: CIClient
     folder: str
     generation: Generation
+    expires_at: Callable[[], float] | None = None
+    """Unix time of the lease's end; what is on its way then is refused."""
     blocks: int = 0
     parts: int = 0
     _checkpointed: int = 0
@@ -121,7 +124,7 @@ class Ledger:
         self.flush()
         header = {**state.as_header(), "blocks": self.blocks, "parts": self.parts}
         body = self._encode("checkpoint", state.as_lines(), **header)
-        self.client.put_object(self._checkpoint_key, body, content_type=records.JSON_LINES)
+        self._writer.write(self._checkpoint_key, body)
         self._checkpointed = self.blocks + self.parts
 
     @property
@@ -137,7 +140,7 @@ class Ledger:
         while self._outbox:
             key, body = self._outbox[0]
             try:
-                records.write_new(self.client, key, body)
+                self._writer.write_new(key, body)
             except records.OtherWriterError as error:
                 raise BatchRunningError(self.folder, f"another run ({error})") from None
             self._outbox.popleft()
@@ -167,13 +170,13 @@ class Ledger:
     def finish(self) -> None:
         """Note that the generation has ended: the next run of the batch plans anew."""
         self.generation = replace(self.generation, is_finished=True)
-        write_generation(self.client, self.folder, self.generation)
+        write_generation(self._writer, self.folder, self.generation)
 
     # A run that cancelled its jobs
 
     def note_cancelling(self) -> None:
         """Note that jobs are cancelled because the run ends: the next run submits their objects again."""
-        self.client.put_object(self._cancelled_key, b"{}", content_type="application/json")
+        self._writer.write(self._cancelled_key, b"{}", content_type=records.JSON)
 
     def has_cancelled(self) -> bool:
         """Whether an earlier run cancelled its jobs on its way out."""
@@ -218,6 +221,10 @@ class Ledger:
         return records.encode(kind, {"generation": self.generation.number, **header}, lines)
 
     @property
+    def _writer(self) -> RecordWriter:
+        return RecordWriter(client=self.client, expires_at=self.expires_at)
+
+    @property
     def _root(self) -> str:
         return generation_folder(self.folder, self.generation.number)
 
@@ -243,14 +250,19 @@ def find_generation(client: CIClient, folder: str) -> Generation | None:
     return Generation(**{**known, "fence_jobs": tuple(known["fence_jobs"])})
 
 
-def write_generation(client: CIClient, folder: str, generation: Generation) -> None:
+def write_generation(writer: RecordWriter, folder: str, generation: Generation) -> None:
     """Make this the generation that counts."""
     body = records.encode("batch", asdict(generation))
-    client.put_object(f"{folder}batch.json", body, content_type="application/json")
+    writer.write(f"{folder}batch.json", body, content_type=records.JSON)
 
 
 def write_plan(
-    client: CIClient, folder: str, number: int, jobs: Iterable[PlannedJob], *, check: Callable[[], None]
+    writer: RecordWriter,
+    folder: str,
+    number: int,
+    jobs: Iterable[PlannedJob],
+    *,
+    check: Callable[[], None],
 ) -> tuple[int, int]:
     """Write a plan part by part; returns the numbers of objects and of parts.
 
@@ -261,9 +273,7 @@ def write_plan(
         check()
         total, part = total + len(lines), part + 1
         body = records.encode("plan", {"generation": number}, lines)
-        client.put_object(
-            _part_key(generation_folder(folder, number), "plan", part), body, content_type=records.JSON_LINES
-        )
+        writer.write(_part_key(generation_folder(folder, number), "plan", part), body)
     return total, part
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Literal, TypeVar
 
-from airflow_provider_ci.batch.draft import Draft, DraftRow, SameOutputError, new_draft
+from airflow_provider_ci.batch.draft import Draft, DraftOutput, DraftRow, SameOutputError, new_draft
 from airflow_provider_ci.batch.fingerprint import Fingerprints
 from airflow_provider_ci.batch.freshness import Outputs
 from airflow_provider_ci.batch.template import OutputTemplate, OutputTemplateError, first_output
@@ -79,7 +80,7 @@ def plan_jobs(
     """
     fingerprints = Fingerprints(operation)
     with new_draft() as draft:
-        if skip == "fresh":
+        if skip != "never":
             draft.remember(_checked(previous, check))
         rule = _Rule(skip, draft, fingerprints)
         total = _take(_checked(objects, check), draft, template, rule)
@@ -100,17 +101,21 @@ def plan_jobs(
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Says from which time on an output is fresh, or that it never is."""
+    """Says when an output is fresh."""
 
     skip: Skip
     draft: Draft
     fingerprints: Fingerprints
 
-    def fresh_from(self, found: ObjectInfo, output_key: str) -> float | None:
+    def row(self, found: ObjectInfo, output_key: str) -> DraftRow:
+        before = self.draft.fingerprint(found.key)
+        fresh_from = self._fresh_from(found, output_key, before)
+        return DraftRow(found, first_output(output_key), fresh_from, was_made=before is not None)
+
+    def _fresh_from(self, found: ObjectInfo, output_key: str, before: str | None) -> float | None:
         if self.skip == "never" or not found.etag:
             return None
-        before = self.draft.fingerprint(found.key) if self.skip == "fresh" else None
-        if before is None:
+        if self.skip == "exists" or before is None:
             return found.last_modified.timestamp()
         return _ALWAYS if before == self.fingerprints.of(found.key, found.etag, output_key) else None
 
@@ -144,14 +149,13 @@ def _take(chunks: Iterable[list[ObjectInfo]], draft: Draft, template: OutputTemp
 
 
 def _row(found: ObjectInfo, template: OutputTemplate, rule: _Rule) -> DraftRow:
-    output_key = template.output_key(found.key)
-    output = first_output(output_key)
-    if output == found.key:
+    row = rule.row(found, template.output_key(found.key))
+    if row.output == found.key:
         raise OutputTemplateError(
             f"output template {template.text!r}: {found.key!r} would overwrite itself; "
             "name another folder or suffix in it"
         )
-    return DraftRow(found, output, rule.fresh_from(found, output_key))
+    return row
 
 
 def _same_output(template: OutputTemplate, first_key: str, second_key: str) -> OutputTemplateError:
@@ -161,11 +165,18 @@ def _same_output(template: OutputTemplate, first_key: str, second_key: str) -> O
     )
 
 
-def _fresh(chunks: Iterable[list[tuple[str, int, float]]], outputs: Outputs, total: int) -> bytearray:
+def _fresh(chunks: Iterable[list[DraftOutput]], outputs: Outputs, total: int) -> bytearray:
     """For each object, in their order, whether its output is there and fresh: one byte, 1 or 0."""
     fresh = bytearray(total)
     for chunk in chunks:
-        written = outputs.last_modified([output for output, _, _ in chunk])
-        for output, number, fresh_from in chunk:
-            fresh[number] = output in written and written[output].timestamp() >= fresh_from
+        written = outputs.last_modified([each.output for each in chunk])
+        doubtful = [each for each in chunk if each.was_made and not _is_fresh(each, written)]
+        # A listing may be behind: what was made before is not paid for again without asking.
+        written.update(outputs.asked([each.output for each in doubtful]))
+        for each in chunk:
+            fresh[each.number] = _is_fresh(each, written)
     return fresh
+
+
+def _is_fresh(each: DraftOutput, written: Mapping[str, datetime]) -> bool:
+    return each.output in written and written[each.output].timestamp() >= each.fresh_from

@@ -6,14 +6,16 @@ Each is JSON lines: a header with the version and the kind of the object, then a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_ci.client import CIClient, ObjectExistsError
+from airflow_provider_ci.client import CIClient, CIError, ObjectExistsError, RequestExpiredError
 
 VERSION = 1
 """Of the format. An object of another version is refused, never guessed at."""
 
+JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 
 
@@ -23,6 +25,12 @@ class RecordError(ValueError):
 
 class OtherWriterError(Exception):
     """Somebody else has written the next numbered object of this batch."""
+
+
+class LeaseLapsedError(CIError):
+    """The lease ended before it could be renewed; the run waits until it is renewed."""
+
+    is_retryable = True
 
 
 def encode(kind: str, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]] = ()) -> bytes:
@@ -67,14 +75,50 @@ def read(client: CIClient, key: str, kind: str) -> tuple[dict[str, Any], Iterato
     return decode(key, client.read_object(key), kind)
 
 
-def write_new(client: CIClient, key: str, body: bytes) -> str:
+def write_new(client: CIClient, key: str, body: bytes, *, expires_at: float | None = None) -> str:
     """Write an object that nobody has written before, and return its ETag.
 
     :raises OtherWriterError: somebody has, with other content.
+    :raises RequestExpiredError: ``expires_at`` has passed.
     """
     try:
-        return client.put_object(key, body, content_type=JSON_LINES, overwrite=False).etag
+        return client.put_object(
+            key, body, content_type=JSON_LINES, overwrite=False, expires_at=expires_at
+        ).etag
     except ObjectExistsError:
         if client.read_object(key) != body:  # else it is our own, and only the answer was lost
             raise OtherWriterError(f"{key!r} has been written by another run of this batch") from None
         return client.head_object(key).etag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWriter:
+    """Writes the objects of a batch as long as its lease lasts; what arrives later, the service refuses."""
+
+    client: CIClient
+    expires_at: Callable[[], float] | None = None
+    """Unix time of the lease's end."""
+
+    def write(self, key: str, body: bytes, *, content_type: str = JSON_LINES) -> None:
+        """Write an object, or replace it.
+
+        :raises LeaseLapsedError: the lease has ended.
+        """
+        try:
+            self.client.put_object(key, body, content_type=content_type, expires_at=self._until())
+        except RequestExpiredError as error:
+            raise LeaseLapsedError(str(error)) from error
+
+    def write_new(self, key: str, body: bytes) -> None:
+        """Write an object that nobody has written before.
+
+        :raises OtherWriterError: somebody has, with other content.
+        :raises LeaseLapsedError: the lease has ended.
+        """
+        try:
+            write_new(self.client, key, body, expires_at=self._until())
+        except RequestExpiredError as error:
+            raise LeaseLapsedError(str(error)) from error
+
+    def _until(self) -> float | None:
+        return self.expires_at() if self.expires_at else None

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_ci.batch.records import JSON_LINES
+from airflow_provider_ci.batch.records import JSON, JSON_LINES
 from airflow_provider_ci.batch.verdict import (
     FIRST_FAILURES,
     ObjectState,
@@ -140,7 +140,7 @@ def _write_report(
         output_bytes=output_bytes,
     )
     body = json.dumps({"version": REPORT_VERSION, **summary.to_json()}, ensure_ascii=False, indent=1)
-    client.put_object(f"{folder}summary.json", body.encode(), content_type="application/json")
+    client.put_object(f"{folder}summary.json", body.encode(), content_type=JSON)
     return summary
 
 

@@ -18,7 +18,7 @@ from airflow_provider_ci.batch.ledger import (
     write_plan,
 )
 from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.records import RecordError, RecordWriter
 from airflow_provider_ci.batch.state import RunningJob, running_line, unsure_line, waiting_line
 from airflow_provider_ci.batch.submit import Attempt
 from airflow_provider_ci.batch.verdict import verdict_without_job
@@ -72,7 +72,7 @@ def waiting(index: int, number: int = 1) -> dict[str, Any]:
 def test_a_plan_is_read_from_any_object_on(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "PART_LINES", 10)
     jobs = [replace(planned(index), is_fresh=index % 2 == 0) for index in range(25)]
-    total, parts = write_plan(client, FOLDER, 1, iter(jobs), check=lambda: None)
+    total, parts = write_plan(RecordWriter(client=client), FOLDER, 1, iter(jobs), check=lambda: None)
     assert (total, parts) == (25, 3)
     made = opened(client, total=total, parts=parts)
     for start in (0, 1, 9, 10, 24, 25):
@@ -83,13 +83,15 @@ def test_planning_ends_when_it_is_told_to(client: CIClient, monkeypatch: pytest.
     monkeypatch.setattr(ledger, "PART_LINES", 10)
     answers = iter([None, None])
     with pytest.raises(StopIteration):
-        write_plan(client, FOLDER, 1, map(planned, range(100)), check=lambda: next(answers))
+        write_plan(
+            RecordWriter(client=client), FOLDER, 1, map(planned, range(100)), check=lambda: next(answers)
+        )
     assert len(list(client.list_objects(FOLDER))) == 2
 
 
 def test_a_generation_counts_once_it_is_written(client: CIClient) -> None:
     assert find_generation(client, FOLDER) is None
-    write_generation(client, FOLDER, GENERATION)
+    write_generation(RecordWriter(client=client), FOLDER, GENERATION)
     assert find_generation(client, FOLDER) == GENERATION
     assert GENERATION.newest_job_before == NOON
     opened(client).finish()

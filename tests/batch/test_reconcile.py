@@ -92,7 +92,6 @@ def test_what_had_no_job_has_it_now(place: str, echoes: bool) -> None:
     getattr(state, place).append(attempt(0))
     left = reconciled(state, job(0, echoes=echoes))
     assert state.running["d0of1"].attempt == attempt(0)
-    assert state.is_drained is False
     assert not state.unsure
     assert not state.waiting
     assert not left.by_index

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_ci.batch import records
-from airflow_provider_ci.batch.records import OtherWriterError, RecordError
+from airflow_provider_ci.batch.records import LeaseLapsedError, OtherWriterError, RecordError, RecordWriter
 from airflow_provider_ci.client import CIClient, NotFoundError
+from airflow_provider_ci.local import LocalCI
 
 LINES = [{"index": 0, "key": "合同"}, {"index": 1, "key": "a\u2028b\u0085c\nd\re\x0b"}]
 
@@ -62,3 +64,16 @@ def test_an_object_is_written_once(client: CIClient) -> None:
 def test_the_same_bytes_are_taken_for_our_own_whose_answer_was_lost(client: CIClient) -> None:
     etag = records.write_new(client, "b/1.jsonl", b"ours")
     assert records.write_new(client, "b/1.jsonl", b"ours") == etag
+
+
+def test_what_is_on_its_way_when_the_lease_ends_is_not_written(client: CIClient, local_ci: LocalCI) -> None:
+    writer = RecordWriter(client=client, expires_at=lambda: time.time() + 1)
+    for write in (writer.write, writer.write_new):
+        local_ci.faults.add("slow", seconds=2.5, method="PUT", path="/b/")
+        with pytest.raises(LeaseLapsedError) as problem:
+            write("b/1.jsonl", b"late")
+        assert problem.value.is_retryable
+    assert not list(client.list_objects("b/"))
+    writer.write_new("b/1.jsonl", b"in time")
+    writer.write("b/1.jsonl", b"in time, too")
+    assert client.read_object("b/1.jsonl") == b"in time, too"
