@@ -21,7 +21,7 @@ PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 PATIENCE_SECONDS = 200
 LOOK_SECONDS = 0.2
 
-_DATABASE_SECONDS = 120
+_DATABASE_SECONDS = 60
 """How long a statement waits for its turn at SQLite; an answer of the API may take as long."""
 
 _SERVING_LOGS = ("scheduler", "triggerer", "worker")
@@ -29,7 +29,7 @@ _SERVING_LOGS = ("scheduler", "triggerer", "worker")
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Ask until it holds; the API may be away in between."""
+    """Ask until it holds; in between the API may be away, or fail because SQLite is locked for minutes."""
     end = time.monotonic() + seconds
     while not _tried(holds):
         if time.monotonic() > end:
@@ -41,6 +41,10 @@ def _tried(holds: Callable[[], object]) -> object:
     try:
         return holds()
     except (requests.ConnectionError, requests.Timeout):
+        return False
+    except requests.HTTPError as error:
+        if error.response.status_code < 500:
+            raise
         return False
 
 
@@ -213,7 +217,7 @@ class Task:
         return self.airflow.call("GET", f"{self._path}/xcomEntries/return_value")["value"]
 
     def mark_failed(self) -> None:
-        """As a user does; asked again where the answer is late, since SQLite can be busy for minutes."""
+        """As a user does, once more where that fails."""
         wait_until(self._marked_failed, f"{self.dag_id} is marked failed")
 
     def clear(self) -> None:
