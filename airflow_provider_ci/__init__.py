@@ -32,7 +32,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks")],
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
-        "triggers": [_modules("triggers", "object_trigger")],
+        "triggers": [_modules("triggers")],
         "extra-links": [f"airflow_provider_ci.links.{name}" for name in _LINKS],
         "asset-uris": [
             {
@@ -45,11 +45,8 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(*names: str) -> dict[str, Any]:
-    return {
-        "integration-name": _INTEGRATION,
-        "python-modules": [f"airflow_provider_ci.{name}" for name in names],
-    }
+def _modules(name: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_provider_ci.{name}"]}
 
 
 def _connection_type() -> dict[str, Any]:

@@ -25,15 +25,14 @@ ALLOWED = {
     "links": {"client", "hooks"},
     "progress": {"batch", "compat"},
     "rendering": set(),
-    "triggers": {"batch", "client", "compat", "hooks", "progress"},
-    "object_trigger": {"batch", "client", "hooks"},
+    "triggers": {"batch", "client", "compat", "hooks", "progress", "triggers"},
     "operators": {
         *("assets", "batch", "client", "compat", "hooks", "job_ids", "lineage", "links"),
         *("progress", "rendering", "triggers", "operators"),
     },
     "sensors": {
         *("batch", "client", "compat", "hooks", "job_ids", "links"),
-        *("object_trigger", "rendering", "triggers", "sensors"),
+        *("rendering", "triggers", "sensors"),
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
     "local": {"local", "client.signing"},

@@ -38,7 +38,7 @@ def sensor(**options: Any) -> CIObjectsSensor:
 
 @pytest.fixture(autouse=True)
 def _no_long_deferral(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_ci.sensors.objects._FIRST_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("airflow_provider_ci.sensors.objects.FIRST_LOOK_SECONDS", 0.0)
 
 
 @WAYS

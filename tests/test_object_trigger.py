@@ -12,7 +12,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_ci.batch import ObjectSelection
 from airflow_provider_ci.batch.arrivals import Arrival
 from airflow_provider_ci.local import LocalCI
-from airflow_provider_ci.object_trigger import CIObjectsTrigger
+from airflow_provider_ci.triggers import CIObjectsTrigger
 
 Fill = Callable[..., None]
 
@@ -44,7 +44,7 @@ TIMEOUT = {"status": "timeout", "message": "", "found": {}}
 def test_it_survives_the_round_trip_through_airflows_database(connection: dict[str, Any]) -> None:
     before = trigger(deadline=1_900_000_000.5, bucket="b-1", region="ap-beijing", settled_seconds=2.5)
     path, arguments = before.serialize()
-    assert path == "airflow_provider_ci.object_trigger.CIObjectsTrigger"
+    assert path == "airflow_provider_ci.triggers.CIObjectsTrigger"
     assert CIObjectsTrigger(**json.loads(json.dumps(arguments))).serialize() == before.serialize()
 
 

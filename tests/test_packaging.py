@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -19,8 +20,9 @@ import airflow
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml  # type: ignore[import-untyped]
+from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_ci import __version__, get_provider_info, operators, sensors
+from airflow_provider_ci import __version__, get_provider_info, operators, sensors, triggers
 
 REPO = Path(__file__).parents[1]
 REGISTRY: dict[str, Any] = yaml.safe_load((REPO / ".airflow-registry.yaml").read_text())
@@ -142,13 +144,15 @@ def test_the_registry_file_names_all_operators_and_sensors(kind: str, package: A
 
 def test_the_registry_file_names_all_triggers() -> None:
     (of_airflow,) = get_provider_info()["triggers"]
-    triggers = {
-        f"{module}.{name}"
-        for module in of_airflow["python-modules"]
-        for name, value in vars(importlib.import_module(module)).items()
-        if inspect.isclass(value) and value.__module__ == module and name.endswith("Trigger")
+    assert of_airflow["python-modules"] == [triggers.__name__]
+    complete = {
+        name
+        for module in pkgutil.iter_modules(triggers.__path__, f"{triggers.__name__}.")
+        for name, value in vars(importlib.import_module(module.name)).items()
+        if inspect.isclass(value) and issubclass(value, BaseTrigger) and not inspect.isabstract(value)
     }
-    assert set(named_in("triggers")) == triggers
+    assert set(triggers.__all__) == complete
+    assert set(named_in("triggers")) == {f"{triggers.__name__}.{name}" for name in complete}
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:

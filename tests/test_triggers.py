@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.jobs.triggerer_job_runner import TriggerRunner
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_ci import triggers
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.triggers import CIJobTrigger
@@ -43,6 +45,25 @@ def test_it_survives_the_round_trip_through_airflows_database(connection: dict[s
     assert path == "airflow_provider_ci.triggers.CIJobTrigger"
     after = CIJobTrigger(**json.loads(json.dumps(arguments)))
     assert after.serialize() == before.serialize()
+
+
+@pytest.mark.parametrize("name", ["CIBatchTrigger", "CIJobTrigger", "CIObjectsTrigger"])
+def test_the_triggerer_finds_each_trigger_by_the_path_that_deferrals_are_stored_with(name: str) -> None:
+    triggerer = TriggerRunner()  # type: ignore[no-untyped-call] # Airflow leaves it untyped
+    found = triggerer.get_trigger_by_classpath(f"airflow_provider_ci.triggers.{name}")
+    assert found is getattr(triggers, name)
+
+
+class OwnTrigger(CIJobTrigger):
+    """A trigger that somebody derives from one of ours."""
+
+
+def test_a_derived_trigger_is_stored_with_its_own_path_and_all_arguments() -> None:
+    arguments: dict[str, Any] = {
+        **{"job_ids": ["d1"], "conn_id": "other", "deadline": 1_900_000_000.5, "bucket": "b-1"},
+        **{"region": "ap-beijing", "poll_interval": 5.0, "cancel_on_kill": False},
+    }
+    assert OwnTrigger(**arguments).serialize() == (f"{__name__}.OwnTrigger", arguments)
 
 
 @pytest.mark.parametrize("local_ci", [0.3], indirect=True)

@@ -14,11 +14,9 @@ from airflow_provider_ci.batch.arrivals import Arrival, Sighting
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.compat import AirflowException, AirflowSensorTimeout, conf
 from airflow_provider_ci.hooks import CIHook
-from airflow_provider_ci.object_trigger import CIObjectsTrigger
 from airflow_provider_ci.rendering import RendersRecords
-
-_FIRST_LOOK_SECONDS = 5.0
-"""A trigger that fires at once can meet Airflow 3.3.0 to 3.3.2 before it has noted the deferral."""
+from airflow_provider_ci.triggers import CIObjectsTrigger
+from airflow_provider_ci.triggers.base import FIRST_LOOK_SECONDS
 
 
 class CIObjectsSensor(RendersRecords, BaseSensorOperator):
@@ -109,7 +107,7 @@ class CIObjectsSensor(RendersRecords, BaseSensorOperator):
                 deadline=time.time() + self.timeout,
                 poll_interval=self.poke_interval,
                 first_wait=max(
-                    self._arrival.wait_seconds(self._seen, self.poke_interval), _FIRST_LOOK_SECONDS
+                    self._arrival.wait_seconds(self._seen, self.poke_interval), FIRST_LOOK_SECONDS
                 ),
             ),
             method_name="resume",

@@ -1,0 +1,63 @@
+"""The trigger that waits for objects."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_ci.batch.arrivals import Arrival
+from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.triggers.base import CITrigger
+
+
+class CIObjectsTrigger(CITrigger):
+    """Fires once when the objects of a selection have arrived, or at the deadline.
+
+    The event is ``{"status": "done" | "timeout" | "error", "message", "found"}``.
+
+    :param arrival: what to wait for, as ``Arrival.to_json`` gives it.
+    :param conn_id: the Airflow connection.
+    :param bucket: takes the place of the connection's bucket.
+    :param region: takes the place of the connection's region.
+    :param poll_interval: seconds between two looks.
+    :param first_wait: seconds before the first one, as the sensor has just looked.
+    :param deadline: Unix time of the end of the wait. It is absolute, so a restart grants no more time.
+    """
+
+    def __init__(
+        self,
+        *,
+        arrival: Mapping[str, Any],
+        conn_id: str,
+        deadline: float,
+        bucket: str | None = None,
+        region: str | None = None,
+        poll_interval: float = 60.0,
+        first_wait: float = 60.0,
+    ) -> None:
+        super().__init__(
+            conn_id=conn_id, deadline=deadline, bucket=bucket, region=region, poll_interval=poll_interval
+        )
+        self.arrival = dict(arrival)
+        self.first_wait = first_wait
+
+    async def _wait(self, client: CIClient) -> dict[str, Any]:
+        arrival = Arrival.from_json(self.arrival)
+        wait_seconds = self.first_wait
+        while await self._sleep(wait_seconds):
+            seen = await asyncio.to_thread(arrival.look_patiently, client)
+            if seen is not None:
+                missing = arrival.missing(seen)
+                if not missing:
+                    return self._event("done", found=seen.to_json())
+                self.log.info("still waiting: %s", missing)
+            jitter = random.uniform(0.9, 1.1)  # noqa: S311 no secret: many sensors are not to look at once
+            wait_seconds = arrival.wait_seconds(seen, self.poll_interval * jitter)
+        return self._event("timeout")
+
+    def _event(
+        self, status: str, message: str = "", found: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return {"status": status, "message": message, "found": dict(found or {})}
