@@ -56,11 +56,6 @@ class BatchState:
         return sum(self.counts.values())
 
     @property
-    def is_drained(self) -> bool:
-        """Whether nothing that was taken up is without its verdict."""
-        return not (self.waiting or self.unsure or self.running)
-
-    @property
     def look_back_to(self) -> datetime | None:
         """What the service took without our knowledge is not older than this."""
         moments = [attempt.look_back_to for attempt in self.unsure]
