@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,24 @@ def connection(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     return values
 
 
+@pytest.fixture
+def set_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes the default connection; the extra's values are merged into those that lead to the local CI."""
+
+    def change(extra: dict[str, Any] | None = None, **values: Any) -> None:
+        changed = {**connection, **values, "extra": {**connection["extra"], **(extra or {})}}
+        monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(changed))
+
+    return change
+
+
+@pytest.fixture
+def own_buckets(tmp_path: Path) -> Path:
+    """Buckets for a local CI that the test starts itself."""
+    (tmp_path / "own" / BUCKET).mkdir(parents=True)
+    return tmp_path / "own"
+
+
 @dataclass
 class DagResult:
     """A DAG run that has ended."""
@@ -167,6 +186,23 @@ def run_dag(airflow_database: None, connection: dict[str, Any]) -> Iterator[Call
         path.unlink()
 
 
+TASKS = """
+from airflow.sdk import DAG
+from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.client import DocProcess, PicProcess
+from airflow_provider_ci.operators import *
+
+with DAG(DAG_ID, schedule=None, params={"folder": "in", "rule": "imageMogr2/rotate/90"}) as dag:
+    {tasks}
+"""
+
+
+@pytest.fixture
+def run_tasks(run_dag: Callable[..., DagResult]) -> Callable[[str], DagResult]:
+    """Runs tasks as one DAG; their text may use the parameters ``folder`` and ``rule``."""
+    return lambda tasks: run_dag(TASKS.replace("{tasks}", tasks))
+
+
 @pytest.fixture
 def run_dag_file(airflow_database: None, connection: dict[str, Any]) -> Iterator[Callable[..., DagResult]]:
     """Runs a DAG of a file to its end in real Airflow: the one that has the file's name, or another."""
@@ -200,3 +236,49 @@ def run_to_end(dag: Any, **test_arguments: Any) -> DagResult:
         run=run,
         stored=DagSerialization.to_dict(dag),
     )
+
+
+@pytest.fixture
+def printed(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What was printed, without colours and line breaks, which Airflow 3.0 puts into messages.
+
+    That release also prints, where it runs a task for a test, what is to be masked.
+    """
+
+    def read() -> str:
+        lines = re.sub(r"\x1b\[[\d;]*m", "", "".join(capfd.readouterr())).splitlines()
+        return " ".join(" ".join(line for line in lines if "msg=MaskSecret(" not in line).split())
+
+    return read
+
+
+class Store:
+    """A task state store that lives in a test."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.loads(json.dumps(value))
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+class Instance:
+    """A task instance, as far as an operator asks it or tells it anything."""
+
+    map_index = -1
+    dag_id = run_id = task_id = "test"
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed = (key, value)
+
+
+@pytest.fixture
+def context(connection: dict[str, Any]) -> dict[str, Any]:
+    """What an operator that a test executes by itself gets from Airflow; all its tries get the same."""
+    return {"task_state_store": Store(), "ti": Instance()}

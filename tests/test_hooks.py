@@ -1,29 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import re
-import socket
-import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 import pytest
 from airflow.providers_manager import ProvidersManager
 
-from airflow_provider_ci import get_provider_info
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.hooks import CIHook, ConnectionConfigError
-from airflow_provider_ci.hooks.connection import EXTRAS, SOURCES
+from airflow_provider_ci.hooks.connection import EXTRAS
 from airflow_provider_ci.local import LocalCI
 
 try:
@@ -39,29 +32,11 @@ SetConnection = Callable[..., None]
 DOCUMENTATION = (Path(__file__).parents[1] / "docs" / "connection.md").read_text()
 
 
-@pytest.fixture
-def set_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> SetConnection:
-    """Changes the default connection; the extra's values are merged into those that lead to the local CI."""
-
-    def change(extra: dict[str, Any] | None = None, **values: Any) -> None:
-        changed = {**connection, **values, "extra": {**connection["extra"], **(extra or {})}}
-        monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(changed))
-
-    return change
-
-
 def test_the_client_has_what_the_connection_says(set_connection: SetConnection) -> None:
     set_connection({"requests_per_second": "50", "timeout": 5, "verify": "false", "token": ""})
     client = CIHook().client
     assert (client.bucket, client.region) == ("examplebucket-1250000000", "ap-guangzhou")
     client.head_bucket()
-
-
-@pytest.fixture
-def own_buckets(tmp_path: Path) -> Path:
-    """Buckets for a local CI that the test starts itself."""
-    (tmp_path / "own" / "examplebucket-1250000000").mkdir(parents=True)
-    return tmp_path / "own"
 
 
 @pytest.mark.parametrize("as_one", [False, True], ids=["a parameter each", "__extra__"])
@@ -231,193 +206,6 @@ def test_the_key_may_be_that_of_the_machines_role(set_connection: SetConnection,
     assert not works
     assert "http://127.0.0.1:9" in message
     assert "Bind a role" in message
-
-
-def test_a_connection_that_works_is_tested_as_such(set_connection: SetConnection) -> None:
-    set_connection()
-    assert CIHook().test_connection() == (
-        True,
-        "bucket examplebucket-1250000000 and its document queues can be read",
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (
-            {"login": "AKIDunknown0123456789"},
-            ["does not know the SecretId AKIDun...6789", "correct the login"],
-        ),
-        ({"password": "wrong"}, ["SecretKey does not belong to the SecretId", "correct the password"]),
-        ({"extra": {"bucket": "nosuch-1250000000"}}, ["no bucket nosuch-1250000000 in region ap-guangzhou"]),
-        ({"extra": {"bucket": "no-appid"}}, ["<name>-<APPID>", "no-appid"]),
-        ({"extra": {"region": "guang zhou"}}, ["region must be a name", "guang zhou"]),
-        ({"extra": {"endpoint": "http://127.0.0.1:9"}}, ["127.0.0.1:9", "refused", "Check the endpoint"]),
-        ({"extra": {"endpoint": "http://ci.invalid"}}, ["Failed to resolve 'ci.invalid'", "DNS"]),
-    ],
-    ids=["id", "key", "bucket", "no APPID", "no region", "nobody listens", "no such name"],
-)
-def test_a_connection_that_does_not_work_says_why(
-    set_connection: SetConnection, no_proxies: None, change: dict[str, Any], words: list[str]
-) -> None:
-    set_connection(**change)
-    assert_refused(words)
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        (
-            {"code": "PermanentRedirect", "status": 301},
-            ["not lie in region ap-guangzhou", "correct the extra"],
-        ),
-        ({"code": "TemporaryRedirect", "status": 307}, ["not lie in region ap-guangzhou"]),
-        ({"code": "RequestTimeTooSkewed", "count": 9}, ["this machine's clock", "set the clock"]),
-        ({"code": "SignatureExpired", "host": "ci", "status": 401, "count": 9}, ["set the clock"]),
-        ({"code": "ExpiredToken", "status": 400}, ["the token of the SecretId", "get a new temporary key"]),
-        ({"code": "AccessDenied"}, ["may not read the bucket", "cos:GetBucket", "CAM"]),
-        ({"code": "AccessDenied", "host": "ci"}, ["document queues", "ci:DescribeDocProcessQueues"]),
-        ({"code": "MediaBucketUnBinded", "host": "ci"}, ["examplebucket-1250000000 is not bound to CI"]),
-        ({"code": "InternalError", "count": 9}, ["cannot read the bucket", "InternalError", "request id"]),
-    ],
-    ids=lambda value: "" if isinstance(value, list) else f"{value['code']} {value.get('host', '')}".strip(),
-)
-def test_a_refusal_of_the_service_is_explained(
-    set_connection: SetConnection, local_ci: LocalCI, fault: dict[str, Any], words: list[str]
-) -> None:
-    set_connection()
-    local_ci.faults.add("error", **fault)
-    assert_refused(words)
-
-
-def test_documents_that_are_not_enabled_are_told_from_a_bucket_that_is_not_bound(
-    set_connection: SetConnection, own_buckets: Path
-) -> None:
-    with LocalCI(own_buckets, convert="instant"):
-        pass
-    with closing(sqlite3.connect(next(own_buckets.rglob("*.sqlite*")))) as database, database:
-        database.execute("INSERT INTO unbound VALUES ('examplebucket-1250000000', 'DocProcessing')")
-    with LocalCI(own_buckets, convert="instant") as server:
-        set_connection({"endpoint": server.endpoint})
-        assert_refused(["document processing is not enabled for bucket examplebucket-1250000000", "console"])
-
-
-def test_a_key_that_may_not_see_whether_documents_are_enabled_is_enough(
-    set_connection: SetConnection, local_ci: LocalCI
-) -> None:
-    set_connection()
-    local_ci.faults.add("error", code="AccessDenied", path="/docbucket")
-    assert CIHook().test_connection()[0]
-    assert local_ci.faults.pending() == []
-
-
-def test_a_clock_that_the_client_can_correct_is_said_to_be_off(
-    set_connection: SetConnection, local_ci: LocalCI
-) -> None:
-    set_connection()
-    local_ci.faults.add("clock", seconds=7200, count=99)
-    works, message = CIHook().test_connection()
-    assert works
-    assert re.search(r"this machine's clock is 7(199|200|201) s behind the service's", message)
-
-
-def test_a_service_that_never_answers_is_given_up_in_time(set_connection: SetConnection) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        set_connection({"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": 60})
-        began = time.monotonic()
-        assert_refused(["no answer in time", "Check the network, the firewall and the proxy"])
-        assert time.monotonic() - began < 10
-
-
-def test_a_service_that_answers_byte_by_byte_is_given_up_in_time(set_connection: SetConnection) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        over = threading.Event()
-        thread = threading.Thread(target=drip, args=(server, over))
-        thread.start()
-        set_connection({"endpoint": f"http://127.0.0.1:{server.getsockname()[1]}"})
-        began = time.monotonic()
-        assert_refused(["bucket of examplebucket-1250000000", "nothing complete came within 8 s"])
-        assert time.monotonic() - began < 10
-        over.set()
-        thread.join()
-
-
-def drip(server: socket.socket, over: threading.Event) -> None:
-    """Answer the first request with a header that never ends."""
-    connection, _ = server.accept()
-    with connection:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Header: ")
-        while not over.wait(0.2):
-            connection.sendall(b"x")
-
-
-def test_a_wrong_proxy_is_named_without_its_password(
-    set_connection: SetConnection, no_proxies: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("https_proxy", "http://user:proxy-word@127.0.0.1:9")
-    set_connection({"endpoint": None})
-    message = assert_refused(["through the proxy 127.0.0.1:9", "Check the proxy", "https_proxy"])
-    assert "proxy-word" not in message
-
-
-@pytest.fixture
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-def assert_refused(words: list[str]) -> str:
-    works, message = CIHook().test_connection()
-    assert not works
-    assert [word for word in words if word not in message] == [], message
-    return message
-
-
-def test_the_form_has_a_field_for_every_extra_and_hides_the_token() -> None:
-    (kind,) = get_provider_info()["connection-types"]
-    assert kind["connection-type"] == CIHook.conn_type
-    module, name = kind["hook-class-name"].rsplit(".", 1)
-    assert getattr(importlib.import_module(module), name) is CIHook
-    assert kind["conn-fields"]["token"]["schema"]["format"] == "password"
-    assert kind["conn-fields"]["credentials"]["schema"]["enum"] == list(SOURCES)
-    assert kind["conn-fields"].keys() == EXTRAS
-
-
-def test_an_older_airflow_gets_the_same_form_from_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its API server puts fields of its own in the places of those of wtforms, and so does this test."""
-
-    class Field:
-        def __init__(self, label: str, *, validators: list[Any], description: str, widget: Any) -> None:
-            self.label, self.validators, self.widget = label, validators, widget
-
-    kinds: dict[str, Any] = {
-        name: type(name, (Field,), {}) for name in ("IntegerField", "PasswordField", "StringField")
-    }
-    validators = {"Optional": lambda: "optional", "any_of": list}
-    looks: dict[str, Any] = {
-        name: type(name, (), {}) for name in ("BS3PasswordFieldWidget", "BS3TextFieldWidget")
-    }
-    modules: dict[str, dict[str, Any]] = {
-        "wtforms": kinds,
-        "wtforms.validators": validators,
-        "flask_appbuilder": {},
-        "flask_appbuilder.fieldwidgets": looks,
-    }
-    for name, content in modules.items():
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**content))
-    form = CIHook.get_connection_form_widgets()
-    assert form.keys() == EXTRAS
-    assert isinstance(form["token"], kinds["PasswordField"])
-    assert isinstance(form["token"].widget, looks["BS3PasswordFieldWidget"])
-    assert isinstance(form["max_connections"], kinds["IntegerField"])
-    assert form["region"].label == "Region"
-    assert form["credentials"].validators == ["optional", list(SOURCES)]
-    assert CIHook.get_ui_field_behaviour() == {
-        "hidden_fields": ["host", "port", "schema"],
-        "relabeling": {"login": "SecretId", "password": "SecretKey"},
-        "placeholders": {},
-    }
 
 
 def test_every_extra_has_its_line_in_the_documentation() -> None:

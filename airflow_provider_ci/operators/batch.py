@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -19,6 +20,7 @@ from airflow_provider_ci.batch import (
     Pace,
 )
 from airflow_provider_ci.batch.plan import Operation, Skip
+from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIQueueLink, CIReportLink, TaskLinks
@@ -34,6 +36,8 @@ Source = ObjectSelection | ObjectKeys | Sequence[str]
 _BATCH_ID = (
     "{{ dag.dag_id }}/{{ ti.task_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
 )
+_HEAD_BYTES = 200
+"""How much of a default batch id is left to read where the whole is too long for a key."""
 _INLINE_SECONDS = 10.0
 """A batch that ends so soon is not worth a deferral."""
 _ANNOUNCED = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
@@ -57,7 +61,8 @@ class CIBatchOperator(CIOperator):
     :param operation: a ``DocProcess`` or ``PicProcess``. (templated inside)
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
         :class:`~airflow_provider_ci.batch.OutputTemplate`. (templated)
-    :param batch_id: names the batch and its report; by default from DAG, task and run. (templated)
+    :param batch_id: names the batch and its report; by default from DAG, task and run, with a hash of them
+        where they are too long for an object key. (templated)
     :param skip: ``fresh`` leaves out objects whose output is up to date, ``exists`` those whose output is
         newer, ``never`` none; see :class:`~airflow_provider_ci.batch.Batch`.
     :param queue_id: queue of the jobs; the default queue if not given. (templated)
@@ -106,6 +111,7 @@ class CIBatchOperator(CIOperator):
         self.operation = operation
         self.output_template = output  # Airflow's operators have an `output` of their own
         self.batch_id = batch_id
+        self._is_named_by_airflow = batch_id == _BATCH_ID
         self.skip = skip
         self.queue_id = queue_id
         self.max_in_flight = max_in_flight
@@ -136,7 +142,7 @@ class CIBatchOperator(CIOperator):
         """
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger fired no event"
-            raise BatchWaitError(f"waiting for batch {self.batch_id} failed: {reason}")
+            raise BatchWaitError(f"waiting for batch {self._id_that_fits()} failed: {reason}")
         if event["status"] != "error":
             return self._advance(context, event["deadline"], 0.0)
         # Of the triggerer's surroundings, as likely as not: another deferral would come back at once.
@@ -192,7 +198,7 @@ class CIBatchOperator(CIOperator):
             self.source,
             self.operation,
             self.output_template,
-            batch_id=self.batch_id,
+            batch_id=self._id_that_fits(),
             skip=self.skip,
             queue_id=self.queue_id,
             max_in_flight=self.max_in_flight,
@@ -207,6 +213,10 @@ class CIBatchOperator(CIOperator):
             cancels_when_stopped=lambda: self.cancel_on_kill and compat.was_killed_by_user(context["ti"]),
         )
 
+    def _id_that_fits(self) -> str:
+        """The batch id; one that nobody has chosen is made to fit."""
+        return _fitting(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
+
     def on_kill(self) -> None:
         """Only note it. Whether a user ended the task, or its worker goes away, is found out by the wait."""
         self._is_killed = True
@@ -220,3 +230,13 @@ class CIBatchOperator(CIOperator):
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote, if it came as far as its report."""
         return self.get_openlineage_facets_on_complete(task_instance)
+
+
+def _fitting(batch_id: str, report_prefix: str) -> str:
+    """The same id where a folder can have its name; else its beginning and a hash of the whole."""
+    try:
+        batch_folder(report_prefix, batch_id)
+    except ValueError:
+        whole = batch_id.encode()
+        return f"{whole[:_HEAD_BYTES].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:32]}"
+    return batch_id
