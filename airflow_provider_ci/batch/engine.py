@@ -201,7 +201,7 @@ class _Session:
         self._deadline = deadline
         self._source = as_source(batch.source)
         self._work = work_fingerprint(self._source, batch.operation, batch.output)
-        self._writer = RecordWriter(client=batch.client, expires_at=lambda: lease.writes_until)
+        self._writer = RecordWriter(client=batch.client, expires_at=lease.writes_until)
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         generation = self._batch.patiently(self._find)

@@ -145,10 +145,14 @@ class Lease:
         """Unix time until which nobody else can hold it."""
         return 0.0 if self._lost else _unix_time(self._good_until)
 
-    @property
     def writes_until(self) -> float:
-        """The same for what is not paid for: to the end of that second, which is long before a takeover."""
-        return 0.0 if self._lost else self.expires_at + 1
+        """The same for what is not paid for: to the end of that second, which is long before a takeover.
+
+        :raises BatchRunningError: another run has taken over.
+        """
+        if self._lost is not None:
+            raise self._lost
+        return self.expires_at + 1
 
     def check(self) -> None:
         """Return if it is held.
@@ -222,7 +226,8 @@ class Lease:
         if found.is_released:
             return True
         seen = self._client.head_object(self._key(found.number))
-        if self._read(found.number).is_released:
+        found = self._read(found.number)
+        if found.is_released:
             return True
         age = (self._client.server_time() - seen.last_modified).total_seconds() - _CLOCK_SECONDS
         if age > found.seconds:
@@ -251,11 +256,15 @@ class Lease:
         self._created_by = time.monotonic()
 
     def _is_protected(self) -> bool:
-        """Whether the bucket keeps what we have written from being replaced, as far as that is known."""
+        """Whether the bucket keeps what we have written from being replaced, as far as that is known.
+
+        If it does not, the lease lasts longer by the time that it takes to be sure of it.
+        """
+        unsure_seconds, began = self._creating_seconds + SKEW_SECONDS, time.monotonic()
         try:
             written = self._client.put_object(
                 self._key(self._number),
-                self._content_now(),
+                self._content_now(more_seconds=unsure_seconds),
                 content_type=JSON,
                 overwrite=False,
                 expires_at=_unix_time(self._creating_until),
@@ -265,6 +274,7 @@ class Lease:
         except RequestExpiredError:
             return False
         self._etag = written.etag
+        self._good_until = self._good_from(began + unsure_seconds)
         return False
 
     def _outwait_rivals(self, heed_stop: Callable[[], object]) -> None:
@@ -299,14 +309,14 @@ class Lease:
         """Until when it is good: a third less than others wait, for what is on its way when it ends."""
         return written + self._seconds * 2 / 3
 
-    def _content_now(self, *, is_released: bool = False) -> bytes:
+    def _content_now(self, *, is_released: bool = False, more_seconds: float = 0.0) -> bytes:
         self._renewals += 1
         content = {
             "version": 1,
             "holder": self._holder,
             "id": self._id,
             "renewals": self._renewals,
-            "seconds": self._seconds,
+            "seconds": self._seconds + more_seconds,
             "released": is_released,
         }
         return json.dumps(content).encode()

@@ -94,7 +94,7 @@ def test_who_saw_a_lease_free_long_ago_does_not_get_it(
     local_ci: LocalCI, client: CIClient, one_clock: None
 ) -> None:
     local_ci.faults.add("slow", seconds=4.5, method="PUT", path=f"/{FOLDER}")
-    with Lease(client, FOLDER, seconds=12) as slow, Lease(client, FOLDER, seconds=12) as quick:
+    with Lease(client, FOLDER, seconds=2) as slow, Lease(client, FOLDER, seconds=2) as quick:
         with ThreadPoolExecutor(1) as executor:
             taking = executor.submit(slow.take, bool)
             while local_ci.faults.pending():
@@ -110,6 +110,6 @@ def test_a_batch_is_done_once(
     client: CIClient, fill_bucket: Callable[..., None], batch: Callable[..., Batch], one_clock: None
 ) -> None:
     fill_bucket(*KEYS)
-    assert batch(client, lease_seconds=12).run().succeeded == 4
-    again = batch(client, lease_seconds=12).run()
+    assert batch(client, lease_seconds=2).run().succeeded == 4
+    again = batch(client, lease_seconds=2).run()
     assert (again.skipped, again.jobs) == (4, 0)

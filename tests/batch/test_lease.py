@@ -180,6 +180,8 @@ def test_who_was_overtaken_is_told(
             assert not lease.is_held
         wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
         assert not lease.is_held
+        with pytest.raises(BatchRunningError):
+            lease.writes_until()
         lease.release()
     assert content(client, 2)["released"] is False
 
@@ -313,6 +315,23 @@ def test_a_batch_that_was_overtaken_ends_and_submits_nothing_more(
         batch(client, lease_seconds=2, max_in_flight=1, progress=overtake).run()
     assert jobs[-1] == len(list(client.list_doc_jobs())) == 1
     assert not list(client.list_objects(f"{FOLDER}report")), "the report is the other run's"
+
+
+def test_a_batch_that_is_overtaken_at_its_end_does_not_wait_for_its_lease(
+    local_ci: LocalCI, client: CIClient, fill_bucket: Fill, batch: Make
+) -> None:
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("slow", seconds=2, method="PUT", path=f"/{FOLDER}summary.json")
+
+    def overtake() -> None:
+        wait_until(lambda: not local_ci.faults.pending())
+        client.put_object(f"{FOLDER}lease/00000002.json", b'{"id": "another", "holder": "another"}')
+
+    with ThreadPoolExecutor(1) as executor:
+        overtaking = executor.submit(overtake)
+        with pytest.raises(BatchRunningError, match="took over"):
+            batch(client, lease_seconds=2).run()
+        overtaking.result()
 
 
 def test_the_error_survives_pickling() -> None:
