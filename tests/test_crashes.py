@@ -52,6 +52,16 @@ def test_three_hundred_rounds_kill_and_disturb_in_every_way() -> None:
     assert all(any(fault.items() <= one for one in drawn) for fault in FAULTS)
 
 
+def test_a_quarter_of_the_rounds_has_late_listings_and_a_quarter_a_bucket_with_versioning() -> None:
+    servers = [draw(seed).server for seed in range(1, 301)]
+    late = {number for number, server in enumerate(servers) if server.listing_delay_seconds}
+    versioned = {number for number, server in enumerate(servers) if server.is_versioned}
+    assert 50 < len(late) < 100
+    assert 50 < len(versioned) < 100
+    assert late & versioned
+    assert all(0.5 <= servers[number].listing_delay_seconds <= 3.0 for number in late)
+
+
 def test_the_judge_counts_what_is_lost_and_what_is_doubled(
     local_ci: LocalCI, client: CIClient, fill_bucket: Callable[..., None]
 ) -> None:

@@ -61,6 +61,8 @@ class Relay(Generic[Sender]):
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._busy = 0
         self._servers: list[asyncio.Server] = []
+        self._connections: set[asyncio.Task[None] | None] = set()
+        """The loop alone would forget a connection whose sender is gone and whose request is under way."""
 
     def __enter__(self) -> Relay[Sender]:
         self._thread.start()
@@ -87,11 +89,13 @@ class Relay(Generic[Sender]):
 
     async def _listen(self, sender: Sender) -> int:
         async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+            self._connections.add(asyncio.current_task())
             try:
                 with suppress(*_BROKEN, asyncio.CancelledError):  # the latter when the relay ends
                     while await self._exchange(sender, reader, writer):
                         pass
             finally:
+                self._connections.discard(asyncio.current_task())
                 writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)

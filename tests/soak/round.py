@@ -19,7 +19,7 @@ from tests.soak.server import FLAKY, Server
 from tests.soak.trouble import Trouble
 
 _MOST_TRIES = 40
-_TRY_SECONDS = 60
+_TRY_SECONDS = 120
 _MOST_PROBLEMS = 3
 _AGAIN_SECONDS = 0.2
 _THREADS = 8
@@ -63,14 +63,16 @@ class Round:
 
     def _play_phases(self) -> None:
         with self._server, Relay(self._server.port, self._trouble.pass_on) as self._relay, self._threads:
-            self._server.fill(self._scenario.contents.items())
+            self._server.fill(self._scenario.contents.items(), self._scenario.server.listing_delay_seconds)
             for phase in self._scenario.phases:
                 self._play_phase(phase)
 
     def _play_phase(self, phase: Phase) -> None:
         self._phase, self._rivals = phase, []
         self._is_ended.clear()
-        self._server.fill((key, f"{phase.name} {key}".encode()) for key in phase.changed)
+        if phase.changed:
+            self._server.fill((key, f"{phase.name} {key}".encode()) for key in phase.changed)
+            time.sleep(self._scenario.server.listing_delay_seconds)  # no batch can list them sooner
         before, _ = self._planning()
         self._diary.note(f"phase {phase.name}")
         self._trouble.begin(phase.events)

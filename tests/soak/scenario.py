@@ -12,6 +12,8 @@ from tests.soak.child import Work
 from tests.soak.server import FLAKY, ServerOptions
 
 LEASE_SECONDS = 1.5
+VERSIONED_LEASE_SECONDS = 8.0
+"""In a bucket with versioning a run takes the more of its lease's time to be sure that it alone has it."""
 SETTLE_SECONDS = 1.0
 TIMEOUT_SECONDS = 2.0
 """Of a request. What takes longer, the client gives up."""
@@ -82,11 +84,19 @@ class Scenario:
     """Whether the service shows the UserData of jobs; no page promises that."""
     phases: tuple[Phase, ...]
 
+    @property
+    def lease_seconds(self) -> float:
+        """Of the batch, in all phases."""
+        return float(self.phases[0].work.options["lease_seconds"])
+
     def __str__(self) -> str:
-        work = self.phases[0].work
+        work, delay = self.phases[0].work, self.server.listing_delay_seconds
         phases = "+".join(phase.name for phase in self.phases)
         mute = "" if self.echoes_user_data else ", no UserData"
-        return f"{len(self.contents)} objects to {work.output.rpartition('.')[2]}, {phases}{mute}"
+        behind = f", listings {delay:.1f} s behind" if delay else ""
+        versioned = ", versioning" if self.server.is_versioned else ""
+        what = f"{len(self.contents)} objects to {work.output.rpartition('.')[2]}, {phases}"
+        return f"{what}{mute}{behind}{versioned}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +124,13 @@ _BATCH_KILLS = (
     "kill the batch, which is heard late",
 )
 _SERVER_KILLS = ("kill the server before", "kill the server while", "kill the server after")
-_RIVALS = ("start a rival", "freeze the batch")
+_OVERTAKING = "let a rival overtake"
+_RIVALS = ("start a rival", "freeze the batch", "freeze the batch, which is heard late", _OVERTAKING)
 ACTIONS = (*_BATCH_KILLS, *_SERVER_KILLS, *_RIVALS, "fault")
 """All that may happen."""
+
+_REQUESTS = ("request", "request", "submission", "submission", *REQUESTS)
+_WRITES = ("lease", "lease", "plan", "batch.json", "block", "results")
 
 _SUBMISSION = {"method": "POST"}
 _LEDGER = {"method": "PUT", "path": "/_ci_batches/"}
@@ -152,6 +166,11 @@ _MOST_FAULTS = 4
 _WINDOWS = (1, 2, 3, 5, 10, 20, 1000)
 _ROUNDS = 12
 """So often is a window filled, at most."""
+_KILLS = (1, 1, 1, 2, 2, 3)
+_KILLS_WITH_VERSIONING = (1,)
+"""Each takes the time of a long lease."""
+_NO_RIVALS = 6
+"""So many are the chances for none, where each kind of rival has one; with versioning there is but one."""
 
 
 def draw(seed: int) -> Scenario:
@@ -159,14 +178,15 @@ def draw(seed: int) -> Scenario:
     dice = Random(seed)
     kind = dice.choice(_KINDS)
     contents = dict(_objects(dice, kind.suffix))
-    work = _work(dice, seed, kind, contents)
+    server = _server(dice, len(contents))
+    work = _work(dice, seed, kind, contents, server)
     return Scenario(
         seed=seed,
         contents=contents,
-        server=_server(dice, len(contents)),
+        server=server,
         echoes_user_data=dice.random() < 0.8,
         phases=(
-            Phase(name="first", work=work, events=_events(dice, len(contents), rivals=True)),
+            Phase(name="first", work=work, events=_events(dice, work, len(contents), rivals=True)),
             *_later_phases(dice, work, contents),
         ),
     )
@@ -187,14 +207,14 @@ def _content(dice: Random, number: int, flaky: float) -> bytes:
     return f"object {number}".encode()
 
 
-def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes]) -> Work:
+def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], server: ServerOptions) -> Work:
     is_hasty = dice.random() < 0.3
     options: dict[str, Any] = {
         "skip": dice.choice(("fresh", "fresh", "exists")),
         "max_in_flight": dice.choice([size for size in _WINDOWS if size * _ROUNDS >= len(contents)]),
         "threads": dice.choice((1, 4, 16)),
         "object_attempts": 3,
-        "lease_seconds": LEASE_SECONDS,
+        "lease_seconds": VERSIONED_LEASE_SECONDS if server.is_versioned else LEASE_SECONDS,
         "settle_seconds": SETTLE_SECONDS,
         "outage_seconds": 0.3 if is_hasty else 60.0,
     }
@@ -218,12 +238,14 @@ def _server(dice: Random, objects: int) -> ServerOptions:
         job_seconds=min(dice.choice((0.0, 0.0, 0.02, 0.1)), 1.5 * workers / objects),
         latency_ms=dice.choice((0, 0, 0, 5, 20)),
         queue_size=dice.choice((10_000, 10_000, 10_000, 3, 10)),
+        listing_delay_seconds=dice.uniform(0.5, 3.0) if dice.random() < 0.25 else 0.0,
+        is_versioned=dice.random() < 0.25,
     )
 
 
 def _later_phases(dice: Random, work: Work, contents: Mapping[str, bytes]) -> list[Phase]:
     name = dice.choice(("", "", "again", "changed", "never"))
-    events = _events(dice, len(contents), rivals=False) if dice.random() < 0.5 else ()
+    events = _events(dice, work, len(contents), rivals=False) if dice.random() < 0.5 else ()
     if name == "again":
         return [Phase(name=name, work=work)]
     if name == "changed" and work.options["skip"] == "fresh":
@@ -235,10 +257,14 @@ def _later_phases(dice: Random, work: Work, contents: Mapping[str, bytes]) -> li
     return []
 
 
-def _events(dice: Random, objects: int, *, rivals: bool) -> tuple[Event, ...]:
-    kills = [_kill(dice, objects) for _ in range(dice.choice((1, 1, 1, 2, 2, 3)))]
-    rival = dice.choice((*_RIVALS, "", "", "", "")) if rivals else ""
-    extra = [Event(action=rival, **_moment(dice, objects))] if rival else []
+def _events(dice: Random, work: Work, objects: int, *, rivals: bool) -> tuple[Event, ...]:
+    is_versioned = work.options["lease_seconds"] == VERSIONED_LEASE_SECONDS
+    most = dice.choice(_KILLS_WITH_VERSIONING if is_versioned else _KILLS)
+    kills = [_kill(dice, objects) for _ in range(most)]
+    alone = ("",) * (1 if is_versioned else _NO_RIVALS)
+    rival = dice.choice((*_RIVALS, *alone)) if rivals else ""
+    requests = _WRITES if rival == _OVERTAKING else _REQUESTS
+    extra = [Event(action=rival, **_moment(dice, objects, requests))] if rival else []
     is_left_alone = all(event.action in _SERVER_KILLS for event in (*kills, *extra))
     faults = [_fault(dice, objects, is_left_alone=is_left_alone) for _ in range(dice.choice((0, 0, 1, 2, 3)))]
     return (*kills, *faults, *extra)
@@ -259,8 +285,8 @@ def _fault(dice: Random, objects: int, *, is_left_alone: bool) -> Event:
     return Event(action="fault", fault=fault, **_moment(dice, objects))
 
 
-def _moment(dice: Random, objects: int) -> dict[str, Any]:
+def _moment(dice: Random, objects: int, requests: tuple[str, ...] = _REQUESTS) -> dict[str, Any]:
     """A request that is likely to come: each kind has its own usual number."""
-    request = dice.choice(("request", "request", "submission", "submission", *REQUESTS))
+    request = dice.choice(requests)
     most = {"request": 2 * objects + 20, "submission": objects, "job listing": 6, "write to the ledger": 12}
     return {"request": request, "number": dice.randint(1, most.get(request, 3))}

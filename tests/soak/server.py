@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import multiprocessing
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ class ServerOptions:
     """How long a job runs."""
     latency_ms: int = 0
     queue_size: int = 10_000
+    listing_delay_seconds: float = 0.0
+    """How far listings of objects are behind."""
+    is_versioned: bool = False
+    """Whether the bucket has versioning, so that a PUT always replaces."""
 
 
 class FlakyConverters(InstantConverters):
@@ -145,12 +150,14 @@ class Server:
         finally:
             connection.close()
 
-    def fill(self, contents: Iterable[tuple[str, bytes]]) -> None:
-        """Put objects into the bucket."""
+    def fill(self, contents: Iterable[tuple[str, bytes]], age_seconds: float = 0.0) -> None:
+        """Put objects into the bucket, as if so long ago."""
         for key, content in contents:
             path = self.bucket / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+            written = time.time() - age_seconds
+            os.utime(path, (written, written))
 
 
 def _serve(root: Path, port: int, flaky: Path, log: Path, options: ServerOptions, ready: Connection) -> None:
@@ -162,6 +169,8 @@ def _serve(root: Path, port: int, flaky: Path, log: Path, options: ServerOptions
         workers=options.workers,
         latency_ms=options.latency_ms,
         queue_size=options.queue_size,
+        listing_delay_seconds=options.listing_delay_seconds,
+        versioned=[BUCKET] if options.is_versioned else [],
     )
     server.start()
     ready.send(int(server.endpoint.rpartition(":")[2]))

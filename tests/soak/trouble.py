@@ -11,11 +11,12 @@ from contextlib import suppress
 from tests.soak.child import Child
 from tests.soak.diary import Diary
 from tests.soak.relay import HEAD_END, Request
-from tests.soak.scenario import LEASE_SECONDS, Event
+from tests.soak.scenario import Event
 from tests.soak.server import Server
 
 _HEARD_LATE_SECONDS = 0.3
-_FREEZE_SECONDS = 2 * LEASE_SECONDS
+_FROZEN_LEASES = 2
+_OVERTAKING_SECONDS = 0.7
 _PART_OF_A_REQUEST = 0.05
 _USER_DATA = re.compile(rb"<UserData>[^<]*</UserData>")
 _LENGTH = re.compile(rb"(?<=\r\nContent-Length: )\d+")
@@ -113,12 +114,30 @@ class Trouble:
         self._start_rival()
         return await request.forward()
 
+    async def _let_a_rival_overtake(self, request: Request[Child], event: Event) -> bytes | None:
+        self._start_rival()
+        await asyncio.sleep(_OVERTAKING_SECONDS)
+        return await request.forward()
+
     async def _freeze(self, request: Request[Child], event: Event) -> bytes | None:
         answer = await request.forward()
         request.sender.freeze()
-        asyncio.get_running_loop().call_later(_FREEZE_SECONDS, request.sender.thaw)
+        asyncio.get_running_loop().call_later(self._frozen_seconds, request.sender.thaw)
         self._start_rival()
         return answer
+
+    async def _freeze_and_be_late(self, request: Request[Child], event: Event) -> bytes | None:
+        request.sender.freeze()
+        self._start_rival()
+        await asyncio.sleep(self._frozen_seconds)
+        answer = await request.forward()
+        request.sender.thaw()
+        return answer
+
+    @property
+    def _frozen_seconds(self) -> float:
+        """So long that the rival has taken over before."""
+        return _FROZEN_LEASES * self._diary.scenario.lease_seconds
 
 
 def _without_user_data(answer: bytes) -> bytes:
@@ -140,5 +159,7 @@ _ACTIONS: Mapping[str, _Action] = {
     "kill the server after": Trouble._restart_after,
     "fault": Trouble._set_fault,
     "start a rival": Trouble._let_a_rival_start,
+    "let a rival overtake": Trouble._let_a_rival_overtake,
     "freeze the batch": Trouble._freeze,
+    "freeze the batch, which is heard late": Trouble._freeze_and_be_late,
 }
