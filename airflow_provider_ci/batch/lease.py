@@ -7,32 +7,23 @@ one of two takes them. Ages are reckoned by the service's clock.
 
 A bucket that ever had versioning replaces an object all the same. There the last writer has the number, and
 knows it when nobody can write any more: all who saw it free have signed their writing to expire soon after.
-
-A listing may be behind by seconds, so it only tells where to look; what is there, each object says itself.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from threading import Event, Thread
 from types import TracebackType
 
-from airflow_provider_ci.batch.records import JSON, LeaseLapsedError, OtherWriterError, write_new
-from airflow_provider_ci.client import (
-    CIClient,
-    CIError,
-    NotFoundError,
-    ObjectExistsError,
-    ObjectInfo,
-    RequestExpiredError,
-)
+from airflow_provider_ci.batch.lease_records import LeaseRecord, LeaseRecords
+from airflow_provider_ci.batch.records import LeaseLapsedError, OtherWriterError, RecordError
+from airflow_provider_ci.client import CIClient, CIError, NotFoundError, ObjectInfo, RequestExpiredError
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +34,6 @@ _CLOCK_SECONDS = 2.0
 SKEW_SECONDS = 6.0
 """So much later than asked for may the service take a request to be expired: it reads whole seconds, and a
 client corrects its clock when it differs by five."""
-_KEPT = 20
-"""Leases that are left, so many that a listing shows one of them however far it is behind."""
 _CREATING_SECONDS = 3.0, 10.0
 """Within a quarter of its time, but at least and at most so long after it was seen to be free, a number is
 taken or not at all."""
@@ -65,17 +54,6 @@ class BatchRunningError(CIError):
         return type(self), (self.folder, self.holder)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """A lease as it stands in the bucket."""
-
-    number: int
-    id: str
-    holder: str
-    seconds: float
-    is_released: bool
-
-
 class Lease:
     """The right to run a batch, renewed by a thread while it is held. A context manager.
 
@@ -85,6 +63,7 @@ class Lease:
 
     def __init__(self, client: CIClient, folder: str, *, seconds: float) -> None:
         self._client = client
+        self._records = LeaseRecords(client, folder)
         self._folder = folder
         self._seconds = seconds
         self._holder = f"process {os.getpid()} on {socket.gethostname()}"
@@ -120,7 +99,7 @@ class Lease:
     def _try_to_take(self, heed_stop: Callable[[], object]) -> bool:
         try:
             seen_free = time.monotonic()
-            found = self._newest()
+            found = self._records.newest()
             if found is None or found.id != self._id:  # else only the answer to our writing was lost
                 self.follows_a_crash = found is not None and not self._was_released(found, heed_stop)
                 self._create(found.number + 1 if found else 1, seen_free)
@@ -188,45 +167,15 @@ class Lease:
             self._thread.join()
             self._thread = None
 
-    def _key(self, number: int) -> str:
-        return f"{self._folder}lease/{number:08}.json"
-
-    def _newest(self) -> _Found | None:
-        listed = [info.key for info in self._client.list_objects(f"{self._folder}lease/")]
-        for key in listed[:-_KEPT]:
-            self._client.delete_object(key)
-        number = int(listed[-1].rpartition("/")[2].partition(".")[0]) if listed else 0
-        while self._head(number + 1) is not None:
-            number += 1
-        return self._read(number) if number else None
-
-    def _head(self, number: int) -> ObjectInfo | None:
-        try:
-            return self._client.head_object(self._key(number))
-        except NotFoundError as error:
-            if error.code == "NoSuchBucket":
-                raise
-            return None
-
-    def _read(self, number: int) -> _Found:
-        content = json.loads(self._client.read_object(self._key(number)))
-        return _Found(
-            number=number,
-            id=str(content.get("id")),
-            holder=str(content.get("holder")),
-            seconds=float(content.get("seconds", self._seconds)),
-            is_released=bool(content.get("released")),
-        )
-
-    def _was_released(self, found: _Found, heed_stop: Callable[[], object]) -> bool:
+    def _was_released(self, found: LeaseRecord, heed_stop: Callable[[], object]) -> bool:
         """Return when the lease is released, or was not renewed for as long as it lasts; say which.
 
         :raises BatchRunningError: it was renewed.
         """
         if found.is_released:
             return True
-        seen = self._client.head_object(self._key(found.number))
-        found = self._read(found.number)
+        seen = self._client.head_object(self._records.key(found.number))
+        found = self._records.read(found.number)
         if found.is_released:
             return True
         age = (self._client.server_time() - seen.last_modified).total_seconds() - _CLOCK_SECONDS
@@ -238,7 +187,7 @@ class Lease:
             heed_stop()
             time.sleep(min(0.5, found.seconds / _RENEWALS))
             if self._client.head_object(seen.key).etag != seen.etag:
-                if self._read(found.number).is_released:
+                if self._records.read(found.number).is_released:
                     return True
                 raise BatchRunningError(self._folder, found.holder)
         return False
@@ -246,13 +195,13 @@ class Lease:
     def _create(self, number: int, seen_free: float) -> None:
         if time.monotonic() - seen_free > self._creating_seconds / 2:  # a dead holder was waited for
             seen_free = time.monotonic()
-            if self._head(number) is not None:
-                raise OtherWriterError(self._key(number))
+            if self._records.look(number) is not None:
+                raise OtherWriterError(self._records.key(number))
         self._number = number
         self._good_until = self._good_from(time.monotonic())  # also if only the answer is lost
         self._creating_until = self._created_by = seen_free + self._creating_seconds
         expires_at = _unix_time(self._creating_until)
-        self._etag = write_new(self._client, self._key(number), self._content_now(), expires_at=expires_at)
+        self._etag = self._records.create(self._next_record(), expires_at=expires_at)
         self._created_by = time.monotonic()
 
     def _is_protected(self) -> bool:
@@ -261,19 +210,14 @@ class Lease:
         If it does not, the lease lasts longer by the time that it takes to be sure of it.
         """
         unsure_seconds, began = self._creating_seconds + SKEW_SECONDS, time.monotonic()
+        record, expires_at = self._next_record(unsure_seconds), _unix_time(self._creating_until)
         try:
-            written = self._client.put_object(
-                self._key(self._number),
-                self._content_now(more_seconds=unsure_seconds),
-                content_type=JSON,
-                overwrite=False,
-                expires_at=_unix_time(self._creating_until),
-            )
-        except ObjectExistsError:
-            return True
+            etag = self._records.replace_if_unprotected(record, expires_at=expires_at)
         except RequestExpiredError:
             return False
-        self._etag = written.etag
+        if etag is None:
+            return True
+        self._etag = etag
         self._good_until = self._good_from(began + unsure_seconds)
         return False
 
@@ -294,12 +238,11 @@ class Lease:
         self._renew()
         if self._lost is not None:
             self._lost = None
-            raise OtherWriterError(self._key(self._number))
+            raise OtherWriterError(self._records.key(self._number))
 
     def _write(self, *, is_released: bool = False) -> None:
         was_held, began = self.is_held, time.monotonic()
-        content = self._content_now(is_released=is_released)
-        self._etag = self._client.put_object(self._key(self._number), content, content_type=JSON).etag
+        self._etag = self._records.replace(self._next_record(is_released=is_released))
         if was_held or self._is_returning:
             self._good_until = self._good_from(began)
         # A run that saw it unchanged for so long may be taking over at this moment: the next renewal knows.
@@ -309,17 +252,16 @@ class Lease:
         """Until when it is good: a third less than others wait, for what is on its way when it ends."""
         return written + self._seconds * 2 / 3
 
-    def _content_now(self, *, is_released: bool = False, more_seconds: float = 0.0) -> bytes:
+    def _next_record(self, more_seconds: float = 0.0, *, is_released: bool = False) -> LeaseRecord:
         self._renewals += 1
-        content = {
-            "version": 1,
-            "holder": self._holder,
-            "id": self._id,
-            "renewals": self._renewals,
-            "seconds": self._seconds + more_seconds,
-            "released": is_released,
-        }
-        return json.dumps(content).encode()
+        return LeaseRecord(
+            number=self._number,
+            id=self._id,
+            holder=self._holder,
+            seconds=self._seconds + more_seconds,
+            renewals=self._renewals,
+            is_released=is_released,
+        )
 
     def _keep(self) -> None:
         while not self._is_over.wait(self._seconds / _RENEWALS) and self._lost is None:
@@ -331,10 +273,10 @@ class Lease:
                 log.warning("the lease of %s is not renewed for now: %s", self._folder, error)
 
     def _renew(self) -> None:
-        if self._head(self._number + 1) is not None:
+        if self._records.look(self._number + 1) is not None:
             self._lost = BatchRunningError(self._folder, "a run that began later and took over")
             return
-        info = self._head(self._number)  # None: many runs have taken over since
+        info = self._records.look(self._number)  # None: many runs have taken over since
         if info is not None and self._is_ours(info):
             self._write()
             return
@@ -342,7 +284,11 @@ class Lease:
 
     def _is_ours(self, info: ObjectInfo) -> bool:
         """Whether it is as we wrote it; the answer to our last writing may have been lost."""
-        return info.etag == self._etag or self._read(self._number).id == self._id
+        if info.etag == self._etag:
+            return True
+        with suppress(RecordError):
+            return self._records.read(self._number).id == self._id
+        return False
 
 
 def _unix_time(moment: float) -> float:

@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_ci.batch import Batch, BatchRunningError, Progress
 from airflow_provider_ci.batch.lease import Lease
+from airflow_provider_ci.batch.records import RecordError
 from airflow_provider_ci.client import CIClient, CIConnectionError, CIError, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 
@@ -112,6 +113,22 @@ def test_of_the_leases_of_many_runs_few_are_kept(client: CIClient) -> None:
     kept = [found.key.rpartition("/")[2] for found in client.list_objects(f"{FOLDER}lease/")]
     assert kept[-1] == "00000025.json"
     assert 20 <= len(kept) <= 21
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b"null", b"\xff", b'{"id": "a", "seconds": "long"}'])
+def test_a_damaged_lease_is_refused_by_name(client: CIClient, damaged: bytes) -> None:
+    client.put_object(f"{FOLDER}lease/00000007.json", damaged)
+    with (
+        Lease(client, FOLDER, seconds=1) as lease,
+        pytest.raises(RecordError, match=r"00000007\.json.*damaged"),
+    ):
+        lease.take(bool)
+
+
+def test_whose_lease_is_damaged_holds_none(client: CIClient, take: Callable[..., Lease]) -> None:
+    lease = take(0.4)
+    client.put_object(f"{FOLDER}lease/00000001.json", b"{}")
+    wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
 
 
 def test_a_lease_that_is_released_while_it_is_watched_is_taken_at_once(
