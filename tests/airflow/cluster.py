@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import requests
 
@@ -43,7 +45,7 @@ def _tried(holds: Callable[[], object]) -> object:
     except (requests.ConnectionError, requests.Timeout):
         return False
     except requests.HTTPError as error:
-        if error.response.status_code < 500:
+        if error.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise
         return False
 
@@ -137,6 +139,17 @@ class Airflow:
     # REST API
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        """Ask the API, as often as it takes: for what can be asked twice."""
+        answers: list[dict[str, Any]] = []
+
+        def ask() -> bool:
+            answers.append(self.call_once(method, path, **body))
+            return True
+
+        wait_until(ask, f"{method} {path} is answered")
+        return answers[0]
+
+    def call_once(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """Ask the API."""
         url = f"{self._address}/api/v2/{path}"
         answer = self._session.request(method, url, json=body or None, timeout=_DATABASE_SECONDS + 30)
@@ -147,8 +160,17 @@ class Airflow:
     def run(self, dag_id: str, task_id: str = "task") -> Task:
         """Start a run as soon as the DAG is parsed; gives one of its tasks."""
         self.wait_for_dag(dag_id)
-        run = self.call("POST", f"dags/{dag_id}/dagRuns", logical_date=None, conf={})
-        return Task(self, dag_id, run["dag_run_id"], task_id)
+        run_id = f"test__{uuid4().hex}"
+        wait_until(lambda: self._has_run(dag_id, run_id), f"{dag_id} is started")
+        return Task(self, dag_id, run_id, task_id)
+
+    def _has_run(self, dag_id: str, run_id: str) -> bool:
+        try:
+            self.call_once("POST", f"dags/{dag_id}/dagRuns", dag_run_id=run_id, logical_date=None, conf={})
+        except requests.HTTPError as error:
+            if error.response.status_code != HTTPStatus.CONFLICT:
+                raise
+        return True
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Return when the DAG is parsed."""
@@ -259,7 +281,7 @@ class Task:
         return sorted(self.airflow.home.glob(f"{run}/*.trigger.*.log"))
 
     def _marked_failed(self) -> object:
-        return self.state == "failed" or self.airflow.call("PATCH", self._path, new_state="failed")
+        return self.state == "failed" or self.airflow.call_once("PATCH", self._path, new_state="failed")
 
     def _look(self) -> dict[str, Any]:
         return self.airflow.call("GET", self._path)
