@@ -114,7 +114,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "out/{stem}.pdf",
             batch_id="model",
             settle_seconds=0.05,
-            outage_seconds=0.2,
+            outage_seconds=2.0,
             max_in_flight=3,
             threads=2,
             pace=Pace(shortest=0.005, longest=0.01),
