@@ -228,7 +228,7 @@ class _Session:
             client=self._batch.client,
             folder=self._batch.folder,
             generation=generation,
-            expires_at=self._writer.expires_at,
+            expires_at=self._lease.writes_until,
         )
         run = self._batch.patiently(partial(self._resumed, ledger, submits))
         try:

@@ -108,7 +108,7 @@ class _Rule:
     fingerprints: Fingerprints
 
     def row(self, found: ObjectInfo, output_key: str) -> DraftRow:
-        before = self.draft.fingerprint(found.key)
+        before = None if self.skip == "never" else self.draft.fingerprint(found.key)
         fresh_from = self._fresh_from(found, output_key, before)
         return DraftRow(found, first_output(output_key), fresh_from, was_made=before is not None)
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -87,31 +88,10 @@ def write_report(
     :param started_at: Unix time of the batch's beginning.
     :raises OSError: there is no room for the temporary files.
     """
-    try:
-        return _write_report(
-            client, folder, batch_id=batch_id, verdicts=verdicts, jobs=jobs, started_at=started_at
-        )
-    except OSError as error:
-        raise OSError(
-            f"the report of batch {batch_id} is made in temporary files, 300 bytes per object: {error}; "
-            "make room in the folder that TMPDIR names (/tmp where it names none), and run the batch again: "
-            "its jobs are done, only the report is missing"
-        ) from error
-
-
-def _write_report(
-    client: CIClient,
-    folder: str,
-    *,
-    batch_id: str,
-    verdicts: Iterable[ObjectVerdict],
-    jobs: int,
-    started_at: float,
-) -> BatchSummary:
     counts: Counter[ObjectState] = Counter()
     first_failures: list[str] = []
     input_bytes = may_heal = outputs = output_bytes = 0
-    with _JsonLines(batch_id) as report, _JsonLines(batch_id) as failures:
+    with _explained(batch_id), _JsonLines(batch_id) as report, _JsonLines(batch_id) as failures:
         for verdict in verdicts:
             counts[verdict.state] += 1
             input_bytes += verdict.size * (verdict.state is not ObjectState.UNFINISHED)
@@ -142,6 +122,19 @@ def _write_report(
     body = json.dumps({"version": REPORT_VERSION, **summary.to_json()}, ensure_ascii=False, indent=1)
     client.put_object(f"{folder}summary.json", body.encode(), content_type=JSON)
     return summary
+
+
+@contextmanager
+def _explained(batch_id: str) -> Iterator[None]:
+    """What to do about an error of the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"the report of batch {batch_id} is made in temporary files, 300 bytes per object: {error}; "
+            "make room in the folder that TMPDIR names (/tmp where it names none), and run the batch again: "
+            "its jobs are done, only the report is missing"
+        ) from error
 
 
 class _JsonLines:

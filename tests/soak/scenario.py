@@ -186,8 +186,8 @@ def draw(seed: int) -> Scenario:
         server=server,
         echoes_user_data=dice.random() < 0.8,
         phases=(
-            Phase(name="first", work=work, events=_events(dice, work, len(contents), rivals=True)),
-            *_later_phases(dice, work, contents),
+            Phase(name="first", work=work, events=_events(dice, server, len(contents), rivals=True)),
+            *_later_phases(dice, work, server, contents),
         ),
     )
 
@@ -243,9 +243,11 @@ def _server(dice: Random, objects: int) -> ServerOptions:
     )
 
 
-def _later_phases(dice: Random, work: Work, contents: Mapping[str, bytes]) -> list[Phase]:
+def _later_phases(
+    dice: Random, work: Work, server: ServerOptions, contents: Mapping[str, bytes]
+) -> list[Phase]:
     name = dice.choice(("", "", "again", "changed", "never"))
-    events = _events(dice, work, len(contents), rivals=False) if dice.random() < 0.5 else ()
+    events = _events(dice, server, len(contents), rivals=False) if dice.random() < 0.5 else ()
     if name == "again":
         return [Phase(name=name, work=work)]
     if name == "changed" and work.options["skip"] == "fresh":
@@ -257,11 +259,10 @@ def _later_phases(dice: Random, work: Work, contents: Mapping[str, bytes]) -> li
     return []
 
 
-def _events(dice: Random, work: Work, objects: int, *, rivals: bool) -> tuple[Event, ...]:
-    is_versioned = work.options["lease_seconds"] == VERSIONED_LEASE_SECONDS
-    most = dice.choice(_KILLS_WITH_VERSIONING if is_versioned else _KILLS)
+def _events(dice: Random, server: ServerOptions, objects: int, *, rivals: bool) -> tuple[Event, ...]:
+    most = dice.choice(_KILLS_WITH_VERSIONING if server.is_versioned else _KILLS)
     kills = [_kill(dice, objects) for _ in range(most)]
-    alone = ("",) * (1 if is_versioned else _NO_RIVALS)
+    alone = ("",) * (1 if server.is_versioned else _NO_RIVALS)
     rival = dice.choice((*_RIVALS, *alone)) if rivals else ""
     requests = _WRITES if rival == _OVERTAKING else _REQUESTS
     extra = [Event(action=rival, **_moment(dice, objects, requests))] if rival else []
