@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 
+from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
 
-_LONG_AGO = datetime.fromtimestamp(0, timezone.utc)
+_KEYS_AT_A_TIME = 1000
 
-SHEET_SUFFIXES = (".csv", ".ods", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xlt", ".xltm", ".xltx")
-"""Spreadsheets. Where they become pictures, the output needs ``${SheetID}`` in its name."""
+SHEET_SUFFIXES = (
+    *(".csv", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xlt", ".xltm", ".xltx"),
+    *(".et", ".ets", ".ett"),
+)
+"""Spreadsheets that the service documents. Where they become pictures, the output needs ``${SheetID}``."""
 
 PAGE_SUFFIXES = (
-    *(".doc", ".docm", ".docx", ".dot", ".dotm", ".dotx", ".odt", ".rtf", ".txt", ".wps"),
-    *(".odp", ".pot", ".potm", ".potx", ".pps", ".ppsm", ".ppsx", ".ppt", ".pptm", ".pptx"),
+    *(".doc", ".docm", ".docx", ".dot", ".dotm", ".dotx", ".rtf", ".txt", ".wps", ".wpt"),
+    *(".dps", ".dpt", ".pot", ".potm", ".potx", ".pps", ".ppsm", ".ppsx", ".ppt", ".pptm", ".pptx"),
     *(".htm", ".html", ".pdf"),
 )
-"""Texts and slides: documents that have pages and no sheets."""
+"""Texts and slides that the service documents: documents with pages and without sheets."""
 
 DOCUMENT_SUFFIXES = (*PAGE_SUFFIXES, *SHEET_SUFFIXES)
-"""Document types that data engineers meet; the service's full list is on its CreateDocProcessJobs page."""
+"""Document types that data engineers meet, all of them documented (CreateDocProcessJobs,
+document/product/1045/47932). That page also lists source code and log files."""
 
 PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 """Picture types that ``imageMogr2`` rules read."""
@@ -55,6 +62,11 @@ class ObjectSelection:
             )
         if self.min_size < 0 or (self.max_size is not None and self.max_size < self.min_size):
             raise ValueError(f"ObjectSelection: sizes must be 0 <= {self.min_size=} <= {self.max_size=}")
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the selection names, without its bounds of time and size, which can differ at each rendering."""
+        return self.prefix, frozenset(suffix.lower() for suffix in self.suffixes)
 
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
@@ -91,21 +103,38 @@ class ObjectKeys:
 
     prefix = ""
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The keys, in any order."""
+        return (frozenset(self.keys),)
+
     def __post_init__(self) -> None:
         if isinstance(self.keys, str):
             raise ValueError(f"ObjectKeys.keys is a sequence of keys, not the string {self.keys!r}")
 
-    def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
+    def objects(self, client: CIClient, *, threads: int = 32) -> Iterator[ObjectInfo | UnusableKey]:
         """The named objects in the given order, each once.
 
-        One that is not there is passed on with an empty ETag: its job fails with the service's own
-        message, and the other objects are processed.
+        A key without an object, or one that no object can have, comes as an :class:`UnusableKey`: it fails
+        alone, without a job.
+
+        :param threads: maximum number of HEAD requests at the same time.
         """
-        for key in dict.fromkeys(self.keys):
-            try:
-                yield client.head_object(key)
-            except NotFoundError:
-                yield ObjectInfo(key=key, size=0, etag="", last_modified=_LONG_AGO, storage_class="")
+        keys = list(dict.fromkeys(self.keys))
+        with ThreadPoolExecutor(min(threads, len(keys)) or 1, "ci-keys") as executor:
+            for start in range(0, len(keys), _KEYS_AT_A_TIME):
+                yield from executor.map(partial(_head, client), keys[start : start + _KEYS_AT_A_TIME])
+
+
+def _head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
+    try:
+        return client.head_object(key)
+    except NotFoundError as error:
+        if error.code == "NoSuchBucket":
+            raise
+        return UnusableKey(key=key, code="NoSuchKey", message=f"the bucket has no object {key!r}")
+    except ValueError as error:  # the client refuses a key that no object can have
+        return UnusableKey(key=key, code="InvalidObjectName", message=str(error))
 
 
 def as_source(source: ObjectSelection | ObjectKeys | Iterable[str]) -> ObjectSelection | ObjectKeys:

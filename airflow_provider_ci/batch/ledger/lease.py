@@ -1,0 +1,220 @@
+"""The lease: the right of one run to act for its batch, for as long as it is renewed.
+
+A run has the lease when its claim is in the registry. It renews the lease with a heartbeat object. Each heartbeat
+moves the fence: two thirds of the lease after the ``Date`` with which the service answered. Until the fence the
+run may act; everything it sends is signed to expire there, and it sends nothing afterwards. Other runs wait for
+the whole lease, from the last heartbeat on, before they take the batch over. The third in between covers requests
+that are still on their way.
+
+All times are the service's, so neither a wrong clock nor a suspended machine moves the fence.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from threading import Event, Lock, Thread
+from types import TracebackType
+from typing import Any
+
+from airflow_provider_ci.batch.errors import BatchRunningError
+from airflow_provider_ci.batch.ledger.records import LeaseExpiredError
+from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.heartbeat import Heartbeat
+from airflow_provider_ci.batch.registry.registry import Registry
+from airflow_provider_ci.batch.registry.state import State
+from airflow_provider_ci.client import CIClient, CIError, RequestExpiredError
+
+log = logging.getLogger(__name__)
+
+_RENEWALS = 4
+"""Number of renewals in the time that a lease lasts."""
+_CHECKS = 4
+"""Every so many renewals the registry is read, because its objects may have been deleted."""
+_ACTIVE_SHARE = 2 / 3
+PARKED_SECONDS = 900.0
+"""How long the claim of a batch that waits for its jobs in a triggerer stays valid without a heartbeat."""
+
+
+class Lease:
+    """The lease of one run, renewed by a thread. A context manager.
+
+    :param claim: the run's claim, which is in the registry.
+    """
+
+    def __init__(self, client: CIClient, registry: Registry, claim: Claim) -> None:
+        self._client = client
+        self._registry = registry
+        self._claim = claim
+        self._heartbeat = Heartbeat(client, claim.folder, claim.token)
+        self._active_until = claim.claimed_at + claim.seconds * _ACTIVE_SHARE
+        self._lost: BatchRunningError | None = None
+        self._problem: CIError | None = None
+        self._is_over = Event()
+        self._thread: Thread | None = None
+        self._registry_lock = Lock()  # the registry serves one thread at a time
+
+    @property
+    def claim(self) -> Claim:
+        """The run's claim."""
+        return self._claim
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run may act now."""
+        return self._lost is None and self._client.clock.now() < self._active_until
+
+    def expires_at(self) -> float:
+        """Service time, in Unix seconds, until which the run may act; 0 once another run has taken over."""
+        return 0.0 if self._lost else self._active_until
+
+    def writes_until(self) -> float:
+        """The same for writes to the ledger.
+
+        :raises BatchRunningError: another run has taken over.
+        """
+        if self._lost is not None:
+            raise self._lost
+        return self._active_until
+
+    def check(self) -> None:
+        """Return if the run may act.
+
+        :raises BatchRunningError: another run has taken over.
+        :raises CIError: the lease could not be renewed in time; it works again once the bucket can be written.
+        """
+        if self._lost is not None:
+            raise self._lost
+        if not self.is_held:
+            folder = self._claim.folder
+            raise self._problem or LeaseExpiredError(f"the lease of {folder!r} was not renewed in time")
+
+    def start(self) -> None:
+        """Begin to renew the lease."""
+        self._thread = Thread(target=self._keep, name="ci-lease", daemon=True)
+        self._thread.start()
+
+    def change_registry(self, change: Callable[[State], State], *, timeout_seconds: float = 120) -> State:
+        """Change the registry; safe beside the thread that renews the lease."""
+        with self._registry_lock:
+            return self._registry.change(change, timeout_seconds=timeout_seconds)
+
+    def read_registry(self) -> State:
+        """Read the registry; safe beside the thread that renews the lease."""
+        with self._registry_lock:
+            return self._registry.read()
+
+    def park(self, details: Mapping[str, Any]) -> None:
+        """Leave the claim in place for the next run, which may begin at once.
+
+        :param details: proves a clean end, and says what the next run must find in the ledger.
+        :raises CIError: that could not be written; the next run then treats this end as a crash.
+        """
+        self.stop()
+        try:
+            self._heartbeat.beat(
+                seconds=PARKED_SECONDS, is_parked=True, details=details, expires_at=self._active_until
+            )
+        except RequestExpiredError as error:
+            raise LeaseExpiredError(str(error)) from error
+
+    def release(self, change: Callable[[State], State] | None = None) -> None:
+        """Remove the claim, together with another change of the registry.
+
+        :raises CIError: the registry could not be changed; the claim then ends by itself.
+        """
+        self.stop()
+        token = self._claim.token
+
+        def without_claim(state: State) -> State:
+            return (change(state) if change else state).without(token)
+
+        self.change_registry(without_claim)
+        if self._heartbeat.has_beaten:
+            self._heartbeat.delete()
+
+    def stop(self) -> None:
+        """Stop renewing."""
+        self._is_over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _keep(self) -> None:
+        renewals = 0
+        while not self._is_over.wait(self._claim.seconds / _RENEWALS) and self._lost is None:
+            renewals += 1
+            try:
+                self._renew()
+                if renewals % _CHECKS == 0:
+                    self._require_claim()
+                self._problem = None
+            except BatchRunningError as error:
+                self._lost = error
+            except CIError as error:
+                self._problem = error
+                log.warning("the lease of %s could not be renewed: %s", self._claim.folder, error)
+            except Exception as error:
+                self._problem = CIError(f"the lease could not be renewed: {error!r}")
+                log.exception("the lease of %s could not be renewed", self._claim.folder)
+
+    def _renew(self) -> None:
+        if self._client.clock.now() < self._active_until:
+            try:
+                answered_at = self._heartbeat.beat(
+                    seconds=self._claim.seconds, is_parked=False, details={}, expires_at=self._active_until
+                )
+                self._active_until = answered_at + self._claim.seconds * _ACTIVE_SHARE
+                return
+            except RequestExpiredError:
+                pass  # this machine was suspended, or its clock had stopped
+        self._regain()
+
+    def _regain(self) -> None:
+        """Get the lease back after it has expired, unless another run has taken over.
+
+        A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides.
+        """
+        claim = replace(self._claim, claimed_at=self._client.clock.now())
+        self.change_registry(lambda state: _regained(state, claim))
+        self._claim = claim
+        self._active_until = claim.claimed_at + claim.seconds * _ACTIVE_SHARE
+        log.warning("the lease of %s had expired; this run has it again", claim.folder)
+
+    def _require_claim(self) -> None:
+        """Add the claim again if the registry lost it, because its objects were deleted.
+
+        :raises BatchRunningError: another run has taken over.
+        """
+        state = self.read_registry()
+        if any(each.token == self._claim.token for each in state.claims):
+            return
+        _require_no_other(state, self._claim)
+        log.warning("the registry no longer has the claim of %s; it is added again", self._claim.folder)
+        claim = self._claim
+
+        def with_claim(state: State) -> State:
+            _require_no_other(state, claim)
+            return state.replaced(claim.token, claim)
+
+        self.change_registry(with_claim)
+
+
+def _regained(state: State, claim: Claim) -> State:
+    _require_no_other(state, claim)
+    return state.replaced(claim.token, claim)
+
+
+def _require_no_other(state: State, claim: Claim) -> None:
+    for other in state.of_folder(claim.folder):
+        if other.token != claim.token:
+            raise BatchRunningError(claim.folder, f"{other.holder}, which took over")

@@ -1,0 +1,225 @@
+"""How far a batch is: every object of its plan is in exactly one place."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_ci.batch.planning.planned import PlannedObject, planned_line, planned_of_line
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One submission of a job for an object."""
+
+    planned: PlannedObject
+    number: int = 1
+    look_back_to: datetime | None = None
+    """Creation time of the newest job known before this submission, by the service's clock."""
+    expires_at: float = 0.0
+    """Service time, in Unix seconds, after which the service refuses this submission."""
+
+    def next(self) -> Attempt:
+        """The submission that follows after the job of this one has failed."""
+        return Attempt(planned=self.planned, number=self.number + 1)
+
+    def unconfirmed(self, look_back_to: datetime | None, expires_at: float) -> Attempt:
+        """The same submission, after its response was lost."""
+        return replace(self, look_back_to=look_back_to, expires_at=expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job of the batch that has not ended, as far as is known."""
+
+    attempt: Attempt
+    job_id: str
+    created_at: datetime | None
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchState:
+    """The progress of a plan. Its size depends on the window, not on the number of objects.
+
+    An object is beyond ``next_index`` and untouched, or it waits for its submission, or its submission is
+    unconfirmed, or its job is running, or another batch makes its output, or its result is in the journal.
+    """
+
+    next_index: int = 0
+    """The first object of the plan that is untouched."""
+    waiting: deque[Attempt] = field(default_factory=deque)
+    """Objects that have to be submitted and certainly have no running job."""
+    unconfirmed: list[Attempt] = field(default_factory=list)
+    """Submissions whose response was lost."""
+    running: dict[str, RunningJob] = field(default_factory=dict)
+    """By job id."""
+    followed: dict[int, PlannedObject] = field(default_factory=dict)
+    """Objects whose output another batch is making, by index."""
+    done_ahead: set[int] = field(default_factory=set)
+    """Objects at or behind ``next_index`` that already have a result."""
+    counts: Counter[ObjectState] = field(default_factory=Counter)
+    """Number of results by state."""
+    jobs: int = 0
+    """Jobs that this batch submitted; the service charges for them."""
+    newest_job: datetime | None = None
+    """Creation time of the newest job of the batch, by the service's clock."""
+    asked_to_cancel: bool = False
+    """A run cancelled waiting jobs on its way out; their objects are submitted again."""
+
+    @property
+    def finished(self) -> int:
+        """Number of objects that have a result."""
+        return sum(self.counts.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Number of jobs that are running, or may be running."""
+        return len(self.running) + len(self.unconfirmed)
+
+    @property
+    def look_back_to(self) -> datetime | None:
+        """Jobs that nobody recorded are not older than this; None if nothing is known."""
+        moments = [attempt.look_back_to for attempt in self.unconfirmed]
+        if None in moments:
+            return None
+        return min([moment for moment in (*moments, self.newest_job) if moment], default=None)
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether every object up to ``next_index`` has its place; false when results were deleted."""
+        places = len(self.waiting) + self.in_flight + len(self.followed)
+        return self.finished + places == self.next_index + len(self.done_ahead)
+
+    def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None, *, is_ours: bool = True) -> None:
+        """Record a job that the service has taken.
+
+        :param is_ours: whether this batch submitted it.
+        """
+        self.running[job_id] = RunningJob(attempt, job_id, created_at)
+        self.jobs += is_ours
+        if created_at is not None and (self.newest_job is None or created_at > self.newest_job):
+            self.newest_job = created_at
+
+    def count(self, result: ObjectResult) -> None:
+        """Count an object that has its result."""
+        self.counts[result.state] += 1
+
+    def as_header(self) -> dict[str, Any]:
+        """The numbers, as JSON."""
+        return {
+            "next_index": self.next_index,
+            "done_ahead": sorted(self.done_ahead),
+            "counts": {state.value: count for state, count in self.counts.items()},
+            "jobs": self.jobs,
+            "newest_job": self.newest_job and self.newest_job.isoformat(),
+        }
+
+    def as_lines(self) -> Iterable[dict[str, Any]]:
+        """The objects that were touched and have no result, as JSON."""
+        yield from map(running_line, self.running.values())
+        yield from map(unconfirmed_line, self.unconfirmed)
+        yield from map(waiting_line, self.waiting)
+        yield from map(followed_line, self.followed.values())
+
+    @classmethod
+    def from_json(cls, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> BatchState:
+        """The state from :meth:`as_header` and :meth:`as_lines`."""
+        state = cls(
+            next_index=header["next_index"],
+            done_ahead=set(header["done_ahead"]),
+            counts=Counter({ObjectState(name): count for name, count in header["counts"].items()}),
+            newest_job=_moment(header["newest_job"]),
+        )
+        state.apply(lines)
+        state.jobs = header["jobs"]
+        return state
+
+    def apply(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what a record says about its objects; it replaces what was known about them."""
+        news = {line["index"]: line for line in lines}
+        self.forget(news.keys())
+        for line in news.values():
+            place, attempt = line["place"], _attempt_of_line(line)
+            if place == "running":
+                is_ours = not line.get("is_adopted", False)
+                self.add_job(attempt, line["job_id"], _moment(line.get("created_at")), is_ours=is_ours)
+            elif place == "unconfirmed":
+                self.unconfirmed.append(attempt)
+            elif place == "followed":
+                self.followed[attempt.planned.index] = attempt.planned
+            else:
+                self.waiting.append(attempt)
+
+    def settle(self, results: Iterable[ObjectResult]) -> None:
+        """Take over results of objects."""
+        done = set()
+        for result in results:
+            self.count(result)
+            done.add(result.index)
+        self.forget(done)
+        self.done_ahead |= {index for index in done if index >= self.next_index}
+
+    def pass_index(self, next_index: int) -> None:
+        """Move ``next_index`` on; results of objects before it are no longer ahead."""
+        self.next_index = max(self.next_index, next_index)
+        self.done_ahead = {index for index in self.done_ahead if index >= self.next_index}
+
+    def forget(self, indexes: Iterable[int]) -> None:
+        """Remove objects from their places, because the caller knows another place for them."""
+        known = set(indexes)
+        self.waiting = deque(each for each in self.waiting if each.planned.index not in known)
+        self.unconfirmed = [each for each in self.unconfirmed if each.planned.index not in known]
+        self.running = {
+            job_id: found
+            for job_id, found in self.running.items()
+            if found.attempt.planned.index not in known
+        }
+        for index in known:
+            self.followed.pop(index, None)
+
+
+def running_line(found: RunningJob) -> dict[str, Any]:
+    """A job that the service has taken."""
+    created_at = found.created_at and found.created_at.isoformat()
+    return {**_line("running", found.attempt), "job_id": found.job_id, "created_at": created_at}
+
+
+def unconfirmed_line(attempt: Attempt) -> dict[str, Any]:
+    """A submission whose response was lost."""
+    look_back_to = attempt.look_back_to and attempt.look_back_to.isoformat()
+    return {
+        **_line("unconfirmed", attempt),
+        "look_back_to": look_back_to,
+        "expires_at": attempt.expires_at,
+    }
+
+
+def waiting_line(attempt: Attempt) -> dict[str, Any]:
+    """An object that has to be submitted."""
+    return _line("waiting", attempt)
+
+
+def followed_line(planned: PlannedObject) -> dict[str, Any]:
+    """An object whose output another batch is making."""
+    return _line("followed", Attempt(planned=planned))
+
+
+def _line(place: str, attempt: Attempt) -> dict[str, Any]:
+    return {"place": place, "attempt": attempt.number, **planned_line(attempt.planned)}
+
+
+def _attempt_of_line(line: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        planned=planned_of_line(line),
+        number=line["attempt"],
+        look_back_to=_moment(line.get("look_back_to")),
+        expires_at=line.get("expires_at", 0.0),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,83 @@
+"""One line of a plan: an object, its output, and what the plan decided about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+
+class Decision(str, Enum):
+    """What the plan decided about an object."""
+
+    SUBMIT = "submit"
+    """A job has to be submitted."""
+    UP_TO_DATE = "up to date"
+    """The index of outputs knows that the output was made from this content by this operation."""
+    UP_TO_DATE_BY_TIME = "up to date by time"
+    """The output is not older than the object; the index does not know it."""
+    FAILED_BEFORE = "failed before"
+    """The same content failed permanently in an earlier batch."""
+    UNUSABLE = "unusable"
+    """No job can be submitted for this object, for example because it does not exist."""
+    SHARED = "shared"
+    """Another batch is making this output; this batch waits for its result."""
+    ADOPTED = "adopted"
+    """The service is already running a job that makes this output."""
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedObject:
+    """One object of a plan and the output that its job writes."""
+
+    index: int
+    """Place of the object in the plan, from 0."""
+    key: str
+    size: int
+    """Bytes."""
+    etag: str
+    output_key: str
+    """Output key as the service gets it, with ``${Number}``, ``${Page}`` and ``${SheetID}``."""
+    first_output: str = ""
+    """Key of the first object that the job writes; empty if it equals ``output_key``."""
+    fingerprint: str = ""
+    """Changes with the content of the object, the operation or the output key."""
+    modified: float = 0.0
+    """Unix time of the last change of the object; 0 if unknown."""
+    decision: Decision = Decision.SUBMIT
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Facts behind the decision: an error code and message, a job id, or the other batch."""
+
+    @property
+    def output(self) -> str:
+        """Key under which the output is looked for and indexed."""
+        return self.first_output or self.output_key
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether later batches must wait for this one: it makes the output, or will if another batch does not."""
+        return self.decision in (Decision.SUBMIT, Decision.ADOPTED, Decision.SHARED)
+
+
+_NAMES = tuple(item.name for item in fields(PlannedObject))
+_ALWAYS = ("index", "key", "size")
+
+
+def planned_line(planned: PlannedObject) -> dict[str, Any]:
+    """An object of the plan as JSON, without empty fields."""
+    line = {name: value for name, value in asdict(planned).items() if value not in ("", {}, 0.0) or name in _ALWAYS}
+    if planned.decision is Decision.SUBMIT:
+        del line["decision"]
+    return line
+
+
+def planned_of_line(line: Mapping[str, Any]) -> PlannedObject:
+    """An object of the plan from :func:`planned_line`; unknown names are ignored."""
+    values = {name: line[name] for name in _NAMES if name in line}
+    values.setdefault("output_key", "")
+    values.setdefault("etag", "")
+    values["decision"] = Decision(values.get("decision", Decision.SUBMIT))
+    return PlannedObject(**values)

@@ -1,0 +1,198 @@
+"""The result of one object of a batch: one line of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from typing import Any
+
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.client import (
+    CIError,
+    CIServiceError,
+    DocProcessResult,
+    Job,
+    JobState,
+    PicProcessResult,
+)
+
+RETRYABLE_JOB_CODES = frozenset({"InternalError", "ServiceUnavailable", "ResourceDownloadFailed"})
+"""Codes of failed jobs that may succeed when they are submitted again (CI, Error Codes)."""
+_MAX_TEXT = 200
+
+
+class ObjectState(str, Enum):
+    """The outcome of an object."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """The output was up to date, or another batch has just made it."""
+    CANCELLED = "cancelled"
+    UNFINISHED = "unfinished"
+    """The batch ended before the job of the object did, or before it was submitted (then without a job id)."""
+
+    __str__ = str.__str__
+
+
+_STATES = {
+    JobState.SUCCESS: ObjectState.SUCCEEDED,
+    JobState.FAILED: ObjectState.FAILED,
+    JobState.CANCEL: ObjectState.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectResult:
+    """One line of the report."""
+
+    key: str
+    state: ObjectState
+    output_key: str
+    """Output key; for jobs with several outputs, the key with its placeholders."""
+    job_id: str | None = None
+    code: str = ""
+    """The service's error code, for an object that failed."""
+    message: str = ""
+    request_id: str = ""
+    """Of the response that reported the failure."""
+    first_output: str = ""
+    """Key of the first object that the job wrote."""
+    outputs: int | None = None
+    """Objects that a document job wrote: one PDF, or one picture per page."""
+    pages: int | None = None
+    """Pages of the document."""
+    failed_pages: int | None = None
+    """Pages that could not be converted although the job succeeded."""
+    output_size: int | None = None
+    """Bytes of a picture."""
+    attempts: int = 0
+    """Number of jobs that this batch submitted for the object."""
+    index: int = 0
+    """Place of the object in the plan, from 0."""
+    size: int = 0
+    """Bytes of the object."""
+    fingerprint: str = ""
+    """Of the content, the operation and the output key."""
+    failed_before: bool = False
+    """An earlier batch, or an earlier run, saw this content fail; no job was submitted again."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the output is there."""
+        return self.state in (ObjectState.SUCCEEDED, ObjectState.SKIPPED)
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the object failed for a reason that can pass."""
+        return self.state is ObjectState.FAILED and self.code in RETRYABLE_JOB_CODES
+
+    @property
+    def failure_line(self) -> str:
+        """The object and the reason of its failure, in one line of limited length."""
+        key = self.key if len(self.key) <= _MAX_TEXT else f"…{self.key[-_MAX_TEXT:]}"
+        return f"{key}: {(self.reason or self.state)[:_MAX_TEXT]}"
+
+    @property
+    def reason(self) -> str:
+        """Why the object failed, in one line."""
+        return ": ".join(part for part in (self.code, self.message) if part)
+
+
+_NAMES = tuple(item.name for item in fields(ObjectResult))
+
+
+def result_of_job(planned: PlannedObject, job: Job, *, attempts: int) -> ObjectResult:
+    """The result of an object whose job has ended."""
+    # A job that did not fail has the code "Success".
+    is_failed = job.state is JobState.FAILED
+    return ObjectResult(
+        **_identity(planned),
+        state=_STATES[job.state],
+        job_id=job.job_id,
+        code=job.code if is_failed else "",
+        message=job.message if is_failed else "",
+        request_id=job.request_id if is_failed else "",
+        attempts=attempts,
+        **_amounts(job.result),
+    )
+
+
+def result_without_job(
+    planned: PlannedObject,
+    state: ObjectState,
+    *,
+    job_id: str | None = None,
+    error: CIError | ValueError | None = None,
+    message: str = "",
+    attempts: int = 0,
+) -> ObjectResult:
+    """The result of an object without an ended job: skipped, refused or unfinished."""
+    said = error if isinstance(error, CIServiceError) else None
+    return ObjectResult(
+        **_identity(planned),
+        state=state,
+        job_id=job_id,
+        code=said.code if said else ("InvalidArgument" if error else ""),
+        message=said.message if said else str(error or message),
+        request_id=said.request_id if said else "",
+        attempts=attempts,
+    )
+
+
+def result_of_decision(planned: PlannedObject) -> ObjectResult | None:
+    """The result of an object that the plan has already decided; None if a run has to act."""
+    if planned.decision in (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME):
+        return result_without_job(planned, ObjectState.SKIPPED)
+    if planned.decision not in (Decision.UNUSABLE, Decision.FAILED_BEFORE):
+        return None
+    details, is_before = planned.details, planned.decision is Decision.FAILED_BEFORE
+    message = details.get("message", "")
+    if is_before:
+        report = details.get("report")
+        message = f"failed before{f' (see {report})' if report else ''}: {message}"
+    return ObjectResult(
+        **_identity(planned),
+        state=ObjectState.FAILED,
+        job_id=details.get("job_id"),
+        code=details.get("code", ""),
+        message=message,
+        failed_before=is_before,
+    )
+
+
+def result_line(result: ObjectResult) -> dict[str, Any]:
+    """A result as JSON, without empty fields."""
+    return {
+        name: value for name, value in asdict(result).items() if value not in (None, "") and value is not False
+    }
+
+
+def result_of_line(line: Mapping[str, Any]) -> ObjectResult:
+    """A result from its JSON; unknown names are ignored."""
+    values = {name: line[name] for name in _NAMES if name in line}
+    return ObjectResult(**{**values, "state": ObjectState(line["state"])})
+
+
+def _identity(planned: PlannedObject) -> dict[str, Any]:
+    return {
+        "index": planned.index,
+        "key": planned.key,
+        "size": planned.size,
+        "fingerprint": planned.fingerprint,
+        "output_key": planned.output_key,
+    }
+
+
+def _amounts(result: Any) -> dict[str, Any]:
+    if isinstance(result, DocProcessResult):
+        return {
+            "first_output": result.pages[0].key if result.pages else "",
+            "outputs": len(result.pages),
+            "pages": result.total_page_count,
+            "failed_pages": result.fail_page_count or None,
+        }
+    if isinstance(result, PicProcessResult):
+        return {"first_output": result.key, "output_size": result.size}
+    return {}

@@ -1,0 +1,183 @@
+"""Other batches that make some of our outputs.
+
+A batch that claims its outputs later than another waits for the results of the outputs that both want. It reads
+them from the ledger of the other batch, and follows the jobs that the other batch recorded for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_ci.batch.ledger.journal import Journal
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
+from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordError
+from airflow_provider_ci.batch.ledger.state import RunningJob
+from airflow_provider_ci.batch.planning.planned import PlannedObject
+from airflow_provider_ci.batch.planning.planner import ClaimedOutput
+from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch
+from airflow_provider_ci.batch.registry.state import State
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.client import CIClient
+
+log = logging.getLogger(__name__)
+
+_UNKNOWN, _MADE, _FAILED, _OPEN = range(4)
+_MAX_FAILURES = 10_000
+"""Failed results of a neighbour that are kept with their reason."""
+
+
+def claimed_outputs(plan: StoredPlan, first: str, last: str) -> Iterator[ClaimedOutput]:
+    """The outputs between two keys that a plan makes; a deleted part of the plan is passed over."""
+    try:
+        for planned in plan.claimed(first, last):
+            yield ClaimedOutput(
+                output=planned.output, fingerprint=planned.fingerprint, index=planned.index
+            )
+    except MissingRecordError as error:
+        log.warning("%s; its outputs are not known to this batch", error)
+
+
+def wait_until_planned(
+    client: CIClient,
+    claim: Claim,
+    *,
+    read_registry: Callable[[], State],
+    wait: Callable[[float], None],
+) -> StoredPlan | None:
+    """The plan of an earlier claim, once it is frozen.
+
+    :param wait: waits for some seconds, and raises if the batch was told to stop.
+    :returns: None if the other run ended, or died, before it froze a plan.
+    """
+    watch = LivenessWatch(client, claim)
+    began = told = time.monotonic()
+    while True:
+        plan = _plan_of(client, claim)
+        if plan is not None:
+            return plan
+        if all(each.token != claim.token for each in read_registry().claims):
+            return _plan_of(client, claim)  # it may have been frozen, and carried out, in between
+        if watch.look() == "dead":
+            return None
+        waited = time.monotonic() - began
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            log.info("waiting for the plan of batch %s (%.0f s so far)", claim.batch_id, waited)
+        wait(min(5.0, 0.2 + waited / 10))
+
+
+def _plan_of(client: CIClient, claim: Claim) -> StoredPlan | None:
+    try:
+        plan = read_plan(client, claim.folder)
+    except RecordError as error:
+        log.warning("the plan of batch %s cannot be read: %s", claim.batch_id, error)
+        return None
+    if plan is None:
+        return None
+    is_of_claim = plan.header.claim == claim.token or plan.header.token == claim.plan
+    return plan if is_of_claim else None
+
+
+def batch_details(plan: StoredPlan) -> dict[str, str]:
+    """Identifies a neighbour in the details of a plan."""
+    header = plan.header
+    return {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
+
+
+@dataclass(slots=True)
+class Neighbour:
+    """Another batch whose results this batch waits for."""
+
+    client: CIClient
+    details: Mapping[str, Any]
+    """From :func:`batch_details`."""
+    running: dict[int, RunningJob] = field(default_factory=dict)
+    """Jobs of followed outputs, by their place in the other plan."""
+    is_over: bool = False
+    """The other batch has ended or died, so its ledger does not change any more."""
+    started_at: float = 0.0
+    _plan: StoredPlan | None = None
+    _outcomes: bytearray = field(default_factory=bytearray)
+    _failures: dict[int, ObjectResult] = field(default_factory=dict)
+    _known_parts: int = 0
+    _watch: LivenessWatch | None = None
+
+    def refresh(self, state: State, wanted: Iterable[int]) -> None:
+        """Read what is new in the ledger of the other batch.
+
+        :param state: the registry as it is now.
+        :param wanted: places in the other plan of the outputs that this batch follows.
+        """
+        is_over = not self._is_active(state)  # first: what the ledger says afterwards is its last word
+        if self._plan is None:
+            self._plan = self._find_plan()
+        if self._plan is not None:
+            self._read(self._plan, set(wanted))
+        self.is_over = is_over or self._plan is None
+
+    def result(self, index: int) -> ObjectResult | ObjectState | None:
+        """The outcome of an output: its failure, SUCCEEDED, UNFINISHED if it has to be made, or None."""
+        outcome = self._outcomes[index] if index < len(self._outcomes) else _UNKNOWN
+        if outcome == _MADE:
+            return ObjectState.SUCCEEDED
+        if outcome == _FAILED:
+            return self._failures.get(index, ObjectState.UNFINISHED)
+        return ObjectState.UNFINISHED if outcome == _OPEN else None
+
+    def _is_active(self, state: State) -> bool:
+        claim = next((each for each in state.claims if self._is_its_claim(each)), None)
+        if claim is None:
+            return False
+        if self._watch is None or self._watch.claim.token != claim.token:
+            self._watch = LivenessWatch(self.client, claim)
+        return self._watch.look() != "dead"
+
+    def _is_its_claim(self, claim: Claim) -> bool:
+        if claim.folder != self.details["folder"]:
+            return False
+        return claim.token == self.details["claim"] or claim.plan == self.details["plan"]
+
+    def _find_plan(self) -> StoredPlan | None:
+        try:
+            plan = read_plan(self.client, self.details["folder"])
+        except RecordError:
+            return None
+        if plan is None or plan.header.token != self.details["plan"]:
+            return None
+        self.started_at = plan.header.started_at
+        self._outcomes = bytearray(plan.header.total)
+        return plan
+
+    def _read(self, plan: StoredPlan, wanted: set[int]) -> None:
+        journal = Journal(client=self.client, plan=plan)
+        running = journal.read_state().running.values()
+        self.running = {
+            found.attempt.planned.index: found
+            for found in running
+            if found.attempt.planned.index in wanted
+        }
+        for result in journal.results_after(self._known_parts):
+            self._note(result)
+        self._known_parts = journal.parts
+
+    def _note(self, result: ObjectResult) -> None:
+        if result.index >= len(self._outcomes):
+            return
+        if result.is_good:
+            self._outcomes[result.index] = _MADE
+        elif result.state is ObjectState.FAILED and not result.is_retryable:
+            self._outcomes[result.index] = _FAILED
+            if len(self._failures) < _MAX_FAILURES:
+                self._failures[result.index] = result
+        else:
+            self._outcomes[result.index] = _OPEN
+
+
+def neighbour_of(planned: PlannedObject) -> str:
+    """Identifies the neighbour of a shared object: its plan."""
+    return str(planned.details["plan"])

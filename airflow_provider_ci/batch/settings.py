@@ -1,0 +1,144 @@
+"""What a batch is told to do: the settings that every part of the engine reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal
+
+from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
+from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
+from airflow_provider_ci.batch.planning.planner import Skip
+from airflow_provider_ci.batch.planning.template import OutputTemplate
+from airflow_provider_ci.batch.progress import Progress
+from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.client import Callback, CIClient
+from airflow_provider_ci.jobs.kinds import type_of_operation
+from airflow_provider_ci.jobs.watch import Pace
+
+OnRunning = Literal["wait", "fail"]
+"""What to do when another run of the same batch is active."""
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """The settings of a :class:`~airflow_provider_ci.batch.Batch`."""
+
+    client: CIClient
+    """Used by several threads."""
+    source: ObjectSelection | ObjectKeys | Iterable[str]
+    """The objects: a selection, or their keys."""
+    operation: Any
+    """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`."""
+    output: str
+    """Template of the output keys, see :class:`OutputTemplate`."""
+    _: KW_ONLY
+    batch_id: str
+    """Names the batch and its folder; the same for every try at the same work."""
+    skip: Skip = "fresh"
+    """``fresh`` leaves out objects whose output was made from the same content by the same operation; where no
+    record says how the output was made, it must not be older than the object. ``exists`` compares times only.
+    ``never`` makes every output again."""
+    queue_id: str | None = None
+    """Queue of the jobs; None for the service's default queue."""
+    job_level: int | None = None
+    """Priority of the jobs, 0 to 2; a higher one goes first."""
+    callback: Callback | None = None
+    """Receives a message for each ended job, instead of the queue's callback."""
+    output_bucket: str | None = None
+    """Bucket of the outputs; None for the bucket of the client."""
+    output_region: str | None = None
+    """Region of the output bucket; None for the region of the client."""
+    max_in_flight: int = 1000
+    """Maximum number of jobs that wait or run at the same time (a queue of the service takes 10,000)."""
+    threads: int = 64
+    """Maximum number of requests at the same time while submitting."""
+    object_attempts: int = 2
+    """Maximum number of jobs for an object in one run of the plan; only retryable failures are repeated."""
+    max_failures: int | str = 0
+    """Number of objects that may fail, or a share such as ``"5%"``. It decides at the end whether the batch has
+    failed; it never stops the batch early."""
+    stop_early: bool | str = True
+    """When a batch is pointless, nothing more is submitted: True if half of the objects failed, once 1,000 have
+    finished; a share such as ``"20%"``; False never."""
+    retry_failed: bool = False
+    """Submit objects again whose unchanged content failed permanently before."""
+    on_running: OnRunning = "wait"
+    """``wait`` for another active run of the same batch id, or ``fail``."""
+    definition: str | None = None
+    """Names the code that made the plan. A run continues an unfinished plan of the same definition. For another
+    definition it waits for the jobs of the old plan, then plans anew. By default it is derived from the operation,
+    the output template and the source without its time bounds."""
+    timeout_seconds: float = 24 * 3600
+    """Time limit of the batch, in seconds. Unfinished objects are reported as such; the next run continues."""
+    outage_seconds: float = 600
+    """How long the service may be unavailable, or the queue paused, in seconds, before the run gives up. A full
+    queue does not count."""
+    settle_seconds: float | None = None
+    """Deprecated and ignored: a submission whose response was lost is repeated when its signature has expired."""
+    lease_seconds: float = 60
+    """How long a run that has died keeps the next one waiting, in seconds."""
+    report_prefix: str = "_ci_batches/"
+    """Folder of all batches in the bucket."""
+    pace: Pace = field(default_factory=Pace)
+    """How often the jobs are looked at."""
+    progress: Callable[[Progress], None] | None = None
+    """Called after each look at the jobs."""
+    is_stopped: Callable[[], bool] = bool
+    """Polled all the time; once it returns true, the run ends with :class:`BatchStoppedError`."""
+    cancels_when_stopped: Callable[[], bool] = bool
+    """Called then: whether to cancel the jobs that have not begun. All others keep running."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_in_flight, self.threads, self.object_attempts) < 1:
+            raise ValueError("max_in_flight, threads and object_attempts must be at least 1")
+        if self.skip not in ("fresh", "exists", "never"):
+            raise ValueError(f"skip must be 'fresh', 'exists' or 'never', not {self.skip!r}")
+        if self.on_running not in ("wait", "fail"):
+            raise ValueError(f"on_running must be 'wait' or 'fail', not {self.on_running!r}")
+        if self.lease_seconds < 1:
+            raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
+        type_of_operation(self.operation)
+        FailureLimit.parse(self.max_failures)
+        EarlyStop.parse(self.stop_early)
+        batch_folder(self.report_prefix, self.batch_id)
+        object.__setattr__(self, "source", as_source(self.source))  # a generator yields its keys only once
+
+    @property
+    def folder(self) -> str:
+        """Folder in which the batch keeps its objects."""
+        return batch_folder(self.report_prefix, self.batch_id)
+
+    @property
+    def template(self) -> OutputTemplate:
+        """The output template.
+
+        :raises OutputTemplateError: the template cannot name outputs.
+        """
+        return OutputTemplate(text=self.output, prefix=as_source(self.source).prefix)
+
+    @property
+    def definition_name(self) -> str:
+        """The definition, derived from the settings if none was given."""
+        if self.definition is not None:
+            return self.definition
+        source = as_source(self.source)
+        return definition_fingerprint(
+            operation_fingerprint(self.operation),
+            self.output,
+            self.output_bucket,
+            type(source).__name__,
+            source.identity,
+        )
+
+    @property
+    def submit_options(self) -> dict[str, Any]:
+        """Further arguments of the client's submit methods; only those that are set."""
+        options = {
+            "job_level": self.job_level,
+            "callback": self.callback,
+            "output_bucket": self.output_bucket,
+            "output_region": self.output_region,
+        }
+        return {name: value for name, value in options.items() if value is not None}
