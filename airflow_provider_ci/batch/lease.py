@@ -122,7 +122,7 @@ class Lease:
     @property
     def expires_at(self) -> float:
         """Unix time until which nobody else can hold it."""
-        return 0.0 if self._lost else _unix_time(self._good_until)
+        return 0.0 if self._lost else _unix_time(self._client, self._good_until)
 
     def writes_until(self) -> float:
         """The same for what is not paid for: to the end of that second, which is long before a takeover.
@@ -200,7 +200,7 @@ class Lease:
         self._number = number
         self._good_until = self._good_from(time.monotonic())  # also if only the answer is lost
         self._creating_until = self._created_by = seen_free + self._creating_seconds
-        expires_at = _unix_time(self._creating_until)
+        expires_at = _unix_time(self._client, self._creating_until)
         self._etag = self._records.create(self._next_record(), expires_at=expires_at)
         self._created_by = time.monotonic()
 
@@ -210,7 +210,7 @@ class Lease:
         If it does not, the lease lasts longer by the time that it takes to be sure of it.
         """
         unsure_seconds, began = self._creating_seconds + SKEW_SECONDS, time.monotonic()
-        record, expires_at = self._next_record(unsure_seconds), _unix_time(self._creating_until)
+        record, expires_at = self._next_record(unsure_seconds), _unix_time(self._client, self._creating_until)
         try:
             etag = self._records.replace_if_unprotected(record, expires_at=expires_at)
         except RequestExpiredError:
@@ -291,6 +291,6 @@ class Lease:
         return False
 
 
-def _unix_time(moment: float) -> float:
-    """A moment of the monotonic clock as Unix time."""
-    return time.time() + moment - time.monotonic()
+def _unix_time(client: CIClient, moment: float) -> float:
+    """A moment of the monotonic clock as Unix time by the service's clock."""
+    return client.clock.now() + moment - time.monotonic()
