@@ -45,7 +45,7 @@ class ServiceBucket:
             bucket=nodes.required(node, "BucketId", request_id),
             name=nodes.text(node, "Name"),
             region=nodes.text(node, "Region"),
-            created_at=nodes.moment(node, "CreateTime", request_id),
+            created_at=nodes.moment(node, "CreateTime"),
             alias=nodes.text(node, "AliasBucketId"),
             raw=node,
         )

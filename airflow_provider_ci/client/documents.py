@@ -116,12 +116,13 @@ class DocProcess:
 class PageInfo:
     """One file that a document job made.
 
-    ``page_no`` is the page's number, for sheets the sheet's. Only of sheets: ``pic_index`` is the running
-    number in the file, ``pic_num`` the one in the sheet, ``sheet_pics`` how many pictures the sheet has.
+    ``key`` is None where the service names none. ``page_no`` is the page's number, for sheets the sheet's.
+    Only of sheets: ``pic_index`` is the running number in the file, ``pic_num`` the one in the sheet,
+    ``sheet_pics`` how many pictures the sheet has.
     """
 
     page_no: int
-    key: str
+    key: str | None
     pic_index: int | None = None
     pic_num: int | None = None
     sheet_pics: int | None = None
@@ -130,11 +131,11 @@ class PageInfo:
     def from_node(cls, node: nodes.Tree, request_id: str) -> PageInfo:
         """Read a ``PageInfo`` node."""
         return cls(
-            page_no=nodes.integer(node, "PageNo", request_id) or 0,
-            key=nodes.required(node, "TgtUri", request_id),
-            pic_index=nodes.integer(node, "PicIndex", request_id),
-            pic_num=nodes.integer(node, "PicNum", request_id),
-            sheet_pics=nodes.integer(node, "X-SheetPics", request_id),
+            page_no=nodes.integer(node, "PageNo") or 0,
+            key=nodes.text(node, "TgtUri") or None,
+            pic_index=nodes.integer(node, "PicIndex"),
+            pic_num=nodes.integer(node, "PicNum"),
+            sheet_pics=nodes.integer(node, "X-SheetPics"),
         )
 
 
@@ -152,9 +153,9 @@ class DocProcessResult:
     def from_node(cls, node: nodes.Tree, request_id: str) -> DocProcessResult:
         """Read a ``DocProcessResult`` node."""
         return cls(
-            total_page_count=nodes.integer(node, "TotalPageCount", request_id) or 0,
-            succ_page_count=nodes.integer(node, "SuccPageCount", request_id) or 0,
-            fail_page_count=nodes.integer(node, "FailPageCount", request_id) or 0,
-            total_sheet_count=nodes.integer(node, "TotalSheetCount", request_id) or 0,
+            total_page_count=nodes.integer(node, "TotalPageCount") or 0,
+            succ_page_count=nodes.integer(node, "SuccPageCount") or 0,
+            fail_page_count=nodes.integer(node, "FailPageCount") or 0,
+            total_sheet_count=nodes.integer(node, "TotalSheetCount") or 0,
             pages=tuple(PageInfo.from_node(page, request_id) for page in nodes.children(node, "PageInfo")),
         )

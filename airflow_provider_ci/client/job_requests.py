@@ -125,7 +125,10 @@ class JobFilter:
         checks.number("page_size", self.page_size, 1, MAX_JOBS_PER_PAGE)
         checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
         if self.states is not None:
-            object.__setattr__(self, "states", tuple([JobState(state) for state in self.states]))
+            states = tuple([JobState(state) for state in self.states])
+            if JobState.UNKNOWN in states:
+                raise ValueError("states must be states of the service, and 'Unknown' is none")
+            object.__setattr__(self, "states", states)
 
     def to_request(self, kind: JobKind, next_token: str | None) -> Request:
         """The request for the page that ``next_token`` stands for."""

@@ -26,7 +26,7 @@ JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
 
 
 class JobState(str, Enum):
-    """The states of a job, spelt as the API spells them."""
+    """The states of a job, spelt as the API spells them, and one for what it does not describe."""
 
     SUBMITTED = "Submitted"
     RUNNING = "Running"
@@ -34,6 +34,8 @@ class JobState(str, Enum):
     FAILED = "Failed"
     PAUSE = "Pause"
     CANCEL = "Cancel"
+    UNKNOWN = "Unknown"
+    """In listings only: a state that no API page describes."""
 
     @property
     def is_final(self) -> bool:
@@ -45,7 +47,7 @@ class JobState(str, Enum):
 
 
 _FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
-_STATES = {state.value: state for state in JobState}
+_STATES = {state.value: state for state in JobState if state is not JobState.UNKNOWN}
 _RESULTS: dict[str, Callable[[nodes.Tree, str], JobResult]] = {
     documents.TAG: DocProcessResult.from_node,
     pictures.TAG: PicProcessResult.from_node,
@@ -59,6 +61,9 @@ class Job:
     Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` mean
     something for a failed job only. ``result`` is None until the job succeeds. ``raw`` holds everything that
     the service said, under the API page's names; it is not shown, since it may echo a document's password.
+
+    In a listing only ``job_id`` is certain: ``state`` may be ``UNKNOWN``, ``created_at`` None, and any text
+    empty. A submitted job, and one that was asked for by its id, has them all.
     """
 
     job_id: str
@@ -66,7 +71,7 @@ class Job:
     state: JobState
     code: str = ""
     message: str = ""
-    created_at: datetime
+    created_at: datetime | None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     queue_id: str = ""
@@ -92,19 +97,22 @@ class Job:
 
     @classmethod
     def from_node(cls, node: nodes.Tree, request_id: str) -> Job:
-        """Read a ``JobsDetail`` node."""
+        """Read a ``JobsDetail`` node as far as it can be read.
+
+        :raises CIResponseError: it has no ``JobId``.
+        """
         operation = nodes.child(node, "Operation")
         output = nodes.child(operation, "Output")
-        tag = nodes.required(node, "Tag", request_id)
+        tag = nodes.text(node, "Tag")
         return cls(
             job_id=nodes.required(node, "JobId", request_id),
             tag=tag,
-            state=_state(nodes.required(node, "State", request_id), request_id),
+            state=_STATES.get(nodes.text(node, "State"), JobState.UNKNOWN),
             code=nodes.text(node, "Code"),
             message=nodes.text(node, "Message"),
-            created_at=_created_at(node, request_id),
-            started_at=nodes.moment(node, "StartTime", request_id),
-            ended_at=nodes.moment(node, "EndTime", request_id),
+            created_at=nodes.moment(node, "CreationTime"),
+            started_at=nodes.moment(node, "StartTime"),
+            ended_at=nodes.moment(node, "EndTime"),
             queue_id=nodes.text(node, "QueueId"),
             input_key=nodes.text(nodes.child(node, "Input"), "Object"),
             output_key=nodes.text(output, "Object"),
@@ -116,10 +124,25 @@ class Job:
             raw=node,
         )
 
+    def checked(self) -> Job:
+        """The job itself, if all is there that a caller relies on.
+
+        :raises CIResponseError: a field is missing, or none of those that the API page describes.
+        """
+        for name in ("Tag", "State", "CreationTime"):
+            nodes.required(dict(self.raw), name, self.request_id)
+        if self.state is JobState.UNKNOWN:
+            said = f"<State> is {self.raw.get('State')!r}, none of {', '.join(_STATES)}"
+            raise CIResponseError(said, request_id=self.request_id)
+        if self.created_at is None:
+            said = f"<CreationTime> is {self.raw.get('CreationTime')!r}, not a time"
+            raise CIResponseError(said, request_id=self.request_id)
+        return self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
-    """One page of a listing of jobs; ``next_token`` is None on the last page."""
+    """One page of a listing of jobs, which may be empty; ``next_token`` is None on the last page."""
 
     jobs: tuple[Job, ...]
     next_token: str | None
@@ -131,6 +154,8 @@ class JobAnswer:
     """What the service answers to any question about jobs: none, one or many of them."""
 
     jobs: tuple[Job, ...]
+    """Those that have an id."""
+    are_all_named: bool
     missing: tuple[str, ...]
     next_token: str
     request_id: str
@@ -140,8 +165,11 @@ class JobAnswer:
         """Read a ``Response`` of jobs."""
         request_id = answer.request_id
         node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        described = nodes.children(node, "JobsDetail")
+        named = [job for job in described if nodes.text(job, "JobId")]
         return cls(
-            jobs=tuple([Job.from_node(job, request_id) for job in nodes.children(node, "JobsDetail")]),
+            jobs=tuple([Job.from_node(job, request_id) for job in named]),
+            are_all_named=len(named) == len(described),
             missing=tuple(nodes.texts(node, "NonExistJobIds")),
             next_token=nodes.text(node, "NextToken"),
             request_id=request_id,
@@ -149,21 +177,23 @@ class JobAnswer:
 
     def submitted(self) -> Job:
         """The job that a submission made."""
+        self._require_names()
         if len(self.jobs) != 1:
             raise CIResponseError(
                 f"a submission makes one job, the answer describes {len(self.jobs)}",
                 request_id=self.request_id,
             )
-        return self.jobs[0]
+        return self.jobs[0].checked()
 
     def named(self, job_id: str) -> Job:
         """The job that was asked for by its id.
 
         :raises NotFoundError: if the service does not know it.
         """
+        self._require_names()
         for job in self.jobs:
             if job.job_id == job_id:
-                return job
+                return job.checked()
         raise NotFoundError(
             status=200,
             code="NonExistJobIds",
@@ -171,29 +201,13 @@ class JobAnswer:
             request_id=self.request_id,
         )
 
+    def _require_names(self) -> None:
+        if not self.are_all_named:
+            raise CIResponseError("the answer lacks <JobId>", request_id=self.request_id)
+
     def page(self) -> JobPage:
-        """A page of a listing; one without jobs is the last, whatever its token says."""
-        return JobPage(
-            jobs=self.jobs,
-            next_token=(self.next_token or None) if self.jobs else None,
-            request_id=self.request_id,
-        )
-
-
-def _created_at(node: nodes.Tree, request_id: str) -> datetime:
-    created_at = nodes.moment(node, "CreationTime", request_id)
-    if created_at is None:
-        raise CIResponseError("the answer lacks <CreationTime>", request_id=request_id)
-    return created_at
-
-
-def _state(value: str, request_id: str) -> JobState:
-    try:
-        return _STATES[value]
-    except KeyError:
-        raise CIResponseError(
-            f"<State> is {value!r}, none of {', '.join(_STATES)}", request_id=request_id
-        ) from None
+        """A page of a listing."""
+        return JobPage(jobs=self.jobs, next_token=self.next_token or None, request_id=self.request_id)
 
 
 def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.xml import Node
@@ -12,6 +14,8 @@ CHINA = timezone(timedelta(hours=8))
 """The zone in which the service writes times and reads filters."""
 
 Tree = dict[str, Node]
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def text(node: Tree, name: str) -> str:
@@ -50,26 +54,21 @@ def texts(node: Tree, name: str) -> list[str]:
     return [part for each in values if isinstance(each, str) for part in each.split(",") if part]
 
 
-def integer(node: Tree, name: str, request_id: str) -> int | None:
-    """A child's number, None if there is none."""
+def integer(node: Tree, name: str) -> int | None:
+    """A child's number, None if there is none, or something else such as ``-``.
+
+    One field that the service writes in a new way must not hide all the others.
+    """
     value = text(node, name).strip()
-    if not value:
-        return None
-    try:
-        return int(value)
-    except ValueError as error:
-        raise CIResponseError(f"<{name}> is {value!r}, not a number", request_id=request_id) from error
+    return int(value) if _INTEGER.fullmatch(value) else None
 
 
-def moment(node: Tree, name: str, request_id: str) -> datetime | None:
-    """A child's time with its zone, None if there is none or it is ``-``."""
-    value = text(node, name)
-    if value in ("", "-"):
-        return None
+def moment(node: Tree, name: str) -> datetime | None:
+    """A child's time with its zone, None if there is none, or something else such as ``-``."""
     try:
-        return parse_time(value)
-    except ValueError as error:
-        raise CIResponseError(f"<{name}> is {value!r}, not a time", request_id=request_id) from error
+        return parse_time(text(node, name))
+    except ValueError:
+        return None
 
 
 def parse_time(value: str) -> datetime:
@@ -92,9 +91,13 @@ def format_time(time: datetime) -> str:
     return time.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
+@lru_cache(maxsize=64)
 def header_time(value: str | None) -> datetime | None:
-    """The time in an HTTP header such as Date, None where it is missing or no time."""
+    """The time in an HTTP header such as Date (aware; UTC by default), None where there is none."""
     try:
-        return parsedate_to_datetime(value or "")
-    except (TypeError, ValueError):
+        time = parsedate_to_datetime(value or "")
+        time = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+        time.timestamp()
+    except (IndexError, TypeError, ValueError, OverflowError):
         return None
+    return time

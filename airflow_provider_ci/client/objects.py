@@ -12,7 +12,7 @@ import uuid
 from binascii import a2b_qp
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -21,19 +21,25 @@ from urllib.parse import unquote
 from airflow_provider_ci.client import nodes, xml
 from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.refusals import date_of
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object: its key, size in bytes, ETag without quotes, and when it was written (aware)."""
+    """An object: its key, size in bytes, ETag without quotes, and when it was written (aware).
+
+    ``date`` is when the service wrote the response that says so, in Unix seconds by its clock; None in a
+    listing.
+    """
 
     key: str
     size: int
     etag: str
     last_modified: datetime
     storage_class: str = "STANDARD"
+    date: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,12 @@ def described(key: str, answer: Answer) -> ObjectInfo:
     return _info(key, int(length), answer)
 
 
+def read(key: str, answer: Answer) -> tuple[bytes, ObjectInfo]:
+    """An answer's body, and the record of the object."""
+    body = b"".join(answer.chunks())
+    return body, _info(key, len(body), answer)
+
+
 def save(key: str, path: Path, answer: Answer) -> ObjectInfo:
     """Write an answer's body to a file, so that ``path`` is either complete or as it was.
 
@@ -143,6 +155,12 @@ def stored(key: str, answer: Answer, size: int, md5: str) -> ObjectInfo:
     """
     answer.read()
     info = _info(key, size, answer)
+    if not info.etag:
+        raise CIResponseError(
+            f"the answer says nothing of {key!r} having been stored: it lacks its ETag",
+            request_id=answer.request_id,
+            is_damaged=True,
+        )
     says_content = _MD5.fullmatch(info.etag) and "x-cos-server-side-encryption" not in answer.headers
     if says_content and info.etag != md5:
         raise CIResponseError(
@@ -170,7 +188,8 @@ def _info(key: str, size: int, answer: Answer) -> ObjectInfo:
             f"the answer about {key!r} lacks Last-Modified and Date", request_id=answer.request_id
         )
     etag = headers.get("ETag", "").strip('"')
-    return ObjectInfo(key, size, etag, modified, headers.get("x-cos-storage-class", "STANDARD"))
+    storage_class = headers.get("x-cos-storage-class", "STANDARD")
+    return ObjectInfo(key, size, etag, modified, storage_class, date_of(headers))
 
 
 def _objects(root: xml.Element, decode: Callable[[str], str], request_id: str) -> tuple[ObjectInfo, ...]:

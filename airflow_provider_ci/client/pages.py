@@ -37,7 +37,7 @@ class Page(Generic[T]):
         node = xml.parse(answer.read(), expected="Response", request_id=request_id)
         return cls(
             items=tuple([read(item, request_id) for item in nodes.children(node, name)]),
-            total_count=nodes.integer(node, "TotalCount", request_id),
+            total_count=nodes.integer(node, "TotalCount"),
             missing=tuple(_missing(node)),
             request_id=request_id,
         )

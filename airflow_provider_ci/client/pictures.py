@@ -69,11 +69,11 @@ class PictureInfo:
         image = nodes.child(node, "ImageInfo")
         return cls(
             format=nodes.text(image, "Format"),
-            width=nodes.integer(image, "Width", request_id),
-            height=nodes.integer(image, "Height", request_id),
-            quality=nodes.integer(image, "Quality", request_id),
+            width=nodes.integer(image, "Width"),
+            height=nodes.integer(image, "Height"),
+            quality=nodes.integer(image, "Quality"),
             ave=nodes.text(image, "Ave"),
-            orientation=nodes.integer(image, "Orientation", request_id),
+            orientation=nodes.integer(image, "Orientation"),
             etag=_etag(node),
         )
 
@@ -102,10 +102,10 @@ class PicProcessResult:
         return cls(
             key=nodes.text(node, "ObjectName") or nodes.text(made, "Key"),
             format=nodes.text(made, "Format"),
-            width=nodes.integer(made, "Width", request_id),
-            height=nodes.integer(made, "Height", request_id),
-            size=nodes.integer(made, "Size", request_id),
-            quality=nodes.integer(made, "Quality", request_id),
+            width=nodes.integer(made, "Width"),
+            height=nodes.integer(made, "Height"),
+            size=nodes.integer(made, "Size"),
+            quality=nodes.integer(made, "Quality"),
             etag=_etag(made),
             original=PictureInfo.from_node(original, request_id) if original else None,
         )

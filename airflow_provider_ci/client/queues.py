@@ -36,13 +36,13 @@ _STATES = {state.value: state for state in QueueState}
 class Queue:
     """A queue: at most ``max_size`` jobs wait in it and ``max_concurrent`` run at once.
 
-    ``notify`` is None where the queue has no callback, or one that this client cannot express. ``raw`` holds
-    everything that the service said.
+    ``notify`` is None where the queue has no callback, or one that this client cannot express. Other fields
+    are None where they cannot be read. ``raw`` holds everything that the service said.
     """
 
     queue_id: str
     name: str
-    state: QueueState
+    state: QueueState | None = None
     max_size: int | None = None
     max_concurrent: int | None = None
     category: str = ""
@@ -58,14 +58,14 @@ class Queue:
         return cls(
             queue_id=nodes.text(node, "QueueID") or nodes.required(node, "QueueId", request_id),
             name=nodes.text(node, "Name"),
-            state=_state(nodes.required(node, "State", request_id), request_id),
-            max_size=nodes.integer(node, "MaxSize", request_id),
-            max_concurrent=nodes.integer(node, "MaxConcurrent", request_id),
+            state=_STATES.get(nodes.text(node, "State")),
+            max_size=nodes.integer(node, "MaxSize"),
+            max_concurrent=nodes.integer(node, "MaxConcurrent"),
             category=nodes.text(node, "Category"),
             notify=_notify(nodes.child(node, "NotifyConfig")),
             bucket=nodes.text(node, "BucketId"),
-            created_at=nodes.moment(node, "CreateTime", request_id),
-            updated_at=nodes.moment(node, "UpdateTime", request_id),
+            created_at=nodes.moment(node, "CreateTime"),
+            updated_at=nodes.moment(node, "UpdateTime"),
             raw=node,
         )
 
@@ -96,7 +96,7 @@ class QueueChange:
         content = {
             "Name": self.name or (known.name if known else None),
             "QueueID": queue_id,
-            "State": str(self.state or (known.state if known else "")),
+            "State": str(self.state) if self.state else nodes.text(dict(known.raw) if known else {}, "State"),
             "NotifyConfig": self.notify.to_node() if self.notify else _as_it_was(known),
         }
         return Request(
@@ -139,12 +139,3 @@ def _as_it_was(known: Queue | None) -> dict[str, object]:
     """The callback of a queue as the service told it, without what is empty."""
     node = nodes.child(dict(known.raw), "NotifyConfig") if known else {}
     return {name: value for name, value in node.items() if value}
-
-
-def _state(value: str, request_id: str) -> QueueState:
-    try:
-        return _STATES[value]
-    except KeyError:
-        raise CIResponseError(
-            f"<State> is {value!r}, none of {', '.join(_STATES)}", request_id=request_id
-        ) from None

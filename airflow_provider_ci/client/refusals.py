@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from http import HTTPStatus
 
 from airflow_provider_ci.client import errors, nodes, xml
@@ -76,10 +75,10 @@ def refusal(
 
     :param asked: method and address, for the message.
     :param path: the decoded path, which tells a missing bucket from a missing object where there is no body.
-    :param now: this machine's Unix time.
+    :param now: the Unix time that the request was signed for.
     """
     said = _said(body)
-    server_time = _server_time(headers)
+    server_time = date_of(headers)
     code = said.get("code") or _code_without_body(status, path, now, server_time)
     message = said.get("message", "") or (_SILENT_REFUSAL if status == 403 and not body else "")
     cls = _BY_CODE.get(code) or _BY_STATUS.get(status)
@@ -94,7 +93,7 @@ def refusal(
         resource=said.get("resource", ""),
         request_id=said.get("requestid") or request_id_of(headers),
         asked=asked,
-        retry_after=_retry_after(headers.get("Retry-After"), now),
+        retry_after=_retry_after(headers.get("Retry-After"), now if server_time is None else server_time),
         server_time=server_time,
         is_certain=status < 500 or said.get("code") in REFUSED_FOR_SURE,
     )
@@ -103,6 +102,12 @@ def refusal(
 def request_id_of(headers: Mapping[str, str]) -> str:
     """The request id that every answer of CI or COS carries in a header."""
     return headers.get("x-ci-request-id") or headers.get("x-cos-request-id") or ""
+
+
+def date_of(headers: Mapping[str, str]) -> float | None:
+    """When the response was written, in Unix seconds by the service's clock; None where it does not say."""
+    time = nodes.header_time(headers.get("Date"))
+    return None if time is None else time.timestamp()
 
 
 def _said(body: bytes) -> dict[str, str]:
@@ -151,13 +156,4 @@ def _retry_after(value: str | None, now: float) -> float | None:
     if value.strip().isdigit():
         return float(value)
     time = nodes.header_time(value)
-    return None if time is None else max(0.0, _timestamp(time) - now)
-
-
-def _server_time(headers: Mapping[str, str]) -> float | None:
-    time = nodes.header_time(headers.get("Date"))
-    return None if time is None else _timestamp(time)
-
-
-def _timestamp(time: datetime) -> float:
-    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+    return None if time is None else max(0.0, time.timestamp() - now)

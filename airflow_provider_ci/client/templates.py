@@ -51,8 +51,8 @@ class Template:
             operation=_operation(node),
             category=nodes.text(node, "Category"),
             bucket=nodes.text(node, "BucketId"),
-            created_at=nodes.moment(node, "CreateTime", request_id),
-            updated_at=nodes.moment(node, "UpdateTime", request_id),
+            created_at=nodes.moment(node, "CreateTime"),
+            updated_at=nodes.moment(node, "UpdateTime"),
             raw=node,
         )
 

@@ -21,7 +21,7 @@ from airflow_provider_ci.client.adapter import (
 )
 from airflow_provider_ci.client.address import Address, addresses
 from airflow_provider_ci.client.answers import Answer, read_bounded
-from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.clock import Clock, ServiceClock
 from airflow_provider_ci.client.credentials import CredentialSource
 from airflow_provider_ci.client.errors import (
     AccessDeniedError,
@@ -37,7 +37,7 @@ from airflow_provider_ci.client.errors import (
 )
 from airflow_provider_ci.client.objects import Upload
 from airflow_provider_ci.client.pacing import TokenBucket
-from airflow_provider_ci.client.refusals import refusal
+from airflow_provider_ci.client.refusals import date_of, refusal
 from airflow_provider_ci.client.request import Request
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.signing import Credentials
@@ -50,7 +50,7 @@ SIGNATURE_STEP_SECONDS = 60
 """Signatures of one minute share their time window and with it the sign key."""
 SIGNATURE_VALID_SECONDS = 900
 CLOCK_TOLERANCE_SECONDS = 5
-"""A server's clock this close to ours (as corrected) teaches nothing."""
+"""A request that was refused for its time is signed again if the estimate has changed by this much since."""
 
 
 class Transport:
@@ -77,10 +77,9 @@ class Transport:
         self._addresses = addresses(bucket, region, endpoint)
         self._timeout = connect, read
         self._retrying = retry.retrying(clock)
+        self.clock = ServiceClock(clock)
         self._bucket = TokenBucket(requests_per_second, clock) if requests_per_second is not None else None
         self._verify = certificates(verify)
-        self._clock = clock
-        self.clock_offset_seconds = 0.0
         bases = {address.base for address in self._addresses.values()}
         self._adapter = Adapter(max_connections, {base: proxies_for(base) for base in bases})
 
@@ -98,7 +97,7 @@ class Transport:
 
     def signed_url(self, request: Request, valid_seconds: int) -> str:
         """What was asked as a URL that holds its own signature; nothing is sent."""
-        now = int(self._now())
+        now = int(self.clock.now())
         key_time = signing.key_time(now - SIGNATURE_STEP_SECONDS, now + valid_seconds)
         key = self._source.current()
         return signed_url(key, self._addresses[request.service], request, key_time=key_time)
@@ -110,7 +109,7 @@ class Transport:
         try:
             return self._exchange_with_key(request, read)
         except (ClockSkewError, AccessDeniedError) as error:  # an expired signature may be called either
-            if request.expires_at is not None and self._clock.now() >= int(request.expires_at):
+            if self._is_late(request):
                 raise RequestExpiredError(str(error)) from error
             raise
         except ThrottledError as error:
@@ -128,7 +127,7 @@ class Transport:
             ) from error
 
     def _require_time(self, request: Request) -> None:
-        if request.expires_at is not None and self._clock.now() >= request.expires_at:
+        if request.expires_at is not None and self.clock.now() >= request.expires_at:
             raise RequestExpiredError(f"{request.method} {request.path} was not sent: its time is up")
 
     def _exchange_with_key(self, request: Request, read: Callable[[Answer], T]) -> T:
@@ -143,31 +142,30 @@ class Transport:
         return self._exchange_on_time(request, read, other)
 
     def _exchange_on_time(self, request: Request, read: Callable[[Answer], T], key: Credentials) -> T:
-        """Exchange; where the clocks differ, take over the service's time and do it once more."""
+        """Exchange; sign once more if the service's time turned out to be another than it was signed with.
+
+        This response may have shown it, or one that another thread got since.
+        """
+        offset = self.clock.offset
         try:
             return self._exchange(request, read, key)
-        except ClockSkewError as error:
-            if not self._learn_time(error.server_time):
+        except ClockSkewError:
+            if abs(self.clock.offset - offset) < CLOCK_TOLERANCE_SECONDS or self._is_late(request):
                 raise
-            return self._exchange(request, read, key)
+        return self._exchange(request, read, key)
 
-    def _learn_time(self, server_time: float | None) -> bool:
-        if server_time is None or abs(server_time - self._now()) < CLOCK_TOLERANCE_SECONDS:
-            return False
-        self.clock_offset_seconds = server_time - self._clock.now()
-        return True
-
-    def _now(self) -> float:
-        """The service's time as far as it is known."""
-        return self._clock.now() + self.clock_offset_seconds
+    def _is_late(self, request: Request) -> bool:
+        """Whether no signature of this request can be valid any more: the service reads whole seconds."""
+        return request.expires_at is not None and self.clock.now() >= math.floor(request.expires_at)
 
     def _exchange(self, request: Request, read: Callable[[Answer], T], key: Credentials) -> T:
         address = self._addresses[request.service]
         asked = Asked(request.method, address.host, request.path, address.base, request.submits)
+        offset = self.clock.offset
         raw = self._emit(request, address, asked, key)
         try:
             if not 200 <= raw.status < 300:
-                raise self._refusal(raw, request, asked)
+                raise self._refusal(raw, request, asked, offset)
             return read(Answer(raw, asked))
         except CIResponseError as error:
             raise error.to(str(asked)) from error
@@ -181,6 +179,7 @@ class Transport:
                 upload.open()
             with translated(asked):
                 signed = self._sign(request, address, key)
+                sent = self.clock.monotonic()
                 answer = self._adapter.send(signed, stream=True, timeout=self._timeout, verify=self._verify)
         except CIConnectionError:
             if upload and upload.failure:
@@ -190,7 +189,13 @@ class Transport:
             if upload:
                 upload.close()
         raw: BaseHTTPResponse = answer.raw
+        self._learn_time(raw, sent)
         return raw
+
+    def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
+        date = date_of(raw.headers)
+        if date is not None and "Age" not in raw.headers:  # what comes from a cache has an old date
+            self.clock.learn(date, sent=sent, received=self.clock.monotonic())
 
     def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
         headers = {"Host": address.host, **request.headers}
@@ -211,19 +216,23 @@ class Transport:
         return SignedRequest(request.method, address.base, request.target, headers, body)
 
     def _key_time(self, request: Request) -> str:
-        now = int(self._now())
+        now = int(self.clock.now())
         start = now - now % SIGNATURE_STEP_SECONDS - SIGNATURE_STEP_SECONDS
         end = start + SIGNATURE_VALID_SECONDS
         if request.expires_at is not None:
-            # The service reads whole seconds, and takes what comes in the last one.
-            end = min(end, math.floor(request.expires_at + self.clock_offset_seconds))
+            # The service reads whole seconds, and takes what comes in the last one. Where the estimate of its
+            # clock is wrong, the end is right all the same.
+            end = min(end, math.floor(request.expires_at))
         return signing.key_time(start, end)
 
-    def _refusal(self, raw: BaseHTTPResponse, request: Request, asked: Asked) -> CIServiceError:
+    def _refusal(
+        self, raw: BaseHTTPResponse, request: Request, asked: Asked, offset: float
+    ) -> CIServiceError:
         body, is_cut = b"", True
         with suppress(CIConnectionError), translated(asked):  # the status alone is a refusal, too
             body, is_cut = read_bounded(raw), False
-        error = refusal(raw.status, raw.headers, body, asked=str(asked), path=request.path, now=self._now())
+        signed_for = self.clock.monotonic() + offset
+        error = refusal(raw.status, raw.headers, body, asked=str(asked), path=request.path, now=signed_for)
         error.is_retryable |= is_cut  # why, only a whole answer says
         return error
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,8 @@ SECRET_KEY = "ExampleSecretKey0123456789abcdef"
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
 NOW = 1700000060.0
+DATE_MARK = b"@now@"
+"""Stands for the service's time in a reply, until it is sent."""
 TLS_GREETING = b"\x16"
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
@@ -120,7 +123,10 @@ class Reply:
 class Wire:
     """The server. ``replies`` are used up one a request; the last one stays."""
 
+    clock: Clock
     port: int = 0
+    ahead_seconds: float = 0.0
+    """How far the service's clock is ahead of the client's."""
     requests: list[Recorded] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     connections: int = 0
@@ -138,6 +144,10 @@ class Wire:
 
     def next_reply(self) -> Reply:
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+    def dated(self, data: bytes) -> bytes:
+        date = formatdate(self.clock.now() + self.ahead_seconds, usegmt=True)
+        return data.replace(DATE_MARK, date.encode(), 1)
 
 
 class FakeClock(Clock):
@@ -166,7 +176,7 @@ def http_reply(
     lines = {
         "Content-Length": str(len(data)),
         "x-ci-request-id": "NWRl",
-        "Date": "Tue, 14 Nov 2023 22:14:20 GMT",
+        "Date": DATE_MARK.decode(),
     }
     lines |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
@@ -195,15 +205,15 @@ def converse(wire: Wire, connection: socket.socket, over: threading.Event) -> No
             if reply.reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             else:
-                connection.sendall(reply.data)
+                connection.sendall(wire.dated(reply.data))
             if reply.close or reply.reset or reply.hold:
                 return
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
+def wire(clock: FakeClock) -> Iterator[Wire]:
     """The server on a free loopback port."""
-    wire, over = Wire(), threading.Event()
+    wire, over = Wire(clock), threading.Event()
     threads = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         wire.port = listener.getsockname()[1]
@@ -331,7 +341,12 @@ def listing_reply() -> Callable[..., Reply]:
     """A page of a listing of objects."""
 
     def make(
-        *keys: str, truncated: str = "false", marker: str = "", encoding: str = "url", cut: int = 0
+        *keys: str,
+        truncated: str = "false",
+        marker: str = "",
+        encoding: str = "url",
+        cut: int = 0,
+        **headers: Any,
     ) -> Reply:
         contents = "".join(
             f"<Contents><Key>{key}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
@@ -344,7 +359,7 @@ def listing_reply() -> Callable[..., Reply]:
             f"<MaxKeys>1000</MaxKeys><IsTruncated>{truncated}</IsTruncated><NextMarker>{marker}</NextMarker>"
             f"{contents}</ListBucketResult>"
         )
-        return http_reply(body, cut=cut)
+        return http_reply(body, cut=cut, **headers)
 
     return make
 

@@ -20,6 +20,7 @@ SENDERS: dict[str, Send] = {
     "picture": lambda ci, until: ci.submit_pic_job(
         "in/a.png", "out/a.png", PicProcess(rule="imageMogr2/rotate/90"), expires_at=until
     ),
+    "deletion": lambda ci, until: ci.delete_object("a", expires_at=until),
     "bytes": lambda ci, until: ci.put_object("a", b"abc", expires_at=until),
     "file": lambda ci, until: ci.put_object("a", Path(__file__), expires_at=until),
 }
@@ -76,4 +77,32 @@ def test_what_came_too_late_was_not_taken(
     wire.will(error_reply(status, code, message))
     with pytest.raises(RequestExpiredError, match=code):
         send(ci, NOW + 0.5)  # this second is over when the answer comes
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("ahead", [-700, 700])
+def test_the_end_is_the_same_on_every_attempt(
+    ahead: int, send: Send, ci: CIClient, wire: Any, error_reply: Any
+) -> None:
+    """In the service's time, also when a refusal has just taught it."""
+    wire.ahead_seconds = ahead
+    until = max(NOW, NOW + ahead) + 30.9
+    wire.will(
+        error_reply(403, "AccessDenied", "Request has expired"),
+        error_reply(429, "SlowDown"),
+        error_reply(400, "InvalidArgument"),
+    )
+    with pytest.raises(Exception, match="InvalidArgument"):
+        send(ci, until)
+    ends = [int(request.signed["q-key-time"].partition(";")[2]) for request in wire.requests]
+    assert ends == [int(until)] * 3
+
+
+def test_a_refusal_that_teaches_that_the_time_is_over_is_the_last(
+    send: Send, ci: CIClient, wire: Any, error_reply: Any
+) -> None:
+    wire.ahead_seconds = 600
+    wire.will(error_reply(403, "AccessDenied", "Request has expired"))
+    with pytest.raises(RequestExpiredError, match="AccessDenied"):
+        send(ci, NOW + 30)
     assert len(wire.requests) == 1

@@ -233,22 +233,78 @@ def test_jobs_are_listed_page_by_page(ci: CIClient, wire: Any, job_xml: Any, rep
     assert wire.requests[1].target == "/doc_jobs?tag=DocProcess&orderByTime=Desc&size=100&nextToken=19193"
 
 
-@pytest.mark.parametrize("body", ["", "<JobsDetail/>", "<NextToken/>", "<NextToken>75789</NextToken>"])
-def test_a_page_without_jobs_is_the_last(body: str, ci: CIClient, wire: Any, reply: Any) -> None:
+@pytest.mark.parametrize("body", ["", "<JobsDetail/>", "<NextToken/>"])
+def test_a_page_without_a_token_is_the_last(body: str, ci: CIClient, wire: Any, reply: Any) -> None:
     wire.will(reply(f"<Response>{body}</Response>"))
     assert list(ci.list_pic_jobs()) == []
     assert ci.list_doc_jobs_page().next_token is None
     assert len(wire.requests) == 2
 
 
-def test_a_listing_of_jobs_that_goes_round_is_an_error(
-    ci: CIClient, wire: Any, job_xml: Any, reply: Any
+def test_a_listing_goes_on_over_empty_pages(ci: CIClient, wire: Any, job_xml: Any, reply: Any) -> None:
+    def page(body: str, token: str) -> Any:
+        return reply(f"<Response>{body}<NextToken>{token}</NextToken></Response>")
+
+    wire.will(page("", "a"), page(job_xml("d1"), "b"), page("", "c"), page("", "d"), page(job_xml("d2"), ""))
+    assert [job.job_id for job in ci.list_doc_jobs()] == ["d1", "d2"]
+    wire.will(page("", "a"))
+    empty = ci.list_pic_jobs_page()
+    assert (empty.jobs, empty.next_token) == ((), "a")
+
+
+def test_a_listing_ends_where_a_token_comes_again(
+    ci: CIClient, wire: Any, job_xml: Any, reply: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     pages = [reply(f"<Response>{job_xml()}<NextToken>{token}</NextToken></Response>") for token in "aba"]
     wire.will(*pages)
-    with pytest.raises(CIResponseError, match="page 'a' comes again"):
+    assert len(list(ci.list_doc_jobs())) == 3
+    assert "page 'a', which was already read" in caplog.text
+
+
+def test_a_listing_that_invents_tokens_without_end_is_an_error(
+    ci: CIClient, wire: Any, reply: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ci.client.api.jobs.MAX_EMPTY_PAGES", 20)
+    wire.will(*[reply(f"<Response><NextToken>{number}</NextToken></Response>") for number in range(100)])
+    with pytest.raises(CIResponseError, match="does not end: 21 pages"):
         list(ci.list_doc_jobs())
-    assert len(wire.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "expected"),
+    [
+        ("<State>Submitted<", "<State>Dreaming<", "state", JobState.UNKNOWN),
+        ("<State>Submitted</State>", "", "state", JobState.UNKNOWN),
+        ("2023-11-15T06:13:20+0800", "-", "created_at", None),
+        ("2023-11-15T06:13:20+0800", "soon", "created_at", None),
+        ("<StartTime>-<", "<StartTime>later<", "started_at", None),
+        ("<Tag>DocProcess</Tag>", "", "tag", ""),
+        ("<Object>in/a.docx</Object>", "<Url>https://x</Url>", "input_key", ""),
+    ],
+)
+def test_jobs_of_others_are_read_as_far_as_they_can_be(
+    old: str, new: str, field: str, expected: object, ci: CIClient, wire: Any, job_xml: Any, reply: Any
+) -> None:
+    odd = job_xml("d1").replace(old, new)
+    assert odd != job_xml("d1")
+    nameless = "<JobsDetail><State>Success</State></JobsDetail>"
+    wire.will(reply(f"<Response>{odd}{nameless}{job_xml('d2')}</Response>"))
+    jobs = ci.list_doc_jobs_page().jobs
+    assert [job.job_id for job in jobs] == ["d1", "d2"]
+    assert getattr(jobs[0], field) == expected
+    assert not jobs[0].state.is_final
+
+
+def test_a_page_of_a_job_that_names_no_object_is_there_without_its_key(
+    ci: CIClient, wire: Any, job_reply: Any
+) -> None:
+    first = "<PageInfo><PageNo>1</PageNo><TgtUri/></PageInfo>"
+    pages = f"{first}<PageInfo><PageNo>-</PageNo><TgtUri>b</TgtUri></PageInfo>"
+    result = f"<DocProcessResult><TotalPageCount>2</TotalPageCount>{pages}</DocProcessResult>"
+    wire.will(job_reply(state="Success", result=result))
+    found: Any = ci.get_doc_job("d1").result
+    assert [page.key for page in found.pages] == [None, "b"]
+    assert found.total_page_count == 2
 
 
 def test_every_filter_of_a_listing(ci: CIClient, wire: Any, reply: Any) -> None:

@@ -26,6 +26,7 @@ from airflow_provider_ci.client import (
 )
 from airflow_provider_ci.client.objects import unquoted
 
+NOW = 1700000060.0  # of the clock
 MODIFIED = "Tue, 14 Nov 2023 22:13:20 GMT"
 WHEN = datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)
 
@@ -304,7 +305,7 @@ def test_an_object_that_stays_damaged_is_an_error(
 
 @pytest.mark.parametrize(
     "headers",
-    [{"ETag": '"9"'}, {}, {"ETag": f'"{md5(b"other")}"', "x_cos_server_side_encryption": "cos/kms"}],
+    [{"ETag": '"9"'}, {"ETag": f'"{md5(b"other")}"', "x_cos_server_side_encryption": "cos/kms"}],
 )
 def test_an_etag_that_is_no_digest_says_nothing(
     headers: dict[str, str], ci: CIClient, wire: Any, reply: Any
@@ -312,6 +313,20 @@ def test_an_etag_that_is_no_digest_says_nothing(
     wire.will(reply(**headers))
     ci.put_object("a", b"abc")
     assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("body", ["", "<html>Please log in</html>"])
+def test_an_upload_without_an_etag_was_not_stored(body: str, ci: CIClient, wire: Any, reply: Any) -> None:
+    wire.will(reply(body), reply(body), reply(ETag=f'"{md5(b"abc")}"'))
+    assert ci.put_object("a", b"abc").etag == md5(b"abc")
+    assert len(wire.requests) == 3
+
+
+def test_an_upload_and_a_read_know_when_the_service_answered(ci: CIClient, wire: Any, reply: Any) -> None:
+    wire.will(reply(b"abc", ETag='"9"'))
+    assert ci.put_object("a", b"abc").date == NOW
+    body, info = ci.read_object_with_info("a")
+    assert (body, info.size, info.etag, info.date) == (b"abc", 3, "9", NOW)
 
 
 def test_a_file_that_is_not_there_is_an_os_error(ci: CIClient, tmp_path: Path) -> None:

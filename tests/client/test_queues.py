@@ -65,10 +65,22 @@ def test_queues_by_id_and_state(ci: CIClient, wire: Any, reply: Any) -> None:
     assert len(wire.requests) == 1
 
 
-def test_a_queue_in_an_unknown_state(ci: CIClient, wire: Any, reply: Any) -> None:
-    wire.will(reply(f"<Response>{QUEUE.format(id='p1', state='Odd')}</Response>"))
-    with pytest.raises(CIResponseError, match="<State> is 'Odd', none of Active, Paused"):
-        ci.list_doc_queues()
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("Odd", "Deleted", "state"),
+        ("<MaxSize>10000<", "<MaxSize>-<", "max_size"),
+        ("<State>Odd</State>", "", "state"),
+    ],
+)
+def test_what_cannot_be_read_of_a_queue_is_none(
+    old: str, new: str, field: str, ci: CIClient, wire: Any, reply: Any
+) -> None:
+    odd = QUEUE.format(id="p1", state="Odd").replace(old, new)
+    wire.will(reply(f"<Response>{odd}{QUEUE.format(id='p2', state='Active')}</Response>"))
+    queues = ci.list_doc_queues()
+    assert [queue.queue_id for queue in queues] == ["p1", "p2"]
+    assert getattr(queues[0], field) is None
 
 
 KINDS = {"doc": "/docqueue", "pic": "/picqueue", "media": "/queue"}

@@ -79,7 +79,7 @@ def test_a_timeout_is_repeated(
 def test_all_but_submissions_are_repeated_freely(
     call: Callable[[CIClient], Any], ci: CIClient, wire: Any, reply: Any, hang_up: Any
 ) -> None:
-    wire.will(hang_up, reply("<Error/>", 500), reply())
+    wire.will(hang_up, reply("<Error/>", 500), reply(ETag='"9"'))
     call(ci)
     assert len(wire.requests) == 3
     assert len({request.body for request in wire.requests}) == 1
@@ -273,7 +273,8 @@ def test_the_services_time_is_taken_over_and_kept(
     clock: Any,
 ) -> None:
     later = NOW + 1200
-    wire.will(error_reply(status, code, message, Date=formatdate(later, usegmt=True)), job_reply())
+    wire.ahead_seconds = later - NOW
+    wire.will(error_reply(status, code, message), job_reply())
     submit(ci)
     submit(ci)
     starts = [int(request.signed["q-sign-time"].split(";")[0]) for request in wire.requests]

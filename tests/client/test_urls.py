@@ -134,6 +134,7 @@ def test_a_url_for_the_ci_host_has_its_own_name_for_the_token() -> None:
 
 def test_a_url_follows_the_services_time(ci: CIClient, wire: Any, reply: Any, clock: Any) -> None:
     clock.time -= 1200
+    wire.ahead_seconds = 1200
     wire.will(reply(status=403), reply())
     ci.head_object("a")
     assert parts(ci.object_url("a", valid_seconds=100))[2]["q-key-time"] == f"{NOW - 60};{NOW + 100}"

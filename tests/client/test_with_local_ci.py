@@ -104,6 +104,7 @@ def test_a_document_job_from_submission_to_result(client: CIClient, fill_bucket:
     job = finished(client.get_doc_job, job.job_id)
     job.raise_for_state()
     assert (job.input_key, job.output_key) == ("in/表 1+.docx", "out/表 1+.pdf")
+    assert job.created_at is not None
     assert job.started_at is not None
     assert job.ended_at is not None
     assert job.created_at <= job.started_at <= job.ended_at

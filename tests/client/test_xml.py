@@ -95,10 +95,16 @@ def test_threads_parse_at_once() -> None:
 def test_readers_tell_what_is_wrong() -> None:
     with pytest.raises(CIResponseError, match=r"lacks <JobId> \(request id NWRl\)"):
         nodes.required({"JobId": ""}, "JobId", "NWRl")
-    with pytest.raises(CIResponseError, match="<Size> is 'many', not a number"):
-        nodes.integer({"Size": "many"}, "Size", "")
-    with pytest.raises(CIResponseError, match="<EndTime> is 'later', not a time"):
-        nodes.moment({"EndTime": "later"}, "EndTime", "")
+
+
+@pytest.mark.parametrize("text", ["many", "-", "", "68.5", "²", "1_000", "9" * 5000])
+def test_what_is_no_number_is_none(text: str) -> None:
+    assert nodes.integer({"Size": text}, "Size") is None
+
+
+@pytest.mark.parametrize("text", ["later", "-", "", "2023-99-99T00:00:00Z", "+0800", "Z"])
+def test_what_is_no_time_is_none(text: str) -> None:
+    assert nodes.moment({"EndTime": text}, "EndTime") is None
 
 
 @pytest.mark.parametrize(

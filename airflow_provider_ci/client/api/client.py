@@ -12,7 +12,7 @@ from airflow_provider_ci.client.api.pictures import PicJobCalls
 from airflow_provider_ci.client.api.queues import QueueCalls
 from airflow_provider_ci.client.api.templates import TemplateCalls
 from airflow_provider_ci.client.api.urls import UrlCalls
-from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.clock import Clock, ServiceClock
 from airflow_provider_ci.client.credentials import CredentialSource
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.transport import Transport
@@ -74,8 +74,13 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
 
     @property
     def clock_offset_seconds(self) -> float:
-        """How far the service's clock is ahead of this machine's, as far as a refusal taught it."""
-        return self._transport.clock_offset_seconds
+        """How far the service's clock is ahead of this machine's, as far as responses have shown it."""
+        return self.clock.ahead_of_machine_seconds
+
+    @property
+    def clock(self) -> ServiceClock:
+        """The service's clock as responses show it, steady seconds that go on in sleep, and waiting."""
+        return self._transport.clock
 
     def close(self) -> None:
         """Close all idle connections; a later call opens new ones."""

@@ -39,8 +39,8 @@ class DocJobCalls(JobCalls):
         :param user_data: comes back with the job where the service echoes it.
         :param job_level: 0, 1 or 2; a higher one goes first.
         :param callback: whom to tell when the job has ended, in place of the queue's callback.
-        :param expires_at: Unix time; the signature ends in that second, so that the service takes the job
-            until then or never.
+        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature ends in
+            that second, so that the service takes the job until then or never.
         :param extra: further nodes of ``Request``, by the names of the API page.
         :raises RequestExpiredError: ``expires_at`` has passed, and there is no job.
         :raises SubmissionUnknownError: if the service may have taken it, but did not say so.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Literal
 
@@ -10,6 +11,13 @@ from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.job_requests import JobFilter, JobKind, Submission, cancellation, query
 from airflow_provider_ci.client.jobs import Job, JobAnswer, JobPage
+
+_log = logging.getLogger(__name__)
+
+MAX_EMPTY_PAGES = 1000
+"""So many pages without jobs follow each other only when the service keeps inventing tokens."""
+MAX_PAGES = 100_000
+"""Ten million jobs, which is more than a bucket can have in the month that they are kept."""
 
 Order = Literal["Desc", "Asc"]
 
@@ -26,18 +34,25 @@ class JobCalls(Connected):
         return self._transport.send(query(kind, *job_ids), JobAnswer.from_answer)
 
     def _list(self, kind: JobKind, filters: JobFilter) -> Iterator[Job]:
-        page = self._list_page(kind, filters, None)
-        seen: set[str] = set()
-        yield from page.jobs
-        while page.next_token is not None:
-            if page.next_token in seen:
+        """Go on while tokens are new: an empty page is not the last one as long as it names another."""
+        token, seen, empty_pages = None, set[str](), 0
+        while True:
+            page = self._list_page(kind, filters, token)
+            yield from page.jobs
+            token = page.next_token
+            if token is None:
+                return
+            if token in seen:
+                _log.warning("the listing of jobs ends at page %r, which was already read", token[:60])
+                return
+            seen.add(token)
+            empty_pages = 0 if page.jobs else empty_pages + 1
+            if empty_pages > MAX_EMPTY_PAGES or len(seen) > MAX_PAGES:
                 raise CIResponseError(
-                    f"the listing of jobs goes round: page {page.next_token!r} comes again",
+                    f"the listing of jobs does not end: {len(seen)} pages, "
+                    f"the last {empty_pages} of them without jobs",
                     request_id=page.request_id,
                 )
-            seen.add(page.next_token)
-            page = self._list_page(kind, filters, page.next_token)
-            yield from page.jobs
 
     def _list_page(self, kind: JobKind, filters: JobFilter, next_token: str | None) -> JobPage:
         return self._transport.send(filters.to_request(kind, next_token), JobAnswer.from_answer).page()

@@ -80,6 +80,10 @@ class ObjectCalls(Connected):
         """Return an object's bytes (GET Object), for those that fit into memory."""
         return self._transport.send(self._object("GET", key), lambda answer: b"".join(answer.chunks()))
 
+    def read_object_with_info(self, key: str) -> tuple[bytes, ObjectInfo]:
+        """Return an object's bytes and what is known of it, from one response."""
+        return self._transport.send(self._object("GET", key), lambda answer: objects.read(key, answer))
+
     def put_object(
         self,
         key: str,
@@ -96,8 +100,8 @@ class ObjectCalls(Connected):
         :param source: bytes, or the path of a file, which is read again if the request has to be repeated.
         :param overwrite: ``False`` leaves an object that is there already as it is (without effect in a
             bucket that ever had versioning).
-        :param expires_at: Unix time; the signature ends in that second, so that what is on its way later is
-            refused.
+        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature ends in
+            that second, so that what is on its way later is refused.
         :raises ObjectExistsError: there is one, and it is not to be replaced. A repetition of a request whose
             answer was lost meets its own object.
         :raises RequestExpiredError: ``expires_at`` has passed; an earlier attempt whose answer was lost may
@@ -119,9 +123,12 @@ class ObjectCalls(Connected):
             request, lambda answer: objects.stored(key, answer, upload.size, upload.md5)
         )
 
-    def delete_object(self, key: str) -> None:
-        """Delete an object (DELETE Object); one that is not there is no error."""
-        self._transport.send(self._object("DELETE", key), Answer.read)
+    def delete_object(self, key: str, *, expires_at: float | None = None) -> None:
+        """Delete an object (DELETE Object); one that is not there is no error.
+
+        :param expires_at: as for :meth:`put_object`.
+        """
+        self._transport.send(self._object("DELETE", key, expires_at=expires_at), Answer.read)
 
     def _object(
         self,

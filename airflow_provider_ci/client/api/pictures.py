@@ -67,7 +67,7 @@ class PicJobCalls(JobCalls):
         found: dict[str, Job] = {}
         for start in range(0, len(job_ids), IDS_PER_REQUEST):
             answer = self._get(picture_jobs(form), *job_ids[start : start + IDS_PER_REQUEST])
-            found.update((job.job_id, job) for job in answer.jobs)
+            found.update((job.job_id, job.checked()) for job in answer.jobs)
         return [found[job_id] for job_id in job_ids if job_id in found]
 
     def list_pic_jobs(
