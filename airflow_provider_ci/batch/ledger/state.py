@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.batch.planning.planned import PlannedObject, planned_line, planned_of_line
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject, planned_line, planned_of_line
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 
 
@@ -22,6 +22,11 @@ class Attempt:
     """Creation time of the newest job known before this submission, by the service's clock."""
     expires_at: float = 0.0
     """Service time, in Unix seconds, after which the service refuses this submission."""
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether another batch, or an unknown program, submitted the job of this attempt."""
+        return self.number == 1 and self.planned.decision in (Decision.ADOPTED, Decision.SHARED)
 
     def next(self) -> Attempt:
         """The submission that follows after the job of this one has failed."""
@@ -94,13 +99,12 @@ class BatchState:
         places = len(self.waiting) + self.in_flight + len(self.followed)
         return self.finished + places == self.next_index + len(self.done_ahead)
 
-    def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None, *, is_ours: bool = True) -> None:
-        """Record a job that the service has taken.
-
-        :param is_ours: whether this batch submitted it.
-        """
+    def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None) -> None:
+        """Record a job that the service has taken."""
         self.running[job_id] = RunningJob(attempt, job_id, created_at)
-        self.jobs += is_ours
+        if attempt.is_adopted:
+            return
+        self.jobs += 1
         if created_at is not None and (self.newest_job is None or created_at > self.newest_job):
             self.newest_job = created_at
 
@@ -145,8 +149,7 @@ class BatchState:
         for line in news.values():
             place, attempt = line["place"], _attempt_of_line(line)
             if place == "running":
-                is_ours = not line.get("is_adopted", False)
-                self.add_job(attempt, line["job_id"], _moment(line.get("created_at")), is_ours=is_ours)
+                self.add_job(attempt, line["job_id"], _moment(line.get("created_at")))
             elif place == "unconfirmed":
                 self.unconfirmed.append(attempt)
             elif place == "followed":

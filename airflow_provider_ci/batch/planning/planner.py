@@ -151,18 +151,29 @@ class Planner:
                 shared += 1
         return shared
 
-    def adopt(self, jobs: Iterable[Job], output_of: Callable[[Job], str], matches: Callable[[Job], bool]) -> int:
+    def adopt(
+        self,
+        jobs: Iterable[Job],
+        *,
+        output_of: Callable[[Job], str],
+        matches: Callable[[Job], bool],
+        is_here: Callable[[Job], bool],
+    ) -> int:
         """Adopt the jobs that the service is running for outputs of this plan; returns their number.
 
         :param output_of: the first output of a job.
         :param matches: whether a job does the operation of this batch.
+        :param is_here: whether a job writes into the bucket of this batch's outputs.
+        :raises OtherOperationError: a job in flight makes one of the outputs by another operation.
         """
         adopted = 0
         for job in jobs:
             ours = self._draft.of_output(output_of(job))
-            if ours is None or self._draft.decision(ours.number) is not Decision.SUBMIT:
+            if ours is None or self._draft.decision(ours.number) is not Decision.SUBMIT or not is_here(job):
                 continue
-            if job.input_key.removeprefix("/") != ours.key or not matches(job):
+            if not matches(job):
+                raise OtherOperationError(ours.output)
+            if job.input_key.removeprefix("/") != ours.key:
                 continue
             if job.created_at is None or job.created_at.timestamp() < ours.modified:
                 continue  # it reads the content that the object had before

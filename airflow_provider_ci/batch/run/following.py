@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.planned import PlannedObject
+from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
 from airflow_provider_ci.batch.run.neighbours import Neighbour, neighbour_of
 from airflow_provider_ci.batch.run.submit import Submitter, keys_of_job
-from airflow_provider_ci.client import CIClient, Job
+from airflow_provider_ci.client import CIClient
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Resolved:
     planned: PlannedObject
     result: ObjectResult | None = None
     """Its result, if another batch reached one."""
-    job: Job | None = None
+    job: RunningJob | None = None
     """A job in flight that makes its output. Without a result and a job, the object has to be submitted."""
 
 
@@ -88,6 +89,9 @@ class Following:
                     resolved.append(found)
                 elif neighbour.is_over:
                     orphans.append((planned, neighbour))
+                elif (job := neighbour.running.get(_their_index(planned))) and _is_same_content(planned):
+                    attempt = Attempt(planned=planned)
+                    resolved.append(Resolved(planned, job=RunningJob(attempt, job.job_id, job.created_at)))
         return resolved + self._adopt(orphans)
 
     def _neighbour(self, plan: str, planned: PlannedObject) -> Neighbour:
@@ -99,11 +103,11 @@ class Following:
         outcome = neighbour.result(_their_index(planned))
         if outcome is None or outcome is ObjectState.UNFINISHED:
             return None  # cancelled, or a failure that can pass: the other batch may still retry it
-        if not planned.details.get("is_same_content", True):
-            return Resolved(planned)  # they made it from older content
+        if not _is_same_content(planned):
+            return _to_submit(planned)  # the other batch made it from older content
         if isinstance(outcome, ObjectResult):
             if self._retry_failed:
-                return Resolved(planned)
+                return _to_submit(planned)
             return Resolved(planned, _failed_there(planned, {"code": outcome.code, "message": outcome.message}))
         return Resolved(planned, _made_there(planned))
 
@@ -124,15 +128,16 @@ class Following:
         written = existing.head(missing)
         for planned, neighbour in remaining:
             job = jobs.get(_keys(planned))
-            is_same = planned.details.get("is_same_content", True)
+            made_at = written.get(planned.output)
+            newest_before = max(int(neighbour.started_at), planned.modified)
+            ours = replace(planned, decision=Decision.ADOPTED)
             if job is not None and job.created_at and job.created_at.timestamp() >= planned.modified:
-                resolved.append(Resolved(planned, job=job))
-            elif is_same and planned.output in written and (
-                written[planned.output].timestamp() >= max(int(neighbour.started_at), planned.modified)
-            ):
+                running = RunningJob(Attempt(planned=ours), job.job_id, job.created_at)
+                resolved.append(Resolved(ours, job=running))
+            elif made_at is not None and made_at.timestamp() >= newest_before and _is_same_content(planned):
                 resolved.append(Resolved(planned, _made_there(planned)))
             else:
-                resolved.append(Resolved(planned))
+                resolved.append(_to_submit(planned))
         return resolved
 
     def _by_index(
@@ -149,7 +154,7 @@ class Following:
             elif entry.made:
                 resolved.append(Resolved(planned, _made_there(planned)))
             elif self._retry_failed:
-                resolved.append(Resolved(planned))
+                resolved.append(_to_submit(planned))
             else:
                 resolved.append(Resolved(planned, _failed_there(planned, entry.details or {})))
         return unknown
@@ -161,6 +166,14 @@ def _keys(planned: PlannedObject) -> tuple[str, str]:
 
 def _their_index(planned: PlannedObject) -> int:
     return int(planned.details["their_index"])
+
+
+def _is_same_content(planned: PlannedObject) -> bool:
+    return bool(planned.details.get("is_same_content", True))
+
+
+def _to_submit(planned: PlannedObject) -> Resolved:
+    return Resolved(replace(planned, decision=Decision.SUBMIT, details={}))
 
 
 def _made_there(planned: PlannedObject) -> ObjectResult:

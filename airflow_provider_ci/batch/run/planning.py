@@ -1,0 +1,309 @@
+"""Makes the plan of a run: objects, what is up to date, what other batches make, what is in flight."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_ci.batch.errors import OutputConflictError
+from airflow_provider_ci.batch.ledger.lease import Lease
+from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan
+from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
+from airflow_provider_ci.batch.planning.draft import Draft, new_draft
+from airflow_provider_ci.batch.planning.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
+from airflow_provider_ci.batch.planning.planned import Decision
+from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
+from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch
+from airflow_provider_ci.batch.registry.outputs_index import IndexReader
+from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
+from airflow_provider_ci.batch.registry.state import State
+from airflow_provider_ci.batch.report import is_ledger_key
+from airflow_provider_ci.batch.run.neighbours import batch_details, claimed_outputs, wait_until_planned
+from airflow_provider_ci.batch.run.submit import Submitter
+from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.settings import BatchSettings
+from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.client import CIClient, Job, ObjectInfo
+
+log = logging.getLogger(__name__)
+
+DEFAULT_REPORT_PREFIX = "_ci_batches/"
+_SECRET_FIELDS = ("doc_password",)
+_RECENT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMaker:
+    """Makes and freezes a plan.
+
+    :param make_submitter: makes the submitter of a plan from its token and ``jobs_not_before``.
+    :param wait: waits for some seconds, and raises if the batch was told to stop.
+    """
+
+    settings: BatchSettings
+    lease: Lease
+    state: State
+    """The registry when the claim was made."""
+    outputs_client: CIClient
+    make_submitter: Callable[[str, float], Submitter]
+    wait: Callable[[float], None]
+
+    def make(self, *, old: StoredPlan | None, expected_total: int) -> StoredPlan:
+        """Freeze a plan.
+
+        :param old: a damaged plan of this batch, whose objects are planned again.
+        :param expected_total: number of objects of a plan that was deleted; 0 if none is known.
+        :raises OutputTemplateError: the template cannot name the outputs.
+        :raises OutputConflictError: another batch makes one of the outputs by another operation.
+        :raises OSError: there is no room for the temporary file of the plan.
+        :raises CIError: a request failed.
+        """
+        settings, started_at = self.settings, self._now()
+        template = settings.template
+        token = uuid.uuid4().hex[:12]
+        with new_draft() as draft:
+            planner = Planner(
+                draft,
+                template,
+                settings.operation,
+                skip=settings.skip,
+                retry_failed=settings.retry_failed,
+                check=self._check,
+            )
+            expected = max(expected_total, self._take(planner, template, old))
+            threads = min(settings.threads, 32)
+            existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
+            planner.look_up(IndexReader(settings.client, self.state), existing)
+            self._share(draft, planner, old)
+            self._adopt(draft, planner, template, token)
+            self._separate_seconds(planner, started_at)
+            counts, not_before = draft.counts(), self._now()
+            writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
+            plan = freeze_plan(
+                writer,
+                settings.folder,
+                token,
+                planner.objects(),
+                lambda total, parts: PlanHeader(
+                    batch_id=settings.batch_id,
+                    token=token,
+                    claim=self.lease.claim.token,
+                    definition=settings.definition_name,
+                    operation=operation_record(settings.operation),
+                    operation_fingerprint=operation_fingerprint(settings.operation),
+                    tag=self.make_submitter(token, not_before).job_type.tag,
+                    total=total,
+                    parts=parts,
+                    started_at=started_at,
+                    jobs_not_before=not_before,
+                    judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
+                    lost_objects=max(0, expected - total),
+                ),
+                check=self._check,
+            )
+        self._log(counts, draft.total)
+        return plan
+
+    # The objects
+
+    def _take(self, planner: Planner, template: OutputTemplate, old: StoredPlan | None) -> int:
+        """Take the objects; returns how many there should be, as far as a damaged plan says."""
+        if old is None:
+            planner.take(self._selected(template))
+            return 0
+        try:
+            objects = list(_objects_of(old))
+        except MissingRecordError as error:
+            log.warning("%s; the objects are selected again", error)
+            planner.take(self._selected(template))
+        else:
+            planner.take(objects)
+        return old.header.total
+
+    def _selected(self, template: OutputTemplate) -> Iterator[ObjectInfo | UnusableKey]:
+        settings, source = self.settings, as_source(self.settings.source)
+        if isinstance(source, ObjectKeys):
+            yield from source.objects(settings.client, threads=min(settings.threads, 32))
+            return
+        own_outputs = self._own_outputs(source, template)
+        left_out = 0
+        for found in source.objects(settings.client):
+            if self._is_of_ledger(found.key):
+                continue
+            if own_outputs and found.key.startswith(own_outputs):
+                left_out += 1
+                continue
+            yield found
+        if left_out:
+            log.warning(
+                "%d objects below %r are left out: they lie where this batch writes its outputs",
+                left_out,
+                own_outputs,
+            )
+
+    def _is_of_ledger(self, key: str) -> bool:
+        prefixes = (DEFAULT_REPORT_PREFIX, REGISTRY_PREFIX)
+        own = self.settings.report_prefix
+        return key.startswith(prefixes) or (bool(own) and key.startswith(own)) or is_ledger_key(key)
+
+    def _own_outputs(self, source: ObjectSelection, template: OutputTemplate) -> str:
+        """The folder of the outputs, if it lies in the selection; outputs must not become inputs.
+
+        :raises OutputTemplateError: outputs and inputs share a folder, and the suffixes do not tell them apart.
+        """
+        if self.outputs_client.bucket != self.settings.client.bucket:
+            return ""
+        folder = template.literal_prefix[: template.literal_prefix.rfind("/") + 1]
+        prefix = source.prefix
+        if folder not in (prefix, f"{prefix}/"):
+            return folder if folder.startswith(prefix) else ""
+        suffix = template.literal_suffix.lower()
+        takes_outputs = not source.suffixes or suffix.endswith(tuple(each.lower() for each in source.suffixes))
+        if takes_outputs:
+            raise OutputTemplateError(
+                f"output template {template.text!r}: the outputs lie in {prefix!r}, where the selection would take "
+                "them as objects the next time; name another folder, or suffixes that leave the outputs out"
+            )
+        return ""
+
+    # Other batches and jobs in flight
+
+    def _share(self, draft: Draft, planner: Planner, old: StoredPlan | None) -> None:
+        bounds = draft.output_range()
+        if bounds is None:
+            return
+        operation = operation_fingerprint(self.settings.operation)
+        if old is not None and old.header.operation_fingerprint == operation:
+            planner.share(claimed_outputs(old, *bounds), batch_details(old), is_same_operation=True)
+        for claim in self._earlier_claims():
+            self._share_with(planner, claim, bounds, operation)
+
+    def _earlier_claims(self) -> Iterable[Claim]:
+        own = self.lease.claim
+        earlier = self.state.earlier_than(own.token)
+        return [each for each in _intersecting(earlier, own.prefix) if each.folder != own.folder]
+
+    def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str], operation: str) -> None:
+        client = self.settings.client
+        is_dead = LivenessWatch(client, claim).look() == "dead"
+        plan = wait_until_planned(client, claim, read_registry=self.lease.read_registry, wait=self.wait)
+        if plan is None:
+            return
+        is_same = plan.header.operation_fingerprint == operation
+        if is_dead and not is_same:
+            return  # its jobs, if any are still in flight, are found by the look at the service
+        try:
+            shared = planner.share(
+                claimed_outputs(plan, *bounds), batch_details(plan), is_same_operation=is_same
+            )
+        except OtherOperationError as error:
+            raise OutputConflictError(self.settings.batch_id, claim.batch_id, error.output) from None
+        if shared:
+            log.info("%d outputs are being made by batch %s; waiting for them", shared, claim.batch_id)
+
+    def _adopt(self, draft: Draft, planner: Planner, template: OutputTemplate, token: str) -> None:
+        """Adopt the jobs that are in flight for our outputs, whoever submitted them.
+
+        This is what remains when the whole ledger was deleted, or when an older version of this package
+        submitted the jobs.
+        """
+        if not draft.needs_jobs():
+            return
+        submitter = self.make_submitter(token, 0.0)
+        try:
+            adopted = planner.adopt(
+                submitter.jobs_in_flight(),
+                output_of=lambda job: first_output_of(job.output_key),
+                matches=submitter.matches,
+                is_here=self._writes_here,
+            )
+        except OtherOperationError as error:
+            raise OutputConflictError(
+                self.settings.batch_id, "unknown, with a job in flight,", error.output
+            ) from None
+        if adopted:
+            log.info("%d jobs in flight already make outputs of this batch; adopted", adopted)
+
+    def _writes_here(self, job: Job) -> bool:
+        return job.output_bucket in ("", self.outputs_client.bucket)
+
+    def _separate_seconds(self, planner: Planner, started_at: float) -> None:
+        """Begin the next second of the service if an output that is made again was written just now.
+
+        The service tells creation times in whole seconds. Jobs without UserData are told from older jobs of the
+        same keys by these times.
+        """
+        if planner.newest_replaced > started_at - _RECENT_SECONDS:
+            now = self._now()
+            self.wait(int(now) + 1.05 - now)
+
+    def _check(self) -> None:
+        self.wait(0.0)
+        self.lease.check()
+
+    def _now(self) -> float:
+        return self.settings.client.clock.now()
+
+    def _log(self, counts: dict[Decision, int], total: int) -> None:
+        parts = ", ".join(f"{count:,} {decision}" for decision, count in counts.items() if count)
+        log.info("planned %d objects (%s): batch %s", total, parts or "none", self.settings.batch_id)
+        if not total:
+            source = as_source(self.settings.source)
+            if isinstance(source, ObjectSelection):
+                log.warning(
+                    "no object under %r%s: check the prefix and the suffixes",
+                    source.prefix,
+                    f" with suffixes {', '.join(source.suffixes)}" if source.suffixes else "",
+                )
+
+
+def operation_record(operation: Any) -> dict[str, Any]:
+    """An operation as JSON, without a password: a plan is readable by everybody who may read the bucket."""
+    values = {
+        name: value
+        for name, value in asdict(operation).items()
+        if value is not None and name not in _SECRET_FIELDS
+    }
+    return {"type": type(operation).__name__, **values}
+
+
+def restored_operation(record: dict[str, Any], current: Any) -> Any:
+    """The operation of a plan; a password is taken from the current operation.
+
+    :param current: the operation of the running code, whose arguments may be rendered differently by now.
+    """
+    if record.get("type") != type(current).__name__:
+        return current
+    names = {item.name for item in fields(current) if item.init}
+    values = {name: value for name, value in record.items() if name in names}
+    for name in names.intersection(_SECRET_FIELDS):
+        values[name] = getattr(current, name)
+    return type(current)(**values)
+
+
+def first_output_of(output_key: str) -> str:
+    """The first output of a job with this output key; keys of objects never hold these placeholders."""
+    for name in ("Number", "Page", "SheetID"):
+        output_key = output_key.replace(f"${{{name}}}", "1")
+    return output_key.removeprefix("/")
+
+
+def _intersecting(claims: Iterable[Claim], prefix: str) -> list[Claim]:
+    return [each for each in claims if each.prefix.startswith(prefix) or prefix.startswith(each.prefix)]
+
+
+def _objects_of(plan: StoredPlan) -> Iterator[ObjectInfo | UnusableKey]:
+    for planned in plan.objects():
+        if planned.decision is Decision.UNUSABLE:
+            details = planned.details
+            yield UnusableKey(key=planned.key, code=details["code"], message=details["message"])
+        else:
+            modified = datetime.fromtimestamp(planned.modified, timezone.utc)
+            yield ObjectInfo(planned.key, planned.size, planned.etag, modified)
