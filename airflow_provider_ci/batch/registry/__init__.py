@@ -1,0 +1,4 @@
+"""What all batches of a bucket share: who makes which outputs, and which outputs were made from what.
+
+The bucket holds both in one numbered document, the registry, and in the stored runs of the index beside it.
+"""

@@ -1,0 +1,90 @@
+"""A claim: a batch's announced right to make the outputs below a prefix.
+
+Claims stand in the registry's state in the order in which they were made. A batch looks only at the claims
+before its own, so that of two batches that want the same output exactly one waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+CLAIM_MAX_SECONDS = 31 * 24 * 3600
+"""The service keeps records of jobs for a month; an older claim protects nothing any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A batch's right to make the outputs whose keys begin with ``prefix``."""
+
+    token: str
+    """Random; names this claim and its heartbeat."""
+    folder: str
+    """Of the batch's ledger, with its ``/`` at the end."""
+    batch_id: str
+    prefix: str
+    """What all output keys of the batch begin with: the literal start of its output template."""
+    operation: str
+    """The operation, as text that is equal for equal operations."""
+    claimed_at: float
+    """Unix seconds by the service's clock."""
+    seconds: float
+    """How long the claim is valid without a heartbeat."""
+    holder: str
+    """The process that made the claim, for people."""
+    definition: str | None = None
+    """Names the code that made the plan."""
+    plan: str = ""
+    """Token of the frozen plan; empty while the batch is still planning."""
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Fields that this version does not know. They are kept for the version that does."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The claim as plain JSON."""
+        known = {name: getattr(self, name) for name in _NAMES}
+        return {**self.extra, **{name: value for name, value in known.items() if value is not None}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Claim:
+        """Read a claim.
+
+        :raises KeyError, TypeError, ValueError: a field is missing or of the wrong type.
+        """
+        definition = content.get("definition")
+        return cls(
+            **{name: _text(content[name]) for name in _TEXTS},
+            claimed_at=float(content["claimed_at"]),
+            seconds=float(content["seconds"]),
+            definition=None if definition is None else _text(definition),
+            plan=_text(content.get("plan", "")),
+            extra={name: value for name, value in content.items() if name not in _NAMES},
+        )
+
+
+_TEXTS = ("token", "folder", "batch_id", "prefix", "operation", "holder")
+_NAMES = tuple(item.name for item in fields(Claim) if item.name != "extra")
+
+
+def intersecting(claims: Iterable[Claim], prefix: str) -> tuple[Claim, ...]:
+    """The claims that may want an output below ``prefix``: one prefix begins with the other."""
+    return tuple(
+        claim for claim in claims if claim.prefix.startswith(prefix) or prefix.startswith(claim.prefix)
+    )
+
+
+def replaced(claims: tuple[Claim, ...], old_token: str, claim: Claim) -> tuple[Claim, ...]:
+    """The claims with ``claim`` in the place of the one with ``old_token``, or at the end if that is gone.
+
+    Doing it a second time changes nothing, which the registry relies on.
+    """
+    tokens = {old_token, claim.token}
+    place = next((i for i, each in enumerate(claims) if each.token in tokens), len(claims))
+    before, after = claims[:place], claims[place:]
+    return (*before, claim, *(each for each in after if each.token not in tokens))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value

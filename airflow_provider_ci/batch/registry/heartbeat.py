@@ -1,0 +1,168 @@
+"""Whether the batch behind a claim is alive: an object that its run writes again and again.
+
+``<folder>runs/<token>.json`` holds how many seconds the claim is valid from now on, and whether the batch
+is *parked*: nobody runs it for now, its jobs are in flight, and somebody will resume it in time. Its age is
+told by the service: Last-Modified against the service's clock. A late write is refused, because it is
+signed to expire.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from airflow_provider_ci.batch.records import JSON, RecordError
+from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.service_time import service_now, written_at
+from airflow_provider_ci.batch.registry.state import check_version, damaged, to_bytes
+from airflow_provider_ci.client import CIClient, NotFoundError
+
+KIND = "heartbeat"
+VERSION = 2
+CLOCK_SECONDS = 2.0
+"""The service tells times in whole seconds."""
+_KNOWN = ("version", "kind", "seconds", "is_parked")
+
+Liveness = Literal["alive", "parked", "dead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """A heartbeat as it stands in the bucket."""
+
+    at: float
+    """When it was written: Unix seconds by the service's clock."""
+    seconds: float
+    """How long the claim is valid from then on."""
+    is_parked: bool = False
+    """Whether nobody runs the batch for now."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the run wrote down."""
+
+
+class Heartbeat:
+    """The heartbeat of a claim, for the run that holds it."""
+
+    def __init__(self, client: CIClient, folder: str, token: str) -> None:
+        self._client = client
+        self.key = key_of(folder, token)
+
+    def beat(
+        self,
+        *,
+        seconds: float,
+        expires_at: float,
+        is_parked: bool = False,
+        details: Mapping[str, Any] | None = None,
+    ) -> float:
+        """Write the heartbeat; when the service did so, by its own clock (Unix seconds).
+
+        :param seconds: how long the claim is valid from now on.
+        :param expires_at: the service takes it until then or never.
+        :raises RequestExpiredError: ``expires_at`` has passed.
+        """
+        content = {"version": VERSION, "kind": KIND, "seconds": seconds, "is_parked": is_parked}
+        body = to_bytes({**(details or {}), **content})
+        return written_at(self._client.put_object(self.key, body, content_type=JSON, expires_at=expires_at))
+
+    def end(self) -> None:
+        """Delete it. Only after its claim has left the registry: without it the claim looks dead later."""
+        self._client.delete_object(self.key)
+
+
+class LivenessWatch:
+    """Watches whether the batch behind a claim is alive.
+
+    It keeps the last sign of life that it has seen, so that a deleted heartbeat alone is no proof of death.
+    """
+
+    def __init__(self, client: CIClient, claim: Claim) -> None:
+        self._client = client
+        self._claim = claim
+        self._last: Beat | None = None
+        self._missing_since: float | None = None
+
+    def look(self) -> Liveness:
+        """Look once: one GET, and one HEAD where the client does not know when an object was written.
+
+        "dead" if the last heartbeat is older than the time for which it makes the claim valid. Where there
+        is no heartbeat and never was one, the claim's own time counts. A heartbeat may have been deleted,
+        and the next one comes within the time that the claim is valid: so without one, "dead" is said after
+        that time.
+        """
+        self._last = last_beat(self._client, self._claim) or self._last
+        now = service_now(self._client)
+        if self._last:
+            return _liveness(self._last, now)
+        if now <= self._claim.claimed_at + self._claim.seconds + CLOCK_SECONDS:
+            return "alive"
+        if self._missing_since is None:
+            self._missing_since = now
+        return "alive" if now <= self._missing_since + self._claim.seconds + CLOCK_SECONDS else "dead"
+
+
+def key_of(folder: str, token: str) -> str:
+    """The key of a claim's heartbeat."""
+    return f"{folder}runs/{token}.json"
+
+
+def last_beat(client: CIClient, claim: Claim) -> Beat | None:
+    """The last heartbeat of a claim; ``None`` if there is none.
+
+    :raises RecordError: the object is damaged, foreign or of a newer version.
+    """
+    key = key_of(claim.folder, claim.token)
+    try:
+        body, at = _read(client, key)
+    except NotFoundError as error:
+        if error.code == "NoSuchBucket":
+            raise
+        return None
+    return _decode(key, body, at)
+
+
+def is_alive(client: CIClient, claim: Claim, now: float) -> bool:
+    """Whether a claim is valid at this time (by the service's clock), as far as one look can tell.
+
+    A claim without a heartbeat is valid from the time at which it was made.
+    """
+    beat = last_beat(client, claim) or Beat(at=claim.claimed_at, seconds=claim.seconds)
+    return _liveness(beat, now) != "dead"
+
+
+def _liveness(beat: Beat, now: float) -> Liveness:
+    if now > beat.at + beat.seconds + CLOCK_SECONDS:
+        return "dead"
+    return "parked" if beat.is_parked else "alive"
+
+
+def _read(client: CIClient, key: str) -> tuple[bytes, float]:
+    """The bytes of an object and when these bytes were written."""
+    read: Any = getattr(client, "read_object_with_info", None)
+    if read:
+        body, info = read(key)
+        return body, info.last_modified.timestamp()
+    while True:
+        body, info = client.read_object(key), client.head_object(key)
+        is_same = info.etag == hashlib.md5(body, usedforsecurity=False).hexdigest()
+        if is_same or len(info.etag) != 32:  # the ETag of an encrypted object says nothing about its bytes
+            return body, info.last_modified.timestamp()
+
+
+def _decode(key: str, body: bytes, at: float) -> Beat:
+    try:
+        content = json.loads(body)
+        check_version(key, content["version"], content["kind"], KIND)
+        return Beat(
+            at=at,
+            seconds=float(content["seconds"]),
+            is_parked=bool(content["is_parked"]),
+            details={name: value for name, value in content.items() if name not in _KNOWN},
+        )
+    except RecordError:
+        raise
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise damaged(key, "a heartbeat of a batch", error) from None
