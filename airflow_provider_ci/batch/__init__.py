@@ -1,14 +1,27 @@
-"""Many objects, one operation: pure Python on the client, without Airflow."""
+"""Many objects, one operation, one successful job per output: pure Python on the client, without Airflow.
+
+:class:`Batch` is the entry; ``docs/protocol.md`` explains what it keeps in the bucket and why.
+"""
 
 from __future__ import annotations
 
-from airflow_provider_ci.batch.engine import Batch
-from airflow_provider_ci.batch.failures import BatchFailedError, BatchStoppedError
-from airflow_provider_ci.batch.lease import BatchRunningError
-from airflow_provider_ci.batch.pauses import QueueStaysPausedError
-from airflow_provider_ci.batch.plan import OutputTemplate, OutputTemplateError
+import warnings
+from typing import Any
+
+from airflow_provider_ci.batch.batch import Batch
+from airflow_provider_ci.batch.errors import (
+    BatchFailedError,
+    BatchRunningError,
+    BatchStoppedError,
+    LedgerLostError,
+    OutputConflictError,
+    WholeBatchError,
+)
+from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
-from airflow_provider_ci.batch.report import BatchSummary, read_report
+from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.batch.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -17,9 +30,8 @@ from airflow_provider_ci.batch.selection import (
     ObjectKeys,
     ObjectSelection,
 )
-from airflow_provider_ci.batch.verdict import ObjectState, ObjectVerdict
-from airflow_provider_ci.batch.waiting import BatchWatch
-from airflow_provider_ci.batch.watch import Pace
+from airflow_provider_ci.jobs.queue_pause import QueueStaysPausedError
+from airflow_provider_ci.jobs.watch import Pace
 
 __all__ = [
     "DOCUMENT_SUFFIXES",
@@ -32,14 +44,28 @@ __all__ = [
     "BatchStoppedError",
     "BatchSummary",
     "BatchWatch",
+    "FailureGroup",
+    "LedgerLostError",
     "ObjectKeys",
+    "ObjectResult",
     "ObjectSelection",
     "ObjectState",
-    "ObjectVerdict",
+    "OutputConflictError",
     "OutputTemplate",
     "OutputTemplateError",
     "Pace",
     "Progress",
     "QueueStaysPausedError",
+    "WholeBatchError",
     "read_report",
 ]
+
+_RENAMED = {"ObjectVerdict": ObjectResult}
+
+
+def __getattr__(name: str) -> Any:
+    """Names of version 0.2, for one more version."""
+    if name in _RENAMED:
+        warnings.warn(f"{name} is now {_RENAMED[name].__name__}", DeprecationWarning, stacklevel=2)
+        return _RENAMED[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

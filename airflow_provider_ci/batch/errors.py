@@ -67,8 +67,8 @@ class BatchRunningError(CIError):
         self.folder = folder
         self.holder = holder
         super().__init__(
-            f"another run of this batch is active: {holder}, in {folder!r}. Wait until it has ended, or stop it; "
-            "the next run continues its work"
+            f"another run of this batch is active: {holder}, in {folder!r}. Wait until it has ended, "
+            "or stop it; the next run continues its work"
         )
 
     def __reduce__(self) -> tuple[type[BatchRunningError], tuple[str, str]]:
@@ -83,8 +83,8 @@ class OutputConflictError(CIError):
         self.other_batch_id = other_batch_id
         self.output = output
         super().__init__(
-            f"batch {other_batch_id} is making {output!r} by another operation, so batch {batch_id} submitted "
-            "nothing. Wait until that batch has ended, or name the outputs differently"
+            f"batch {other_batch_id} is making {output!r} by another operation, so batch {batch_id} "
+            "submitted nothing. Wait until that batch has ended, or name the outputs differently"
         )
 
     def __reduce__(self) -> tuple[type[OutputConflictError], tuple[str, str, str]]:
@@ -92,14 +92,14 @@ class OutputConflictError(CIError):
 
 
 class LedgerLostError(CIError):
-    """The plan of a batch was deleted before the batch ended, and some of its objects are not known any more."""
+    """The plan of a batch was deleted before the batch ended, and some of its objects are unknown."""
 
     def __init__(self, summary: BatchSummary, lost: int) -> None:
         self.summary = summary
         self.lost = lost
         super().__init__(
-            f"{lost} objects are unknown: the plan of batch {summary.batch_id} was deleted before the batch ended, "
-            f"and the source no longer has them. The {summary.total} objects that were found are in "
+            f"{lost} objects are unknown: the plan of batch {summary.batch_id} was deleted before the batch "
+            f"ended, and the source no longer has them. The {summary.total} objects that were found are in "
             f"{summary.report_key}. Process the others in a new batch that names them"
         )
 
@@ -117,8 +117,8 @@ class WholeBatchError(CIError):
         self.key = key
         advice = ADVICE_FOR_BATCH.get(code, "Check the bucket, the queue and the permissions.")
         super().__init__(
-            f"{code}: {message or 'no message'} (object {key!r}). Every object of batch {batch_id} would fail, so "
-            f"it stopped. {advice} Then run the batch again"
+            f"{code}: {message or 'no message'} (object {key!r}). Every object of batch "
+            f"{batch_id} would fail, so it stopped. {advice} Then run the batch again"
         )
 
     def __reduce__(self) -> tuple[type[WholeBatchError], tuple[str, str, str, str]]:
@@ -147,8 +147,8 @@ class BatchFailedError(CIError):
         reasons = f": {groups}{f'; and {more} more reasons' if more > 0 else ''}" if groups else ""
         return (
             f"{bad} of {summary.total:,} objects (allowed: {self.limit}){reasons}. "
-            f"Report: {summary.report_key}; batch {summary.batch_id}. A retry submits only the objects that can "
-            "still succeed"
+            f"Report: {summary.report_key}; batch {summary.batch_id}. A retry submits only the objects that "
+            "can still succeed"
         )
 
     def __reduce__(self) -> tuple[type[BatchFailedError], tuple[BatchSummary, FailureLimit]]:

@@ -1,8 +1,8 @@
 """The report of a batch: the result of every object, and the summary in numbers.
 
-``report.jsonl`` begins with a header that holds the summary, followed by one line per object. A long report goes
-on in parts below ``report/``, which the header names. ``failures.jsonl`` beside it holds only the objects without
-an output; it exists if there are any.
+``report.jsonl`` begins with a header that holds the summary, followed by one line per object. A long report
+goes on in parts below ``report/``, which the header names. ``failures.jsonl`` beside it holds only the
+objects without an output; it exists if there are any.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -152,7 +152,7 @@ def write_report(
     folder: str,
     *,
     plan: str,
-    is_complete: bool,
+    is_complete: Callable[[], bool],
     results: Iterable[ObjectResult],
     summary: BatchSummary,
 ) -> BatchSummary:
@@ -160,6 +160,8 @@ def write_report(
 
     ``report.jsonl`` comes last: it says whether the plan has ended.
 
+    :param is_complete: called after the last result; whether the plan has ended, so that the next run plans
+        anew.
     :param summary: its counts are replaced by those of the results.
     :raises LeaseExpiredError: another run may have taken over.
     """
@@ -172,10 +174,15 @@ def write_report(
         if not result.is_good:
             failures.add(result_line(result))
     failed = sorted(counts.groups.values(), key=lambda group: -group.count)
+    states = counts.states
     summary = replace(
         summary,
-        total=sum(counts.states.values()),
-        **{state.value: count for state, count in counts.states.items()},
+        total=sum(states.values()),
+        succeeded=states[ObjectState.SUCCEEDED],
+        failed=states[ObjectState.FAILED],
+        skipped=states[ObjectState.SKIPPED],
+        cancelled=states[ObjectState.CANCELLED],
+        unfinished=states[ObjectState.UNFINISHED],
         failures=tuple(failed),
         retryable=counts.retryable,
         failed_before=counts.failed_before,
@@ -191,7 +198,7 @@ def write_report(
         "kind": "report",
         "batch_id": summary.batch_id,
         "plan": plan,
-        "is_complete": is_complete,
+        "is_complete": is_complete(),
         "parts": report.keys,
         "summary": summary.to_json(),
     }
@@ -282,7 +289,8 @@ def read_report(client: CIClient, report_key: str) -> Iterator[ObjectResult]:
         parts = [info.key for info in client.list_objects(f"{stem}-")]
     else:
         raise ValueError(
-            f"report {report_key!r} is not of version {REPORT_VERSION}; read it with the package that wrote it"
+            f"report {report_key!r} is not of version {REPORT_VERSION}; "
+            "read it with the package that wrote it"
         )
     yield from map(_result, lines)
     for part in parts:
@@ -304,9 +312,7 @@ def _header(key: str, line: bytes) -> dict[str, Any]:
     except (ValueError, AttributeError):
         raise ValueError(f"report {key!r} is damaged: its first line is not a JSON object") from None
     if version != REPORT_VERSION:
-        raise ValueError(
-            f"report {key!r} has version {version}; this package reads version {REPORT_VERSION}"
-        )
+        raise ValueError(f"report {key!r} has version {version}; this package reads version {REPORT_VERSION}")
     return header
 
 
@@ -318,8 +324,8 @@ def report_key(folder: str) -> str:
 def batch_folder(prefix: str, batch_id: str) -> str:
     """The folder in which a batch keeps its objects.
 
-    It ends with a hash of the id, so that different ids never share a folder, and with ``.ci-batch``, by which
-    every batch recognizes the ledgers of others.
+    It ends with a hash of the id, so that different ids never share a folder, and with ``.ci-batch``, by
+    which every batch recognizes the ledgers of others.
 
     :raises ValueError: the batch id is empty, or too long for object keys.
     """

@@ -31,7 +31,7 @@ class ObjectState(str, Enum):
     """The output was up to date, or another batch has just made it."""
     CANCELLED = "cancelled"
     UNFINISHED = "unfinished"
-    """The batch ended before the job of the object did, or before it was submitted (then without a job id)."""
+    """The batch ended before the job did, or before it was submitted (then without a job id)."""
 
     __str__ = str.__str__
 
@@ -165,7 +165,9 @@ def result_of_decision(planned: PlannedObject) -> ObjectResult | None:
 def result_line(result: ObjectResult) -> dict[str, Any]:
     """A result as JSON, without empty fields."""
     return {
-        name: value for name, value in asdict(result).items() if value not in (None, "") and value is not False
+        name: value
+        for name, value in asdict(result).items()
+        if value not in (None, "") and value is not False
     }
 
 

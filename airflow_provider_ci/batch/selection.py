@@ -65,7 +65,7 @@ class ObjectSelection:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What the selection names, without its bounds of time and size, which can differ at each rendering."""
+        """The prefix and the suffixes; the bounds of time and size can differ at each rendering."""
         return self.prefix, frozenset(suffix.lower() for suffix in self.suffixes)
 
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:

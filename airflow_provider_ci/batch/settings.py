@@ -37,9 +37,9 @@ class BatchSettings:
     batch_id: str
     """Names the batch and its folder; the same for every try at the same work."""
     skip: Skip = "fresh"
-    """``fresh`` leaves out objects whose output was made from the same content by the same operation; where no
-    record says how the output was made, it must not be older than the object. ``exists`` compares times only.
-    ``never`` makes every output again."""
+    """``fresh`` leaves out objects whose output was made from the same content by the same operation; where
+    no record says how the output was made, it must not be older than the object. ``exists`` compares times
+    only. ``never`` makes every output again."""
     queue_id: str | None = None
     """Queue of the jobs; None for the service's default queue."""
     job_level: int | None = None
@@ -57,26 +57,27 @@ class BatchSettings:
     object_attempts: int = 2
     """Maximum number of jobs for an object in one run of the plan; only retryable failures are repeated."""
     max_failures: int | str = 0
-    """Number of objects that may fail, or a share such as ``"5%"``. It decides at the end whether the batch has
-    failed; it never stops the batch early."""
+    """Number of objects that may fail, or a share such as ``"5%"``. It decides at the end whether the batch
+    has failed; it never stops the batch early."""
     stop_early: bool | str = True
-    """When a batch is pointless, nothing more is submitted: True if half of the objects failed, once 1,000 have
-    finished; a share such as ``"20%"``; False never."""
+    """When a batch is pointless, nothing more is submitted: True if half of the objects failed, once 1,000
+    have finished; a share such as ``"20%"``; False never."""
     retry_failed: bool = False
     """Submit objects again whose unchanged content failed permanently before."""
     on_running: OnRunning = "wait"
     """``wait`` for another active run of the same batch id, or ``fail``."""
     definition: str | None = None
-    """Names the code that made the plan. A run continues an unfinished plan of the same definition. For another
-    definition it waits for the jobs of the old plan, then plans anew. By default it is derived from the operation,
-    the output template and the source without its time bounds."""
+    """Names the code that made the plan. A run continues an unfinished plan of the same definition. For
+    another definition it waits for the jobs of the old plan, then plans anew. By default it is derived from
+    the operation, the output template and the source without its time bounds."""
     timeout_seconds: float = 24 * 3600
-    """Time limit of the batch, in seconds. Unfinished objects are reported as such; the next run continues."""
+    """Time limit of the batch, in seconds. Objects are then unfinished; the next run continues."""
     outage_seconds: float = 600
-    """How long the service may be unavailable, or the queue paused, in seconds, before the run gives up. A full
-    queue does not count."""
+    """How long the service may be unavailable, or the queue paused, in seconds, before the run gives up. A
+    full queue does not count."""
     settle_seconds: float | None = None
-    """Deprecated and ignored: a submission whose response was lost is repeated when its signature has expired."""
+    """Deprecated and ignored: a submission whose response was lost is repeated when its signature has
+    expired."""
     lease_seconds: float = 60
     """How long a run that has died keeps the next one waiting, in seconds."""
     report_prefix: str = "_ci_batches/"

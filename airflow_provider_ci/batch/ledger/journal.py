@@ -149,8 +149,9 @@ class Journal:
         return state
 
     def results(self) -> Iterator[ObjectResult]:
-        """All results that were written."""
+        """All results: those that were written, and those that are kept to be written."""
         yield from self.results_after(0)
+        yield from self._unwritten
 
     def results_after(self, known: int) -> Iterator[ObjectResult]:
         """The results in the parts behind a part; missing parts are passed over."""
@@ -206,7 +207,9 @@ class Journal:
     def _listed(self, name: str) -> set[int]:
         """Numbers of the records that a listing shows; it can be behind by seconds."""
         prefix = f"{self.plan.root}{name}/"
-        stems = (info.key.removeprefix(prefix).removesuffix(".jsonl") for info in self.client.list_objects(prefix))
+        stems = (
+            info.key.removeprefix(prefix).removesuffix(".jsonl") for info in self.client.list_objects(prefix)
+        )
         return {int(stem) for stem in stems if stem.isdecimal()}
 
     def _numbers(self, name: str, listed: set[int], known: int) -> Iterator[int]:

@@ -1,10 +1,10 @@
 """The lease: the right of one run to act for its batch, for as long as it is renewed.
 
-A run has the lease when its claim is in the registry. It renews the lease with a heartbeat object. Each heartbeat
-moves the fence: two thirds of the lease after the ``Date`` with which the service answered. Until the fence the
-run may act; everything it sends is signed to expire there, and it sends nothing afterwards. Other runs wait for
-the whole lease, from the last heartbeat on, before they take the batch over. The third in between covers requests
-that are still on their way.
+A run has the lease when its claim is in the registry. It renews the lease with a heartbeat object. Each
+heartbeat moves the fence: two thirds of the lease after the ``Date`` with which the service answered. Until
+the fence the run may act; everything it sends is signed to expire there, and it sends nothing afterwards.
+Other runs wait for the whole lease, from the last heartbeat on, before they take the batch over. The third in
+between covers requests that are still on their way.
 
 All times are the service's, so neither a wrong clock nor a suspended machine moves the fence.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_ci.batch.errors import BatchRunningError
 from airflow_provider_ci.batch.ledger.records import LeaseExpiredError
@@ -27,6 +27,8 @@ from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.client import CIClient, CIError, RequestExpiredError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _RENEWALS = 4
 """Number of renewals in the time that a lease lasts."""
@@ -49,6 +51,7 @@ class Lease:
         self._claim = claim
         self._heartbeat = Heartbeat(client, claim.folder, claim.token)
         self._active_until = claim.claimed_at + claim.seconds * _ACTIVE_SHARE
+        self._has_beaten = False
         self._lost: BatchRunningError | None = None
         self._problem: CIError | None = None
         self._is_over = Event()
@@ -82,7 +85,8 @@ class Lease:
         """Return if the run may act.
 
         :raises BatchRunningError: another run has taken over.
-        :raises CIError: the lease could not be renewed in time; it works again once the bucket can be written.
+        :raises CIError: the lease could not be renewed in time; it works again once the bucket can be
+            written.
         """
         if self._lost is not None:
             raise self._lost
@@ -119,20 +123,62 @@ class Lease:
         except RequestExpiredError as error:
             raise LeaseExpiredError(str(error)) from error
 
-    def release(self, change: Callable[[State], State] | None = None) -> None:
-        """Remove the claim, together with another change of the registry.
+    @property
+    def registry_root(self) -> str:
+        """Folder of the registry in the bucket."""
+        return self._registry.root
+
+    def with_registry(self, use: Callable[[Registry], T]) -> T:
+        """Use the registry; safe beside the thread that renews the lease."""
+        with self._registry_lock:
+            return use(self._registry)
+
+    def publish(self, add: Callable[[Registry, Callable[[State], State]], State], *, releases: bool) -> State:
+        """Change the registry, and remove the claim in the same change.
+
+        :param add: changes the registry, together with the change that it gets as its second argument.
+        :param releases: whether the claim is removed.
+        :raises CIError: the registry could not be changed; the claim then ends by itself.
+        """
+        if not releases:
+            return self.with_registry(lambda registry: add(registry, lambda state: state))
+        self.stop()
+        token = self._claim.token
+        state = self.with_registry(lambda registry: add(registry, lambda state: state.without(token)))
+        if self._has_beaten:
+            self._heartbeat.end()
+        return state
+
+    def release(self) -> None:
+        """Remove the claim.
 
         :raises CIError: the registry could not be changed; the claim then ends by itself.
         """
-        self.stop()
-        token = self._claim.token
+        self.publish(lambda registry, also: registry.change(also), releases=True)
 
-        def without_claim(state: State) -> State:
-            return (change(state) if change else state).without(token)
+    def move(self, claim: Claim) -> State:
+        """Put another claim in place of the run's claim, behind the claims of all other batches.
 
-        self.change_registry(without_claim)
-        if self._heartbeat.has_beaten:
-            self._heartbeat.delete()
+        :param claim: with the token of the run's claim.
+        :raises BatchRunningError: another run has taken over.
+        """
+
+        def moved(state: State) -> State:
+            _require_no_other(state, claim)
+            if state.claims and state.claims[-1] == claim:
+                return state
+            return state.without(claim.token).with_claim(claim)
+
+        self._claim = claim
+        return self.change_registry(moved)
+
+    def name_plan(self, plan: str) -> State:
+        """Tell other batches which plan this run continues.
+
+        :raises BatchRunningError: another run has taken over.
+        """
+        claim = self._claim = replace(self._claim, plan=plan)
+        return self.change_registry(lambda state: _regained(state, claim))
 
     def stop(self) -> None:
         """Stop renewing."""
@@ -173,6 +219,7 @@ class Lease:
                 answered_at = self._heartbeat.beat(
                     seconds=self._claim.seconds, is_parked=False, details={}, expires_at=self._active_until
                 )
+                self._has_beaten = True
                 self._active_until = answered_at + self._claim.seconds * _ACTIVE_SHARE
                 return
             except RequestExpiredError:

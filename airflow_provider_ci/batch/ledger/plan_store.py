@@ -1,7 +1,8 @@
 """The frozen plan of a batch, as it lies in the bucket.
 
 ``plan.json`` holds the header; small plans lie in it as a whole. The lines of larger plans lie in parts
-``<token>/plan/000001.jsonl``, which are written before the header: a plan counts only when its header is there.
+``<token>/plan/000001.jsonl``, which are written before the header: a plan counts only when its header is
+there.
 """
 
 from __future__ import annotations

@@ -75,7 +75,10 @@ class Draft:
         """
         first = self.total
         numbers = range(first, first + len(found))
-        rows = [(n, o.key, o.size, o.etag, o.last_modified.timestamp()) for n, o in zip(numbers, found, strict=True)]
+        rows = [
+            (n, o.key, o.size, o.etag, o.last_modified.timestamp())
+            for n, o in zip(numbers, found, strict=True)
+        ]
         self._database.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
         self._decisions.extend(bytes(len(found)))
         # Sorted rows touch few pages of the table, one after the other.
@@ -107,7 +110,8 @@ class Draft:
     def outputs(self, size: int = 1000) -> Iterator[list[DraftOutput]]:
         """The outputs in the order of their keys, in chunks."""
         cursor = self._database.execute(
-            "SELECT output, number, key, etag, modified FROM outputs JOIN objects USING (number) ORDER BY output"
+            "SELECT output, number, key, etag, modified FROM outputs JOIN objects USING (number)"
+            " ORDER BY output"
         )
         while rows := cursor.fetchmany(size):
             yield [DraftOutput._make(row) for row in rows]
@@ -115,7 +119,8 @@ class Draft:
     def of_output(self, output: str) -> DraftOutput | None:
         """The output with this key, if the draft has it."""
         row = self._database.execute(
-            "SELECT output, number, key, etag, modified FROM outputs JOIN objects USING (number) WHERE output = ?",
+            "SELECT output, number, key, etag, modified FROM outputs JOIN objects USING (number)"
+            " WHERE output = ?",
             (output,),
         ).fetchone()
         return DraftOutput._make(row) if row else None
@@ -174,6 +179,7 @@ def new_draft() -> Iterator[Draft]:
             yield Draft(database)
         except sqlite3.OperationalError as error:
             raise OSError(
-                f"planning a batch needs a temporary file of about 300 bytes per object: {error}; free some "
-                "space in the folder that TMPDIR names (/var/tmp if it is not set), or set TMPDIR to another folder"
+                f"planning a batch needs a temporary file of about 300 bytes per object: {error}; free "
+                "some space in the folder that TMPDIR names (/var/tmp if it is not set), "
+                "or set TMPDIR to another one"
             ) from error

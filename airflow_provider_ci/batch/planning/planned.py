@@ -58,7 +58,7 @@ class PlannedObject:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether later batches must wait for this one: it makes the output, or will if another batch does not."""
+        """Whether later batches must wait: this plan makes the output, at least if no other batch does."""
         return self.decision in (Decision.SUBMIT, Decision.ADOPTED, Decision.SHARED)
 
 
@@ -68,7 +68,11 @@ _ALWAYS = ("index", "key", "size")
 
 def planned_line(planned: PlannedObject) -> dict[str, Any]:
     """An object of the plan as JSON, without empty fields."""
-    line = {name: value for name, value in asdict(planned).items() if value not in ("", {}, 0.0) or name in _ALWAYS}
+    line = {
+        name: value
+        for name, value in asdict(planned).items()
+        if value not in ("", {}, 0.0) or name in _ALWAYS
+    }
     if planned.decision is Decision.SUBMIT:
         del line["decision"]
     return line

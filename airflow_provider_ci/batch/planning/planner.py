@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from airflow_provider_ci.batch.planning.draft import Draft, DraftObject, DraftOutput, SameOutputError
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.template import OutputNameError, OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.registry.index_state import Entry
+from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import Job, ObjectInfo
 
@@ -28,29 +30,6 @@ T = TypeVar("T")
 
 _CHUNK = 1000
 _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-class OutputEntry(Protocol):
-    """What the index of outputs knows of one output."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the content, the operation and the output key."""
-
-    @property
-    def made(self) -> bool:
-        """Whether the output was made; otherwise its job failed permanently."""
-
-    @property
-    def details(self) -> Mapping[str, Any]:
-        """Code, message, job id and report of a failure."""
-
-
-class OutputIndex(Protocol):
-    """The index of outputs, for keys in ascending order."""
-
-    def find(self, outputs: Sequence[str]) -> Mapping[str, OutputEntry]:
-        """The entries of these outputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +86,12 @@ class Planner:
             may_overwrite |= any(each.key.startswith(self._template.literal_prefix) for each in chunk)
         if may_overwrite and (pair := self._draft.overwritten()):
             raise OutputTemplateError(
-                f"output template {self._template.text!r}: {pair[0]!r} would overwrite {pair[1]!r}, which is one "
-                "of the objects; name a folder outside the selection, or narrow the selection by suffixes"
+                f"output template {self._template.text!r}: {pair[0]!r} would overwrite {pair[1]!r}, "
+                "which is one of the objects; name a folder outside the selection, "
+                "or narrow the selection by suffixes"
             )
 
-    def look_up(self, index: OutputIndex, existing: ExistingOutputs) -> None:
+    def look_up(self, index: IndexReader, existing: ExistingOutputs) -> None:
         """Decide which outputs are up to date, and which failed before.
 
         :raises CIError: a request failed.
@@ -127,12 +107,12 @@ class Planner:
     ) -> int:
         """Mark the objects whose output another batch is making; returns their number.
 
-        Called for several batches, in the order of their claims: the last one that wants an output counts, since
-        it waits for the ones before it.
+        Called for several batches, in the order of their claims: the last one that wants an output counts,
+        since it waits for the ones before it.
 
         :param batch: identifies the other batch in the details of the plan.
-        :param is_same_operation: whether the other batch does the operation of this one. Its fingerprint of an
-            output can differ all the same, if the object has changed since.
+        :param is_same_operation: whether the other batch does the operation of this one. Its fingerprint of
+            an output can differ all the same, if the object has changed since.
         :raises OtherOperationError: the other batch makes one of the outputs by another operation.
         """
         shared = 0
@@ -260,12 +240,14 @@ class Planner:
             )
         return output, None
 
-    def _decide(self, chunk: list[DraftOutput], index: OutputIndex, existing: ExistingOutputs) -> None:
+    def _decide(self, chunk: list[DraftOutput], index: IndexReader, existing: ExistingOutputs) -> None:
         keys = [each.output for each in chunk]
         entries = index.find(keys)
         written = existing.last_modified(keys)
         unseen = [key for key in keys if key in entries and entries[key].made and key not in written]
-        written.update(existing.head(unseen))  # a listing can be behind; nothing is paid for twice because of it
+        written.update(
+            existing.head(unseen)
+        )  # a listing can be behind; nothing is paid for twice because of it
         for each in chunk:
             decided = self._decision(each, entries.get(each.output), written.get(each.output))
             if decided:
@@ -274,11 +256,11 @@ class Planner:
                 self.newest_replaced = max(self.newest_replaced, written[each.output].timestamp())
 
     def _decision(
-        self, each: DraftOutput, entry: OutputEntry | None, written: datetime | None
+        self, each: DraftOutput, entry: Entry | None, written: datetime | None
     ) -> tuple[Decision, dict[str, Any] | None] | None:
         is_known = entry is not None and entry.fingerprint == self._fingerprint(each)
         if is_known and entry is not None and not entry.made:
-            return None if self._retry_failed else (Decision.FAILED_BEFORE, dict(entry.details))
+            return None if self._retry_failed else (Decision.FAILED_BEFORE, dict(entry.details or {}))
         if written is None:
             return None
         if self._skip == "fresh" and entry is not None and entry.made:
@@ -292,13 +274,14 @@ class Planner:
     def _same_output(self, first_key: str, second_key: str) -> OutputTemplateError:
         return OutputTemplateError(
             f"output template {self._template.text!r}: {first_key!r} and {second_key!r} would both write "
-            f"{self._template.output_key(second_key)!r}; use {{dir}}, {{name}} or {{suffix}} to tell them apart"
+            f"{self._template.output_key(second_key)!r}; use {{dir}}, {{name}} or {{suffix}} "
+            "to tell them apart"
         )
 
 
 _CONTESTED = (Decision.SUBMIT, Decision.SHARED, Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
-"""Decisions about outputs that another batch must not make differently. An output that is up to date only by its
-time may be the work of that batch, which the index does not know yet."""
+"""Decisions about outputs that another batch must not make differently. An output that is up to date only by
+its time may be the work of that batch, which the index does not know yet."""
 
 
 def _no_object() -> ObjectInfo:

@@ -30,9 +30,9 @@ class _Piece(NamedTuple):
 class OutputTemplate:
     """Names the output of each object, for example ``pdf/{dir}{stem}.pdf``.
 
-    ``{key}`` is the whole key, ``{name}`` is the part after its last ``/``, ``{stem}`` is the name without its
-    suffix, ``{suffix}`` is the suffix with its dot, and ``{dir}`` holds the folders between the prefix of the
-    selection and the name, each with its ``/``. The service replaces ``${Number}``, ``${Page}`` and
+    ``{key}`` is the whole key, ``{name}`` is the part after its last ``/``, ``{stem}`` is the name without
+    its suffix, ``{suffix}`` is the suffix with its dot, and ``{dir}`` holds the folders between the prefix of
+    the selection and the name, each with its ``/``. The service replaces ``${Number}``, ``${Page}`` and
     ``${SheetID}`` (CreateDocProcessJobs, document/product/1045/47932).
 
     :raises OutputTemplateError: unknown placeholders, or page numbers that could give two objects one output.
@@ -49,7 +49,8 @@ class OutputTemplate:
         if unknown or not self.text:
             problem = f"unknown placeholder {', '.join(sorted(unknown))}" if unknown else "it is empty"
             raise OutputTemplateError(
-                f"output template {self.text!r}: {problem}; use {{key}}, {{dir}}, {{name}}, {{stem}}, {{suffix}}"
+                f"output template {self.text!r}: {problem}; "
+                "use {key}, {dir}, {name}, {stem}, {suffix}"
             )
         self._check_page_numbers()
 
@@ -89,7 +90,8 @@ class OutputTemplate:
         used = [values[piece.text] for piece in self._pieces if piece.kind == "own"]
         if any(_REPLACED_BY_SERVICE.search(value) for value in used):
             raise OutputNameError(
-                f"the key {key!r} holds a placeholder that the service replaces in output keys; rename the object"
+                f"the key {key!r} holds a placeholder that the service replaces in output keys; "
+                "rename the object"
             )
         return "".join(
             piece.text

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_ci.batch.records import JSON, RecordError
+from airflow_provider_ci.batch.ledger.records import JSON, RecordError
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.service_time import service_now, written_at
 from airflow_provider_ci.batch.registry.state import check_version, damaged, to_bytes
@@ -97,11 +97,10 @@ class LivenessWatch:
         now = service_now(self._client)
         if self._last:
             return _liveness(self._last, now)
-        if now <= self._claim.claimed_at + self._claim.seconds + CLOCK_SECONDS:
-            return "alive"
         if self._missing_since is None:
             self._missing_since = now
-        return "alive" if now <= self._missing_since + self._claim.seconds + CLOCK_SECONDS else "dead"
+        silent_since = max(self._claim.claimed_at, self._missing_since)
+        return "alive" if now <= silent_since + self._claim.seconds + CLOCK_SECONDS else "dead"
 
 
 def key_of(folder: str, token: str) -> str:

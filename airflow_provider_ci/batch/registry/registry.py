@@ -55,7 +55,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from airflow_provider_ci.batch.records import JSON
+from airflow_provider_ci.batch.ledger.records import JSON
 from airflow_provider_ci.batch.registry.protection import Protection
 from airflow_provider_ci.batch.registry.service_time import expiry_now, service_now
 from airflow_provider_ci.batch.registry.state import State, decode
@@ -134,7 +134,7 @@ class Registry:
     ) -> None:
         self.client = client
         self.root = root
-        self._raise_if_stopped = raise_if_stopped or (lambda: None)
+        self.raise_if_stopped = raise_if_stopped or (lambda: None)
         self._timing = timing or Timing()
         self._protection = Protection(client, root, valid_seconds=self._timing.protected)
         self._seen: _Seen | None = None
@@ -324,7 +324,7 @@ class Registry:
             self._wait(min(left, 0.5))
 
     def _wait(self, seconds: float) -> None:
-        self._raise_if_stopped()
+        self.raise_if_stopped()
         time.sleep(seconds)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.batch.registry import claims as claims_
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.index_state import IndexState

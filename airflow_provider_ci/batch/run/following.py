@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
+from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
@@ -48,12 +48,14 @@ class Following:
         submitter: Submitter,
         *,
         read_registry: Callable[[], State],
+        registry_root: str,
         retry_failed: bool,
     ) -> None:
         self._client = client
         self._outputs_client = outputs_client
         self._submitter = submitter
         self._read_registry = read_registry
+        self._registry_root = registry_root
         self._retry_failed = retry_failed
         self._neighbours: dict[str, Neighbour] = {}
         self._began = time.monotonic()
@@ -108,7 +110,9 @@ class Following:
         if isinstance(outcome, ObjectResult):
             if self._retry_failed:
                 return _to_submit(planned)
-            return Resolved(planned, _failed_there(planned, {"code": outcome.code, "message": outcome.message}))
+            return Resolved(
+                planned, _failed_there(planned, {"code": outcome.code, "message": outcome.message})
+            )
         return Resolved(planned, _made_there(planned))
 
     def _adopt(self, orphans: Iterable[tuple[PlannedObject, Neighbour]]) -> list[Resolved]:
@@ -122,7 +126,9 @@ class Following:
             return []
         resolved: list[Resolved] = []
         remaining = self._by_index(remaining, resolved)
-        jobs = {keys_of_job(job): job for job in self._submitter.jobs_in_flight() if self._submitter.matches(job)}
+        jobs = {
+            keys_of_job(job): job for job in self._submitter.jobs_in_flight() if self._submitter.matches(job)
+        }
         existing = ExistingOutputs(self._outputs_client, "", threads=16)
         missing = [planned.output for planned, _ in remaining if _keys(planned) not in jobs]
         written = existing.head(missing)
@@ -145,7 +151,7 @@ class Following:
     ) -> list[tuple[PlannedObject, Neighbour]]:
         """Take out the objects that the index of outputs knows; returns the others."""
         outputs = sorted(planned.output for planned, _ in orphans)
-        entries = IndexReader(self._client, self._read_registry()).find(outputs)
+        entries = IndexReader(self._client, self._read_registry(), self._registry_root).find(outputs)
         unknown = []
         for planned, neighbour in orphans:
             entry = entries.get(planned.output)

@@ -29,7 +29,6 @@ from airflow_provider_ci.batch.ledger.state import (
     waiting_line,
 )
 from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
-from airflow_provider_ci.batch.outage import Outage
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.results import (
@@ -45,6 +44,7 @@ from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.submit import EXPIRY_SLACK_SECONDS, Outcome, Submitter, Unconfirmed
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient, CIError, Job, JobState, NotFoundError
+from airflow_provider_ci.jobs.outage import Outage
 from airflow_provider_ci.jobs.queue_pause import PauseWatch
 from airflow_provider_ci.jobs.watch import JobsInFlight
 
@@ -183,9 +183,7 @@ class Loop:
                 attempts=found.attempt.number,
             )
         for attempt in (*self.state.unconfirmed, *self.state.waiting):
-            yield result_without_job(
-                attempt.planned, ObjectState.UNFINISHED, attempts=attempt.number - 1
-            )
+            yield result_without_job(attempt.planned, ObjectState.UNFINISHED, attempts=attempt.number - 1)
         for planned in self.state.followed.values():
             yield result_without_job(planned, ObjectState.UNFINISHED)
         for planned in self._journal.plan.objects(self.state.next_index):

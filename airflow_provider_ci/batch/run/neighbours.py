@@ -1,7 +1,7 @@
 """Other batches that make some of our outputs.
 
-A batch that claims its outputs later than another waits for the results of the outputs that both want. It reads
-them from the ledger of the other batch, and follows the jobs that the other batch recorded for them.
+A batch that claims its outputs later than another waits for the results of the outputs that both want. It
+reads them from the ledger of the other batch, and follows the jobs that the other batch recorded for them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ def claimed_outputs(plan: StoredPlan, first: str, last: str) -> Iterator[Claimed
     """The outputs between two keys that a plan makes; a deleted part of the plan is passed over."""
     try:
         for planned in plan.claimed(first, last):
-            yield ClaimedOutput(
-                output=planned.output, fingerprint=planned.fingerprint, index=planned.index
-            )
+            yield ClaimedOutput(output=planned.output, fingerprint=planned.fingerprint, index=planned.index)
     except MissingRecordError as error:
         log.warning("%s; its outputs are not known to this batch", error)
 
@@ -106,6 +104,7 @@ class Neighbour:
     _failures: dict[int, ObjectResult] = field(default_factory=dict)
     _known_parts: int = 0
     _watch: LivenessWatch | None = None
+    _watched: str = ""
 
     def refresh(self, state: State, wanted: Iterable[int]) -> None:
         """Read what is new in the ledger of the other batch.
@@ -133,8 +132,8 @@ class Neighbour:
         claim = next((each for each in state.claims if self._is_its_claim(each)), None)
         if claim is None:
             return False
-        if self._watch is None or self._watch.claim.token != claim.token:
-            self._watch = LivenessWatch(self.client, claim)
+        if self._watch is None or self._watched != claim.token:
+            self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
         return self._watch.look() != "dead"
 
     def _is_its_claim(self, claim: Claim) -> bool:
@@ -157,9 +156,7 @@ class Neighbour:
         journal = Journal(client=self.client, plan=plan)
         running = journal.read_state().running.values()
         self.running = {
-            found.attempt.planned.index: found
-            for found in running
-            if found.attempt.planned.index in wanted
+            found.attempt.planned.index: found for found in running if found.attempt.planned.index in wanted
         }
         for result in journal.results_after(self._known_parts):
             self._note(result)

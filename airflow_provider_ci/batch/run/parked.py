@@ -1,4 +1,4 @@
-"""Waiting for the jobs of a batch without running it: what a trigger does between two windows."""
+"""Waiting for the jobs of a batch without running it: the work of a trigger between two windows."""
 
 from __future__ import annotations
 
@@ -6,47 +6,67 @@ import logging
 import time
 from datetime import datetime
 
-from airflow_provider_ci.batch.kinds import kind_of_job
-from airflow_provider_ci.batch.ledger import Ledger, find_generation
-from airflow_provider_ci.batch.pauses import PauseWatch
-from airflow_provider_ci.batch.records import RecordError
-from airflow_provider_ci.batch.watch import JobsInFlight, Pace, cancel_waiting
+from airflow_provider_ci.batch.ledger.journal import Journal
+from airflow_provider_ci.batch.ledger.lease import PARKED_SECONDS
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
+from airflow_provider_ci.batch.registry.heartbeat import Heartbeat
 from airflow_provider_ci.client import CIClient, CIError
+from airflow_provider_ci.jobs.cancel import cancel_waiting
+from airflow_provider_ci.jobs.kinds import default_queue_id, type_of_tag
+from airflow_provider_ci.jobs.queue_pause import PauseWatch
+from airflow_provider_ci.jobs.watch import JobsInFlight, Pace
 
 log = logging.getLogger(__name__)
 
 _RETURN_SHARE = 4
-"""With more to submit, the batch is taken up again when so small a part of its window is left."""
+"""With more to submit, the batch is resumed when this share of its window is left."""
+_BEAT_SECONDS = PARKED_SECONDS / 5
 
 
 class BatchWatch:
     """Looks at the jobs that a batch has left in its ledger, without running the batch.
 
-    :param folder: of the batch, with its ``/`` at the end.
+    :param folder: folder of the batch, with its ``/`` at the end.
+    :param claim: token of the claim that stays in place while the batch waits; ``""`` if there is none.
     :param pause_seconds: how long a paused queue is waited for.
-    :raises RecordError: there is no such batch.
     """
 
-    def __init__(self, client: CIClient, folder: str, *, pace: Pace, pause_seconds: float) -> None:
-        generation = find_generation(client, folder)
-        if generation is None:
-            raise RecordError(f"there is no batch in {folder!r}")
+    def __init__(
+        self, client: CIClient, folder: str, *, pace: Pace, pause_seconds: float, claim: str = ""
+    ) -> None:
         self._client = client
         self._pace = pace
-        self._ledger = Ledger(client=client, folder=folder, generation=generation)
-        state = self._ledger.read_state()
-        self._created: dict[str, datetime] = {
-            job_id: found.created_at for job_id, found in state.running.items()
-        }
-        has_more = bool(state.waiting) or state.next_index < generation.total
-        self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
-        self._had_jobs = bool(self._created)
-        self._finished = 0
         self._began = time.monotonic()
-        if self._created:
-            kind = kind_of_job(next(iter(self._created)))
-            self._jobs = JobsInFlight(client, kind)
-            self._pauses = PauseWatch(client, kind, limit_seconds=pause_seconds, every_seconds=pace.longest)
+        self._beaten = self._began
+        self._heartbeat = Heartbeat(client, folder, claim) if claim else None
+        self._finished = 0
+        self._created: dict[str, datetime | None] = {}
+        self._adopted: set[str] = set()
+        self._enough = 0
+        self._details: dict[str, object] = {}
+        plan = read_plan(client, folder)
+        self._journal = Journal(client=client, plan=plan) if plan else None
+        if plan is not None and self._journal is not None:
+            self._load(plan, self._journal, pause_seconds)
+        self._had_jobs = bool(self._created)
+
+    def _load(self, plan: StoredPlan, journal: Journal, pause_seconds: float) -> None:
+        state = journal.read_state()
+        self._created = {job_id: found.created_at for job_id, found in state.running.items()}
+        self._adopted = {job_id for job_id, found in state.running.items() if found.attempt.is_adopted}
+        has_more = bool(state.waiting or state.followed) or state.next_index < plan.header.total
+        self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
+        self._details = {
+            "plan": plan.header.token,
+            "total": plan.header.total,
+            "blocks": journal.blocks,
+            "parts": journal.parts,
+        }
+        job_type = type_of_tag(plan.header.tag)
+        self._jobs = JobsInFlight(self._client, job_type, default_queue_id(self._client, job_type))
+        self._pauses = PauseWatch(
+            self._client, job_type, limit_seconds=pause_seconds, every_seconds=self._pace.longest
+        )
 
     @property
     def pending(self) -> int:
@@ -55,28 +75,29 @@ class BatchWatch:
 
     @property
     def is_due(self) -> bool:
-        """Whether the batch should be taken up again."""
-        if not self._had_jobs:  # the queue was full of other jobs: there is nothing to look at
+        """Whether the batch should be resumed."""
+        if not self._had_jobs:  # it waits for another batch, or for room in the queue
             return time.monotonic() - self._began >= self._pace.longest
         return self.pending <= self._enough
 
     def look(self) -> None:
-        """Ask the service; when it does not answer for now, the next look may tell.
+        """Ask the service; if it is unavailable, leave it to the next call.
 
         :raises QueueStaysPausedError: the queue has been paused for too long.
         """
-        if not self._created:
-            return
         try:
+            self._beat()
+            if not self._created:
+                return
             ended = self._jobs.ended(self._created)
-            for job in ended:
-                del self._created[job.job_id]
+            for job_id in (*(job.job_id for job in ended), *self._jobs.forgotten):
+                self._created.pop(job_id, None)
             self._finished += len(ended)
             self._pauses.look(self._created, is_moving=bool(ended))
         except CIError as error:
             if not error.is_retryable:
                 raise
-            log.warning("the service does not answer, still waiting: %s", error)
+            log.warning("the service is unavailable, still waiting: %s", error)
 
     def wait_seconds(self) -> float:
         """Seconds until the next look."""
@@ -88,6 +109,19 @@ class BatchWatch:
 
     def cancel(self) -> None:
         """Cancel the jobs that have not begun; the next run of the batch submits their objects again."""
-        if self._created:
-            self._ledger.note_cancelling()
-            cancel_waiting(self._client, self._created)
+        own = [job_id for job_id in self._created if job_id not in self._adopted]
+        if own and self._journal is not None:
+            self._journal.note_cancelling()
+            cancel_waiting(self._client, own)
+
+    def _beat(self) -> None:
+        """Keep the claim of the waiting batch valid."""
+        if self._heartbeat is None or time.monotonic() - self._beaten < _BEAT_SECONDS:
+            return
+        self._beaten = time.monotonic()
+        self._heartbeat.beat(
+            seconds=PARKED_SECONDS,
+            is_parked=True,
+            details=self._details,
+            expires_at=self._client.clock.now() + 60,
+        )

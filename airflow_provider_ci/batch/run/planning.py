@@ -26,7 +26,7 @@ from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import is_ledger_key
 from airflow_provider_ci.batch.run.neighbours import batch_details, claimed_outputs, wait_until_planned
-from airflow_provider_ci.batch.run.submit import Submitter
+from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
@@ -80,7 +80,7 @@ class PlanMaker:
             expected = max(expected_total, self._take(planner, template, old))
             threads = min(settings.threads, 32)
             existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
-            planner.look_up(IndexReader(settings.client, self.state), existing)
+            planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
             self._share(draft, planner, old)
             self._adopt(draft, planner, template, token)
             self._separate_seconds(planner, started_at)
@@ -156,7 +156,8 @@ class PlanMaker:
     def _own_outputs(self, source: ObjectSelection, template: OutputTemplate) -> str:
         """The folder of the outputs, if it lies in the selection; outputs must not become inputs.
 
-        :raises OutputTemplateError: outputs and inputs share a folder, and the suffixes do not tell them apart.
+        :raises OutputTemplateError: outputs and inputs share a folder, and the suffixes do not tell them
+            apart.
         """
         if self.outputs_client.bucket != self.settings.client.bucket:
             return ""
@@ -165,11 +166,14 @@ class PlanMaker:
         if folder not in (prefix, f"{prefix}/"):
             return folder if folder.startswith(prefix) else ""
         suffix = template.literal_suffix.lower()
-        takes_outputs = not source.suffixes or suffix.endswith(tuple(each.lower() for each in source.suffixes))
+        takes_outputs = not source.suffixes or suffix.endswith(
+            tuple(each.lower() for each in source.suffixes)
+        )
         if takes_outputs:
             raise OutputTemplateError(
-                f"output template {template.text!r}: the outputs lie in {prefix!r}, where the selection would take "
-                "them as objects the next time; name another folder, or suffixes that leave the outputs out"
+                f"output template {template.text!r}: the outputs lie in {prefix!r}, where the "
+                "selection would take them as objects the next time; name another folder, or suffixes that "
+                "leave the outputs out"
             )
         return ""
 
@@ -237,8 +241,8 @@ class PlanMaker:
     def _separate_seconds(self, planner: Planner, started_at: float) -> None:
         """Begin the next second of the service if an output that is made again was written just now.
 
-        The service tells creation times in whole seconds. Jobs without UserData are told from older jobs of the
-        same keys by these times.
+        The service tells creation times in whole seconds. Jobs without UserData are told from older jobs of
+        the same keys by these times.
         """
         if planner.newest_replaced > started_at - _RECENT_SECONDS:
             now = self._now()
@@ -286,13 +290,6 @@ def restored_operation(record: dict[str, Any], current: Any) -> Any:
     for name in names.intersection(_SECRET_FIELDS):
         values[name] = getattr(current, name)
     return type(current)(**values)
-
-
-def first_output_of(output_key: str) -> str:
-    """The first output of a job with this output key; keys of objects never hold these placeholders."""
-    for name in ("Number", "Page", "SheetID"):
-        output_key = output_key.replace(f"${{{name}}}", "1")
-    return output_key.removeprefix("/")
 
 
 def _intersecting(claims: Iterable[Claim], prefix: str) -> list[Claim]:

@@ -20,7 +20,8 @@ from airflow_provider_ci.client import (
     RequestExpiredError,
     SubmissionUnknownError,
 )
-from airflow_provider_ci.jobs.kinds import JobType, matches_operation, user_data_matches
+from airflow_provider_ci.jobs.kinds import JobType, matches_operation
+from airflow_provider_ci.jobs.matching import user_data_matches
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +88,8 @@ class Submitter:
     ) -> Iterator[tuple[Attempt, Outcome]]:
         """Submit side by side; each attempt comes back, in order, with its outcome.
 
-        After a lost response, or a refusal that concerns more than one object, nothing more is sent: a thousand
-        attempts at an unavailable service would take hours.
+        After a lost response, or a refusal that concerns more than one object, nothing more is sent: a
+        thousand attempts at an unavailable service would take hours.
         """
         is_halted = Event()
 
@@ -113,8 +114,8 @@ class Submitter:
     def find(self, attempts: Iterable[Attempt]) -> dict[Attempt, Job]:
         """The jobs of unconfirmed submissions, as far as the service took them.
 
-        They are matched by UserData where the service echoes it, otherwise by input, output and operation. The
-        listing goes back only as far as the first of the submissions.
+        They are matched by UserData where the service echoes it, otherwise by input, output and operation.
+        The listing goes back only as far as the first of the submissions.
         """
         missing = list(attempts)
         found: dict[Attempt, Job] = {}
@@ -149,9 +150,9 @@ class Submitter:
 
     def newest_jobs(self, look_back_to: datetime | None) -> Iterator[Job]:
         """The jobs that were not created before this moment of the service's clock, newest first."""
+        oldest = None if look_back_to is None else look_back_to - TIME_SLACK
         for job in self.job_type.list(self.client, queue_id=self.listed_queue_id, order="Desc"):
-            too_old = look_back_to is not None and job.created_at is not None
-            if too_old and job.created_at < look_back_to - TIME_SLACK:
+            if oldest is not None and job.created_at is not None and job.created_at < oldest:
                 return
             yield job
 
@@ -180,6 +181,13 @@ def keys_of(attempt: Attempt) -> tuple[str, str]:
 def keys_of_job(job: Job) -> tuple[str, str]:
     """The same of a job; the service was seen to put a slash before keys."""
     return job.input_key.removeprefix("/"), job.output_key.removeprefix("/")
+
+
+def first_output_of(output_key: str) -> str:
+    """The first output of a job with this output key; keys of planned objects hold no placeholders."""
+    for name in ("Number", "Page", "SheetID"):
+        output_key = output_key.replace(f"${{{name}}}", "1")
+    return output_key.removeprefix("/")
 
 
 def _earliest(attempts: Iterable[Attempt]) -> datetime | None:

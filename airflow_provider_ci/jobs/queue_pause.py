@@ -1,4 +1,4 @@
-"""A queue that is paused: said so, and waited for up to a limit."""
+"""A paused queue: say so, and wait for it up to a limit."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import logging
 import time
 from collections.abc import Iterable
 
-from airflow_provider_ci.batch.kinds import JobKind
-from airflow_provider_ci.client import CIClient, CIError, QueueState
+from airflow_provider_ci.client import CIClient, CIError, NotFoundError, QueueState
+from airflow_provider_ci.jobs.kinds import JobType
 
 log = logging.getLogger(__name__)
 
 
 class QueueStaysPausedError(CIError):
-    """The queue of the jobs was paused for longer than the batch waits. Its jobs are still in it."""
+    """The queue of the jobs has been paused for longer than the limit. Its jobs are still in it."""
 
     def __init__(self, queue_id: str, seconds: float) -> None:
         self.queue_id = queue_id
         self.seconds = seconds
         super().__init__(
-            f"queue {queue_id} has been paused for {seconds:.0f} s; resume it, then run the batch again: "
-            "it goes on with the jobs that wait in it"
+            f"queue {queue_id} has been paused for {seconds:.0f} s, and its jobs wait; "
+            "resume it, then run again: the next run continues with these jobs"
         )
 
     def __reduce__(self) -> tuple[type[QueueStaysPausedError], tuple[str, float]]:
@@ -28,36 +28,43 @@ class QueueStaysPausedError(CIError):
 
 
 class PauseWatch:
-    """Asks for the state of the queue when jobs have stopped ending.
+    """Reads the state of the queue when jobs have stopped ending.
 
-    :param limit_seconds: how long a pause is waited for.
-    :param every_seconds: time without an ended job before each question.
+    :param limit_seconds: how long to wait for a paused queue.
+    :param every_seconds: time without an ended job before each request.
+    :param queue_id: the queue; if not given, the one that a waiting job says it is in.
     """
 
     def __init__(
-        self, client: CIClient, kind: JobKind, *, limit_seconds: float, every_seconds: float = 30.0
+        self,
+        client: CIClient,
+        job_type: JobType,
+        *,
+        limit_seconds: float,
+        every_seconds: float = 30.0,
+        queue_id: str | None = None,
     ) -> None:
         self._client = client
-        self._kind = kind
+        self._type = job_type
         self._limit = limit_seconds
         self._every = min(every_seconds, limit_seconds / 2)
-        self._queue_id = ""
-        self._asked_at = time.monotonic()
+        self._queue_id = queue_id or ""
+        self._looked_at = time.monotonic()
         self._paused_since: float | None = None
 
     def look(self, job_ids: Iterable[str], *, is_moving: bool) -> None:
-        """Ask if it is time to.
+        """Read the queue's state if it is time to.
 
         :param job_ids: jobs that wait in the queue.
         :raises QueueStaysPausedError: it has been paused for too long.
         """
         now = time.monotonic()
         if is_moving:
-            self._asked_at, self._paused_since = now, None
+            self._looked_at, self._paused_since = now, None
         job_id = next(iter(job_ids), None)
-        if job_id is None or now - self._asked_at < self._every:
+        if job_id is None or now - self._looked_at < self._every:
             return
-        self._asked_at = now
+        self._looked_at = now
         if not self._is_paused(job_id):
             self._paused_since = None
             return
@@ -68,8 +75,14 @@ class PauseWatch:
             raise QueueStaysPausedError(self._queue_id, paused_for)
 
     def _is_paused(self, job_id: str) -> bool:
-        self._queue_id = self._queue_id or self._kind.get(self._client, job_id).queue_id
+        self._queue_id = self._queue_id or self._queue_of(job_id)
         if not self._queue_id:
             return False
-        queues = self._kind.queues(self._client, queue_ids=[self._queue_id])
+        queues = self._type.queues(self._client, queue_ids=[self._queue_id])
         return any(queue.state is QueueState.PAUSED for queue in queues)
+
+    def _queue_of(self, job_id: str) -> str:
+        try:
+            return self._type.get(self._client, job_id).queue_id
+        except NotFoundError:
+            return ""

@@ -1,0 +1,167 @@
+"""Gets the right to run a batch: its claim in the registry, after other runs of the same batch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from airflow_provider_ci.batch.errors import BatchRunningError
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
+from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
+from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
+from airflow_provider_ci.batch.registry.registry import Registry
+from airflow_provider_ci.batch.registry.state import State
+from airflow_provider_ci.batch.report import BatchSummary, read_report_header
+from airflow_provider_ci.batch.settings import BatchSettings
+from airflow_provider_ci.client import CIClient
+
+log = logging.getLogger(__name__)
+
+_FORGET_SECONDS = 31 * 24 * 3600.0
+"""Claims older than this are removed: the service keeps its jobs for a month."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The right to run a batch, and what the run before left behind."""
+
+    claim: Claim
+    state: State
+    """The registry with the claim in it."""
+    plan: StoredPlan | None
+    """The plan of the batch that has not ended."""
+    ended: tuple[str, BatchSummary] | None = None
+    """Token and summary of the plan that has ended."""
+    parked: Mapping[str, Any] = field(default_factory=dict)
+    """Proof of a clean end of the run before: what its ledger must hold. Empty without a proof."""
+
+
+class Claiming:
+    """Claims the outputs of a batch.
+
+    :param wait: waits for some seconds, and raises if the batch was told to stop.
+    """
+
+    def __init__(self, settings: BatchSettings, registry: Registry, wait: Callable[[float], None]) -> None:
+        self._settings = settings
+        self._client = settings.client
+        self._registry = registry
+        self._wait = wait
+
+    def claim(self, *, patience: float | None) -> Claimed | None:
+        """Claim the outputs, after waiting for another run of the batch if there is one.
+
+        :param patience: seconds to wait for the other run; None waits until it ends.
+        :returns: None if the other run is still active after that time.
+        :raises BatchRunningError: another run is active, and ``on_running`` is ``fail``.
+        """
+        watch: tuple[str, LivenessWatch] | None = None
+        began = told = time.monotonic()
+        while True:
+            claim = self._new_claim()
+            state = self._registry.change(partial(_added, claim=claim))
+            other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
+            if other is None:
+                return self._claimed(claim, state, parked={})
+            if watch is None or watch[0] != other.token:
+                watch = other.token, LivenessWatch(self._client, other)
+            liveness = watch[1].look()
+            if liveness != "alive":
+                if claimed := self._take_over(other, is_parked=liveness == "parked"):
+                    return claimed
+                continue
+            if self._settings.on_running == "fail":
+                raise BatchRunningError(other.folder, other.holder)
+            waited = time.monotonic() - began
+            if patience is not None and waited >= patience:
+                return None
+            if time.monotonic() - told >= 30 or told == began:
+                told = time.monotonic()
+                log.info("waiting for another run of this batch, %s (%.0f s so far)", other.holder, waited)
+            self._wait(min(5.0, 0.2 + waited / 10))
+            self._registry.read()
+
+    def _new_claim(self) -> Claim:
+        settings = self._settings
+        return Claim(
+            token=uuid.uuid4().hex[:16],
+            folder=settings.folder,
+            batch_id=settings.batch_id,
+            prefix=self._output_prefix(),
+            operation=operation_fingerprint(settings.operation),
+            definition=settings.definition_name,
+            claimed_at=self._client.clock.now(),
+            seconds=settings.lease_seconds,
+            holder=f"process {os.getpid()} on {socket.gethostname()}",
+        )
+
+    def _output_prefix(self) -> str:
+        prefix = self._settings.template.literal_prefix
+        bucket = self._settings.output_bucket
+        if bucket in (None, self._client.bucket):
+            return prefix
+        return f"cos://{bucket}/{prefix}"  # no key begins like this
+
+    def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
+        """Take the place of a run that is parked or dead; None if somebody else was quicker.
+
+        The claim keeps its place among those of other batches if its plan is continued. Otherwise it goes
+        behind them, because their plans do not know the plan that will be made.
+        """
+        plan, ended = self._plan()
+        beat = last_beat(self._client, other) if is_parked else None
+        claim = replace(self._new_claim(), plan=plan.header.token if plan else "")
+
+        def taken(state: State) -> State:
+            if state.claim(claim.token) or not state.claim(other.token):
+                return state
+            if claim.plan:
+                return state.replaced(other.token, claim)
+            return state.without(other.token).with_claim(claim)
+
+        state = self._registry.change(taken)
+        if not state.claim(claim.token):
+            return None
+        if not is_parked:
+            log.warning("the run of %s ended without a word; its work is taken over", other.holder)
+        parked = dict(beat.details) if beat else {"had_plan": True}
+        return Claimed(claim=claim, state=state, plan=plan, ended=ended, parked=parked)
+
+    def _claimed(self, claim: Claim, state: State, parked: Mapping[str, Any]) -> Claimed:
+        plan, ended = self._plan()
+        return Claimed(claim=claim, state=state, plan=plan, ended=ended, parked=parked)
+
+    def _plan(self) -> tuple[StoredPlan | None, tuple[str, BatchSummary] | None]:
+        """The plan that has not ended, or token and summary of the one that has."""
+        folder = self._settings.folder
+        plan = read_plan(self._client, folder)
+        if plan is None:
+            return None, None
+        report = read_report_header(self._client, folder)
+        if report is not None and report.plan == plan.header.token and report.is_complete:
+            return None, (report.plan, report.summary)
+        return plan, None
+
+
+def _added(state: State, claim: Claim) -> State:
+    if any(each.token != claim.token for each in state.of_folder(claim.folder)):
+        return state
+    return state.forgetting(claim.claimed_at - _FORGET_SECONDS).with_claim(claim)
+
+
+def output_client(settings: BatchSettings) -> CIClient:
+    """A client of the bucket in which the outputs lie."""
+    client = settings.client
+    bucket = settings.output_bucket or client.bucket
+    region = settings.output_region or client.region
+    if (bucket, region) == (client.bucket, client.region):
+        return client
+    return client.for_bucket(bucket, region)

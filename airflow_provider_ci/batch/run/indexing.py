@@ -1,0 +1,108 @@
+"""Publishes the results of a batch in the index of outputs, for every later batch of the bucket."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+
+from airflow_provider_ci.batch.ledger.journal import Journal
+from airflow_provider_ci.batch.ledger.lease import Lease
+from airflow_provider_ci.batch.registry.index_state import Entry
+from airflow_provider_ci.batch.registry.outputs_index import add_entries, compact
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.batch.run.submit import first_output_of
+from airflow_provider_ci.client import CIError
+
+log = logging.getLogger(__name__)
+
+_MAX_MESSAGE = 200
+_NOT_ABOUT_CONTENT = frozenset(
+    {
+        "AccessDenied",
+        "NoSuchBucket",
+        "NoSuchKey",
+        "NoSuchResource",
+        "ResourceAccessDenied",
+        "ResourceNotExist",
+    }
+)
+"""Codes of failures that can pass although the content stays the same."""
+
+
+def publish_results(lease: Lease, journal: Journal, report: str, *, releases: bool) -> None:
+    """Add the results of a plan to the index, and release the claim in the same change of the registry.
+
+    :param report: key of the report, to which entries of failed objects point.
+    :param releases: whether the claim is released.
+    :raises CIError: the registry could not be changed.
+    """
+    try:
+        with _sorted(_entries(journal.results(), report)) as entries:
+            state = lease.publish(
+                lambda registry, also: add_entries(registry, entries, also=also), releases=releases
+            )
+    except OSError as error:
+        # All jobs are done. Without entries, later batches compare times: no reason to fail this one.
+        log.warning("the index of outputs could not be extended, there is no temporary space: %s", error)
+        lease.publish(lambda registry, also: registry.change(also), releases=releases)
+        return
+    try:
+        lease.with_registry(lambda registry: compact(registry, state))
+    except CIError as error:
+        log.info("the index of outputs is compacted by a later batch: %s", error)
+
+
+def _entries(results: Iterable[ObjectResult], report: str) -> Iterator[Entry]:
+    for result in results:
+        if not result.fingerprint or result.failed_before:
+            continue
+        output = first_output_of(result.output_key)
+        if result.state is ObjectState.SUCCEEDED:
+            yield Entry(output, result.fingerprint)
+        elif _is_permanent(result):
+            details = {
+                "code": result.code,
+                "message": result.message[:_MAX_MESSAGE],
+                "job_id": result.job_id,
+                "report": report,
+            }
+            yield Entry(output, result.fingerprint, made=False, details=details)
+
+
+def _is_permanent(result: ObjectResult) -> bool:
+    """Whether the same content will fail again."""
+    has_failed = result.state is ObjectState.FAILED and result.job_id is not None
+    return has_failed and not result.is_retryable and result.code not in _NOT_ABOUT_CONTENT
+
+
+@contextmanager
+def _sorted(entries: Iterable[Entry]) -> Iterator[Iterator[Entry]]:
+    """The entries in the order of their outputs, in a temporary database if they are many."""
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
+        try:
+            for statement in (
+                "PRAGMA journal_mode = OFF",
+                "PRAGMA synchronous = OFF",
+                "PRAGMA cache_size = -16384",
+                "CREATE TABLE entries (output TEXT PRIMARY KEY, fingerprint TEXT, details TEXT)"
+                " WITHOUT ROWID",
+                "BEGIN",
+            ):
+                database.execute(statement)
+            rows = ((each.output, each.fingerprint, _text(each)) for each in entries)
+            database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
+            yield _read(database)
+        except sqlite3.OperationalError as error:
+            raise OSError(str(error)) from error
+
+
+def _text(entry: Entry) -> str | None:
+    return None if entry.made else json.dumps(entry.details)
+
+
+def _read(database: sqlite3.Connection) -> Iterator[Entry]:
+    for output, fingerprint, details in database.execute("SELECT * FROM entries ORDER BY output"):
+        yield Entry(output, fingerprint, details is None, None if details is None else json.loads(details))

@@ -1,0 +1,467 @@
+"""One run of a batch, from its claim to its report: each step in its order."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow_provider_ci.batch.errors import (
+    BatchFailedError,
+    BatchRunningError,
+    BatchStoppedError,
+    LedgerLostError,
+)
+from airflow_provider_ci.batch.ledger.journal import Journal
+from airflow_provider_ci.batch.ledger.lease import Lease
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
+from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
+from airflow_provider_ci.batch.ledger.state import BatchState
+from airflow_provider_ci.batch.limits import FailureLimit
+from airflow_provider_ci.batch.registry.registry import Registry
+from airflow_provider_ci.batch.report import BatchSummary, report_key, write_report
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
+from airflow_provider_ci.batch.run.following import Following
+from airflow_provider_ci.batch.run.indexing import publish_results
+from airflow_provider_ci.batch.run.loop import Loop
+from airflow_provider_ci.batch.run.planning import PlanMaker, restored_operation
+from airflow_provider_ci.batch.run.submit import Submitter
+from airflow_provider_ci.batch.settings import BatchSettings
+from airflow_provider_ci.client import CIError
+from airflow_provider_ci.jobs.cancel import cancel_waiting
+from airflow_provider_ci.jobs.kinds import JobType, default_queue_id, type_of_operation, type_of_tag
+from airflow_provider_ci.jobs.outage import retry_while_unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_STOP_CHECK_SECONDS = 0.5
+_SPARE_FILES = 20
+"""Open files that a run needs beside one connection per thread."""
+
+
+class Session:
+    """One run of a batch.
+
+    :param seconds_left: time limit of the run.
+    :param resume: from the run before, if this one resumes it; see :attr:`parked`.
+    """
+
+    def __init__(
+        self, settings: BatchSettings, *, seconds_left: float, resume: Mapping[str, Any] | None = None
+    ) -> None:
+        self._settings = settings
+        self._client = settings.client
+        self._ends_at = self._client.clock.monotonic() + seconds_left
+        self._resume = dict(resume or {})
+        self._began = time.monotonic()
+        self.parked: dict[str, Any] = {}
+        """Plain JSON for the next run, if this one left jobs in flight."""
+
+    def advance(self, patience: float | None) -> BatchSummary | None:
+        """Claim, plan, submit, wait and report; None if jobs are in flight and the patience is over."""
+        settings = self._settings
+        threads = _threads_that_fit(settings.threads)
+        registry = Registry(self._client, raise_if_stopped=self._raise_if_stopped)
+        claiming = Claiming(settings, registry, self._wait)
+        claimed = self._patiently(partial(claiming.claim, patience=patience))
+        if claimed is None:
+            self.parked = {"folder": settings.folder, "plan": "", "total": 0}
+            return None
+        with (
+            Lease(self._client, registry, claimed.claim) as lease,
+            ThreadPoolExecutor(threads, "ci-submit") as executor,
+        ):
+            lease.start()
+            return _ClaimedSession(self, settings, claimed, lease, executor).advance(patience)
+
+    # Shared with the steps below
+
+    def is_late(self) -> bool:
+        """Whether the time of the batch is up."""
+        return self._client.clock.monotonic() > self._ends_at
+
+    @property
+    def resume(self) -> dict[str, Any]:
+        """What the run before left for this one."""
+        return self._resume
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this run began."""
+        return time.monotonic() - self._began
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Take a step that can be repeated, until it works or the service was unavailable for too long."""
+        return retry_while_unavailable(
+            step,
+            limit_seconds=self._settings.outage_seconds,
+            wait=self._wait,
+            name=f"batch {self._settings.batch_id}",
+        )
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, unless the batch is told to stop."""
+        until = time.monotonic() + seconds
+        self._raise_if_stopped()
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _STOP_CHECK_SECONDS))
+            self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        if self._settings.is_stopped():
+            raise BatchStoppedError(self._settings.batch_id, [])
+
+    patiently = _patiently
+    wait = _wait
+
+
+class _ClaimedSession:
+    """What a run does while it has the lease."""
+
+    def __init__(
+        self,
+        session: Session,
+        settings: BatchSettings,
+        claimed: Claimed,
+        lease: Lease,
+        executor: ThreadPoolExecutor,
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._client = settings.client
+        self._claimed = claimed
+        self._lease = lease
+        self._executor = executor
+        self._state = claimed.state
+        self._outputs_client = output_client(settings)
+        self._type = type_of_operation(settings.operation)
+
+    def advance(self, patience: float | None) -> BatchSummary | None:
+        plan, ended = self._claimed.plan, self._claimed.ended
+        if ended and self._session.resume.get("plan") == ended[0]:
+            self._lease.release()
+            return self._judge(ended[1], lost=0)  # another run has finished the plan
+        try:
+            if plan and not self._may_continue(plan):
+                log.warning(
+                    "batch %s has changed; waiting for the jobs of its old plan", plan.header.batch_id
+                )
+                summary = self._carry_out(plan, patience, submits=False)
+                if summary is None or self._session.parked:
+                    return summary if summary is None else self._judge(summary, lost=0)
+                plan = None
+                self._become_last()
+            if plan is not None:
+                if self._lease.claim.plan != plan.header.token:
+                    self._state = self._patiently(partial(self._lease.name_plan, plan.header.token))
+                return self._carry_out_or_replan(plan, patience)
+            if self._lease.claim.plan:
+                self._become_last()
+            return self._carry_out(self._planned(old=None), patience)
+        except (BatchRunningError, BatchStoppedError):
+            raise
+        except BaseException:
+            self._release_if_unused()
+            raise
+
+    # Which plan
+
+    def _may_continue(self, plan: StoredPlan) -> bool:
+        is_resumed = self._session.resume.get("plan") == plan.header.token
+        return is_resumed or plan.header.definition == self._settings.definition_name
+
+    def _become_last(self) -> None:
+        """Go behind the claims of other batches, because a new plan will be made."""
+        claim = replace(self._lease.claim, plan="", claimed_at=self._client.clock.now())
+        self._state = self._patiently(partial(self._lease.move, claim))
+
+    def _carry_out_or_replan(self, plan: StoredPlan, patience: float | None) -> BatchSummary | None:
+        try:
+            journal, state, is_clean = self._patiently(partial(self._journal, plan))
+            if not journal.is_damaged:
+                return self._carry_out(plan, patience, known=(journal, state, is_clean))
+            log.warning("records of batch %s were deleted; planning its objects again", plan.header.batch_id)
+        except MissingRecordError as error:
+            log.warning("%s; planning again", error)
+        self._become_last()
+        return self._carry_out(self._planned(old=plan), patience)
+
+    def _planned(self, old: StoredPlan | None) -> StoredPlan:
+        try:
+            return self._patiently(partial(self._make_plan, old))
+        except Exception:
+            if old is None:
+                self._release_if_unused()
+            raise
+
+    def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
+        maker = PlanMaker(
+            settings=self._settings,
+            lease=self._lease,
+            state=self._state,
+            outputs_client=self._outputs_client,
+            make_submitter=self._planning_submitter,
+            wait=self._session.wait,
+        )
+        return maker.make(old=old, expected_total=self._expected_total())
+
+    def _expected_total(self) -> int:
+        """Number of objects of a plan that was deleted, as far as anything still says so."""
+        if self._claimed.ended:
+            return 0
+        return max(
+            int(self._claimed.parked.get("total", 0)),
+            int(self._session.resume.get("total", 0)),
+        )
+
+    # Carrying a plan out
+
+    def _journal(self, plan: StoredPlan) -> tuple[Journal, BatchState, bool]:
+        """The journal, its state, and whether the run before proved a clean end."""
+        journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
+        state = journal.read_state()
+        parked = self._claimed.parked
+        found = {"plan": plan.header.token, "blocks": journal.blocks, "parts": journal.parts}
+        is_clean = all(parked.get(name) == value for name, value in found.items())
+        return journal, state, is_clean
+
+    def _carry_out(
+        self,
+        plan: StoredPlan,
+        patience: float | None,
+        *,
+        submits: bool = True,
+        known: tuple[Journal, BatchState, bool] | None = None,
+    ) -> BatchSummary | None:
+        if known is None:
+            is_new = plan.header.claim == self._lease.claim.token
+            known = self._new_journal(plan) if is_new else self._patiently(partial(self._journal, plan))
+        journal, state, is_clean = known
+        loop = self._loop(plan, journal, state, submits=submits)
+        try:
+            if not is_clean:
+                self._patiently(loop.adopt_unrecorded)
+            has_ended = loop.to_end(patience=patience)
+            if not has_ended:
+                self._patiently(partial(self._park, journal, loop.state))
+                return None
+            summary = self._patiently(partial(self._report, journal, loop))
+            self._end(journal, loop, summary, releases=submits)
+        except BatchRunningError:
+            raise  # everything here belongs to the other run now
+        except BatchStoppedError:
+            # First of all: a process that is being killed has five seconds.
+            self._cancel_if_told(journal, loop)
+            self._leave(journal, loop)
+            raise
+        except (CIError, OSError):
+            self._leave(journal, loop)
+            raise
+        return self._judge(summary, lost=plan.header.lost_objects) if submits else summary
+
+    def _new_journal(self, plan: StoredPlan) -> tuple[Journal, BatchState, bool]:
+        journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
+        return journal, BatchState(), True
+
+    def _loop(self, plan: StoredPlan, journal: Journal, state: BatchState, *, submits: bool) -> Loop:
+        operation = None
+        if submits:
+            operation = restored_operation(dict(plan.header.operation), self._settings.operation)
+        header = plan.header
+        submitter = self._submitter(type_of_tag(header.tag), header.token, header.jobs_not_before, operation)
+        following = Following(
+            self._client,
+            self._outputs_client,
+            submitter,
+            read_registry=self._lease.read_registry,
+            registry_root=self._lease.registry_root,
+            retry_failed=self._settings.retry_failed,
+        )
+        return Loop(
+            self._settings,
+            journal,
+            state,
+            self._lease,
+            self._executor,
+            submitter,
+            following,
+            outputs_client=self._outputs_client,
+            is_late=self._session.is_late,
+            submits=submits,
+        )
+
+    def _planning_submitter(self, token: str, not_before: float) -> Submitter:
+        return self._submitter(self._type, token, not_before, self._settings.operation)
+
+    def _submitter(self, job_type: JobType, token: str, not_before: float, operation: Any) -> Submitter:
+        settings = self._settings
+        return Submitter(
+            client=self._client,
+            job_type=job_type,
+            operation=operation,
+            token=token,
+            queue_id=settings.queue_id,
+            listed_queue_id=settings.queue_id or default_queue_id(self._client, job_type),
+            expires_at=self._lease.expires_at,
+            not_before=not_before,
+            options=settings.submit_options,
+        )
+
+    # Ends
+
+    def _end(self, journal: Journal, loop: Loop, summary: BatchSummary, *, releases: bool) -> None:
+        """Publish the results if nothing is in flight; otherwise leave the jobs to the next run."""
+        if loop.state.in_flight:
+            self._patiently(partial(self._park, journal, loop.state))
+        else:
+            publish = partial(publish_results, self._lease, journal, summary.report_key, releases=releases)
+            self._patiently(publish)
+
+    def _park(self, journal: Journal, state: BatchState) -> None:
+        journal.write_checkpoint(state)
+        header = journal.plan.header
+        details = {
+            "plan": header.token,
+            "total": header.total,
+            "blocks": journal.blocks,
+            "parts": journal.parts,
+        }
+        self._lease.park(details)
+        self._session.parked = {
+            "folder": journal.plan.folder,
+            "plan": header.token,
+            "total": header.total,
+            "claim": self._lease.claim.token,
+        }
+
+    def _report(self, journal: Journal, loop: Loop) -> BatchSummary:
+        header, results = journal.plan.header, _EachOnce(journal, loop)
+        summary = BatchSummary(
+            batch_id=header.batch_id,
+            total=0,
+            succeeded=0,
+            failed=0,
+            skipped=0,
+            cancelled=0,
+            unfinished=0,
+            seconds=round(max(0.0, self._client.clock.now() - header.started_at), 3),
+            report_key=report_key(journal.plan.folder),
+            jobs=loop.state.jobs,
+            judged_by_time=header.judged_by_time,
+            stopped_early=loop.stopped_early,
+        )
+        return write_report(
+            RecordWriter(client=self._client, expires_at=self._lease.writes_until),
+            journal.plan.folder,
+            plan=header.token,
+            is_complete=lambda: loop.is_complete and not results.lost,
+            results=results,
+            summary=summary,
+        )
+
+    def _cancel_if_told(self, journal: Journal, loop: Loop) -> None:
+        if self._settings.cancels_when_stopped():
+            with suppress(CIError):
+                journal.note_cancelling()
+            cancel_waiting(self._client, loop.own_jobs())
+
+    def _leave(self, journal: Journal, loop: Loop) -> None:
+        """Record what is known, as far as possible, because the run ends with an error."""
+        batch_id = self._settings.batch_id
+        try:
+            if loop.state.in_flight:
+                self._park(journal, loop.state)
+            else:
+                journal.write_checkpoint(loop.state)
+            summary = self._report(journal, loop)
+            log.error("ended early; report: %s; batch %s", summary.report_key, batch_id)
+            if not loop.state.in_flight:
+                publish_results(self._lease, journal, summary.report_key, releases=True)
+        except (CIError, OSError) as error:
+            log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
+
+    def _release_if_unused(self) -> None:
+        """Remove the claim after an error before anything was in flight, so that nobody waits for it."""
+        if self._session.parked:
+            return
+        with suppress(CIError, OSError):
+            if self._lease.is_held:
+                self._lease.release()
+
+    def _judge(self, summary: BatchSummary, *, lost: int) -> BatchSummary:
+        limit = FailureLimit.parse(self._settings.max_failures)
+        failed = summary.failed + summary.cancelled
+        if summary.unfinished or summary.stopped_early or not limit.allows(failed, summary.total):
+            raise BatchFailedError(summary, limit)
+        if lost:
+            raise LedgerLostError(summary, lost)
+        return summary
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        return self._session.patiently(step)
+
+
+class _EachOnce:
+    """One result per object of the plan, even if records were deleted while the batch ran."""
+
+    def __init__(self, journal: Journal, loop: Loop) -> None:
+        self._journal = journal
+        self._loop = loop
+        self.lost = 0
+        """Objects whose result was deleted."""
+
+    def __iter__(self) -> Iterator[ObjectResult]:
+        plan, self.lost = self._journal.plan, 0
+        seen = bytearray(plan.header.total)
+        for result in chain(self._journal.results(), self._loop.remaining()):
+            if not seen[result.index]:
+                seen[result.index] = 1
+                yield result
+        if 0 not in seen:
+            return
+        for planned in plan.objects():
+            if not seen[planned.index]:
+                self.lost += 1
+                yield ObjectResult(
+                    key=planned.key,
+                    state=ObjectState.UNFINISHED,
+                    output_key=planned.output_key,
+                    index=planned.index,
+                    size=planned.size,
+                    message="the record of its result was deleted; the next run looks for its output",
+                )
+
+
+def _threads_that_fit(wanted: int) -> int:
+    """The number of threads for which this process may open connections.
+
+    :raises OSError: the limit of open files is too low for any.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    try:
+        used = len(list(Path("/proc/self/fd").iterdir()))
+    except OSError:
+        used = 10
+    room = soft - used - _SPARE_FILES
+    if room < 1:
+        raise OSError(
+            f"the limit of open files (RLIMIT_NOFILE, ulimit -n) is {soft}, of which {used} are in use; a "
+            f"batch needs at least {used + _SPARE_FILES + 1}. Raise the limit and run the batch again; "
+            "nothing was submitted"
+        )
+    if room < wanted:
+        log.warning("%d instead of %d threads, because of the limit of %d open files", room, wanted, soft)
+    return min(wanted, room)
