@@ -143,6 +143,10 @@ class IndexState:
                 return place
         return None
 
+    def tokens(self) -> set[str]:
+        """The tokens of all runs whose objects may be in the bucket."""
+        return {run.token for run in self.runs if not run.is_embedded} | {each.token for each in self.garbage}
+
     def to_json(self) -> dict[str, Any]:
         """The index as plain JSON."""
         return {

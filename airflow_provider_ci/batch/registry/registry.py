@@ -134,7 +134,7 @@ class Registry:
     ) -> None:
         self.client = client
         self.root = root
-        self._raise_if_stopped = raise_if_stopped or (lambda: None)
+        self.raise_if_stopped = raise_if_stopped or (lambda: None)
         self._timing = timing or Timing()
         self._protection = Protection(client, root, valid_seconds=self._timing.protected)
         self._seen: _Seen | None = None
@@ -324,7 +324,7 @@ class Registry:
             self._wait(min(left, 0.5))
 
     def _wait(self, seconds: float) -> None:
-        self._raise_if_stopped()
+        self.raise_if_stopped()
         time.sleep(seconds)
 
 

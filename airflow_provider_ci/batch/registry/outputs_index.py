@@ -1,0 +1,255 @@
+"""The index of outputs: which output was made from what, for all batches of a bucket.
+
+Protocol
+    A batch that ends adds its entries. Up to 300 go into the registry's state, in the same change that
+    takes away the batch's claim. More, or those for which the state has no room, are first stored as a run
+    of their own (see :mod:`.parts`), which a change of the registry then publishes. Whoever reads a state
+    sees a run whole or not at all. Of several entries for one output, the one in the newest run counts.
+
+Compaction
+    The batch that ends then merges the newest stored runs, as a binary counter does: while the last run is
+    at least half as large as the one before it, or both fit into one part, they become one. So each run is
+    less than half as large as the one before, and an entry is rewritten once for each doubling of the
+    index. The merged run is published only if the runs that it was made of still stand side by side in the
+    newest state. Else another batch was quicker: the merged run is deleted.
+
+Deleting
+    The runs that were merged become *garbage* in the same change. Their objects are deleted by a later
+    compaction, not within the next hour, so that readers of an older state can finish. A reader that meets
+    a missing object treats its entries as unknown. Runs that were never published (their writer died) are
+    deleted after a day.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+
+from airflow_provider_ci.batch.registry import parts
+from airflow_provider_ci.batch.registry.index_state import (
+    EMBEDDED_ENTRIES,
+    Entry,
+    Garbage,
+    IndexState,
+    InlineFullError,
+    Run,
+)
+from airflow_provider_ci.batch.registry.parts import Part, PartStore
+from airflow_provider_ci.batch.registry.registry import Registry
+from airflow_provider_ci.batch.registry.service_time import service_now
+from airflow_provider_ci.batch.registry.state import State
+from airflow_provider_ci.client import CIClient, CIError
+
+log = logging.getLogger(__name__)
+
+GARBAGE_SECONDS = 3600.0
+"""Objects of a merged run stay for this time, for those who read an older state."""
+ABANDONED_SECONDS = 24 * 3600.0
+"""A run that nobody has published for this time never will be."""
+_COMPACTIONS = 3
+"""A batch tries so often to publish a merged run; else the next batch merges."""
+
+Change = Callable[[State], State]
+
+
+def add_entries(
+    registry: Registry,
+    entries: Iterable[Entry],
+    *,
+    also: Change = lambda state: state,
+    timeout_seconds: float = 60.0,
+) -> State:
+    """Add entries to the index, in one change of the registry, and return the new state.
+
+    :param entries: sorted by output, each once; they are read once and need not fit into memory.
+    :param also: what else the change does, such as taking a claim away.
+    :param timeout_seconds: of the change (see :meth:`.Registry.change`).
+    :raises ValueError: the entries are not sorted.
+    """
+    iterator = iter(entries)
+    few = list(islice(iterator, EMBEDDED_ENTRIES + 1))
+    if len(few) <= EMBEDDED_ENTRIES:
+        parts.check_sorted([entry.output for entry in few])
+        try:
+            return registry.change(
+                lambda state: also(state.with_index(state.index.with_entries(few))),
+                timeout_seconds=timeout_seconds,
+            )
+        except InlineFullError:
+            log.debug("the registry's state is full; %s entries become a stored run", len(few))
+    written = _store(registry).write(parts.in_parts(chain(few, iterator)), registry.raise_if_stopped)
+    assert written  # there is at least one entry
+    return registry.change(
+        lambda state: also(state.with_index(state.index.with_run(written.run))),
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def compact(registry: Registry, state: State | None = None, *, timeout_seconds: float = 60.0) -> State:
+    """Merge the newest runs if it is time to, and return the newest state known.
+
+    :param state: the newest state, as :func:`add_entries` returns it; without it the registry is read.
+    :raises CIError: a request failed. Nothing is lost: the next batch merges.
+    """
+    state = state or registry.read()
+    for _ in range(_COMPACTIONS):
+        runs = mergeable(state.index.runs)
+        if not runs:
+            break
+        state = _Compaction(registry, state, runs).run(timeout_seconds)
+    return state
+
+
+def mergeable(runs: Sequence[Run]) -> Sequence[Run]:
+    """The newest runs that are to become one; none if all is well."""
+    end = len(runs)
+    if end and runs[-1].is_embedded:
+        end -= 1  # it has room for more
+    start, count = end - 1, runs[end - 1].count if end else 0
+    while start > 0 and _absorbs(runs[start - 1], count):
+        start -= 1
+        count += runs[start].count
+    return runs[start:end] if end - start > 1 else ()
+
+
+def _absorbs(before: Run, count: int) -> bool:
+    """Whether a run is merged with the following ones, which hold so many entries."""
+    return before.is_embedded or 2 * count >= before.count or before.count + count <= parts.PART_ENTRIES
+
+
+class _Compaction:
+    """One merge and its publication."""
+
+    def __init__(self, registry: Registry, state: State, runs: Sequence[Run]) -> None:
+        self._registry = registry
+        self._store = _store(registry)
+        self._state = state
+        self._runs = runs
+
+    def run(self, timeout_seconds: float) -> State:
+        """Merge and publish; the newest state known."""
+        written = self._store.write(
+            parts.merged([self._store.parts(run) for run in self._runs]), self._registry.raise_if_stopped
+        )
+        now = written.at if written else service_now(self._registry.client)
+        deleted = self._delete_garbage(now)
+        fresh = (written.run,) if written else ()
+
+        def publish(state: State) -> State:
+            return state.with_index(self._published(state.index, fresh, now, deleted))
+
+        state = self._registry.change(publish, timeout_seconds=timeout_seconds)
+        if written and all(run.token != written.run.token for run in state.index.runs):
+            self._store.delete(written.run.token, written.run.parts)  # another batch was quicker
+            return state
+        self._sweep(state, now)
+        return state
+
+    def _published(
+        self, index: IndexState, fresh: tuple[Run, ...], now: float, deleted: frozenset[str]
+    ) -> IndexState:
+        """The index with the merged run in the place of its sources, if they are still there."""
+        index = replace(index, garbage=tuple(each for each in index.garbage if each.token not in deleted))
+        place = index.place_of(self._runs)
+        if place is None:
+            return index
+        garbage = tuple(
+            Garbage(token=run.token, parts=run.parts, since=now) for run in self._runs if not run.is_embedded
+        )
+        before, after = index.runs[:place], index.runs[place + len(self._runs) :]
+        return replace(index, runs=(*before, *fresh, *after), garbage=(*index.garbage, *garbage))
+
+    def _delete_garbage(self, now: float) -> frozenset[str]:
+        """Delete what was merged long ago; the tokens. It must be gone before the state forgets it."""
+        old = [each for each in self._state.index.garbage if now - each.since >= GARBAGE_SECONDS]
+        for each in old:
+            self._store.delete(each.token, each.parts)
+        return frozenset(each.token for each in old)
+
+    def _sweep(self, state: State, now: float) -> None:
+        """Delete runs whose writer died before it could publish them."""
+        known = state.index.tokens()
+        client = self._registry.client
+        try:
+            page = client.list_objects_page(self._store.folder("")[:-1], delimiter="/")
+            for folder in page.common_prefixes:
+                if folder.split("/")[-2] in known:
+                    continue
+                objects = list(client.list_objects(folder))
+                if all(now - each.last_modified.timestamp() >= ABANDONED_SECONDS for each in objects):
+                    for each in objects:
+                        client.delete_object(each.key)
+        except CIError as error:
+            log.info("abandoned runs of the index stay for now: %s", error)
+
+
+class IndexReader:
+    """Looks outputs up in the index as one state of the registry has it.
+
+    It keeps one part of each run in memory, so it is quick for outputs that come in their order.
+    """
+
+    def __init__(self, client: CIClient, state: State, root: str) -> None:
+        self._store = PartStore(client, root)
+        self._runs = [_RunReader(self._store, run) for run in reversed(state.index.runs)]
+
+    @property
+    def missing_parts(self) -> int:
+        """How many parts were needed and are not there; their entries are unknown."""
+        return sum(not key.endswith("/parts.json") for key in self._store.missing)
+
+    def find(self, outputs: Sequence[str]) -> dict[str, Entry]:
+        """What is known of these outputs, without those of which nothing is known.
+
+        :param outputs: sorted, each once.
+        :raises RecordError: an object of the index is damaged or of a newer version.
+        """
+        found: dict[str, Entry] = {}
+        for run in self._runs:
+            if len(found) == len(outputs):
+                break
+            run.find([each for each in outputs if each not in found] if found else outputs, found)
+        return found
+
+
+class _RunReader:
+    """Looks outputs up in one run."""
+
+    def __init__(self, store: PartStore, run: Run) -> None:
+        self._store = store
+        self._run = run
+        self._firsts: Sequence[str] | None = None
+        self._number = 0
+        self._part = Part([], [], [])
+        self._places: dict[str, int] = {}
+
+    def find(self, outputs: Sequence[str], found: dict[str, Entry]) -> None:
+        """Add the entries of these sorted outputs."""
+        start, end = bisect_left(outputs, self._run.first), bisect_right(outputs, self._run.last)
+        if start < end and self._firsts is None:
+            self._firsts = self._store.firsts(self._run)
+        firsts = self._firsts or ()
+        while start < end and firsts:
+            number = bisect_right(firsts, outputs[start])
+            stop = end if number == len(firsts) else bisect_left(outputs, firsts[number], start, end)
+            self._turn_to(number)
+            places, part = self._places, self._part
+            for output in outputs[start:stop]:
+                if (place := places.get(output)) is not None:
+                    found[output] = part.entry(place)
+            start = stop
+
+    def _turn_to(self, number: int) -> None:
+        if number == self._number:
+            return
+        self._part, self._places = Part([], [], []), {}  # the last one, before the next comes into memory
+        self._part = self._store.read(self._run, number)
+        self._places = dict(zip(self._part.outputs, range(len(self._part.outputs)), strict=True))
+        self._number = number
+
+
+def _store(registry: Registry) -> PartStore:
+    return PartStore(registry.client, registry.root)

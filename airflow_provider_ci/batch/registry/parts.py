@@ -1,0 +1,269 @@
+"""Stored runs of the index: sorted entries in numbered objects of up to 20,000 entries each.
+
+``<root>index/<token>/000001.json``, … are the parts of a run: one JSON array, first the version and the
+kind, then three cells for each entry (see :func:`.index_state.to_cells`). A run of more than 32 parts has a
+``parts.json`` beside them with the first output of each part; for a shorter run the registry's state holds
+that list. None of these objects is ever changed. The registry's state names the run only after all of them
+are written.
+
+In memory a part is three lists of equal length, because Python handles lists as a whole much faster than
+entries.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import operator
+import uuid
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from airflow_provider_ci.batch.records import JSON, RecordError
+from airflow_provider_ci.batch.registry.index_state import Entry, Run, entry_of
+from airflow_provider_ci.batch.registry.service_time import written_at
+from airflow_provider_ci.batch.registry.state import VERSION, check_version, damaged, to_bytes
+from airflow_provider_ci.client import CIClient, NotFoundError
+
+log = logging.getLogger(__name__)
+
+PART_ENTRIES = 20_000
+MAX_FIRSTS = 32
+"""Parts whose first outputs stand in the registry's state, at most."""
+KIND = "outputs"
+PARTS_KIND = "parts"
+_HEADER_CELLS = 2
+
+
+class Part(NamedTuple):
+    """Sorted entries as columns."""
+
+    outputs: list[str]
+    fingerprints: list[str]
+    thirds: list[Any]
+    """0, or whether it was made and the details."""
+
+    def entry(self, place: int) -> Entry:
+        """One of the entries."""
+        return entry_of(self.outputs[place], self.fingerprints[place], self.thirds[place])
+
+    def cut(self, start: int, end: int | None = None) -> Part:
+        """Some of the entries."""
+        return Part(self.outputs[start:end], self.fingerprints[start:end], self.thirds[start:end])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A run that was stored, and when its last object was written (by the service's clock)."""
+
+    run: Run
+    at: float
+
+
+def part_of(entries: Iterable[Entry]) -> Part:
+    """Entries as columns."""
+    part = Part([], [], [])
+    for output, fingerprint, made, details in entries:
+        part.outputs.append(output)
+        part.fingerprints.append(fingerprint)
+        part.thirds.append(0 if made and details is None else [int(made), details])
+    return part
+
+
+def in_parts(entries: Iterable[Entry]) -> Iterator[Part]:
+    """Entries as columns, so many at a time.
+
+    :raises ValueError: they are not sorted, or an output stands there twice.
+    """
+    iterator, last = iter(entries), ""
+    while (part := part_of(islice(iterator, PART_ENTRIES))).outputs:
+        check_sorted(part.outputs, last)
+        last = part.outputs[-1]
+        yield part
+
+
+def check_sorted(outputs: Sequence[str], last: str = "") -> None:
+    """Return if these outputs stand in their order, each once, and behind ``last``.
+
+    :raises ValueError: they do not.
+    """
+    behind = [last, *outputs]
+    if all(map(operator.lt, behind, outputs)):
+        return
+    place = next(i for i, output in enumerate(outputs) if behind[i] >= output)
+    raise ValueError(
+        f"entries of the index must be sorted: {outputs[place]!r} comes behind {behind[place]!r}"
+    )
+
+
+def merged(runs: Sequence[Iterator[Part]]) -> Iterator[Part]:
+    """The entries of sorted runs, oldest first, in one order; of several for one output the newest."""
+    heads = [_Head(run) for run in runs]
+    while alive := [head for head in heads if head.outputs]:
+        bound = min(head.outputs[-1] for head in alive)  # up to here nothing is missing
+        rows: dict[str, tuple[str, Any]] = {}
+        for head in alive:
+            part = head.take(bound)
+            rows.update(zip(part.outputs, zip(part.fingerprints, part.thirds, strict=True), strict=True))
+        outputs = sorted(rows)
+        found = [rows[output] for output in outputs]
+        yield Part(outputs, [row[0] for row in found], [row[1] for row in found])
+
+
+class _Head:
+    """The next entries of a run."""
+
+    def __init__(self, parts: Iterator[Part]) -> None:
+        self._parts = parts
+        self._part = Part([], [], [])
+        self._start = 0
+        self._turn()
+
+    @property
+    def outputs(self) -> list[str]:
+        return self._part.outputs
+
+    def take(self, bound: str) -> Part:
+        """Take the entries up to this output."""
+        end = bisect_right(self._part.outputs, bound, self._start)
+        taken = self._part.cut(self._start, end)
+        self._start = end
+        if end == len(self._part.outputs):
+            self._turn()
+        return taken
+
+    def _turn(self) -> None:
+        self._start = 0
+        self._part = next((part for part in self._parts if part.outputs), Part([], [], []))
+
+
+@dataclass(slots=True)
+class PartStore:
+    """The stored parts of one registry.
+
+    :param root: of the registry.
+    """
+
+    client: CIClient
+    root: str
+    missing: set[str] = field(default_factory=set)
+    """Keys of objects that the state names and that are not there."""
+
+    def key(self, token: str, number: int) -> str:
+        """The key of a part; numbers begin with 1."""
+        return f"{self.folder(token)}{number:06}.json"
+
+    def folder(self, token: str) -> str:
+        """Where the objects of a run lie."""
+        return f"{self.root}index/{token}/"
+
+    def write(self, parts: Iterable[Part], heed: Callable[[], object] = lambda: None) -> Written | None:
+        """Store a run; ``None`` if there are no entries.
+
+        :param parts: sorted and of any length.
+        :param heed: is called before each request; what it raises ends the writing.
+        """
+        token, firsts, count, last, at = uuid.uuid4().hex, [], 0, "", 0.0
+        for part in _of_full_length(parts):
+            heed()
+            firsts.append(part.outputs[0])
+            count, last = count + len(part.outputs), part.outputs[-1]
+            at = self._put(self.key(token, len(firsts)), [VERSION, KIND, *_cells(part)])
+        if not firsts:
+            return None
+        if len(firsts) > MAX_FIRSTS:
+            at = self._put(f"{self.folder(token)}parts.json", [VERSION, PARTS_KIND, *firsts])
+        run = Run(
+            token=token,
+            count=count,
+            first=firsts[0],
+            last=last,
+            parts=len(firsts),
+            firsts=tuple(firsts) if len(firsts) <= MAX_FIRSTS else (),
+        )
+        return Written(run=run, at=at)
+
+    def read(self, run: Run, number: int) -> Part:
+        """A part of a run; an empty one if it is missing.
+
+        :raises RecordError: it is damaged or of a newer version.
+        """
+        if run.is_embedded:
+            return part_of(run.entries)
+        cells = self._get(self.key(run.token, number), KIND)
+        part = Part(cells[0::3], cells[1::3], cells[2::3])
+        if len(cells) % 3 or not all(type(cell) is str for cell in part.outputs):
+            error = ValueError("not three cells for each entry")
+            raise damaged(self.key(run.token, number), "a part of the index of outputs", error)
+        return part
+
+    def parts(self, run: Run) -> Iterator[Part]:
+        """All parts of a run."""
+        return (self.read(run, number) for number in range(1, max(1, run.parts) + 1))
+
+    def firsts(self, run: Run) -> Sequence[str]:
+        """The first output of each part; nothing if the object that says so is missing."""
+        if run.firsts or run.is_embedded:
+            return run.firsts or (run.first,)
+        firsts = self._get(f"{self.folder(run.token)}parts.json", PARTS_KIND)
+        if not firsts:
+            self.missing.update(self.key(run.token, number) for number in range(1, run.parts + 1))
+        return firsts
+
+    def delete(self, token: str, parts: int) -> None:
+        """Delete the objects of a run."""
+        for number in range(1, parts + 1):
+            self.client.delete_object(self.key(token, number))
+        if parts > MAX_FIRSTS:
+            self.client.delete_object(f"{self.folder(token)}parts.json")
+
+    def _put(self, key: str, cells: list[Any]) -> float:
+        return written_at(self.client.put_object(key, to_bytes(cells), content_type=JSON))
+
+    def _get(self, key: str, kind: str) -> list[Any]:
+        """The cells of an object behind its header; none if it is missing."""
+        try:
+            body = self.client.read_object(key)
+        except NotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
+            if key not in self.missing:
+                log.warning("%s is missing: what it knew of outputs is unknown now", key)
+            self.missing.add(key)
+            return []
+        return _content(key, body, kind)
+
+
+def _content(key: str, body: bytes, kind: str) -> list[Any]:
+    try:
+        cells = json.loads(body)
+        if not isinstance(cells, list) or len(cells) < _HEADER_CELLS:
+            raise ValueError("no list with a header")
+        check_version(key, cells[0], cells[1], kind)
+    except RecordError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise damaged(key, "a part of the index of outputs", error) from None
+    del cells[:_HEADER_CELLS]
+    return cells
+
+
+def _cells(part: Part) -> list[Any]:
+    cells: list[Any] = [None] * (3 * len(part.outputs))
+    cells[0::3], cells[1::3], cells[2::3] = part
+    return cells
+
+
+def _of_full_length(parts: Iterable[Part]) -> Iterator[Part]:
+    kept = Part([], [], [])
+    for part in parts:
+        for column, more in zip(kept, part, strict=True):
+            column += more
+        while len(kept.outputs) >= PART_ENTRIES:
+            yield kept.cut(0, PART_ENTRIES)
+            kept = kept.cut(PART_ENTRIES)
+    if kept.outputs:
+        yield kept
