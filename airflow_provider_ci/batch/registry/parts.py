@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from airflow_provider_ci.batch.ledger.records import JSON, RecordError
+from airflow_provider_ci.batch.records import JSON, RecordError
 from airflow_provider_ci.batch.registry.index_state import Entry, Run, entry_of
 from airflow_provider_ci.batch.registry.service_time import written_at
 from airflow_provider_ci.batch.registry.state import VERSION, check_version, damaged, to_bytes
@@ -36,8 +36,6 @@ MAX_FIRSTS = 32
 KIND = "outputs"
 PARTS_KIND = "parts"
 _HEADER_CELLS = 2
-_MERGED_AT_ONCE = 4_000
-"""Entries of each run that are merged in one step; more would take memory and no less time."""
 
 
 class Part(NamedTuple):
@@ -104,8 +102,8 @@ def check_sorted(outputs: Sequence[str], last: str = "") -> None:
 def merged(runs: Sequence[Iterator[Part]]) -> Iterator[Part]:
     """The entries of sorted runs, oldest first, in one order; of several for one output the newest."""
     heads = [_Head(run) for run in runs]
-    while alive := [head for head in heads if head.is_alive]:
-        bound = min(head.bound for head in alive)  # up to here no head lacks an entry
+    while alive := [head for head in heads if head.outputs]:
+        bound = min(head.outputs[-1] for head in alive)  # up to here nothing is missing
         rows: dict[str, tuple[str, Any]] = {}
         for head in alive:
             part = head.take(bound)
@@ -125,15 +123,8 @@ class _Head:
         self._turn()
 
     @property
-    def is_alive(self) -> bool:
-        """Whether there are entries left."""
-        return bool(self._part.outputs)
-
-    @property
-    def bound(self) -> str:
-        """The last output of those that are taken next, at most."""
-        outputs = self._part.outputs
-        return outputs[min(self._start + _MERGED_AT_ONCE, len(outputs)) - 1]
+    def outputs(self) -> list[str]:
+        return self._part.outputs
 
     def take(self, bound: str) -> Part:
         """Take the entries up to this output."""
@@ -145,7 +136,7 @@ class _Head:
         return taken
 
     def _turn(self) -> None:
-        self._start, self._part = 0, Part([], [], [])  # the last one, before the next comes into memory
+        self._start = 0
         self._part = next((part for part in self._parts if part.outputs), Part([], [], []))
 
 
