@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from airflow_provider_ci.batch import Batch, ObjectSelection, Pace
-from airflow_provider_ci.batch.waiting import BatchWatch
+from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, DocProcess
 from benchmarks.service import BUCKET, our_client, pause, serving
 

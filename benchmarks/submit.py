@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import requests
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
-from airflow_provider_ci.batch.kinds import DOCUMENTS
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.submit import Attempt, Submitter
 from airflow_provider_ci.client import CIClient, DocProcess, Job

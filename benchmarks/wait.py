@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
-from airflow_provider_ci.batch.waiting import BatchWatch
+from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, DocProcess
 from benchmarks.service import BUCKET, our_client, pause, sdk_client, serving
 

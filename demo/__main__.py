@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from airflow_provider_ci.batch import ObjectState, ObjectVerdict, read_report
+from airflow_provider_ci.batch import ObjectState, ObjectResult, read_report
 from airflow_provider_ci.client import CIClient
 from demo.environment import BUCKET, DEMO, Airflow, LocalServer, StartError
 from demo.table import render_table
@@ -42,7 +42,7 @@ def main() -> int:
     return 0 if processed == objects else 1
 
 
-def run_dags() -> list[tuple[str, ObjectVerdict]]:
+def run_dags() -> list[tuple[str, ObjectResult]]:
     """Fill the bucket, run the DAGs in Airflow against the local CI, and read their verdicts."""
     bucket = DEMO / "buckets" / BUCKET
     shutil.rmtree(DEMO / "buckets", ignore_errors=True)
@@ -61,7 +61,7 @@ def run_dags() -> list[tuple[str, ObjectVerdict]]:
             return [pair for dag_id in DAGS for pair in read_verdicts(client, dag_id)]
 
 
-def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectVerdict]]:
+def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectResult]]:
     """The verdicts of all batches of a DAG, each with the name of its task."""
     for report in client.list_objects(f"_ci_batches/{dag_id}/"):
         if report.key.endswith("/report.jsonl"):
@@ -70,7 +70,7 @@ def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectVe
                 yield task, verdict
 
 
-def count_processed(verdicts: Iterable[tuple[str, ObjectVerdict]]) -> tuple[int, int]:
+def count_processed(verdicts: Iterable[tuple[str, ObjectResult]]) -> tuple[int, int]:
     """How many objects there are, and how many ended as they should in all their tasks."""
     good: dict[str, bool] = {}
     for _, verdict in verdicts:

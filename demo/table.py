@@ -5,12 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from airflow_provider_ci.batch import ObjectVerdict
+from airflow_provider_ci.batch import ObjectResult
 
 _HEADER = ("object", "operation", "state", "pages or size", "output")
 
 
-def render_table(verdicts: Iterable[tuple[str, ObjectVerdict]]) -> str:
+def render_table(verdicts: Iterable[tuple[str, ObjectResult]]) -> str:
     """The table, its columns as wide as what they show."""
     rows = [_HEADER, *(_row(task, verdict) for task, verdict in verdicts)]
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
@@ -18,16 +18,16 @@ def render_table(verdicts: Iterable[tuple[str, ObjectVerdict]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def _row(task: str, verdict: ObjectVerdict) -> tuple[str, ...]:
+def _row(task: str, verdict: ObjectResult) -> tuple[str, ...]:
     return (verdict.key, task, str(verdict.state), _amount(verdict), _outputs(verdict))
 
 
-def _outputs(verdict: ObjectVerdict) -> str:
+def _outputs(verdict: ObjectResult) -> str:
     more = (verdict.outputs or 1) - 1
     return f"{verdict.first_output or '-'}{f' and {more} more' if more else ''}"
 
 
-def _amount(verdict: ObjectVerdict) -> str:
+def _amount(verdict: ObjectResult) -> str:
     if verdict.pages is not None:
         is_pdf = verdict.output_key.endswith(".pdf")
         converted = "" if is_pdf or verdict.outputs == verdict.pages else f"{verdict.outputs} of "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ci.batch import ObjectState, ObjectVerdict
+from airflow_provider_ci.batch import ObjectState, ObjectResult
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
 from tests.soak import judge
@@ -91,6 +91,6 @@ def wait_for_jobs(client: CIClient) -> None:
     ],
 )
 def test_the_judge_reads_the_report_line_by_line(states: list[ObjectState], problem: str) -> None:
-    verdicts = [ObjectVerdict(key="in/a", state=state, output_key="out/a", job_id="d2") for state in states]
+    verdicts = [ObjectResult(key="in/a", state=state, output_key="out/a", job_id="d2") for state in states]
     expected = {"in/a": frozenset({ObjectState.SUCCEEDED})}
     assert any(problem in found for found in judge.judge_report(verdicts, {}, expected))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, ObjectSelection, ObjectVerdict, Pace, read_report
+from airflow_provider_ci.batch import Batch, ObjectSelection, ObjectResult, Pace, read_report
 from airflow_provider_ci.client import CIClient, Credentials, DocProcess, JobState, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 
@@ -67,10 +67,10 @@ def job_count() -> Callable[[CIClient], int]:
 
 
 @pytest.fixture
-def verdicts() -> Callable[[CIClient, str], dict[str, ObjectVerdict]]:
+def verdicts() -> Callable[[CIClient, str], dict[str, ObjectResult]]:
     """Reads a report: each object's verdict, of which there must be one."""
 
-    def read(client: CIClient, report_key: str = "_ci_batches/test/report.jsonl") -> dict[str, ObjectVerdict]:
+    def read(client: CIClient, report_key: str = "_ci_batches/test/report.jsonl") -> dict[str, ObjectResult]:
         found = list(read_report(client, report_key))
         by_key = {verdict.key: verdict for verdict in found}
         assert len(by_key) == len(found), "an object stands in the report twice"

@@ -11,7 +11,7 @@ from airflow_provider_ci.batch import (
     Batch,
     ObjectSelection,
     ObjectState,
-    ObjectVerdict,
+    ObjectResult,
     Progress,
     read_report,
 )
@@ -24,7 +24,7 @@ Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectVerdict]]
+Verdicts = Callable[..., dict[str, ObjectResult]]
 
 
 def test_every_object_gets_a_job_an_output_and_a_verdict(

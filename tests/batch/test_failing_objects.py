@@ -11,7 +11,7 @@ from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
     ObjectState,
-    ObjectVerdict,
+    ObjectResult,
     read_report,
 )
 from airflow_provider_ci.client import (
@@ -25,7 +25,7 @@ Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectVerdict]]
+Verdicts = Callable[..., dict[str, ObjectResult]]
 
 
 def test_a_failing_object_fails_alone_and_is_named(

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from airflow_provider_ci.batch import BatchFailedError, BatchSummary
-from airflow_provider_ci.batch.failures import FailureLimit
+from airflow_provider_ci.batch.errors import FailureLimit
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_ci.batch import Batch, BatchRunningError, Progress
 from airflow_provider_ci.batch.lease import Lease
-from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.client import CIClient, CIConnectionError, CIError, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 

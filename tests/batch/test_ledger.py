@@ -18,10 +18,10 @@ from airflow_provider_ci.batch.ledger import (
     write_plan,
 )
 from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.records import RecordError, RecordWriter
+from airflow_provider_ci.batch.ledger.records import RecordError, RecordWriter
 from airflow_provider_ci.batch.state import RunningJob, running_line, unsure_line, waiting_line
 from airflow_provider_ci.batch.submit import Attempt
-from airflow_provider_ci.batch.verdict import verdict_without_job
+from airflow_provider_ci.batch.results import verdict_without_job
 from airflow_provider_ci.client import CIClient, CIConnectionError, CIError, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_ci.batch import Batch, QueueStaysPausedError
-from airflow_provider_ci.batch.kinds import DOCUMENTS
-from airflow_provider_ci.batch.pauses import PauseWatch
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
+from airflow_provider_ci.jobs.queue_pause import PauseWatch
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
 

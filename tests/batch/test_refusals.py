@@ -8,7 +8,7 @@ from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
     ObjectState,
-    ObjectVerdict,
+    ObjectResult,
     Progress,
     read_report,
 )
@@ -24,7 +24,7 @@ from airflow_provider_ci.local import LocalCI
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
-Verdicts = Callable[..., dict[str, ObjectVerdict]]
+Verdicts = Callable[..., dict[str, ObjectResult]]
 
 
 def test_a_wrong_key_ends_the_batch_at_once(

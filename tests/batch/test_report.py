@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import BatchSummary, ObjectState, ObjectVerdict, read_report
+from airflow_provider_ci.batch import BatchSummary, ObjectState, ObjectResult, read_report
 from airflow_provider_ci.batch.report import batch_folder, path_safe, write_report
 from airflow_provider_ci.client import CIClient
 
 
-def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any) -> ObjectVerdict:
-    return ObjectVerdict(key=key, state=state, output_key=f"out/{key}", **values)
+def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any) -> ObjectResult:
+    return ObjectResult(key=key, state=state, output_key=f"out/{key}", **values)
 
 
-def write(client: CIClient, *verdicts: ObjectVerdict) -> BatchSummary:
+def write(client: CIClient, *verdicts: ObjectResult) -> BatchSummary:
     return write_report(
         client, "reports/b/", batch_id="b", verdicts=verdicts, jobs=3, started_at=time.time() - 60
     )

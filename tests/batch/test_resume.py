@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectVerdict, Progress, kinds
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectResult, Progress, kinds
 from airflow_provider_ci.client import CIClient, CIConnectionError, Job, PicProcess
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
-Verdicts = Callable[..., dict[str, ObjectVerdict]]
+Verdicts = Callable[..., dict[str, ObjectResult]]
 End = Callable[[], None]
 
 
@@ -159,7 +159,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     echoes: bool,
 ) -> None:
     if not echoes:
-        monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(user_data=None))
+        monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
     keys = objects(fill_bucket)
     local_ci.faults.add(action, method="POST", count=3)
     die(batch(client, threads=3, progress=dies(1)))
@@ -201,7 +201,7 @@ def test_without_an_echo_of_user_data_jobs_are_known_by_input_output_and_operati
     requests: int,
     is_heard: bool,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(user_data=None))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
     keys = objects(fill_bucket)
     power.last_for(requests, method="POST", is_heard=is_heard)
     die(batch(client, threads=3))
@@ -221,7 +221,7 @@ def test_without_an_echo_the_jobs_of_an_earlier_generation_are_not_taken_for_our
     end_leases: End,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(user_data=None))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
     keys = objects(fill_bucket)
     batch(client).run()
     die(batch(client, skip="never", max_in_flight=2, progress=dies(2)))
@@ -241,7 +241,7 @@ def test_the_services_clock_may_be_hours_off(
     monkeypatch: pytest.MonkeyPatch,
     hours: float,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(hours=hours))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(hours=hours))
     keys = objects(fill_bucket)
     local_ci.faults.add("cut_after", method="POST", count=2)
     die(batch(client, threads=2, progress=dies(1)))

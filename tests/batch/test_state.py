@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ci.batch import ObjectState, ObjectVerdict
+from airflow_provider_ci.batch import ObjectState, ObjectResult
 from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.state import (
     BatchState,
@@ -144,5 +144,5 @@ def test_it_is_known_how_far_to_look_back(
 def test_finished_objects_are_counted_by_verdict() -> None:
     state = BatchState()
     for verdict in (ObjectState.SUCCEEDED, ObjectState.FAILED, ObjectState.SUCCEEDED):
-        state.note_verdict(ObjectVerdict(key="k", state=verdict, output_key="o"))
+        state.note_verdict(ObjectResult(key="k", state=verdict, output_key="o"))
     assert (state.finished, state.counts[ObjectState.SUCCEEDED]) == (3, 2)

@@ -14,7 +14,7 @@ from airflow_provider_ci.batch import (
     BatchFailedError,
     BatchStoppedError,
     ObjectState,
-    ObjectVerdict,
+    ObjectResult,
     Progress,
     read_report,
 )
@@ -28,7 +28,7 @@ from airflow_provider_ci.local import LocalCI
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectVerdict]]
+Verdicts = Callable[..., dict[str, ObjectResult]]
 
 
 def test_what_has_not_ended_in_time_is_reported_as_unfinished(

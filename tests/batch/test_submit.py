@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch.kinds import DOCUMENTS
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.submit import Attempt, Submitter, submit_once
 from airflow_provider_ci.client import (

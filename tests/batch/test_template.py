@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ci.batch import OutputTemplate, OutputTemplateError
-from airflow_provider_ci.batch.template import first_output
+from airflow_provider_ci.batch.planning.template import first_output
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import ObjectState, ObjectVerdict
+from airflow_provider_ci.batch import ObjectState, ObjectResult
 from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.verdict import (
+from airflow_provider_ci.batch.results import (
     verdict_line,
     verdict_of_job,
     verdict_of_line,
@@ -26,7 +26,7 @@ from airflow_provider_ci.client import (
 PLANNED = PlannedJob(index=3, key="a", size=1, etag="e", output_key="o", fingerprint="f")
 
 
-def ended(state: JobState, **values: Any) -> ObjectVerdict:
+def ended(state: JobState, **values: Any) -> ObjectResult:
     now = datetime.now(timezone.utc)
     job = Job(job_id="d1", tag="DocProcess", state=state, created_at=now, request_id="r", **values)
     return verdict_of_job(PLANNED, job, attempts=2)
@@ -95,10 +95,10 @@ def test_only_what_has_its_output_is_good(state: ObjectState) -> None:
         ended(JobState.FAILED, code="Broken", message="合同"),
         ended(JobState.CANCEL),
         verdict_without_job(PLANNED, ObjectState.SKIPPED),
-        ObjectVerdict(key="k", state=ObjectState.UNFINISHED, output_key="o"),
+        ObjectResult(key="k", state=ObjectState.UNFINISHED, output_key="o"),
     ],
     ids=lambda found: str(found.state),
 )
-def test_a_verdict_survives_the_way_through_its_line(found: ObjectVerdict) -> None:
+def test_a_verdict_survives_the_way_through_its_line(found: ObjectResult) -> None:
     line = json.loads(json.dumps(verdict_line(found)))
     assert verdict_of_line({**line, "of_a_later_version": 1}) == found

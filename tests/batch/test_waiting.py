@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchSummary, ObjectState, ObjectVerdict, Pace
-from airflow_provider_ci.batch.records import RecordError
-from airflow_provider_ci.batch.waiting import BatchWatch
+from airflow_provider_ci.batch import Batch, BatchSummary, ObjectState, ObjectResult, Pace
+from airflow_provider_ci.batch.ledger.records import RecordError
+from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, CIError, CIServiceError, DocProcess
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
-Verdicts = Callable[..., dict[str, ObjectVerdict]]
+Verdicts = Callable[..., dict[str, ObjectResult]]
 Connect = Callable[..., CIClient]
 
 

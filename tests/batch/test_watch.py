@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch.kinds import DOCUMENTS, kind_of_job
-from airflow_provider_ci.batch.watch import JobsInFlight, JobWatch, Pace, cancel_waiting, finished_jobs
+from airflow_provider_ci.jobs.kinds import DOCUMENTS, kind_of_job
+from airflow_provider_ci.jobs.watch import JobsInFlight, JobWatch, Pace, cancel_waiting, finished_jobs
 from airflow_provider_ci.client import (
     CIClient,
     Credentials,

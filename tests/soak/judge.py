@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airflow_provider_ci.batch import ObjectState, ObjectVerdict
+from airflow_provider_ci.batch import ObjectState, ObjectResult
 from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from tests.soak.server import BUCKET
@@ -64,7 +64,7 @@ def judge_jobs(
 
 
 def judge_report(
-    verdicts: Iterable[ObjectVerdict],
+    verdicts: Iterable[ObjectResult],
     jobs: Mapping[str, Iterable[Job]],
     expected: Mapping[str, frozenset[ObjectState]],
 ) -> list[str]:
@@ -81,7 +81,7 @@ def judge_report(
     return problems + [f"{key} is {seen[key]} times in the report" for key in sorted(wrong)]
 
 
-def judge_outputs(verdicts: Iterable[ObjectVerdict], bucket: Path) -> list[str]:
+def judge_outputs(verdicts: Iterable[ObjectResult], bucket: Path) -> list[str]:
     """Which of the reported outputs are not there."""
     named = (verdict.first_output for verdict in verdicts if verdict.first_output)
     return [f"the report names {key}, which is not there" for key in named if not (bucket / key).exists()]

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from airflow_provider_ci.batch.records import JSON, RecordError
+from airflow_provider_ci.batch.ledger.records import JSON, RecordError
 from airflow_provider_ci.batch.registry.index_state import Entry, Run, entry_of
 from airflow_provider_ci.batch.registry.service_time import written_at
 from airflow_provider_ci.batch.registry.state import VERSION, check_version, damaged, to_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_ci.client.api.buckets import BucketCalls
 from airflow_provider_ci.client.api.documents import DocJobCalls
@@ -53,6 +53,16 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
     ) -> None:
         self.region = region
         self.bucket = bucket
+        self._credentials = credentials
+        self._options: dict[str, Any] = {
+            "endpoint": endpoint,
+            "timeout": timeout,
+            "retry": retry,
+            "requests_per_second": requests_per_second,
+            "max_connections": max_connections,
+            "verify": verify,
+            "_clock": _clock,
+        }
         self._transport = Transport(
             credentials,
             region,
@@ -65,6 +75,10 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
             verify=verify,
             clock=_clock or Clock(),
         )
+
+    def for_bucket(self, bucket: str, region: str) -> CIClient:
+        """A client of another bucket, with the same keys and settings and with connections of its own."""
+        return CIClient(self._credentials, region, bucket, **self._options)
 
     def __enter__(self: C) -> C:
         return self

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.heartbeat import Heartbeat, LivenessWatch, is_alive, last_beat
 from airflow_provider_ci.client import CIClient, RequestExpiredError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.registry import Change, Registry, RegistryBusyError, Timing
 from airflow_provider_ci.batch.registry.state import State
