@@ -14,6 +14,8 @@ from airflow_provider_ci.local.errors import Service
 
 CHUNK_BYTES = 256 * 1024
 
+_LONGEST_PAUSE_SECONDS = 0.1
+
 _SERVER_NAMES = {Service.COS: "tencent-cos", Service.CI: "tencent-ci"}
 
 
@@ -83,7 +85,7 @@ async def drip(answer: Answer, http: web.BaseRequest, first_part: int, seconds: 
         if transport.is_closing():
             break
         transport.write(bytes([byte]))
-        await asyncio.sleep(seconds)
+        await _pause(transport, seconds)
     return disconnect(http)
 
 
@@ -104,8 +106,15 @@ async def continue_for_ever(http: web.BaseRequest, seconds: float) -> web.Stream
     """Send ``100 Continue`` every ``seconds`` until the client closes the connection."""
     while http.transport is not None and not http.transport.is_closing():
         http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await asyncio.sleep(seconds)
+        await _pause(http.transport, seconds)
     return web.Response()
+
+
+async def _pause(transport: asyncio.Transport, seconds: float) -> None:
+    """Wait, but not much longer than the client does."""
+    while seconds > 0 and not transport.is_closing():
+        await asyncio.sleep(min(seconds, _LONGEST_PAUSE_SECONDS))
+        seconds -= _LONGEST_PAUSE_SECONDS
 
 
 def disconnect(http: web.BaseRequest) -> web.StreamResponse:

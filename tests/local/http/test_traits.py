@@ -114,7 +114,8 @@ def test_user_data_is_cut_or_left_out(
 
 def pages(call: Any, most: int = 20, size: str = "2") -> list[tuple[list[str], str]]:
     """Job ids and token of each page of the listing, as far as there are tokens, ``most`` pages at most."""
-    found, token = [], ""
+    found: list[tuple[list[str], str]] = []
+    token = ""
     while len(found) < most:
         reply = call("GET", "ci", "/doc_jobs", [*LIST, ("size", size), ("nextToken", token)])
         token = reply.text("NextToken")
