@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import signal
 import sys
@@ -31,6 +32,21 @@ _NUMBERS = (
     ("--queue-concurrency", 10, 1, 10_000, "running jobs of a queue"),
     ("--deadline", 60, 1, 86_400, "seconds for one conversion"),
     ("--listing-delay", 0, 0, 86_400, "seconds before a written object is in listings"),
+    ("--clock-offset", 0, -1_000_000_000, 1_000_000_000, "seconds that the service's clock is ahead"),
+    ("--hide-jobs", 0, 0, 86_400, "seconds before a submitted job exists"),
+    ("--empty-pages", 0, 0, 1_000, "pages without jobs before each page of a job listing"),
+)
+
+_OPTIONAL_NUMBERS = (
+    ("--forget-jobs", 0, 1_000_000_000, "seconds after its end when a job is forgotten; never"),
+    ("--user-data-limit", 0, 1_024, "characters of UserData that a job shows; all"),
+)
+
+_SWITCHES = (
+    ("--strict-signature", "refuse PUT and POST unless every header that can be signed is signed"),
+    ("--require-queue-id", "refuse to list jobs without queueId"),
+    ("--foreign-jobs", "put jobs that cannot be read into job listings"),
+    ("--tls", "answer TLS, and CONNECT as an HTTPS proxy, with a self-made certificate"),
 )
 
 
@@ -43,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             install_office(print)
         else:
             _serve(options)
-    except (LocalCIError, OfficeMissingError, OSError) as error:
+    except (LocalCIError, OfficeMissingError, OSError, ValueError) as error:
         print(f"ci-local: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return 1
     return 0
@@ -70,8 +86,24 @@ def _serve(options: argparse.Namespace) -> None:
         synthetic=dict(options.synthetic),
         listing_delay_seconds=options.listing_delay,
         versioned=options.versioned,
+        tls=options.tls,
+        faults=options.fault,
+        clock_offset_seconds=options.clock_offset,
+        strict_signature=options.strict_signature,
+        require_queue_id=options.require_queue_id,
+        hide_jobs_seconds=options.hide_jobs,
+        forget_jobs_seconds=options.forget_jobs,
+        echoes=dict(options.echo),
+        user_data_limit=options.user_data_limit,
+        empty_pages=options.empty_pages,
+        endless_tokens=options.endless_tokens,
+        foreign_jobs=options.foreign_jobs,
+        refuse_submissions=options.refuse_submissions or "",
+        fail_jobs=dict(options.fail_jobs),
     ) as server:
         print(f"ci-local: serving {server.root} on {server.endpoint}", flush=True)  # noqa: T201 - the ready line
+        if server.certificate:
+            print(f"ci-local: certificate {server.certificate}", flush=True)  # noqa: T201 - for TLS clients
         stopping.wait()
 
 
@@ -109,11 +141,67 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BUCKET",
         help="let PUT replace objects of this bucket in spite of x-cos-forbid-overwrite; may be repeated",
     )
+    _add_traits(serve)
     for name, text_default, help_text in _TEXTS:
         serve.add_argument(name, type=_word, default=text_default, help=f"{help_text}; %(default)s")
     for name, default, low, high, help_text in _NUMBERS:
         serve.add_argument(name, type=_count(low, high), default=default, help=f"{help_text}; %(default)s")
     return parser
+
+
+def _add_traits(serve: argparse.ArgumentParser) -> None:
+    """The options that make the server behave like an odd or a broken service."""
+    for name, help_text in _SWITCHES:
+        serve.add_argument(name, action="store_true", help=help_text)
+    for name, low, high, help_text in _OPTIONAL_NUMBERS:
+        serve.add_argument(name, type=_count(low, high), help=f"{help_text} if not given")
+    serve.add_argument(
+        "--endless-tokens", choices=("same", "new"), default="", help="never end a listing of jobs"
+    )
+    serve.add_argument(
+        "--refuse-submissions", type=_word, metavar="CODE", help="refuse every job with this code"
+    )
+    for name, metavar, help_text in (
+        ("--echo", "NAME:SENT=SHOWN", "what a job shows for a parameter, such as EndPage:-1=5001"),
+        (
+            "--fail-jobs",
+            "PATTERN=CODE[:MESSAGE]",
+            "let jobs of such input keys fail, such as *.bad=DamagedFile",
+        ),
+    ):
+        serve.add_argument(
+            name,
+            type=_pair,
+            action="append",
+            default=[],
+            metavar=metavar,
+            help=f"{help_text}; may be repeated",
+        )
+    serve.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="a fault that waits from the start, as /_local/faults takes it; may be repeated",
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} has no '=' with a text on both sides")
+    return name, value
+
+
+def _fault(text: str) -> dict[str, object]:
+    try:
+        fault = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+    if not isinstance(fault, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return fault
 
 
 def _word(text: str) -> str:

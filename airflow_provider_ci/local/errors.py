@@ -69,8 +69,10 @@ COS_ERRORS: dict[str, ErrorEntry] = {
 }
 
 CI_ERRORS: dict[str, ErrorEntry] = {
+    "AIBucketUnBinded": ErrorEntry(400, _ASSUMED),
     "AccessDenied": ErrorEntry(401, _CI_PAGE),
     "CIRoleNotExist": ErrorEntry(400, _CI_PAGE),
+    "DocBucketUnBinded": ErrorEntry(400, _ASSUMED),
     "InternalError": ErrorEntry(500, _CI_PAGE),
     "InvalidArgument": ErrorEntry(400, _CI_PAGE),
     "InvalidAuthorization": ErrorEntry(401, _CI_PAGE),
@@ -82,7 +84,9 @@ CI_ERRORS: dict[str, ErrorEntry] = {
     "MissingAuthorization": ErrorEntry(401, _CI_PAGE),
     "MissingContent": ErrorEntry(400, _CI_PAGE),
     "NoSuchBucket": ErrorEntry(404, _ASSUMED),
+    "NoSuchQueue": ErrorEntry(400, _ASSUMED),
     "NotImplemented": ErrorEntry(501, _CI_PAGE),
+    "PicBucketUnBinded": ErrorEntry(400, _ASSUMED),
     "QueueNotFound": ErrorEntry(400, _NUMBERED),
     "QueuePaused": ErrorEntry(403, _CI_PAGE),
     "QueueSaturated": ErrorEntry(403, _CI_PAGE),
@@ -93,6 +97,7 @@ CI_ERRORS: dict[str, ErrorEntry] = {
     "SlowDown": ErrorEntry(429, _CI_PAGE),
     "TemplateNameDuplicate": ErrorEntry(400, _NUMBERED),
     "TemplateNotFound": ErrorEntry(400, _NUMBERED),
+    "WriteTargetBucketDenied": ErrorEntry(400, _NUMBERED),
 }
 
 _TABLES = {Service.COS: COS_ERRORS, Service.CI: CI_ERRORS}

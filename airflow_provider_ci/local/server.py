@@ -8,12 +8,12 @@ import fcntl
 import logging
 import os
 import sqlite3
-import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -26,7 +26,9 @@ from airflow_provider_ci.local.hosts.app import App, Operations
 from airflow_provider_ci.local.hosts.ci import CIService
 from airflow_provider_ci.local.hosts.cos import COSService
 from airflow_provider_ci.local.hosts.pages import Pages
+from airflow_provider_ci.local.http.counts import RequestCounts
 from airflow_provider_ci.local.http.faults import Faults
+from airflow_provider_ci.local.http.traits import TraitSwitch, TraitValues
 from airflow_provider_ci.local.jobs.callbacks import Callbacks
 from airflow_provider_ci.local.jobs.jobs import Jobs
 from airflow_provider_ci.local.jobs.pretending import PretendingScheduler
@@ -38,6 +40,11 @@ from airflow_provider_ci.local.objects.store import STATE_FOLDER, Store
 from airflow_provider_ci.local.objects.synthetic import SyntheticObjects
 from airflow_provider_ci.local.sync.sync import SyncProcessing
 from airflow_provider_ci.local.workspace import Workspace
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from airflow_provider_ci.local.http.listener import Listener
 
 DEFAULT_SECRET_ID = "AKIDlocal0000000000000000000000000000"  # noqa: S105 - an example
 DEFAULT_SECRET_KEY = "local-ci-not-a-secret-key"  # noqa: S105 - an example, too
@@ -71,6 +78,9 @@ class LocalCI:
     :param synthetic: how many made-up objects each of these buckets lists besides its files.
     :param listing_delay_seconds: an object written less than so long ago is missing from listings of objects.
     :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
+    :param tls: answer TLS, too, with a certificate of its own making, see :attr:`certificate`.
+    :param faults: faults that wait from the start, as ``/_local/faults`` takes them.
+    :param traits: traits of real buckets, the fields of :class:`~.http.traits.Traits`.
     """
 
     def __init__(
@@ -92,11 +102,19 @@ class LocalCI:
         synthetic: Mapping[str, int] | None = None,
         listing_delay_seconds: float = 0,
         versioned: Collection[str] = (),
+        tls: bool = False,
+        faults: Iterable[Mapping[str, object]] = (),
+        **traits: Unpack[TraitValues],
     ) -> None:
         self.root = Path(root).absolute()
         self.secret_id = secret_id
         self.secret_key = secret_key
         self.faults = Faults()
+        for fault in faults:
+            self.faults.add_mapping(fault)
+        self.traits = TraitSwitch(**traits)
+        self._counts = RequestCounts()
+        self._tls = tls
         self._credentials = Credentials(secret_id=secret_id, secret_key=secret_key, token=token)
         self._host = host
         self._port = port
@@ -128,9 +146,22 @@ class LocalCI:
 
     @property
     def endpoint(self) -> str:
-        """Where it answers, ``http://127.0.0.1:PORT``."""
+        """Where it answers, ``http://127.0.0.1:PORT``, or ``https://…`` with ``tls``."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
+
+    @property
+    def certificate(self) -> Path | None:
+        """The certificate that clients have to trust, made at each start; None without ``tls``."""
+        return self.root / STATE_FOLDER / "certificate.pem" if self._tls else None
+
+    def request_counts(self) -> dict[str, int]:
+        """How many requests of each kind were served, such as ``POST ci /doc_jobs`` -> 3."""
+        return self._counts.as_mapping()
+
+    def reset_request_counts(self) -> None:
+        """Count requests from 0 again."""
+        self._counts.reset()
 
     def bucket_path(self, bucket: str) -> Path:
         """The folder of a bucket; make it to make the bucket."""
@@ -189,7 +220,7 @@ class LocalCI:
         jobs, queues = Jobs(database), Queues(database)
         store = Store(self.root, database, self._synthetic)
         workspace = Workspace(store, self.root)
-        again = jobs.recover(time.time())
+        again = jobs.recover(self.traits.now())
         if again:
             _log.info("%d jobs ran when the last server died; they run again", again)
         callbacks = Callbacks(database, jobs, queues)
@@ -197,8 +228,9 @@ class LocalCI:
         scheduler = kind(
             jobs,
             queues,
-            Processor(workspace, converters),
+            Processor(workspace, converters, self.traits),
             callbacks,
+            self.traits,
             workers=self._workers,
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
@@ -209,6 +241,7 @@ class LocalCI:
             queues=queues,
             templates=Templates(database),
             scheduler=scheduler,
+            traits=self.traits,
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
@@ -218,6 +251,7 @@ class LocalCI:
             Service.COS: COSService(
                 store=store,
                 sync=sync,
+                traits=self.traits,
                 listing_delay_seconds=self._listing_delay_seconds,
                 versioned=self._versioned,
             ),
@@ -229,7 +263,15 @@ class LocalCI:
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
-        app = App(self._credentials, services, self.faults, pages, latency_seconds=self._latency_seconds)
+        app = App(
+            self._credentials,
+            services,
+            self.faults,
+            self.traits,
+            self._counts,
+            pages,
+            latency_seconds=self._latency_seconds,
+        )
         try:
             callbacks.wake()
             await self._listen(app, scheduler)
@@ -248,21 +290,28 @@ class LocalCI:
         # aiohttp takes this time twice, to wait for open requests and then to cancel them.
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS / 2)
         await runner.setup()
+        listener = None
         try:
-            await self._bind(runner)
+            listener = await self._bind(runner, server)
             scheduler.wake()
             self._ready.set()
             await self._stopping.wait()
         finally:
+            if listener:
+                await listener.stop()
             await asyncio.gather(runner.cleanup(), scheduler.stop(GRACE_SECONDS))
 
-    async def _bind(self, runner: web.ServerRunner) -> None:
-        site = web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG)
+    async def _bind(self, runner: web.ServerRunner, server: web.Server) -> Listener | None:
         try:
-            await site.start()
+            if self.certificate:
+                listener = _tls_listener(server, self.certificate)
+                self._port = listener.start(self._host, self._port, _BACKLOG)
+                return listener
+            await web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG).start()
         except OSError as error:
             raise _listening_error(self._host, self._port, error) from error
         self._port = int(runner.addresses[0][1])
+        return None
 
     def _converters(self) -> Converters:
         if isinstance(self._convert, Converters):
@@ -275,6 +324,14 @@ class LocalCI:
             advice = "run ci-local install-office, or serve with --convert instant"
             raise LocalCIError(f"{error.message}; {advice}") from error
         return RealConverters(workers=self._workers, deadline_seconds=self._deadline_seconds, office=office)
+
+
+def _tls_listener(server: web.Server, certificate: Path) -> Listener:
+    # Loaded on demand: no other server needs the package for certificates.
+    from airflow_provider_ci.local.http.certificates import Authority
+    from airflow_provider_ci.local.http.listener import Listener
+
+    return Listener(server, Authority(certificate).context)
 
 
 def _lock(root: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import subprocess
@@ -17,6 +18,7 @@ from airflow_provider_ci.local.convert import errors as conversion_errors
 from airflow_provider_ci.local.convert.formats import FORMATS
 from airflow_provider_ci.local.errors import CI_ERRORS, COS_ERRORS
 from airflow_provider_ci.local.http.faults import ACTIONS
+from airflow_provider_ci.local.http.traits import Traits, TraitValues
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "local.md").read_text()
@@ -45,7 +47,13 @@ def test_every_option_is_described() -> None:
 
 def test_every_argument_of_the_class_is_described() -> None:
     described = set(re.findall("`([a-z_]+)`", " ".join(row[1] for row in rows("Options"))))
-    assert described == set(inspect.signature(LocalCI).parameters)
+    traits = {item.name for item in dataclasses.fields(Traits)}
+    assert described == set(inspect.signature(LocalCI).parameters) - {"traits"} | traits
+
+
+def test_every_trait_has_an_option() -> None:
+    assert set(TraitValues.__annotations__) == {item.name for item in dataclasses.fields(Traits)}
+    assert {row[0].strip("`") for row in rows("Traits")} <= set(TraitValues.__annotations__)
 
 
 def test_the_default_keys_are_printed() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import time
 from base64 import b64encode
 from collections.abc import Mapping
 from secrets import token_hex
@@ -15,10 +13,13 @@ from aiohttp import ClientError, web
 
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.errors import Service, ServiceError, reason_of, status_of
-from airflow_provider_ci.local.hosts import pages
+from airflow_provider_ci.local.hosts import control, pages
+from airflow_provider_ci.local.hosts.control import Control
+from airflow_provider_ci.local.hosts.faulty import Faulty
 from airflow_provider_ci.local.hosts.pages import Pages
 from airflow_provider_ci.local.http import auth, wire
-from airflow_provider_ci.local.http.answer import Answer, disconnect, send, stamp
+from airflow_provider_ci.local.http.answer import Answer, send, stamp
+from airflow_provider_ci.local.http.counts import RequestCounts
 from airflow_provider_ci.local.http.faults import Fault, Faults
 from airflow_provider_ci.local.http.request import (
     Address,
@@ -28,8 +29,7 @@ from airflow_provider_ci.local.http.request import (
     parse_host,
     request_id,
 )
-
-FAULTS_PATH = "/_local/faults"
+from airflow_provider_ci.local.http.traits import TraitSwitch
 
 _log = logging.getLogger(__name__)
 
@@ -47,13 +47,15 @@ class Operations(Protocol):
 
 
 class App:
-    """The handler of every request; ``latency_seconds`` are waited before each answer."""
+    """The handler of every request; ``latency_seconds`` are waited before each response."""
 
     def __init__(
         self,
         credentials: Credentials,
         services: Mapping[Service, Operations],
         faults: Faults,
+        traits: TraitSwitch,
+        counts: RequestCounts,
         pages: Pages,
         *,
         latency_seconds: float,
@@ -61,82 +63,68 @@ class App:
         self._credentials = credentials
         self._services = services
         self._faults = faults
+        self._traits = traits
+        self._counts = counts
+        self._control = Control(faults, traits, counts)
         self._pages = pages
         self._latency_seconds = latency_seconds
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        now = time.time()
+        now = self._traits.now()
         try:
+            _check_method(http)
             request = from_http(http, now)
-            if is_loopback(request.host) and request.path == FAULTS_PATH:
-                return await self._control(request)
             if is_loopback(request.host) and request.path.startswith(pages.FOLDER):
-                return await send(await asyncio.to_thread(self._pages.answer, request), http)
+                return await send(await self._own_answer(request), http)
             request.address = parse_host(request.host)
         except ServiceError as error:
             answer = _refusal(error, _NOWHERE, http.method, http.raw_path, request_id(now))
             return await send(stamp(answer, Service.COS, request_id(now), now), http)
+        self._counts.note(request)
         return await self._serve(request, self._faults.take(request))
+
+    async def _own_answer(self, request: Request) -> Answer:
+        """The control and the pages of the local CI itself."""
+        if request.path in control.PATHS:
+            return await self._control.answer(request)
+        return await asyncio.to_thread(self._pages.answer, request)
 
     async def _serve(self, request: Request, fault: Fault | None) -> web.StreamResponse:
         if fault is None:
-            return await self._send(request, await self._answer(request), self._latency_seconds)
-        if fault.action == "cut_before":
-            return disconnect(request.http)
-        await asyncio.sleep(fault.wait_seconds("slow"))
-        request.now += fault.wait_seconds("slow")  # as if it had been on its way for so long
-        request.skew_seconds = fault.wait_seconds("clock")
-        answer = Answer() if fault.action == "error" else await self._answer(request)
-        if fault.action in ("error", "error_after"):
-            answer.close()
-            answer = _refused(fault.error(request), request)
-        wait_seconds = self._latency_seconds + fault.wait_seconds("late")
-        return await self._send(request, answer, wait_seconds, fault.action)
+            return await self._send(request, await self._answer(request))
+        faulty = Faulty(
+            request=request, fault=fault, work=self._answer, refuse=_faulty_refusal, reply=self._send
+        )
+        return await faulty.serve()
 
-    async def _send(
-        self, request: Request, answer: Answer, wait_seconds: float, action: str = ""
-    ) -> web.StreamResponse:
+    async def _send(self, request: Request, answer: Answer, cut: bool = False) -> web.StreamResponse:
         try:
-            if wait_seconds:
-                await asyncio.sleep(wait_seconds)
-            if action == "cut_after":
-                return disconnect(request.http)
-            return await send(answer, request.http, cut=action == "truncate")
+            if self._latency_seconds:
+                await asyncio.sleep(self._latency_seconds)
+            return await send(answer, request.http, cut=cut)
         finally:
             answer.close()
 
     async def _answer(self, request: Request) -> Answer:
         service = request.address.service
         try:
-            auth.verify(request, self._credentials)
+            auth.verify(request, self._credentials, is_strict=self._traits.now_on.strict_signature)
             answer = await self._services[service].answer(request)
         except Exception as raised:
             return _refused(_translated(raised, request), request)
         return stamp(answer, service, request.request_id, request.server_time)
 
-    async def _control(self, request: Request) -> web.StreamResponse:
-        """Read, add to and clear the faults; only for requests that name this machine itself as host."""
-        try:
-            if request.method == "POST":
-                await self._add_faults(request)
-            elif request.method == "DELETE":
-                self._faults.clear()
-            elif request.method != "GET":
-                return web.json_response({"error": "GET, POST and DELETE are known"}, status=405)
-        except (ValueError, RecursionError, ServiceError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"faults": self._faults.pending()})
 
-    async def _add_faults(self, request: Request) -> None:
-        # A page in a browser cannot send this content type to another origin without being asked first.
-        if request.header("Content-Type").partition(";")[0].strip().lower() != "application/json":
-            raise ValueError("the body must be application/json")
-        given = json.loads(await request.body())
-        for item in given if isinstance(given, list) else [given]:
-            if not isinstance(item, dict):
-                raise ValueError("a fault is a JSON object, several are a list of them")
-            self._faults.add_mapping(item)
+def _check_method(http: web.BaseRequest) -> None:
+    """Refuse to be a proxy for TLS, which this connection cannot speak."""
+    if http.method == "CONNECT":
+        advice = "start the local CI with --tls, or let the client use http"
+        raise ServiceError("NotImplemented", f"the local CI speaks no TLS here; {advice}", status=501)
+
+
+def _faulty_refusal(request: Request, fault: Fault) -> Answer:
+    return _refused(fault.error(request), request)
 
 
 def _translated(raised: Exception, request: Request) -> ServiceError:

@@ -6,12 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.errors import Service, ServiceError, status_of
 from airflow_provider_ci.local.http import wire
 from airflow_provider_ci.local.http.answer import Answer
 from airflow_provider_ci.local.http.request import Request
+from airflow_provider_ci.local.http.traits import Traits, TraitSwitch
 from airflow_provider_ci.local.http.wire import Value
-from airflow_provider_ci.local.jobs import queue_update, queues, receivers, submission, templates
+from airflow_provider_ci.local.jobs import (
+    echoes,
+    job_pages,
+    queue_update,
+    queues,
+    receivers,
+    submission,
+    templates,
+)
 from airflow_provider_ci.local.jobs.details import job_detail, queue_detail
 from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State, Submission
 from airflow_provider_ci.local.jobs.queues import Queue, Queues
@@ -75,6 +84,7 @@ class CIService:
     queues: Queues
     templates: Templates
     scheduler: Scheduler
+    traits: TraitSwitch
     queue_size: int
     queue_concurrency: int
 
@@ -96,6 +106,7 @@ class CIService:
         """CreateDocProcessJobs, CreatePicProcessJobs, CreateMediaJobs (1045/47932, 49947, 73035)."""
         family = FAMILIES[name]
         order = submission.read(await request.body(), family.tag)
+        _check_refused(self.traits.now_on.refuse_submissions)
         bucket = request.address.bucket
         if not self.queues.is_bound(bucket, family.category):
             raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {family.category}")
@@ -118,7 +129,7 @@ class CIService:
             ),
             request.now,
         )
-        return _response({"JobsDetail": job_detail(job)})
+        return _response({"JobsDetail": self._job_detail(job)})
 
     async def get(self, request: Request, name: str, rest: str) -> Answer:
         """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob (1045/47933, 73113): ten ids."""
@@ -131,7 +142,7 @@ class CIService:
         known = {job.job_id for job in found}
         nodes: dict[str, Value] = {}
         if found:
-            nodes["JobsDetail"] = [job_detail(job) for job in found]
+            nodes["JobsDetail"] = [self._job_detail(job) for job in found]
         unknown: list[Value] = [job_id for job_id in job_ids if job_id not in known]
         if unknown:
             nodes["NonExistJobIds"] = unknown
@@ -139,13 +150,22 @@ class CIService:
 
     async def list_jobs(self, request: Request, name: str, rest: str) -> Answer:
         """DescribeDocProcessJobs, DescribePicProcessJobs, DescribeMediaJobs (1045/47934, 50336, 73114)."""
+        traits = self.traits.now_on
         size = wire.number("size", request.parameter("size"), 10, low=1, high=MAX_PAGE_SIZE)
-        token = request.parameter("nextToken")
-        after = wire.number("nextToken", token, 0, low=1, high=999_999_999) if token else None
-        found = self.jobs.page(self._filter(request, FAMILIES[name]), size=size + 1, after=after)
+        wanted = self._filter(request, FAMILIES[name])
+        place = job_pages.read_token(request.parameter("nextToken"))
+        following = job_pages.place_after_empty_page(place, traits)
+        if following:
+            return _response({"NextToken": following.token})
+        foreign = self._foreign_jobs(request, wanted) if place.after is None else []
+        size = max(size - len(foreign), 1)
+        found = self.jobs.page(wanted, size=size + 1, after=place.after)
         shown = found[:size]
-        next_token = str(shown[-1].seq) if len(found) > size else ""
-        return _response({"JobsDetail": [job_detail(job) for job in shown], "NextToken": next_token})
+        last_job = shown[-1].seq if shown else None
+        is_last = len(found) <= size
+        next_token = job_pages.last_token(place, last_job, traits) if is_last else str(last_job)
+        details: list[Value] = [*foreign, *(self._job_detail(job) for job in shown)]
+        return _response({"JobsDetail": details, "NextToken": next_token})
 
     async def cancel(self, request: Request, name: str, rest: str) -> Answer:
         """CancelDocProcessJob, CancelMediaJob: only a job that has not begun (1045/49512)."""
@@ -250,7 +270,18 @@ class CIService:
 
     def _find(self, request: Request, name: str, job_ids: list[str]) -> list[Job]:
         found = self.jobs.get(request.address.bucket, job_ids)
-        return [job for job in found if job.tag == FAMILIES[name].tag]
+        traits = self.traits.now_on
+        return [
+            job for job in found if job.tag == FAMILIES[name].tag and _is_visible(job, traits, request.now)
+        ]
+
+    def _job_detail(self, job: Job) -> Mapping[str, Value]:
+        return echoes.changed(job_detail(job), self.traits.now_on)
+
+    def _foreign_jobs(self, request: Request, wanted: Filter) -> list[Mapping[str, Value]]:
+        if not self.traits.now_on.foreign_jobs:
+            return []
+        return job_pages.foreign_jobs(wanted.tag, request.address.bucket, wanted.queue_ids[0])
 
     def _template(self, bucket: str, order: Order) -> Mapping[str, object]:
         """The nodes of a job that names a template: what is shown, and the parameters as they are now."""
@@ -281,15 +312,19 @@ class CIService:
         order = request.parameter("orderByTime", "Desc")
         if order not in ("Desc", "Asc"):
             raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
-        bucket = request.address.bucket
+        bucket, traits = request.address.bucket, self.traits.now_on
+        if traits.require_queue_id and not request.parameter("queueId"):
+            raise ServiceError("InvalidArgument", "queueId is missing, and the listing of jobs requires it")
         queue_id = self._listed_queue(request, bucket)
+        created_to = wire.parse_time("endCreationTime", request.parameter("endCreationTime"))
         every = self._every_queue(bucket, family.tag, request.now)
         return Filter(
             queue_ids=tuple(item for item in every if queue_id in ("", item)),
             tag=family.tag,
             states=_states(request.parameter("states", "All")),
             created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
-            created_to=wire.parse_time("endCreationTime", request.parameter("endCreationTime")),
+            created_to=_earlier(created_to, _newest_visible(traits, request.now)),
+            ended_after=_oldest_end(traits, request.now),
             input_object=request.parameter("inputObject") if family.tag == "PicProcess" else "",
             newest_first=order == "Desc",
         )
@@ -369,6 +404,34 @@ def _no_route(request: Request, name: str) -> ServiceError:
     if name in {known for _, known, _ in _ROUTES}:
         return ServiceError("MethodNotAllowed", f"{request.method} {request.path} is no operation of CI")
     return ServiceError("InvalidUrl", f"no operation of CI has the path {request.path!r}")
+
+
+def _check_refused(code: str) -> None:
+    """Refuse every submission, as ``--refuse-submissions`` says."""
+    if code:
+        message = f"every submission is refused with {code}, as --refuse-submissions says"
+        raise ServiceError(code, message, status=status_of(Service.CI, code) or 400)
+
+
+def _newest_visible(traits: Traits, now: float) -> int | None:
+    """The last second of creation whose jobs exist already; creation times are cut to whole seconds."""
+    return int(now - traits.hide_jobs_seconds) - 1 if traits.hide_jobs_seconds else None
+
+
+def _oldest_end(traits: Traits, now: float) -> float | None:
+    """Jobs that ended then or earlier are forgotten."""
+    return None if traits.forget_jobs_seconds is None else now - traits.forget_jobs_seconds
+
+
+def _is_visible(job: Job, traits: Traits, now: float) -> bool:
+    newest, oldest = _newest_visible(traits, now), _oldest_end(traits, now)
+    is_hidden = newest is not None and job.created > newest
+    is_forgotten = oldest is not None and job.ended is not None and job.ended <= oldest
+    return not is_hidden and not is_forgotten
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((time for time in (one, other) if time is not None), default=None)
 
 
 def _response(nodes: Mapping[str, Value]) -> Answer:

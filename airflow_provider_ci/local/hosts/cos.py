@@ -17,6 +17,7 @@ from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http import conditions, wire
 from airflow_provider_ci.local.http.answer import Answer, FileBody
 from airflow_provider_ci.local.http.request import Request
+from airflow_provider_ci.local.http.traits import TraitSwitch
 from airflow_provider_ci.local.http.wire import Value
 from airflow_provider_ci.local.objects import listing
 from airflow_provider_ci.local.objects.folders import Folders
@@ -72,6 +73,7 @@ class COSService:
 
     store: Store
     sync: SyncProcessing
+    traits: TraitSwitch
     listing_delay_seconds: float = 0
     """An object written less than so long ago is not in a listing yet."""
     versioned: Collection[str] = ()
@@ -111,7 +113,13 @@ class COSService:
         max_keys = wire.number("max-keys", request.parameter("max-keys"), MAX_KEYS, low=0, high=999_999_999)
         names, objects = await asyncio.to_thread(self._page, request, delimiter, min(max_keys, MAX_KEYS))
         body = _list_body(
-            request, names, objects, delimiter, min(max_keys, MAX_KEYS), is_encoded=bool(encoding)
+            request,
+            names,
+            objects,
+            delimiter,
+            min(max_keys, MAX_KEYS),
+            is_encoded=bool(encoding),
+            offset=self.traits.now_on.clock_offset_seconds,
         )
         return Answer(body=body, headers={"x-cos-bucket-region": request.address.region})
 
@@ -148,8 +156,8 @@ class COSService:
         try:
             if now.identity != found.file.identity:
                 found = await self._describe(now)
-            headers = _object_headers(request, found)
-            conditions.check(request, found)
+            headers = _object_headers(request, found, self._modified(found))
+            conditions.check(request, found, self._modified(found))
             status, offset, length = conditions.requested_range(request, found.file.size)
         except BaseException:
             file.close()
@@ -161,8 +169,8 @@ class COSService:
     async def head_object(self, request: Request) -> Answer:
         """HEAD Object: the headers of GET Object."""
         found = await self._find(request)
-        conditions.check(request, found)
-        headers = _object_headers(request, found)
+        conditions.check(request, found, self._modified(found))
+        headers = _object_headers(request, found, self._modified(found))
         headers["Content-Length"] = str(found.file.size)
         return Answer(headers=headers)
 
@@ -219,6 +227,10 @@ class COSService:
         if file.size <= _INLINE_HASH_BYTES or self.store.is_known(file):
             return self.store.describe([file])[0]
         return (await asyncio.to_thread(self.store.describe, [file]))[0]
+
+    def _modified(self, found: StoredObject) -> float:
+        """When the object was written, by the service's clock."""
+        return found.modified + self.traits.now_on.clock_offset_seconds
 
     def _page(
         self, request: Request, delimiter: str, max_keys: int
@@ -306,7 +318,7 @@ async def _receive(request: Request, upload: Upload) -> None:
     await request.expect_body()
     parts: list[bytes] = []
     size = 0
-    async for part in request.http.content.iter_any():
+    async for part in request.chunks():
         parts.append(part)
         size += len(part)
         if upload.size + size > MAX_PUT_BYTES:
@@ -339,11 +351,11 @@ def _kept_headers(request: Request) -> dict[str, str]:
     return kept
 
 
-def _object_headers(request: Request, found: StoredObject) -> dict[str, str]:
+def _object_headers(request: Request, found: StoredObject, modified: float) -> dict[str, str]:
     headers = {**found.headers, "Content-Type": found.content_type}
     headers.update(_overrides(request))
     headers["ETag"] = f'"{found.etag}"'
-    headers["Last-Modified"] = formatdate(int(found.modified), usegmt=True)
+    headers["Last-Modified"] = formatdate(int(modified), usegmt=True)
     headers["Accept-Ranges"] = "bytes"
     return headers
 
@@ -364,6 +376,7 @@ def _list_body(
     max_keys: int,
     *,
     is_encoded: bool,
+    offset: float,
 ) -> bytes:
     def shown(text: str) -> str:
         return quote(text, safe="/-_.~") if is_encoded else text
@@ -381,16 +394,18 @@ def _list_body(
         "IsTruncated": "true" if names.next_marker else "false",
         **following,
         "CommonPrefixes": [{"Prefix": shown(prefix)} for prefix in names.common_prefixes],
-        "Contents": [_content(found, shown(found.file.key), request.address.bucket) for found in objects],
+        "Contents": [
+            _content(found, shown(found.file.key), request.address.bucket, offset) for found in objects
+        ],
     }
     return wire.document("ListBucketResult", content)
 
 
-def _content(found: StoredObject, key: str, bucket: str) -> dict[str, Value]:
+def _content(found: StoredObject, key: str, bucket: str, offset: float) -> dict[str, Value]:
     owner = bucket.rpartition("-")[2]
     return {
         "Key": key,
-        "LastModified": wire.universal_time(int(found.modified)),
+        "LastModified": wire.universal_time(int(found.modified + offset)),
         "ETag": f'"{found.etag}"',
         "Size": found.file.size,
         "Owner": {"ID": owner, "DisplayName": owner},

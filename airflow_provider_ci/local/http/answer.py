@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import BinaryIO
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from aiohttp import web
 from airflow_provider_ci.local.errors import Service
 
 CHUNK_BYTES = 256 * 1024
+
+_LONGEST_PAUSE_SECONDS = 0.1
 
 _SERVER_NAMES = {Service.COS: "tencent-cos", Service.CI: "tencent-ci"}
 
@@ -69,6 +72,49 @@ async def send(answer: Answer, http: web.BaseRequest, *, cut: bool = False) -> w
     else:
         await response.write_eof()
     return response
+
+
+async def drip(answer: Answer, http: web.BaseRequest, first_part: int, seconds: float) -> web.StreamResponse:
+    """Send one byte every ``seconds`` from part ``first_part`` on (0 status line, 1 headers, 2 body)."""
+    parts = _parts(answer, has_body=http.method != "HEAD")
+    transport = http.transport
+    if transport is None:
+        return web.Response()
+    transport.write(b"".join(parts[:first_part]))
+    for byte in b"".join(parts[first_part:]):
+        if transport.is_closing():
+            break
+        transport.write(bytes([byte]))
+        await _pause(transport, seconds)
+    return disconnect(http)
+
+
+def _parts(answer: Answer, *, has_body: bool) -> tuple[bytes, bytes, bytes]:
+    """Status line, headers and body as they go over the wire; the connection is closed afterwards."""
+    phrases = {status.value: status.phrase for status in HTTPStatus}
+    headers = {"Content-Length": str(answer.length), **answer.headers, "Connection": "close"}
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    body = answer.file.file.read(answer.length) if answer.file else answer.body
+    return (
+        f"HTTP/1.1 {answer.status} {phrases.get(answer.status, '')}\r\n".encode(),
+        "".join([*lines, "\r\n"]).encode(),
+        body if has_body else b"",
+    )
+
+
+async def continue_for_ever(http: web.BaseRequest, seconds: float) -> web.StreamResponse:
+    """Send ``100 Continue`` every ``seconds`` until the client closes the connection."""
+    while http.transport is not None and not http.transport.is_closing():
+        http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await _pause(http.transport, seconds)
+    return web.Response()
+
+
+async def _pause(transport: asyncio.Transport, seconds: float) -> None:
+    """Wait, but not much longer than the client does."""
+    while seconds > 0 and not transport.is_closing():
+        await asyncio.sleep(min(seconds, _LONGEST_PAUSE_SECONDS))
+        seconds -= _LONGEST_PAUSE_SECONDS
 
 
 def disconnect(http: web.BaseRequest) -> web.StreamResponse:

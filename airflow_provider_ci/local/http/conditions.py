@@ -12,17 +12,20 @@ from airflow_provider_ci.local.objects.store import StoredObject
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def check(request: Request, found: StoredObject) -> None:
-    """The conditional headers, in the order of RFC 9110: those on the ETag win over those on the time."""
+def check(request: Request, found: StoredObject, modified: float) -> None:
+    """The conditional headers, in the order of RFC 9110: those on the ETag win over those on the time.
+
+    :param modified: when the object was written, by the service's clock, in Unix seconds.
+    """
     if match := request.header("If-Match"):
         _precondition(_names_etag(match, found.etag), "If-Match")
     elif since := _time(request.header("If-Unmodified-Since")):
-        _precondition(int(found.modified) <= since, "If-Unmodified-Since")
+        _precondition(int(modified) <= since, "If-Unmodified-Since")
     if none_match := request.header("If-None-Match"):
         fresh = _names_etag(none_match, found.etag)
     else:
         since = _time(request.header("If-Modified-Since"))
-        fresh = since is not None and int(found.modified) <= since
+        fresh = since is not None and int(modified) <= since
     if fresh:
         raise ServiceError("NotModified", "", status=304, headers={"ETag": f'"{found.etag}"'})
 

@@ -1,4 +1,4 @@
-"""Faults on demand: the next answers fail, are late, are cut, or come from a server whose clock is wrong.
+"""Faults on demand: the next responses fail, are late, are cut, or come from a server whose clock is wrong.
 
 Set over HTTP at ``/_local/faults`` or through :attr:`LocalCI.faults`. A request uses up at most one fault:
 the first in the order of their making that matches it.
@@ -14,9 +14,14 @@ from threading import Lock
 from airflow_provider_ci.local.errors import Service, ServiceError, status_of
 from airflow_provider_ci.local.http.request import Request
 
-ACTIONS = ("error", "error_after", "slow", "late", "cut_before", "cut_after", "clock", "truncate")
+ACTIONS = (
+    *("error", "error_after", "page", "page_after", "slow", "late", "taken_late", "cut_before", "cut_after"),
+    *("truncate", "drip", "endless_continue", "clock"),
+)
+PARTS = ("status", "headers", "body")
+"""Parts of a response, in the order in which they are sent."""
 
-_NEEDS_SECONDS = ("slow", "late", "clock")
+_NEEDS_SECONDS = ("slow", "late", "taken_late", "drip", "clock")
 _MOST_SECONDS = 1_000_000_000
 _CODE_OF_STATUS = {429: "SlowDown", 500: "InternalError", 503: "ServiceUnavailable"}
 
@@ -30,8 +35,13 @@ class Fault:
     ``error`` answers with ``code`` and/or ``status``, and ``Retry-After`` if ``retry_after`` (seconds) is
     given; ``error_after`` does the work first, and needs neither; ``slow`` waits ``seconds`` before the work
     and ``late`` after it; ``cut_before`` closes the connection and does nothing; ``cut_after`` does the work
-    and closes the connection without an answer; ``truncate`` sends half of the body and closes; ``clock``
+    and closes the connection without a response; ``truncate`` sends half of the body and closes; ``clock``
     makes the server's time wrong by ``seconds``.
+
+    ``page`` does nothing and sends an HTML page, as a proxy does, with ``status`` (200) and without anything
+    of the service's own; ``page_after`` does the work first. ``taken_late`` closes the connection at once and
+    does the work ``seconds`` later. ``drip`` does the work and sends one byte every ``seconds``, from
+    ``part`` on (``status``, ``headers`` or ``body``). ``endless_continue`` sends 100 Continue without end.
     """
 
     action: str
@@ -43,6 +53,7 @@ class Fault:
     status: int | None = None
     seconds: float | None = None
     retry_after: int | None = None
+    part: str = "status"
 
     def __post_init__(self) -> None:
         _require(self.action in ACTIONS, f"action {self.action!r} is none of {', '.join(ACTIONS)}")
@@ -50,6 +61,7 @@ class Fault:
             type(self.count) is int and self.count > 0, f"count {self.count!r} is not a positive integer"
         )
         _require(self.host in ("", "ci", "cos"), f"host {self.host!r} is neither ci nor cos")
+        _require(self.part in PARTS, f"part {self.part!r} is none of {', '.join(PARTS)}")
         for name in ("method", "path", "code"):
             _require(isinstance(getattr(self, name), str), f"{name} is not a string")
         for name in ("status", "retry_after"):
@@ -67,10 +79,6 @@ class Fault:
             and (path == "/" if self.path == "/" else path.startswith(self.path))
             and self.host in ("", service.value)
         )
-
-    def wait_seconds(self, action: str) -> float:
-        """The seconds of this fault if this is its action, else none."""
-        return (self.seconds or 0) if self.action == action else 0
 
     def error(self, request: Request) -> ServiceError:
         """The refusal that was asked for; the status comes from the table unless it is given."""

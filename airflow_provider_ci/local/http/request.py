@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
@@ -89,6 +90,7 @@ class Request:
     http: web.BaseRequest
     skew_seconds: float = 0
     address: Address = field(init=False)
+    kept_body: bytes | None = None
 
     @property
     def server_time(self) -> float:
@@ -110,7 +112,7 @@ class Request:
 
     async def expect_body(self) -> None:
         """Tell a client that waits for it (``Expect: 100-continue``) to send the body."""
-        if self.header("Expect").lower() == "100-continue":
+        if self.kept_body is None and self.header("Expect").lower() == "100-continue":
             await self.http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def body(self) -> bytes:
@@ -118,12 +120,24 @@ class Request:
         await self.expect_body()
         chunks: list[bytes] = []
         size = 0
-        async for chunk in self.http.content.iter_any():
+        async for chunk in self.chunks():
             size += len(chunk)
             if size > MAX_BODY_BYTES:
                 raise ServiceError("InvalidContent", f"the body exceeds {MAX_BODY_BYTES} bytes", status=413)
             chunks.append(chunk)
         return b"".join(chunks)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        if self.kept_body is not None:
+            yield self.kept_body
+            return
+        async for chunk in self.http.content.iter_any():
+            yield chunk
+
+    async def keep_body(self) -> None:
+        """Read the body now, for work that is done when the connection is gone."""
+        self.kept_body = await self.body()
 
 
 def from_http(http: web.BaseRequest, now: float) -> Request:

@@ -111,7 +111,8 @@ class Outcome:
 class Filter:
     """Which jobs of the given queues to list.
 
-    Creation times in Unix seconds, both inclusive; any other empty value filters nothing.
+    Creation times in Unix seconds, both inclusive; ``ended_after`` leaves out jobs that ended then or
+    earlier; any other empty value filters nothing.
     """
 
     queue_ids: tuple[str, ...]
@@ -119,6 +120,7 @@ class Filter:
     states: tuple[State, ...] = ()
     created_from: int | None = None
     created_to: int | None = None
+    ended_after: float | None = None
     input_object: str = ""
     newest_first: bool = True
 
@@ -318,6 +320,9 @@ class Jobs:
             conditions += ["input_object = ?", "tag = 'PicProcess'"]  # the last word for word as in the index
             values.append(wanted.input_object)
             index = "pictures_by_input"
+        if wanted.ended_after is not None:
+            conditions.append("(ended IS NULL OR ended > ?)")
+            values.append(wanted.ended_after)
         order = "DESC" if wanted.newest_first else "ASC"
         rows = self._database.rows(
             f"SELECT seq FROM jobs INDEXED BY {index} WHERE {' AND '.join(conditions)}"  # noqa: S608

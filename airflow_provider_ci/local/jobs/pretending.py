@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from airflow_provider_ci.local.jobs.jobs import Job
-from airflow_provider_ci.local.jobs.processing import pretended
+from airflow_provider_ci.local.jobs.processing import asked_for_failure, pretended
 from airflow_provider_ci.local.jobs.scheduler import Scheduler
 
 PAUSE_SECONDS = 0.02
@@ -40,6 +39,7 @@ class PretendingScheduler(Scheduler):
             self._fill()
 
     def _end(self, job: Job) -> None:
-        now = time.time()
+        now = self._traits.now()
+        outcome = asked_for_failure(job, self._traits) or pretended(job)
         if self._jobs.start(job, now):
-            self._callbacks.end(job, lambda: self._jobs.finish(job, pretended(job), now))
+            self._callbacks.end(job, lambda: self._jobs.finish(job, outcome, now))

@@ -20,6 +20,7 @@ from airflow_provider_ci.local.convert import (
     PictureResult,
 )
 from airflow_provider_ci.local.errors import ServiceError, reason_of
+from airflow_provider_ci.local.http.traits import TraitSwitch
 from airflow_provider_ci.local.jobs.jobs import Job, Outcome
 from airflow_provider_ci.local.jobs.submission import target_of
 from airflow_provider_ci.local.objects.store import StoredObject, md5_of
@@ -45,15 +46,19 @@ _MEANT_BY_DEFAULT = {
 class Processor:
     """Runs jobs with ``converters``, each in a folder of its own in ``workspace``."""
 
-    def __init__(self, workspace: Workspace, converters: Converters) -> None:
+    def __init__(self, workspace: Workspace, converters: Converters, traits: TraitSwitch) -> None:
         self._workspace = workspace
         self._converters = converters
+        self._traits = traits
 
     def run(self, job: Job) -> Outcome:
         """Do the job. Whatever goes wrong with it is its outcome.
 
         :raises ConvertersClosedError: the server stops; the job did not end.
         """
+        failure = asked_for_failure(job, self._traits)
+        if failure:
+            return failure
         try:
             with self._workspace.folder(job.job_id) as folder:
                 return Outcome(result=_OPERATIONS[job.tag](self, job, folder))
@@ -109,6 +114,12 @@ _NO_PAGE = PageFile(number=1, page=1, sheet=0, pic_num=1, path=Path())
 _NO_DOCUMENT = DocumentResult(total_pages=1, total_sheets=0, pages=(_NO_PAGE,))
 _NO_IMAGE = PictureInfo(format="png", width=1, height=1, size=0, quality=100, orientation=0, ave="0xFFFFFF")
 _NO_PICTURE = PictureResult(output=_NO_IMAGE, original=_NO_IMAGE)
+
+
+def asked_for_failure(job: Job, traits: TraitSwitch) -> Outcome | None:
+    """The failure that the traits ask for; None if the job is to run."""
+    failure = traits.now_on.failure_of(job.input_object)
+    return Outcome(code=failure.code, message=failure.message) if failure else None
 
 
 def pretended(job: Job) -> Outcome:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from airflow_provider_ci.local.convert import ConvertersClosedError
 from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.http.traits import TraitSwitch
 from airflow_provider_ci.local.jobs.callbacks import Callbacks
 from airflow_provider_ci.local.jobs.jobs import Job, Jobs, Outcome, State, Submission
 from airflow_provider_ci.local.jobs.processing import Processor
@@ -37,6 +37,7 @@ class Scheduler:
         queues: Queues,
         processor: Processor,
         callbacks: Callbacks,
+        traits: TraitSwitch,
         *,
         workers: int,
         queue_size: int,
@@ -46,6 +47,7 @@ class Scheduler:
         self._queues = queues
         self._processor = processor
         self._callbacks = callbacks
+        self._traits = traits
         self._workers = workers
         self._queue_size = queue_size
         self._queue_concurrency = queue_concurrency
@@ -118,7 +120,7 @@ class Scheduler:
         ]
 
     def _start(self, job: Job) -> None:
-        if not self._jobs.start(job, time.time()):
+        if not self._jobs.start(job, self._traits.now()):
             return
         self._running[job.queue_id] += 1
         task = asyncio.create_task(self._run(job))
@@ -143,7 +145,7 @@ class Scheduler:
         """Note how the job ended, sooner or later; one not noted when the server stops runs again."""
         while True:
             try:
-                self._callbacks.end(job, lambda: self._jobs.finish(job, outcome, time.time()))
+                self._callbacks.end(job, lambda: self._jobs.finish(job, outcome, self._traits.now()))
                 break
             except sqlite3.Error as error:
                 _log.error("job %s ended, but that cannot be noted; trying again: %s", job.job_id, error)
