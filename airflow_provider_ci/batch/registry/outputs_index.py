@@ -1,43 +1,44 @@
 """The index of outputs: which output was made from what, for all batches of a bucket.
 
-Protocol
-    A batch that ends adds its entries. Up to 300 go into the registry's state, in the same change that
-    takes away the batch's claim. More, or those for which the state has no room, are first stored as a run
-    of their own (see :mod:`.parts`), which a change of the registry then publishes. Whoever reads a state
-    sees a run whole or not at all. Of several entries for one output, the one in the newest run counts.
+Protocol A batch that ends adds its entries. Up to 300 go into the registry's state, in the same change that
+takes away the batch's claim. More, or those for which the state has no room, are first stored as a run of
+their own (see :mod:`.parts`), which a change of the registry then publishes. Whoever reads a state sees a run
+whole or not at all. Of several entries for one output, the one in the newest run counts.
 
-Compaction
-    The batch that ends then merges the newest stored runs, as a binary counter does: while the last run is
-    at least half as large as the one before it, or both fit into one part, they become one. So each run is
-    less than half as large as the one before, and an entry is rewritten once for each doubling of the
-    index. The merged run is published only if the runs that it was made of still stand side by side in the
-    newest state. Else another batch was quicker: the merged run is deleted.
+Compaction The batch that ends then merges the newest stored runs, as a binary counter does: while the last
+run is at least half as large as the one before it, or both fit into one part, they become one. So each run is
+less than half as large as the one before, and an entry is rewritten once for each doubling of the index. The
+merged run is published only if the runs that it was made of still stand side by side in the newest state.
+Else another batch was quicker: the merged run is deleted.
 
-Deleting
-    The runs that were merged become *garbage* in the same change. Their objects are deleted by a later
-    compaction, not within the next hour, so that readers of an older state can finish. A reader that meets
-    a missing object treats its entries as unknown. Runs that were never published (their writer died) are
-    deleted after a day.
+Deleting The runs that were merged become *garbage* in the same change. Their objects are deleted by a later
+compaction, not within the next hour, so that readers of an older state can finish. Runs that were never
+published (their writer died) are deleted after a day.
+
+Missing objects Any of the objects may be deleted at any time. What a missing part knew is unknown then. An
+older run may still have an entry for one of its outputs, which need not be true any more. So from the first
+to the last output that the part can have held, older runs are not looked at: an entry that is found is always
+the newest one. If a compaction meets a missing part, it merges all runs, and so forgets the older entries for
+good.
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
-from airflow_provider_ci.batch.registry import parts
+from airflow_provider_ci.batch.registry import index_state, parts
 from airflow_provider_ci.batch.registry.index_state import (
-    EMBEDDED_ENTRIES,
     Entry,
     Garbage,
     IndexState,
     InlineFullError,
     Run,
 )
-from airflow_provider_ci.batch.registry.parts import Part, PartStore
+from airflow_provider_ci.batch.registry.parts import Hole, Part, PartStore, Written, outside
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.service_time import service_now
 from airflow_provider_ci.batch.registry.state import State
@@ -70,8 +71,8 @@ def add_entries(
     :raises ValueError: the entries are not sorted.
     """
     iterator = iter(entries)
-    few = list(islice(iterator, EMBEDDED_ENTRIES + 1))
-    if len(few) <= EMBEDDED_ENTRIES:
+    few = list(islice(iterator, index_state.EMBEDDED_ENTRIES + 1))
+    if len(few) <= index_state.EMBEDDED_ENTRIES:
         parts.check_sorted([entry.output for entry in few])
         try:
             return registry.change(
@@ -131,9 +132,7 @@ class _Compaction:
 
     def run(self, timeout_seconds: float) -> State:
         """Merge and publish; the newest state known."""
-        written = self._store.write(
-            parts.merged([self._store.parts(run) for run in self._runs]), self._registry.raise_if_stopped
-        )
+        written = self._merge()
         now = written.at if written else service_now(self._registry.client)
         deleted = self._delete_garbage(now)
         fresh = (written.run,) if written else ()
@@ -147,6 +146,31 @@ class _Compaction:
             return state
         self._sweep(state, now)
         return state
+
+    def _merge(self) -> Written | None:
+        """Store the merged run; ``None`` if no entry is left."""
+        holes: list[list[Hole]] = [[] for _ in self._runs]
+        while True:
+            written = self._store.write(parts.merged(self._sources(holes)), self._registry.raise_if_stopped)
+            found = [self._store.holes(run) for run in self._runs]
+            if found == holes:
+                return written
+            if written:
+                self._store.delete(written.run.token, written.run.parts)
+            last = self._runs[-1]
+            runs = self._state.index.runs
+            self._runs = runs[: runs.index(last) + 1]
+            holes = [self._store.holes(run) for run in self._runs]
+
+    def _sources(self, holes: Sequence[Sequence[Hole]]) -> list[Iterator[Part]]:
+        """The parts of each run, without what lies in a hole of a newer run."""
+        return [
+            self._without(run, list(chain.from_iterable(holes[place + 1 :])))
+            for place, run in enumerate(self._runs)
+        ]
+
+    def _without(self, run: Run, holes: Sequence[Hole]) -> Iterator[Part]:
+        return (outside(part, holes) for part in self._store.parts(run))
 
     def _published(
         self, index: IndexState, fresh: tuple[Run, ...], now: float, deleted: frozenset[str]
@@ -198,8 +222,8 @@ class IndexReader:
 
     @property
     def missing_parts(self) -> int:
-        """How many parts were needed and are not there; their entries are unknown."""
-        return sum(not key.endswith("/parts.json") for key in self._store.missing)
+        """How many objects were needed and are not there; what they knew is unknown."""
+        return len(self._store.missing)
 
     def find(self, outputs: Sequence[str]) -> dict[str, Entry]:
         """What is known of these outputs, without those of which nothing is known.
@@ -208,10 +232,13 @@ class IndexReader:
         :raises RecordError: an object of the index is damaged or of a newer version.
         """
         found: dict[str, Entry] = {}
+        left = outputs
         for run in self._runs:
-            if len(found) == len(outputs):
+            known, unknown = len(found), run.find(left, found)
+            if unknown or len(found) > known:
+                left = [output for output in left if output not in found and output not in unknown]
+            if not left:
                 break
-            run.find([each for each in outputs if each not in found] if found else outputs, found)
         return found
 
 
@@ -226,29 +253,42 @@ class _RunReader:
         self._part = Part([], [], [])
         self._places: dict[str, int] = {}
 
-    def find(self, outputs: Sequence[str], found: dict[str, Entry]) -> None:
-        """Add the entries of these sorted outputs."""
+    def find(self, outputs: Sequence[str], found: dict[str, Entry]) -> set[str]:
+        """Add the entries of these sorted outputs; return those of which a missing part may have known."""
         start, end = bisect_left(outputs, self._run.first), bisect_right(outputs, self._run.last)
-        if start < end and self._firsts is None:
-            self._firsts = self._store.firsts(self._run)
-        firsts = self._firsts or ()
-        while start < end and firsts:
-            number = bisect_right(firsts, outputs[start])
-            stop = end if number == len(firsts) else bisect_left(outputs, firsts[number], start, end)
-            self._turn_to(number)
-            places, part = self._places, self._part
-            for output in outputs[start:stop]:
-                if (place := places.get(output)) is not None:
-                    found[output] = part.entry(place)
+        unknown: set[str] = set()
+        while start < end:
+            number, stop = self._part_of(outputs, start, end)
+            if number and self._turn_to(number):
+                self._look_up(outputs[start:stop], found)
+            else:
+                unknown.update(outputs[start:stop])
             start = stop
+        return unknown
 
-    def _turn_to(self, number: int) -> None:
-        if number == self._number:
-            return
-        self._part, self._places = Part([], [], []), {}  # the last one, before the next comes into memory
-        self._part = self._store.read(self._run, number)
-        self._places = dict(zip(self._part.outputs, range(len(self._part.outputs)), strict=True))
-        self._number = number
+    def _part_of(self, outputs: Sequence[str], start: int, end: int) -> tuple[int, int]:
+        """Number of the part for the first of these outputs, and where the outputs of that part end."""
+        if self._firsts is None:
+            self._firsts = self._store.firsts(self._run)
+        number = bisect_right(self._firsts, outputs[start])
+        if number == len(self._firsts):
+            return number, end
+        return number, bisect_left(outputs, self._firsts[number], start, end)
+
+    def _look_up(self, outputs: Sequence[str], found: dict[str, Entry]) -> None:
+        places, part = self._places, self._part
+        for output in outputs:
+            if (place := places.get(output)) is not None:
+                found[output] = part.entry(place)
+
+    def _turn_to(self, number: int) -> bool:
+        """Have this part in memory; whether it is there at all."""
+        if number != self._number:
+            self._part, self._places = Part([], [], []), {}  # first let go of the part before
+            self._part = self._store.read(self._run, number)
+            self._places = dict(zip(self._part.outputs, range(len(self._part.outputs)), strict=True))
+            self._number = number
+        return not self._store.is_missing(self._run, number)
 
 
 def _store(registry: Registry) -> PartStore:

@@ -16,7 +16,7 @@ import json
 import logging
 import operator
 import uuid
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -36,6 +36,8 @@ MAX_FIRSTS = 32
 KIND = "outputs"
 PARTS_KIND = "parts"
 _HEADER_CELLS = 2
+_MERGED_AT_ONCE = 4_000
+"""Entries of each run that are merged in one step; more would take memory and no less time."""
 
 
 class Part(NamedTuple):
@@ -61,6 +63,23 @@ class Written:
 
     run: Run
     at: float
+
+
+class Hole(NamedTuple):
+    """Outputs of which a missing part may have known something: from ``start`` to before ``stop``."""
+
+    start: str
+    stop: str
+
+
+def outside(part: Part, holes: Iterable[Hole]) -> Part:
+    """The entries of a part that lie in none of the holes."""
+    for hole in holes:
+        start, stop = bisect_left(part.outputs, hole.start), bisect_left(part.outputs, hole.stop)
+        if start < stop:
+            before, after = part.cut(0, start), part.cut(stop)
+            part = Part(*(column + more for column, more in zip(before, after, strict=True)))
+    return part
 
 
 def part_of(entries: Iterable[Entry]) -> Part:
@@ -102,8 +121,8 @@ def check_sorted(outputs: Sequence[str], last: str = "") -> None:
 def merged(runs: Sequence[Iterator[Part]]) -> Iterator[Part]:
     """The entries of sorted runs, oldest first, in one order; of several for one output the newest."""
     heads = [_Head(run) for run in runs]
-    while alive := [head for head in heads if head.outputs]:
-        bound = min(head.outputs[-1] for head in alive)  # up to here nothing is missing
+    while alive := [head for head in heads if head.is_alive]:
+        bound = min(head.bound for head in alive)  # up to here no head lacks an entry
         rows: dict[str, tuple[str, Any]] = {}
         for head in alive:
             part = head.take(bound)
@@ -123,8 +142,15 @@ class _Head:
         self._turn()
 
     @property
-    def outputs(self) -> list[str]:
-        return self._part.outputs
+    def is_alive(self) -> bool:
+        """Whether there are entries left."""
+        return bool(self._part.outputs)
+
+    @property
+    def bound(self) -> str:
+        """The last output of those that are taken next, at most."""
+        outputs = self._part.outputs
+        return outputs[min(self._start + _MERGED_AT_ONCE, len(outputs)) - 1]
 
     def take(self, bound: str) -> Part:
         """Take the entries up to this output."""
@@ -136,7 +162,7 @@ class _Head:
         return taken
 
     def _turn(self) -> None:
-        self._start = 0
+        self._start, self._part = 0, Part([], [], [])  # the last one, before the next comes into memory
         self._part = next((part for part in self._parts if part.outputs), Part([], [], []))
 
 
@@ -208,10 +234,22 @@ class PartStore:
         """The first output of each part; nothing if the object that says so is missing."""
         if run.firsts or run.is_embedded:
             return run.firsts or (run.first,)
-        firsts = self._get(f"{self.folder(run.token)}parts.json", PARTS_KIND)
+        return self._get(f"{self.folder(run.token)}parts.json", PARTS_KIND)
+
+    def is_missing(self, run: Run, number: int) -> bool:
+        """Whether a part was needed and is not there."""
+        return self.key(run.token, number) in self.missing
+
+    def holes(self, run: Run) -> list[Hole]:
+        """Where the missing parts of a run that were needed leave its outputs unknown."""
+        numbers = [number for number in range(1, run.parts + 1) if self.is_missing(run, number)]
+        if not numbers:
+            return []
+        firsts = self.firsts(run)
         if not firsts:
-            self.missing.update(self.key(run.token, number) for number in range(1, run.parts + 1))
-        return firsts
+            return [Hole(run.first, f"{run.last}\0")]
+        bounds = [*firsts, f"{run.last}\0"]
+        return [Hole(bounds[number - 1], bounds[number]) for number in numbers]
 
     def delete(self, token: str, parts: int) -> None:
         """Delete the objects of a run."""

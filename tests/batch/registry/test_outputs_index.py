@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ci.batch.ledger.records import RecordError
-from airflow_provider_ci.batch.registry import outputs_index, parts
+from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.registry import index_state, outputs_index, parts
 from airflow_provider_ci.batch.registry.index_state import EMBEDDED_ENTRIES, Entry, Run
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader, add_entries, compact, mergeable
 from airflow_provider_ci.batch.registry.registry import Change, Registry
@@ -30,7 +30,8 @@ def registry(client: CIClient) -> Registry:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of ten entries, up to four of them known from the state."""
+    """Parts of ten entries, up to four of them known from the state, which holds up to 20 entries."""
+    monkeypatch.setattr(index_state, "EMBEDDED_ENTRIES", 20)
     monkeypatch.setattr(parts, "PART_ENTRIES", 10)
     monkeypatch.setattr(parts, "MAX_FIRSTS", 4)
 
@@ -165,11 +166,11 @@ def test_compaction_loses_nothing_and_keeps_few_runs(
 ) -> None:
     chance, model = random.Random(seed), dict[str, Entry]()
     for turn in range(25):
-        count = chance.choice([1, 5, 80, 301, 350])
-        new = entries(sorted(chance.sample(range(3000), count)), f"{turn}-")
+        count = chance.choice([1, 5, 12, 21, 60])
+        new = entries(sorted(chance.sample(range(400), count)), f"{turn}-")
         state = compact(registry, add_entries(registry, new))
         model.update(as_dict(new))
-        assert all_of(client, state) == model
+        assert all_of(client, state, 400) == model
     sizes = [run.count for run in state.index.runs if not run.is_embedded]
     assert not mergeable(state.index.runs)
     assert all(2 * after < before for before, after in pairwise(sizes))
@@ -214,7 +215,7 @@ def test_merged_runs_are_deleted_one_hour_and_one_compaction_later(
     assert stored(bucket) == state.index.tokens()
     reader = IndexReader(client, before, ROOT)
     assert not reader.find([f"out/{number:06}.pdf" for number in range(800)])
-    assert reader.missing_parts == 80
+    assert reader.missing_parts == 2  # the objects that say where the parts begin
 
 
 def test_a_missing_part_is_unknown(
@@ -230,6 +231,26 @@ def test_a_missing_part_is_unknown(
     assert all_of(client, state) == as_dict(entries(range(20)), entries(range(30, 800)))
 
 
+@pytest.mark.parametrize("deleted", ["000003.json", "parts.json"])
+def test_what_a_missing_part_knew_is_not_taken_from_an_older_run(
+    client: CIClient, registry: Registry, small_parts: None, bucket: Path, deleted: str
+) -> None:
+    """Else the A of A → B → A would be found, and the B that is there would be taken to be A."""
+    for fingerprint, count in (("a", 200), ("b", 90), ("c", 1)):
+        state = add_entries(registry, entries(range(count), fingerprint))
+    (bucket / ROOT / "index" / state.index.runs[1].token / deleted).unlink()
+    lost = range(20, 30) if deleted == "000003.json" else range(1, 90)
+    kept = [*entries([0], "c"), *entries(range(1, 90), "b"), *entries(range(90, 200), "a")]
+    expected = {key: each for key, each in as_dict(kept).items() if int(key[4:10]) not in lost}
+    assert all_of(client, state) == expected
+    state = compact(registry, add_entries(registry, entries(range(200, 280))))
+    assert len(state.index.runs) == 1
+    # Parts are found without the object that says where they begin.
+    lost = range(20, 30) if deleted == "000003.json" else range(0)
+    expected = {key: each for key, each in as_dict(kept).items() if int(key[4:10]) not in lost}
+    assert all_of(client, state) == {**expected, **as_dict(entries(range(200, 280)))}
+
+
 def test_a_whole_index_may_be_missing(
     client: CIClient, registry: Registry, small_parts: None, bucket: Path
 ) -> None:
@@ -237,7 +258,7 @@ def test_a_whole_index_may_be_missing(
     for path in (bucket / ROOT / "index").rglob("*.json"):
         path.unlink()
     reader = IndexReader(client, state, ROOT)
-    assert (reader.find(["out/000001.pdf"]), reader.missing_parts) == ({}, 40)
+    assert (reader.find(["out/000001.pdf"]), reader.missing_parts) == ({}, 1)
     state = compact(registry, add_entries(registry, entries(range(400, 701))))
     assert all_of(client, state) == as_dict(entries(range(400, 701)))
     for path in (bucket / ROOT / "index").rglob("*.json"):
