@@ -20,7 +20,6 @@ from airflow_provider_ci.client import (
     Job,
     JobState,
     RequestExpiredError,
-    SubmissionUnknownError,
 )
 
 log = logging.getLogger(__name__)
@@ -160,50 +159,6 @@ class Submitter:
             return None
         keys = keys_of_job(job)
         return next((attempt for attempt in attempts if keys_of(attempt.planned) == keys), None)
-
-
-def submit_once(submitter: Submitter, planned: PlannedJob, *, settle_seconds: float = 10) -> Job:
-    """Submit one job. If its answer is lost, look for the job, and submit again only if it never shows.
-
-    :raises CIError: the service refused it, or its fate is still unknown after the second submission.
-    """
-    attempt, began = Attempt(planned=planned), time.monotonic()
-    try:
-        return submitter.submit(attempt)
-    except SubmissionUnknownError as error:
-        log.warning("%s; looking for it", error)
-        return _find_or_submit(submitter, attempt, began, settle_seconds)
-
-
-def _find_or_submit(submitter: Submitter, attempt: Attempt, began: float, settle_seconds: float) -> Job:
-    lost_at = time.monotonic()
-    while True:
-        looked_at = time.monotonic()
-        newest = next(submitter.newest_jobs(None), None)
-        elapsed = timedelta(seconds=time.monotonic() - began)
-        since = newest.created_at - elapsed if newest else None
-        if found := submitter.find([replace(attempt, look_back_to=since)]):
-            return next(iter(found.values()))
-        if looked_at - lost_at >= settle_seconds:
-            return submitter.submit(attempt.next())
-        time.sleep(1)
-
-
-def find_submitted(
-    submitter: Submitter, planned: PlannedJob, *, since: datetime, settle_seconds: float = 10
-) -> Job | None:
-    """The job of an earlier :func:`submit_once` with the same token that nobody noted, if there is one.
-
-    :param since: a moment before that submission, by the service's clock.
-    """
-    attempts = [Attempt(planned=planned, number=number, look_back_to=since) for number in (1, 2)]
-    while True:
-        elapsed = submitter.client.server_time() - since
-        if found := submitter.find(attempts):
-            return found[max(found, key=lambda attempt: attempt.number)]
-        if elapsed >= timedelta(seconds=settle_seconds):
-            return None
-        time.sleep(1)
 
 
 def keys_of(planned: PlannedJob) -> tuple[str, str]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectVerdict, Progress, kinds
-from airflow_provider_ci.client import CIClient, CIConnectionError, Job, PicProcess
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectVerdict, Progress
+from airflow_provider_ci.client import CIClient, CIConnectionError, Job, JobPage, PicProcess
+from airflow_provider_ci.jobs import kinds
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
@@ -159,7 +160,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     echoes: bool,
 ) -> None:
     if not echoes:
-        monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(user_data=None))
+        monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
     keys = objects(fill_bucket)
     local_ci.faults.add(action, method="POST", count=3)
     die(batch(client, threads=3, progress=dies(1)))
@@ -168,7 +169,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
-def other_service(*, hours: float = 0, **values: Any) -> kinds.JobKind:
+def other_service(*, hours: float = 0, **values: Any) -> kinds.JobType:
     """Document jobs of a service with another clock, or that says less of them."""
 
     def seen(job: Job) -> Job:
@@ -178,13 +179,18 @@ def other_service(*, hours: float = 0, **values: Any) -> kinds.JobKind:
         after = created_after and created_after - timedelta(hours=hours)
         yield from map(seen, client.list_doc_jobs(created_after=after, **options))
 
+    def page(client: CIClient, *, created_after: datetime | None = None, **options: Any) -> JobPage:
+        after = created_after and created_after - timedelta(hours=hours)
+        found = client.list_doc_jobs_page(created_after=after, **options)
+        return replace(found, jobs=tuple(map(seen, found.jobs)))
+
     def submit(client: CIClient, *arguments: Any, **options: Any) -> Job:
         return seen(client.submit_doc_job(*arguments, **options))
 
     def get(client: CIClient, job_id: str) -> Job:
         return seen(client.get_doc_job(job_id))
 
-    return replace(kinds.DOCUMENTS, list=jobs, submit=submit, get=get)
+    return replace(kinds.DOCUMENTS, list=jobs, list_page=page, submit=submit, get=get)
 
 
 @pytest.mark.parametrize("is_heard", [False, True], ids=["unheard", "heard"])
@@ -201,7 +207,7 @@ def test_without_an_echo_of_user_data_jobs_are_known_by_input_output_and_operati
     requests: int,
     is_heard: bool,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(user_data=None))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
     keys = objects(fill_bucket)
     power.last_for(requests, method="POST", is_heard=is_heard)
     die(batch(client, threads=3))
@@ -221,7 +227,7 @@ def test_without_an_echo_the_jobs_of_an_earlier_generation_are_not_taken_for_our
     end_leases: End,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(user_data=None))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
     keys = objects(fill_bucket)
     batch(client).run()
     die(batch(client, skip="never", max_in_flight=2, progress=dies(2)))
@@ -241,7 +247,7 @@ def test_the_services_clock_may_be_hours_off(
     monkeypatch: pytest.MonkeyPatch,
     hours: float,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.kinds.DOCUMENTS", other_service(hours=hours))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(hours=hours))
     keys = objects(fill_bucket)
     local_ci.faults.add("cut_after", method="POST", count=2)
     die(batch(client, threads=2, progress=dies(1)))

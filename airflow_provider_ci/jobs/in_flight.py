@@ -1,0 +1,209 @@
+"""Which of many pending jobs have ended, with few requests."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from airflow_provider_ci.client import CIClient, InvalidRequestError, Job, NotFoundError
+from airflow_provider_ci.jobs.kinds import JobType, default_queue_id
+from airflow_provider_ci.jobs.listing import QueueListing
+from airflow_provider_ci.jobs.service_time import service_now
+
+log = logging.getLogger(__name__)
+
+FEW = 3
+"""Up to so many jobs are asked for one by one: a listing may hold other people's jobs as well."""
+UNKNOWN_SECONDS = 60.0
+"""For so long after its submission a job may be unknown to the service; afterwards it is forgotten."""
+_UNLISTED_SECONDS = 10.0
+"""A job that is younger may be missing from the listing, which is no reason to ask for it."""
+_NO_SUCH_JOB = "NonExistJobIds"
+
+
+class JobsInFlight:
+    """Tells again and again which of many jobs have ended.
+
+    One listing, in the order of creation, answers for a hundred jobs a page; see
+    :mod:`airflow_provider_ci.jobs.listing`. What it does not show is asked for one by one. Jobs of others
+    never matter.
+
+    :param queue_id: the queue that the jobs were submitted to; the default queue if not given. Jobs of other
+        queues are found too, with more requests.
+    :param unknown_seconds: for so long after its submission, or after it was first pending here, a job may be
+        unknown to the service.
+    """
+
+    def __init__(
+        self,
+        client: CIClient,
+        job_type: JobType,
+        queue_id: str | None = None,
+        *,
+        unknown_seconds: float = UNKNOWN_SECONDS,
+    ) -> None:
+        self._client = client
+        self._type = job_type
+        self._queue_id = queue_id
+        self._knows_queue = queue_id is not None
+        self._unknown_seconds = unknown_seconds
+        self._listings: dict[str | None, QueueListing] = {}
+        self._created: dict[str, datetime] = {}
+        self._queue_of: dict[str, str] = {}
+        self._first_seen: dict[str, float] = {}
+        self._is_met: set[str] = set()
+        self._asked_at: dict[str, int] = {}
+        self._looks = 0
+        self._found: dict[str, Job] = {}
+        self.unknown: dict[str, NotFoundError] = {}
+        """Of the last look: jobs that the service does not know, with its response."""
+        self.forgotten: dict[str, NotFoundError] = {}
+        """Those of them that have been unknown for too long to be just submitted."""
+
+    def ended(self, pending: Mapping[str, datetime | None]) -> list[Job]:
+        """Those of the jobs that have ended. :attr:`forgotten` names those that are not known any more.
+
+        :param pending: when the service created each job, where that is known, by job id.
+        :raises CIError: the service is unavailable, or refuses to show jobs.
+        """
+        self._looks += 1
+        self._found, self.unknown, self.forgotten = {}, {}, {}
+        self._keep(pending)
+        if len(pending) <= FEW and not self._are_together(pending):
+            self._ask(pending)
+        else:
+            self._meet([job_id for job_id in pending if job_id not in self._created])
+            self._read_listings()
+        return list(self._found.values())
+
+    def _are_together(self, pending: Mapping[str, datetime | None]) -> bool:
+        """Whether fewer pages than jobs show all of them."""
+        pages = [listing.page_of(job_id) for listing in self._listings.values() for job_id in pending]
+        known = [page for page in pages if page is not None]
+        return len(known) == len(pending) > len({id(page) for page in known})
+
+    def _keep(self, pending: Mapping[str, datetime | None]) -> None:
+        """Note the new jobs, and forget those that are not pending any more."""
+        now = time.monotonic()
+        self._first_seen = {job_id: self._first_seen.get(job_id, now) for job_id in pending}
+        known = {job_id: at for job_id, at in pending.items() if at is not None}
+        self._created = {job: at for job, at in self._created.items() if job in pending} | known
+        self._queue_of = {job: queue for job, queue in self._queue_of.items() if job in pending}
+        self._asked_at = {job: look for job, look in self._asked_at.items() if job in pending}
+        self._is_met &= pending.keys()
+
+    @property
+    def _most_asked(self) -> int:
+        """Jobs that a look asks for one by one, at most."""
+        return 10 + len(self._first_seen) // 10
+
+    # Jobs of which nothing but the id is known
+
+    def _meet(self, job_ids: list[str]) -> None:
+        """Learn when these jobs were created: from the listing, newest first, then one by one."""
+        new = {job_id for job_id in job_ids if job_id not in self._is_met}
+        if len(new) > FEW:
+            self._meet_newest(set(new))
+        self._is_met |= new
+        left = [job for job in job_ids if job not in self._created and job not in self._found]
+        left.sort(key=lambda job_id: self._asked_at.get(job_id, 0))
+        self._ask(left[: max(self._most_asked, len(new))])
+
+    def _meet_newest(self, missing: set[str]) -> None:
+        """Read the listing until all are found, or asking for the rest is likely to cost less."""
+        most_misses = max(2, len(missing) // 10)
+        misses, token, tokens = 0, None, set[str]()
+        queue_id = self._queue_id or default_queue_id(self._client, self._type)
+        while missing and misses < most_misses:
+            try:
+                page = self._type.list_page(self._client, queue_id=queue_id, order="Desc", next_token=token)
+            except (InvalidRequestError, NotFoundError) as error:
+                log.info("cannot list the jobs, so each is asked for by its id: %s", error)
+                return
+            known = [job for job in page.jobs if job.job_id in missing]
+            for job in known:
+                missing.discard(job.job_id)
+                self._learn(job)
+            misses = 0 if known else misses + 1
+            token = page.next_token
+            if not token or token in tokens:
+                return
+            tokens.add(token)
+
+    # Jobs that the listing shows
+
+    def _read_listings(self) -> None:
+        if not self._knows_queue:
+            self._learn_queue()
+        most_pages = min(len(self._first_seen), 4 + len(self._first_seen) // 40)
+        unlisted: list[tuple[str, QueueListing]] = []
+        for queue_id, wanted in self._by_queue().items():
+            listing = self._listings.get(queue_id) or QueueListing(self._client, self._type, queue_id)
+            self._listings[queue_id] = listing
+            self._found |= listing.look(wanted, most_pages=most_pages)
+            unlisted += [(job_id, listing) for job_id in listing.unlisted() if not self._is_fresh(job_id)]
+        self._ask_unlisted(unlisted)
+
+    def _by_queue(self) -> dict[str | None, dict[str, datetime | None]]:
+        """The pending jobs by the queue in which they are looked for; queues without any are left out."""
+        jobs: dict[str | None, dict[str, datetime | None]] = {}
+        for job_id, created in self._created.items():
+            if job_id not in self._found:
+                jobs.setdefault(self._queue_of.get(job_id, self._queue_id), {})[job_id] = created
+        return jobs
+
+    def _learn_queue(self) -> None:
+        """Find out the queue of jobs that named none: the only one of the bucket, or that of a job."""
+        self._queue_id = default_queue_id(self._client, self._type)
+        if self._queue_id is None and (job_id := next(iter(self._created), None)):
+            self._ask([job_id])
+            self._queue_id = self._queue_of.get(job_id)
+        self._knows_queue = self._queue_id is not None
+
+    def _ask_unlisted(self, unlisted: list[tuple[str, QueueListing]]) -> None:
+        """Ask for jobs that the listing of their queue does not show: another may, or they are forgotten."""
+        unlisted.sort(key=lambda each: self._asked_at.get(each[0], 0))
+        now, later = unlisted[: self._most_asked], unlisted[self._most_asked :]
+        for job_id, listing in now:
+            known = self._queue_of.get(job_id, self._queue_id)
+            self._ask([job_id])
+            queue_id = self._queue_of.get(job_id, known)
+            if queue_id == known:
+                listing.note_behind(job_id)
+                continue
+            for other, _ in later:  # most likely they are there, too
+                if other not in self._asked_at and queue_id is not None:
+                    self._queue_of.setdefault(other, queue_id)
+
+    def _is_fresh(self, job_id: str) -> bool:
+        return self._age(job_id) < _UNLISTED_SECONDS
+
+    def _age(self, job_id: str) -> float:
+        """Seconds since the job was created, or since it was first pending here, whichever is longer."""
+        seen = time.monotonic() - self._first_seen[job_id]
+        created = self._created.get(job_id)
+        return seen if created is None else max(seen, service_now(self._client) - created.timestamp())
+
+    # One by one
+
+    def _ask(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            self._asked_at[job_id] = self._looks
+            try:
+                self._learn(self._type.get(self._client, job_id))
+            except NotFoundError as error:
+                if error.code != _NO_SUCH_JOB:
+                    raise
+                self.unknown[job_id] = error
+                if self._age(job_id) >= self._unknown_seconds:
+                    self.forgotten[job_id] = error
+
+    def _learn(self, job: Job) -> None:
+        if job.state.is_final:
+            self._found[job.job_id] = job
+        if job.created_at is not None:
+            self._created[job.job_id] = job.created_at
+        if job.queue_id:
+            self._queue_of[job.job_id] = job.queue_id

@@ -1,0 +1,318 @@
+"""Where pending jobs stand in the listing of their queue, and which of them have ended.
+
+The listing shows all states in the order of creation, so a job stays on its page while it changes. A queue
+runs its jobs in that order too. So ends can only be on the pages up to the one where jobs still wait: a look
+reads those of them that hold pending jobs, and no others. How a token is made is the service's business:
+a page is found again by its token and its filter, and a refused token starts the listing anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TypeVar
+
+from airflow_provider_ci.client import (
+    CIClient,
+    InvalidRequestError,
+    Job,
+    JobPage,
+    JobState,
+    NotFoundError,
+)
+from airflow_provider_ci.jobs.kinds import JobType
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_STEP = timedelta(seconds=1)
+"""Times are in whole seconds, and whether the filter takes in its first one is not documented."""
+_NEAR = timedelta(seconds=5)
+"""Jobs created so shortly after a page are expected on the next one; others get a page of their own."""
+_DISORDER = timedelta(seconds=2)
+"""How far creation times may be out of order in the listing."""
+_WAITING = (JobState.SUBMITTED, JobState.PAUSE)
+_SCOUT_EVERY = 4
+"""While no job ends, every fourth look reads a page of jobs that should be waiting, in place of the front."""
+_MOST_EMPTY = 10
+"""After so many empty pages in a row, a listing counts as ended, whatever token it gives."""
+_BEHIND = 5
+"""With so many jobs behind the pages that were read, the listing starts anew."""
+
+
+@dataclass(slots=True, eq=False)
+class _Page:
+    """A page that was read: how to read it again, and what stands on it."""
+
+    created_after: datetime
+    token: str | None
+    next_token: str | None = None
+    empty_pages: int = 0
+    """Pages without jobs in a row, with this one."""
+    newest: datetime | None = None
+    """When its last job was created; of a page without jobs, that of the page before."""
+    is_waiting: bool = False
+    """Whether its last job waits, so that jobs on later pages wait as well."""
+    pending: set[str] = field(default_factory=set)
+    """Jobs of ours that had not ended when it was read."""
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+class QueueListing:
+    """The listing of one queue, read as far as its jobs have begun.
+
+    :param queue_id: the queue; None lists the jobs of all queues.
+    """
+
+    def __init__(self, client: CIClient, job_type: JobType, queue_id: str | None) -> None:
+        self._client = client
+        self._type = job_type
+        self._queue_id = queue_id
+        self._idle_looks = 0
+        self._scouted = 0
+        self._behind: set[str] = set()
+        self._never_listed: set[str] = set()
+        # Of one look:
+        self._wanted: Mapping[str, datetime | None] = {}
+        self._unplaced: dict[str, datetime | None] = {}
+        self._vanished: set[str] = set()
+        self._found: dict[str, Job] = {}
+        self._read_now: set[_Page] = set()
+        self._left = 0
+        self._is_at_end = False
+        self._restart()
+
+    def look(self, wanted: Mapping[str, datetime | None], *, most_pages: int) -> dict[str, Job]:
+        """Those of the jobs that have ended, by job id.
+
+        :param wanted: when the service created each job, where that is known, by job id.
+        :param most_pages: a look reads no more pages.
+        """
+        self._wanted, self._left, self._is_at_end = wanted, most_pages, False
+        self._found, self._vanished, self._read_now = {}, set(), set()
+        self._keep(wanted)
+        try:
+            self._read_to_front()
+        except _TokenRefusedError as error:
+            log.info("the service refused a page of the listing, which starts anew: %s", error)
+            self._restart()
+            with suppress(_TokenRefusedError):  # then this look ends on the first page
+                self._read_to_front()
+        self._idle_looks = 0 if self._found else self._idle_looks + 1
+        return self._found
+
+    def unlisted(self) -> list[str]:
+        """The wanted jobs that the last look should have met and did not; oldest first."""
+        newest = self._pages[-1].newest if self._pages else None
+        is_whole = self._is_at_end or self._left <= 0
+        missed = [
+            job_id
+            for job_id, created in self._unplaced.items()
+            if is_whole
+            or created is None
+            or job_id in self._vanished
+            or (newest is not None and created < newest - _DISORDER)
+        ]
+        return sorted(missed, key=lambda job_id: self._unplaced[job_id] or _LONG_AGO)
+
+    def page_of(self, job_id: str) -> object:
+        """What stands for the page that shows a job; None if that is not known."""
+        return self._places.get(job_id)
+
+    def note_behind(self, job_id: str) -> None:
+        """Note that an unlisted job is in this queue and has not ended."""
+        if job_id in self._never_listed:
+            return
+        self._behind.add(job_id)
+        if len(self._behind) >= _BEHIND:
+            self._never_listed |= self._behind  # if the new start does not show them, another will not either
+            self._behind = set()
+            self._restart()
+
+    def _restart(self) -> None:
+        self._pages: list[_Page] = []
+        self._places: dict[str, _Page] = {}
+        self._tokens: set[str] = set()
+        self._unplaced = {job: at for job, at in self._wanted.items() if job not in self._found}
+
+    def _keep(self, wanted: Mapping[str, datetime | None]) -> None:
+        """Forget the jobs that are not wanted any more, and the pages without jobs that are."""
+        for job_id in self._places.keys() - wanted.keys():
+            self._places.pop(job_id).pending.discard(job_id)
+        self._pages = [page for page in self._pages if page.pending or page is self._pages[-1]]
+        self._unplaced = {job: at for job, at in wanted.items() if job not in self._places}
+        self._behind &= wanted.keys()
+        self._never_listed &= wanted.keys()
+
+    # One look
+
+    def _read_to_front(self) -> None:
+        """Read the known pages with pending jobs, then new ones, up to the one where jobs wait."""
+        if self._idle_looks % _SCOUT_EVERY == _SCOUT_EVERY - 1 and self._scout():
+            return
+        for page in list(self._pages):
+            is_last = page is self._pages[-1]
+            if (page.pending or (is_last and page.is_waiting and self._unplaced)) and self._left > 0:
+                self._read_again(page)
+            if page.is_waiting:
+                return
+        while self._unplaced and self._left > 0:
+            new = self._read_next()
+            self._is_at_end = new is None
+            if new is None or new.is_waiting:
+                return
+
+    def _scout(self) -> bool:
+        """Read a page beyond the front: jobs of a higher level overtake others. False if there is none."""
+        front = next((number for number, page in enumerate(self._pages) if page.is_waiting), None)
+        if front is None:
+            return False
+        beyond = [page for page in self._pages[front + 1 :] if page.pending]
+        number, self._scouted = self._scouted, self._scouted + 1
+        if number < len(beyond):
+            self._read_again(beyond[number])
+            return True
+        if self._unplaced and self._read_next() is not None:
+            return True
+        self._scouted = 0
+        return False
+
+    def _read_again(self, page: _Page) -> None:
+        if len(page.pending) == 1 and not page.is_waiting and page is not self._pages[-1]:
+            return self._ask_for(*page.pending)
+        if page in self._read_now:
+            return None
+        before = page.pending.copy()
+        self._note(page, self._fetch(page.created_after, page.token))
+        # Pages may move when the service deletes old jobs: a job that left its page is asked for by its id.
+        for job_id in before - page.pending - self._found.keys():
+            self._lose(job_id)
+        return None
+
+    def _ask_for(self, job_id: str) -> None:
+        """Ask for a straggler by its id, which costs the service less than its page."""
+        self._left -= 1
+        try:
+            job = self._type.get(self._client, job_id)
+        except NotFoundError:
+            return self._lose(job_id)
+        if job.state.is_final:
+            self._end(job)
+        return None
+
+    def _lose(self, job_id: str) -> None:
+        self._places.pop(job_id).pending.discard(job_id)
+        self._vanished.add(job_id)
+        self._unplaced[job_id] = self._wanted[job_id]
+
+    def _read_next(self) -> _Page | None:
+        """Read the page on which the next unplaced jobs are expected; None if there is none."""
+        last = self._pages[-1] if self._pages else None
+        created = [moment for moment in self._unplaced.values() if moment is not None]
+        near = last and last.newest and [at for at in created if abs(at - last.newest) <= _NEAR]
+        if last and last.next_token and (near or last.newest is None):
+            return self._append(last.created_after, last.next_token, last.newest)
+        if last and near and last not in self._read_now:
+            self._read_again(last)
+            return last
+        ahead = [at for at in created if last is None or last.newest is None or at > last.newest + _STEP]
+        if not ahead:
+            return None
+        created_after = min(ahead) - _STEP
+        if last and last.created_after == created_after:
+            if last.next_token:
+                return self._append(created_after, last.next_token, last.newest)
+            if last in self._read_now:
+                return None
+            self._read_again(last)
+            return last
+        self._tokens.clear()
+        return self._append(created_after, None, last.newest if last else None)
+
+    def _append(self, created_after: datetime, token: str | None, newest: datetime | None) -> _Page:
+        empty_pages = self._pages[-1].empty_pages if token else 0
+        page = _Page(created_after, token, newest=newest, empty_pages=empty_pages)
+        answer = self._fetch(created_after, token)
+        self._pages.append(page)
+        self._note(page, answer)
+        return page
+
+    def _fetch(self, created_after: datetime, token: str | None) -> JobPage:
+        self._left -= 1
+        try:
+            return self._type.list_page(
+                self._client,
+                queue_id=self._queue_id,
+                created_after=created_after,
+                order="Asc",
+                next_token=token,
+            )
+        except (InvalidRequestError, NotFoundError) as error:
+            if token is None:
+                raise
+            raise _TokenRefusedError(str(error)) from error
+
+    def _note(self, page: _Page, answer: JobPage) -> None:
+        """Take in what a page says."""
+        self._read_now.add(page)
+        page.empty_pages = 0 if answer.jobs else page.empty_pages + 1
+        page.next_token = self._unless_repeated(page, answer.next_token)
+        page.pending = set()
+        for job in answer.jobs:
+            self._note_job(page, job)
+        page.newest = _last(
+            [job.created_at for job in answer.jobs if job.created_at is not None], page.newest
+        )
+        ends = [job.state for job in answer.jobs if job.state in _WAITING or _has_begun(job)]
+        page.is_waiting = bool(ends) and ends[-1] in _WAITING
+
+    def _note_job(self, page: _Page, job: Job) -> None:
+        place = self._places.get(job.job_id)
+        if job.job_id not in self._unplaced and place is None:
+            return
+        if job.state.is_final:
+            self._end(job)
+        else:
+            if place is not None and place is not page:
+                place.pending.discard(job.job_id)
+            self._places[job.job_id] = page
+            self._unplaced.pop(job.job_id, None)
+            page.pending.add(job.job_id)
+
+    def _end(self, job: Job) -> None:
+        self._found[job.job_id] = job
+        self._unplaced.pop(job.job_id, None)
+        if place := self._places.pop(job.job_id, None):
+            place.pending.discard(job.job_id)
+
+    def _unless_repeated(self, page: _Page, token: str | None) -> str | None:
+        """The token of the next page; None if it leads back to one that was read."""
+        if not token or token == page.next_token:
+            return token or None
+        if token in self._tokens or token == page.token:
+            log.warning("the listing of jobs repeats page %r; it counts as ended there", token)
+            return None
+        if page.empty_pages > _MOST_EMPTY:
+            log.warning("the listing of jobs goes on with empty pages; it counts as ended there")
+            return None
+        self._tokens.add(token)
+        return token
+
+
+class _TokenRefusedError(Exception):
+    """The service does not know a page's token any more."""
+
+
+def _has_begun(job: Job) -> bool:
+    """Whether the job runs or has run; one that was cancelled tells nothing of those around it."""
+    return job.state in (JobState.RUNNING, JobState.SUCCESS, JobState.FAILED)
+
+
+def _last(values: list[T], default: T | None) -> T | None:
+    return values[-1] if values else default

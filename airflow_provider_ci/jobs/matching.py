@@ -1,0 +1,84 @@
+"""Whether a job that the service describes is the one that was asked for.
+
+The service does not echo every request as it was sent. What it is known to change counts as equal here;
+every other difference is one. Sources: 1045/47932, 1045/47933, and the recorded response in 1045/51266.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Union
+
+from airflow_provider_ci.client import DocProcess, Job, PicProcess, PicTemplate
+
+_NEVER_COMPARED = "DocPassword"
+_ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}
+"""Numbers that mean the same: all pages to the last one, and from the first one."""
+_WITHOUT_CASE = frozenset({"SrcType", "TgtType"})
+_BOOLEANS = frozenset({"true", "false"})
+
+
+def matches_operation(job: Job, operation: Union[DocProcess, PicProcess, PicTemplate]) -> bool:  # noqa: UP007
+    """Whether nothing that the service echoes of the job contradicts the operation.
+
+    Only parameters that the operation sets are compared, and never a password. An empty or missing echo
+    contradicts nothing.
+    """
+    echo = _child(job.raw, "Operation")
+    template_id = echo.get("TemplateId")
+    if isinstance(operation, PicTemplate):
+        return template_id in (None, "", operation.template_id)
+    if template_id:
+        return False
+    parameters = _child(echo, job.tag)
+    return all(
+        _is_same(name, wanted, parameters.get(name))
+        for name, wanted in operation.to_node().items()
+        if wanted is not None and name != _NEVER_COMPARED
+    )
+
+
+def user_data_matches(job: Job, user_data: str) -> bool | None:
+    """Whether the job was submitted with this UserData; None if its echo does not say.
+
+    The service may leave the echo out, or cut it: a beginning of ``user_data`` proves nothing.
+    """
+    if job.user_data == user_data and user_data:
+        return True
+    return None if user_data.startswith(job.user_data) else False
+
+
+def matches_keys(job: Job, input_key: str, output_key: str) -> bool:
+    """Whether the job reads and writes these objects; the service may put a slash before keys."""
+    return _bare(job.input_key) == _bare(input_key) and _bare(job.output_key) == _bare(output_key)
+
+
+def _is_same(name: str, wanted: object, echoed: object) -> bool:
+    if not isinstance(echoed, str) or not echoed.strip():
+        return True
+    ours, theirs = str(wanted).strip(), echoed.strip()
+    if name in _WITHOUT_CASE or ours.lower() in _BOOLEANS:
+        ours, theirs = ours.lower(), theirs.lower()
+    if ours == theirs:
+        return True
+    numbers = _number(ours), _number(theirs)
+    if None in numbers:
+        return False
+    alike = _ALIKE.get(name, frozenset())
+    return numbers[0] == numbers[1] or (numbers[0] in alike and numbers[1] in alike)
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _child(node: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = node.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _bare(key: str) -> str:
+    return key.removeprefix("/")

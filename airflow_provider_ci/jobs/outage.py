@@ -1,0 +1,89 @@
+"""Waiting while the service is unavailable, up to a limit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from airflow_provider_ci.client import CIError, QueuePausedError, SubmissionUnknownError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LONGEST_WAIT = 30.0
+
+
+def is_unavailable(error: CIError) -> bool:
+    """Whether the service cannot do this for now: it does not respond, is busy, or takes no jobs."""
+    return error.is_retryable or isinstance(error, QueuePausedError)
+
+
+def retry_while_unavailable(
+    step: Callable[[], T], *, limit_seconds: float, wait: Callable[[float], object], name: str = "waiting"
+) -> T:
+    """Repeat a step until it works, or the service has been unavailable for too long.
+
+    The step must be one that may be repeated: a submission whose response was lost is raised at once.
+
+    :param wait: called with seconds to wait; what it raises ends the retries.
+    :param name: who waits, for the log.
+    :raises CIError: the last error, after ``limit_seconds``, or at once if waiting cannot help.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            return step()
+        except CIError as error:
+            away = time.monotonic() - began
+            if not is_unavailable(error) or away > limit_seconds:
+                raise
+            log.warning("%s: the service is unavailable (%.0f s so far): %s", name, away, error)
+        wait(min(_LONGEST_WAIT, 1.0 + away / 10, max(limit_seconds - away, 0.0) + 0.01))
+
+
+class Outage:
+    """Notes what went wrong in each round of a batch.
+
+    :param name: who waits, for the log.
+    :param limit_seconds: how long nothing may move while something is wrong.
+    """
+
+    def __init__(self, name: str, *, limit_seconds: float) -> None:
+        self._name = name
+        self._limit = limit_seconds
+        self._since: float | None = None
+        self._moved = 0
+        self.lost: SubmissionUnknownError | None = None
+        """The last lost response since anything moved."""
+        self.is_over = True
+        """Whether nothing was wrong in the last round."""
+        self.is_full_queue = False
+        """Whether the only problem is that the queue takes no more for now."""
+
+    def note(self, error: CIError | None, *, moved: int) -> None:
+        """Go on waiting, unless the service has been unavailable for too long; a full queue is no outage.
+
+        :param moved: grows with every submission that is accepted and every object that is finished.
+        :raises CIError: the error itself, after ``limit_seconds``.
+        """
+        is_moving, self._moved = moved > self._moved, moved
+        self.is_over = error is None and self.lost is None
+        self.is_full_queue = getattr(error, "code", "") == "QueueSaturated"
+        if is_moving:
+            self.lost = None
+        error = error or self.lost
+        if error is None or is_moving or self.is_full_queue:
+            self._since = None
+        if error is not None:
+            self._wait_or_raise(error)
+
+    def _wait_or_raise(self, error: CIError) -> None:
+        now = time.monotonic()
+        self._since = self._since or now
+        away = now - self._since
+        if away > self._limit:
+            raise error
+        log.warning("batch %s waits for the service (%.0f s so far): %s", self._name, away, error)

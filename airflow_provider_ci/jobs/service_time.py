@@ -1,0 +1,14 @@
+"""The service's time, as signatures that expire and ages of jobs need it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+from airflow_provider_ci.client import CIClient
+
+
+def service_now(client: CIClient) -> float:
+    """Unix seconds on the scale of the client's ``expires_at``; no request is sent."""
+    clock: Any = getattr(client, "clock", None)
+    return time.time() if clock is None else cast(float, clock.now())
