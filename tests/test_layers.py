@@ -16,7 +16,8 @@ OWN = "airflow_provider_ci"
 ALLOWED = {
     "__init__": set(),
     "client": {"client"},
-    "batch": {"batch", "client"},
+    "jobs": {"client", "jobs"},
+    "batch": {"batch", "client", "jobs"},
     "compat": {"compat"},
     "hooks": {"__init__", "client", "compat", "hooks"},
     "assets": set(),
@@ -25,13 +26,13 @@ ALLOWED = {
     "links": {"client", "hooks"},
     "progress": {"batch", "compat"},
     "rendering": set(),
-    "triggers": {"batch", "client", "compat", "hooks", "progress", "triggers"},
+    "triggers": {"batch", "client", "compat", "hooks", "jobs", "progress", "triggers"},
     "operators": {
-        *("assets", "batch", "client", "compat", "hooks", "job_ids", "lineage", "links"),
+        *("assets", "batch", "client", "compat", "hooks", "job_ids", "jobs", "lineage", "links"),
         *("progress", "rendering", "triggers", "operators"),
     },
     "sensors": {
-        *("batch", "client", "compat", "hooks", "job_ids", "links"),
+        *("batch", "client", "compat", "hooks", "job_ids", "jobs", "links"),
         *("rendering", "triggers", "sensors"),
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
@@ -56,7 +57,7 @@ ALLOWED_LOCAL = {
 }
 """The same within the local CI, whose rooms each know only rooms above them here."""
 
-WITHOUT_AIRFLOW = ("__init__", "client", "batch", "local")
+WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "local")
 
 
 def room_of(path: Path) -> str:
@@ -131,8 +132,10 @@ def test_converters_and_buckets_speak_no_http(room: str) -> None:
         assert not any(name.split(".")[0] == "aiohttp" for name in imports(path)), path
 
 
-@pytest.mark.parametrize("module", ["airflow_provider_ci.client", "airflow_provider_ci.batch"])
-def test_client_and_batch_load_without_airflow(module: str) -> None:
+@pytest.mark.parametrize(
+    "module", ["airflow_provider_ci.client", "airflow_provider_ci.jobs", "airflow_provider_ci.batch"]
+)
+def test_client_jobs_and_batch_load_without_airflow(module: str) -> None:
     code = f"import sys, {module}; sys.exit('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -32,13 +32,23 @@ class JobsInFlight:
 
     :param queue_id: the queue that the jobs were submitted to; the default queue if not given. Jobs of other
         queues are found too, with more requests.
+    :param unknown_seconds: for so long after its submission, or after it was first pending here, a job may be
+        unknown to the service.
     """
 
-    def __init__(self, client: CIClient, job_type: JobType, queue_id: str | None = None) -> None:
+    def __init__(
+        self,
+        client: CIClient,
+        job_type: JobType,
+        queue_id: str | None = None,
+        *,
+        unknown_seconds: float = UNKNOWN_SECONDS,
+    ) -> None:
         self._client = client
         self._type = job_type
         self._queue_id = queue_id
         self._knows_queue = queue_id is not None
+        self._unknown_seconds = unknown_seconds
         self._listings: dict[str | None, QueueListing] = {}
         self._created: dict[str, datetime] = {}
         self._queue_of: dict[str, str] = {}
@@ -47,8 +57,10 @@ class JobsInFlight:
         self._asked_at: dict[str, int] = {}
         self._looks = 0
         self._found: dict[str, Job] = {}
+        self.unknown: dict[str, NotFoundError] = {}
+        """Of the last look: jobs that the service does not know, with its response."""
         self.forgotten: dict[str, NotFoundError] = {}
-        """Of the last look: jobs that the service does not know any more, with its response."""
+        """Those of them that have been unknown for too long to be just submitted."""
 
     def ended(self, pending: Mapping[str, datetime | None]) -> list[Job]:
         """Those of the jobs that have ended. :attr:`forgotten` names those that are not known any more.
@@ -57,14 +69,20 @@ class JobsInFlight:
         :raises CIError: the service is unavailable, or refuses to show jobs.
         """
         self._looks += 1
-        self._found, self.forgotten = {}, {}
+        self._found, self.unknown, self.forgotten = {}, {}, {}
         self._keep(pending)
-        if len(pending) <= FEW:
+        if len(pending) <= FEW and not self._are_together(pending):
             self._ask(pending)
         else:
             self._meet([job_id for job_id in pending if job_id not in self._created])
             self._read_listings()
         return list(self._found.values())
+
+    def _are_together(self, pending: Mapping[str, datetime | None]) -> bool:
+        """Whether fewer pages than jobs show all of them."""
+        pages = [listing.page_of(job_id) for listing in self._listings.values() for job_id in pending]
+        known = [page for page in pages if page is not None]
+        return len(known) == len(pending) > len({id(page) for page in known})
 
     def _keep(self, pending: Mapping[str, datetime | None]) -> None:
         """Note the new jobs, and forget those that are not pending any more."""
@@ -178,7 +196,8 @@ class JobsInFlight:
             except NotFoundError as error:
                 if error.code != _NO_SUCH_JOB:
                     raise
-                if self._age(job_id) >= UNKNOWN_SECONDS:
+                self.unknown[job_id] = error
+                if self._age(job_id) >= self._unknown_seconds:
                     self.forgotten[job_id] = error
 
     def _learn(self, job: Job) -> None:

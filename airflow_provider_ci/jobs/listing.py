@@ -121,6 +121,10 @@ class QueueListing:
         ]
         return sorted(missed, key=lambda job_id: self._unplaced[job_id] or _LONG_AGO)
 
+    def page_of(self, job_id: str) -> object:
+        """What stands for the page that shows a job; None if that is not known."""
+        return self._places.get(job_id)
+
     def note_behind(self, job_id: str) -> None:
         """Note that an unlisted job is in this queue and has not ended."""
         if job_id in self._never_listed:

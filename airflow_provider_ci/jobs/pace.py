@@ -45,8 +45,10 @@ class Pace:
             self._moved_at = elapsed_seconds
         longest = self._longest(pending, elapsed_seconds - self._moved_at)
         if is_moving:
-            left = pending * elapsed_seconds / finished * 1.05 + 0.2  # rather just after the end than before
-            wanted = left / math.ceil(left / longest) if left > longest else left
+            left = pending * elapsed_seconds / finished
+            looks = max(math.ceil(left / longest), 1)
+            # The last one comes rather just after the end than just before it.
+            wanted = left / looks if looks > 1 else left * 1.15 + 0.3
         else:
             wanted = self._last * 1.5 or pending / _FIRST_SHARE
         self._last = min(max(wanted, self.shortest), longest)

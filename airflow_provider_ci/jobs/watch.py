@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from airflow_provider_ci.client import CIClient, CIError, Job
-from airflow_provider_ci.jobs.in_flight import JobsInFlight
+from airflow_provider_ci.jobs.in_flight import UNKNOWN_SECONDS, JobsInFlight
 from airflow_provider_ci.jobs.kinds import JobType, type_of_job_id
 from airflow_provider_ci.jobs.pace import Pace
 
 __all__ = ["JobWatch", "JobsInFlight", "Pace"]
+
+_UNKNOWN_SECONDS = 10.0
+"""For so long a job may be unknown to the service if nobody says when it was submitted."""
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +23,15 @@ log = logging.getLogger(__name__)
 class JobWatch:
     """Waits for jobs that are known by their ids only, of any type.
 
+    :param created: when the service created the jobs, if that is known; by job id.
     :raises ValueError: one of them is no id of a document or picture job.
     """
 
-    def __init__(self, client: CIClient, job_ids: Iterable[str]) -> None:
+    def __init__(
+        self, client: CIClient, job_ids: Iterable[str], *, created: Mapping[str, datetime] | None = None
+    ) -> None:
         self._client = client
+        self._created = created or {}
         self._started = time.monotonic()
         self._in_flight: dict[str, JobsInFlight] = {}
         self.pending: dict[str, JobType] = {job_id: type_of_job_id(job_id) for job_id in job_ids}
@@ -34,29 +42,44 @@ class JobWatch:
     def look(self) -> None:
         """Read once which jobs have ended.
 
-        :raises NotFoundError: the service does not know one of the jobs (it keeps them for a month), and has
-            not for a minute.
+        :raises NotFoundError: the service does not know one of the jobs; it keeps them for a month.
         """
-        for job_type in {job_type.tag: job_type for job_type in self.pending.values()}.values():
-            self._look_at(job_type)
-
-    def _look_at(self, job_type: JobType) -> None:
-        in_flight = self._in_flight.setdefault(job_type.tag, JobsInFlight(self._client, job_type))
-        of_type = dict.fromkeys(job_id for job_id, found in self.pending.items() if found is job_type)
-        for job in in_flight.ended(of_type):
-            del self.pending[job.job_id]
-            self.finished[job.job_id] = job
-        for error in in_flight.forgotten.values():
-            raise error
+        for in_flight in self._look():
+            for error in in_flight.unknown.values():
+                raise error
 
     def look_patiently(self) -> None:
-        """As :meth:`look`, but while the service is unavailable, leave it to the next look."""
+        """As :meth:`look`, but leave it to the next look while the service is unavailable.
+
+        The service may also take some seconds until it knows a job that was just submitted.
+        """
         try:
-            self.look()
+            for in_flight in self._look():
+                for error in in_flight.forgotten.values():
+                    raise error
         except CIError as error:
             if not error.is_retryable:
                 raise
             log.warning("the service is unavailable, still waiting: %s", error)
+
+    def _look(self) -> list[JobsInFlight]:
+        looked = []
+        for job_type in {job_type.tag: job_type for job_type in self.pending.values()}.values():
+            in_flight = self._of_type(job_type)
+            of_type = [job_id for job_id, found in self.pending.items() if found is job_type]
+            for job in in_flight.ended({job_id: self._created.get(job_id) for job_id in of_type}):
+                del self.pending[job.job_id]
+                self.finished[job.job_id] = job
+            looked.append(in_flight)
+        return looked
+
+    def _of_type(self, job_type: JobType) -> JobsInFlight:
+        if job_type.tag not in self._in_flight:
+            unknown_seconds = UNKNOWN_SECONDS if self._created else _UNKNOWN_SECONDS
+            self._in_flight[job_type.tag] = JobsInFlight(
+                self._client, job_type, unknown_seconds=unknown_seconds
+            )
+        return self._in_flight[job_type.tag]
 
     def wait_seconds(self, pace: Pace) -> float:
         """Seconds until the next look."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from airflow_provider_ci.batch.kinds import DOCUMENTS, PICTURES, kind_of_job
 from airflow_provider_ci.client import CIClient, CIServiceError, JobState, NotFoundError
 from airflow_provider_ci.job_ids import job_ids_in
+from airflow_provider_ci.jobs import DOCUMENTS, PICTURES, type_of_job_id
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.queues import only_queue
 
@@ -77,7 +77,7 @@ class CICancelJobsOperator(CIOperator):
             raise ValueError("which jobs to cancel? job_ids is empty; all_waiting_of takes all of a queue")
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         for job_id in job_ids:
-            kind_of_job(job_id)  # what is no id is refused before anything is cancelled
+            type_of_job_id(job_id)  # what is no id is refused before anything is cancelled
         return job_ids
 
     def _all_waiting(self, client: CIClient) -> list[str]:
@@ -95,12 +95,12 @@ class CICancelJobsOperator(CIOperator):
 
 def _cancel(client: CIClient, job_id: str) -> str:
     """What became of the job. Why a cancellation is refused is not documented, so its state tells."""
-    kind = kind_of_job(job_id)
+    job_type = type_of_job_id(job_id)
     try:
-        kind.cancel(client, job_id)
+        job_type.cancel(client, job_id)
     except CIServiceError as refusal:
         try:
-            state = kind.get(client, job_id).state
+            state = job_type.get(client, job_id).state
         except NotFoundError as missing:
             if missing.code != _NO_SUCH_JOB:
                 raise

@@ -13,10 +13,7 @@ from airflow.sdk import Context
 from airflow_provider_ci import compat
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch.fingerprint import Fingerprints
-from airflow_provider_ci.batch.kinds import kind_of_job, kind_of_operation
-from airflow_provider_ci.batch.plan import Operation, PlannedJob
-from airflow_provider_ci.batch.submit import Submitter, find_submitted, submit_once
-from airflow_provider_ci.batch.watch import JobWatch, Pace, cancel_waiting
+from airflow_provider_ci.batch.plan import Operation
 from airflow_provider_ci.client import (
     DocProcess,
     DocProcessResult,
@@ -27,6 +24,15 @@ from airflow_provider_ci.client import (
     PicProcessResult,
 )
 from airflow_provider_ci.compat import AirflowException, conf
+from airflow_provider_ci.jobs import (
+    JobRequest,
+    JobWatch,
+    Pace,
+    cancel_waiting,
+    find_submitted,
+    submit_once,
+    type_of_job_id,
+)
 from airflow_provider_ci.lineage import job_lineage, outputs_of
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
@@ -40,6 +46,7 @@ _STORE_KEY = "ci_job"
 _INLINE_SECONDS = 5.0
 """A job that ends so soon is not worth a deferral; very short ones are unsafe in Airflow 3.3.0 to 3.3.2."""
 _KILL_CHECK_SECONDS = 0.5
+_OLDER_VERSION_SECONDS = 60.0
 
 
 class JobWaitError(AirflowException):
@@ -128,7 +135,7 @@ class _JobOperator(CIOperator):
             raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
         self._input_bytes = input_bytes
         (job_id,) = event["job_ids"]
-        return self._end(kind_of_job(job_id).get(self.hook.client, job_id), context)
+        return self._end(type_of_job_id(job_id).get(self.hook.client, job_id), context)
 
     def on_kill(self) -> None:
         """Only note it. Whether a user ended the task, or its worker goes away, is found out by the wait."""
@@ -136,67 +143,71 @@ class _JobOperator(CIOperator):
 
     def _submit_or_take_over(self, context: Context) -> Job:
         client = self.hook.client
-        planned = self._planned()
-        self._input_bytes = planned.size
+        found = client.head_object(self.input_key)
+        self._input_bytes = found.size
+        fingerprint = Fingerprints(self.operation).of(found.key, found.etag, self.output_key)
         store = compat.state_store(context)
         stored = store.get(_STORE_KEY) or {}
-        if stored.get("fingerprint") != planned.fingerprint:
+        if stored.get("fingerprint") != fingerprint:
             stored = {}
-        if job := self._earlier(stored, planned):
+        if job := self._earlier(stored):
             self.log.info("taking over job %s of an earlier try", job.job_id)
         else:
             # Noted before the submission: whatever becomes of this try, the next one can find the job.
             stored = {
-                "fingerprint": planned.fingerprint,
+                "fingerprint": fingerprint,
                 "token": uuid.uuid4().hex,
                 "since": client.server_time().isoformat(),
             }
             store.set(_STORE_KEY, stored)
-            job = submit_once(self._submitter(stored), planned)
+            job = submit_once(
+                client,
+                self._request,
+                token=stored["token"],
+                before_sending=lambda expires_at: store.set(_STORE_KEY, {**stored, "expires_at": expires_at}),
+                raise_if_stopped=self._raise_if_killed,
+            )
             self.log.info("submitted job %s: %s -> %s", job.job_id, self.input_key, self.output_key)
         store.set(_STORE_KEY, {**stored, "job_id": job.job_id})
         return job
 
-    def _earlier(self, stored: dict[str, Any], planned: PlannedJob) -> Job | None:
+    def _earlier(self, stored: dict[str, Any]) -> Job | None:
         """The job that an earlier try has submitted, noted or not, unless it has come to no good end."""
         if "job_id" in stored:
             return self._alive(stored["job_id"])
         if "token" not in stored:
             return None
         since = datetime.fromisoformat(stored["since"])
-        job = find_submitted(self._submitter(stored), planned, since=since)
+        job = find_submitted(
+            self.hook.client,
+            self._request,
+            token=stored["token"],
+            since=since,
+            # Without it, only an older version of this package can have sent a request.
+            expires_at=stored.get("expires_at", since.timestamp() + _OLDER_VERSION_SECONDS),
+            raise_if_stopped=self._raise_if_killed,
+        )
         return job and self._alive(job.job_id)
 
-    def _submitter(self, stored: dict[str, Any]) -> Submitter:
-        return Submitter(
-            client=self.hook.client,
-            kind=kind_of_operation(self.operation),
-            operation=self.operation,
-            queue_id=self.queue_id,
-            token=stored["token"],
-            not_before=datetime.fromisoformat(stored["since"]),
-        )
+    @property
+    def _request(self) -> JobRequest:
+        return JobRequest(self.input_key, self.output_key, self.operation, queue_id=self.queue_id)
 
-    def _planned(self) -> PlannedJob:
-        found = self.hook.client.head_object(self.input_key)
-        return PlannedJob(
-            index=0,
-            key=found.key,
-            size=found.size,
-            etag=found.etag,
-            output_key=self.output_key,
-            fingerprint=Fingerprints(self.operation).of(found.key, found.etag, self.output_key),
-        )
+    def _raise_if_killed(self) -> None:
+        if self._is_killed:
+            raise JobWaitError(
+                f"the task was ended while it looked for the job of {self.input_key!r}; a retry finds the job"
+            )
 
     def _alive(self, job_id: str) -> Job | None:
         try:
-            job = kind_of_job(job_id).get(self.hook.client, job_id)
+            job = type_of_job_id(job_id).get(self.hook.client, job_id)
         except NotFoundError:
             return None
         return None if job.state in (JobState.FAILED, JobState.CANCEL) else job
 
     def _wait(self, job: Job, context: Context, *, until: float) -> Job:
-        watch = JobWatch(self.hook.client, [job.job_id])
+        watch = JobWatch(self.hook.client, [job.job_id], created={job.job_id: job.created_at})
         pace = Pace(shortest=min(0.5, self.poll_interval), longest=self.poll_interval)
         tell = JobsProgress(self.log, 1)
         while True:

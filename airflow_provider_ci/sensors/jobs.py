@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
 
-from airflow_provider_ci.batch.watch import JobWatch
 from airflow_provider_ci.client import Job, JobState
 from airflow_provider_ci.compat import AirflowException, AirflowSensorTimeout, conf
 from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.job_ids import job_ids_in
+from airflow_provider_ci.jobs import JobWatch
 from airflow_provider_ci.links import CIJobLink, TaskLinks
 from airflow_provider_ci.triggers import CIJobTrigger
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectResult, Progress, kinds
-from airflow_provider_ci.client import CIClient, CIConnectionError, Job, PicProcess
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectVerdict, Progress
+from airflow_provider_ci.client import CIClient, CIConnectionError, Job, JobPage, PicProcess
+from airflow_provider_ci.jobs import kinds
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
@@ -168,7 +169,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
-def other_service(*, hours: float = 0, **values: Any) -> kinds.JobKind:
+def other_service(*, hours: float = 0, **values: Any) -> kinds.JobType:
     """Document jobs of a service with another clock, or that says less of them."""
 
     def seen(job: Job) -> Job:
@@ -178,13 +179,18 @@ def other_service(*, hours: float = 0, **values: Any) -> kinds.JobKind:
         after = created_after and created_after - timedelta(hours=hours)
         yield from map(seen, client.list_doc_jobs(created_after=after, **options))
 
+    def page(client: CIClient, *, created_after: datetime | None = None, **options: Any) -> JobPage:
+        after = created_after and created_after - timedelta(hours=hours)
+        found = client.list_doc_jobs_page(created_after=after, **options)
+        return replace(found, jobs=tuple(map(seen, found.jobs)))
+
     def submit(client: CIClient, *arguments: Any, **options: Any) -> Job:
         return seen(client.submit_doc_job(*arguments, **options))
 
     def get(client: CIClient, job_id: str) -> Job:
         return seen(client.get_doc_job(job_id))
 
-    return replace(kinds.DOCUMENTS, list=jobs, submit=submit, get=get)
+    return replace(kinds.DOCUMENTS, list=jobs, list_page=page, submit=submit, get=get)
 
 
 @pytest.mark.parametrize("is_heard", [False, True], ids=["unheard", "heard"])

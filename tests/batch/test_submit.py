@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.submit import Attempt, Submitter, submit_once
+from airflow_provider_ci.batch.submit import Attempt, Submitter
 from airflow_provider_ci.client import (
     CIClient,
     CIConnectionError,
@@ -189,24 +189,3 @@ def test_who_may_not_go_on_sends_nothing(client: CIClient, fill_bucket: Fill) ->
             submitter(client).submit_all(attempts, executor, may_go_on=lambda: next(answers, True))
         )
     assert [type(outcome) for _, outcome in came_of] == [Job, Job, type(None), Job]
-
-
-@pytest.mark.parametrize("action", ["cut_before", "cut_after"])
-def test_one_submission_makes_one_job_whether_or_not_the_service_took_the_first(
-    client: CIClient, local_ci: LocalCI, fill_bucket: Fill, action: str
-) -> None:
-    fill_bucket("in/a.docx")
-    local_ci.faults.add(action, method="POST", count=1)
-    job = submit_once(submitter(client), planned(), settle_seconds=0.1)
-    assert [listed.job_id for listed in client.list_doc_jobs()] == [job.job_id]
-
-
-def test_when_the_search_fails_the_lost_submission_is_not_forgotten(
-    client: CIClient, local_ci: LocalCI, fill_bucket: Fill
-) -> None:
-    fill_bucket("in/a.docx")
-    local_ci.faults.add("cut_after", method="POST", count=1)
-    local_ci.faults.add("error", code="AccessDenied", method="GET", count=1)
-    with pytest.raises(Exception, match="AccessDenied") as failed:
-        submit_once(submitter(client), planned())
-    assert isinstance(failed.value.__context__, SubmissionUnknownError)

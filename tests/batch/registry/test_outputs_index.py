@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ci.batch.records import RecordError
+from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.batch.registry import index_state, outputs_index, parts
 from airflow_provider_ci.batch.registry.index_state import EMBEDDED_ENTRIES, Entry, Run
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader, add_entries, compact, mergeable
