@@ -13,8 +13,8 @@ from airflow_provider_ci.batch import (
     OutputTemplateError,
     QueueStaysPausedError,
 )
-from airflow_provider_ci.batch.failures import waiting_may_heal
-from airflow_provider_ci.batch.verdict import TRANSIENT_CODES
+from airflow_provider_ci.batch.errors import is_worth_waiting
+from airflow_provider_ci.batch.results import RETRYABLE_JOB_CODES
 from airflow_provider_ci.client import (
     AccessDeniedError,
     AuthenticationError,
@@ -111,10 +111,10 @@ class CIRetryPolicy(RetryPolicy):
 
 def _heals(error: BaseException) -> bool:
     if isinstance(error, JobFailedError):
-        return error.job.code in TRANSIENT_CODES
+        return error.job.code in RETRYABLE_JOB_CODES
     if isinstance(error, BatchFailedError):
         return error.is_retryable or bool(error.summary.unfinished or error.summary.cancelled)
-    return isinstance(error, _HEAL) or (isinstance(error, CIError) and waiting_may_heal(error))
+    return isinstance(error, _HEAL) or (isinstance(error, CIError) and is_worth_waiting(error))
 
 
 def _is_hopeless(error: BaseException) -> bool:

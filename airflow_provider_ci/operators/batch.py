@@ -19,9 +19,10 @@ from airflow_provider_ci.batch import (
     ObjectSelection,
     Pace,
 )
-from airflow_provider_ci.batch.plan import Operation, Skip
+from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.compat import AirflowException, conf
+from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIQueueLink, CIReportLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator

@@ -12,8 +12,7 @@ from airflow.sdk import Context
 
 from airflow_provider_ci import compat
 from airflow_provider_ci.assets import announce, output_uri
-from airflow_provider_ci.batch.fingerprint import Fingerprints
-from airflow_provider_ci.batch.plan import Operation
+from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
 from airflow_provider_ci.client import (
     DocProcess,
     DocProcessResult,
@@ -33,6 +32,7 @@ from airflow_provider_ci.jobs import (
     submit_once,
     type_of_job_id,
 )
+from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.lineage import job_lineage, outputs_of
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator

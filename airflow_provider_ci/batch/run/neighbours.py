@@ -134,7 +134,7 @@ class Neighbour:
             return False
         if self._watch is None or self._watched != claim.token:
             self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
-        return self._watch.look() != "dead"
+        return bool(self._watch.look() != "dead")
 
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:
