@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from airflow_provider_ci.batch import ObjectState, ObjectResult
+from airflow_provider_ci.batch import ObjectResult, ObjectState
+from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from tests.soak.server import BUCKET
@@ -87,10 +89,15 @@ def judge_outputs(verdicts: Iterable[ObjectResult], bucket: Path) -> list[str]:
     return [f"the report names {key}, which is not there" for key in named if not (bucket / key).exists()]
 
 
-def planning(bucket: Path, batch_id: str) -> tuple[int, bool]:
-    """How often the batch was planned, and whether it has ended since; zero while it never was."""
-    path = bucket / "_ci_batches" / batch_id / "batch.json"
+def is_finished(bucket: Path, batch_id: str) -> bool:
+    """Whether the last plan of the batch has ended, or there is none."""
+    folder = bucket / batch_folder("_ci_batches/", batch_id)
+    plan, report = _header(folder / "plan.json"), _header(folder / "report.jsonl")
+    return not plan or (report.get("plan") == plan["token"] and bool(report["is_complete"]))
+
+
+def _header(path: Path) -> dict[str, Any]:
     if not path.exists():
-        return 0, True
-    batch = json.loads(path.read_text().splitlines()[0])
-    return batch["number"], batch["is_finished"]
+        return {}
+    header: dict[str, Any] = json.loads(path.read_text().split("\n")[0])
+    return header

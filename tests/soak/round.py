@@ -73,25 +73,22 @@ class Round:
         if phase.changed:
             self._server.fill((key, f"{phase.name} {key}".encode()) for key in phase.changed)
             time.sleep(self._scenario.server.listing_delay_seconds)  # no batch can list them sooner
-        before, _ = self._planning()
+        before = self._trouble.plans
         self._diary.note(f"phase {phase.name}")
         self._trouble.begin(phase.events)
         report_key = self._persist()
         self._calm_down()
-        plannings, is_finished = self._planning()
-        if not is_finished:  # a rival planned the batch once more, and was killed
-            report_key = self._persist()
+        if not judge.is_finished(self._server.bucket, self._phase.work.batch_id):
+            report_key = self._persist()  # a rival planned the batch once more, and was killed
         if report_key:
-            self._judge(report_key, plannings - before)
-
-    def _planning(self) -> tuple[int, bool]:
-        return judge.planning(self._server.bucket, self._phase.work.batch_id)
+            self._judge(report_key, self._trouble.plans - before)
 
     def _persist(self) -> str:
         """Try until it ends well, and return the report's key."""
         for number in range(1, _MOST_TRIES + 1):
             if number > 1 and self._amnesia:
-                shutil.rmtree(self._server.bucket / "_ci_batches", ignore_errors=True)
+                for folder in ("_ci_batches", "_ci_batches.registry"):
+                    shutil.rmtree(self._server.bucket / folder, ignore_errors=True)
             ending, text = self._try(f"try {number}")
             if ending is Ending.DONE:
                 return text

@@ -11,10 +11,9 @@ from airflow_provider_ci.client import DocProcess, PicProcess, RetryPolicy
 from tests.soak.child import Work
 from tests.soak.server import FLAKY, ServerOptions
 
-LEASE_SECONDS = 1.5
+LEASE_SECONDS = 3.0
 VERSIONED_LEASE_SECONDS = 8.0
 """In a bucket with versioning a run takes the more of its lease's time to be sure that it alone has it."""
-SETTLE_SECONDS = 1.0
 TIMEOUT_SECONDS = 2.0
 """Of a request. What takes longer, the client gives up."""
 _SHORT_SECONDS = 0.1
@@ -28,13 +27,12 @@ REQUESTS: Mapping[str, tuple[str, str]] = {
     "object listing": ("GET", "/?"),
     "read of the ledger": ("GET", "/_ci_batches/"),
     "write to the ledger": ("PUT", "/_ci_batches/"),
-    "lease": ("PUT", "/lease/"),
-    "plan": ("PUT", "/plan/"),
+    "lease": ("PUT", "/runs/"),
+    "registry": ("PUT", "/_ci_batches.registry/"),
+    "plan": ("PUT", "/plan.json"),
     "block": ("PUT", "/submitted/"),
     "results": ("PUT", "/results/"),
-    "batch.json": ("PUT", "/batch.json"),
     "report": ("PUT", "/report.jsonl"),
-    "summary": ("PUT", "/summary.json"),
 }
 """The requests at which something may happen: method, and a part of the target."""
 
@@ -130,7 +128,7 @@ ACTIONS = (*_BATCH_KILLS, *_SERVER_KILLS, *_RIVALS, "fault")
 """All that may happen."""
 
 _REQUESTS = ("request", "request", "submission", "submission", *REQUESTS)
-_WRITES = ("lease", "lease", "plan", "batch.json", "block", "results")
+_WRITES = ("lease", "registry", "plan", "block", "results")
 
 _SUBMISSION = {"method": "POST"}
 _LEDGER = {"method": "PUT", "path": "/_ci_batches/"}
@@ -215,7 +213,6 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
         "threads": dice.choice((1, 4, 16)),
         "object_attempts": 3,
         "lease_seconds": VERSIONED_LEASE_SECONDS if server.is_versioned else LEASE_SECONDS,
-        "settle_seconds": SETTLE_SECONDS,
         "outage_seconds": 0.3 if is_hasty else 60.0,
     }
     patient = RetryPolicy(max_attempts=12, max_seconds=30, first_wait_seconds=0.05, max_wait_seconds=0.5)

@@ -19,6 +19,7 @@ _FROZEN_LEASES = 2
 _OVERTAKING_SECONDS = 0.7
 _PART_OF_A_REQUEST = 0.05
 _USER_DATA = re.compile(rb"<UserData>[^<]*</UserData>")
+_PLAN = re.compile(rb'"batch_id": "[^"]*", "token": "([0-9a-f]+)"')
 _LENGTH = re.compile(rb"(?<=\r\nContent-Length: )\d+")
 
 
@@ -34,6 +35,7 @@ class Trouble:
         self._start_rival = start_rival
         self._restarting = threading.Lock()
         self._counts: dict[Event, int] = {}
+        self._plans: set[bytes] = set()
 
     def begin(self, events: Iterable[Event]) -> None:
         """Count the requests from now on."""
@@ -43,10 +45,20 @@ class Trouble:
         """The answer for the sender, ``None`` to leave it without one."""
         event = self._due(request)
         number = self._diary.note_request(f"{request.sender}: {request.method} {request.target}", event)
-        answer = await self._happen(event, request) if event else await request.forward()
+        answer = await self._happen(event, request) if event else await self._forward(request)
         status = answer.split(b" ", 2)[1].decode() if answer else "no answer"
         self._diary.note(f"{number} -> {status}")
         return answer if self._echoes_user_data or not answer else _without_user_data(answer)
+
+    async def _forward(self, request: Request[Child]) -> bytes | None:
+        if request.method == "PUT" and request.target.endswith("/plan.json"):
+            self._plans |= set(_PLAN.findall(request.content))
+        return await request.forward()
+
+    @property
+    def plans(self) -> int:
+        """How many plans were frozen so far."""
+        return len(self._plans)
 
     async def _happen(self, event: Event, request: Request[Child]) -> bytes | None:
         try:
@@ -70,19 +82,19 @@ class Trouble:
         return None
 
     async def _kill_after(self, request: Request[Child], event: Event) -> bytes | None:
-        await request.forward()
+        await self._forward(request)
         request.sender.kill()
         return None
 
     async def _kill_soon_after(self, request: Request[Child], event: Event) -> bytes | None:
-        answer = await request.forward()
+        answer = await self._forward(request)
         asyncio.get_running_loop().call_later(event.seconds, request.sender.kill)
         return answer
 
     async def _kill_and_be_late(self, request: Request[Child], event: Event) -> bytes | None:
         request.sender.kill()
         await asyncio.sleep(_HEARD_LATE_SECONDS)
-        await request.forward()
+        await self._forward(request)
         return None
 
     async def _restart_before(self, request: Request[Child], event: Event) -> bytes | None:
@@ -90,13 +102,13 @@ class Trouble:
         return None
 
     async def _restart_while(self, request: Request[Child], event: Event) -> bytes | None:
-        under_way = asyncio.create_task(request.forward())
+        under_way = asyncio.create_task(self._forward(request))
         await asyncio.sleep(event.seconds * _PART_OF_A_REQUEST)
         await asyncio.to_thread(self._restart)
         return await under_way
 
     async def _restart_after(self, request: Request[Child], event: Event) -> bytes | None:
-        await request.forward()
+        await self._forward(request)
         await asyncio.to_thread(self._restart)
         return None
 
@@ -108,19 +120,19 @@ class Trouble:
     async def _set_fault(self, request: Request[Child], event: Event) -> bytes | None:
         with suppress(ConnectionError):  # the server is being started again
             await asyncio.to_thread(self._server.add_fault, event.fault or {})
-        return await request.forward()
+        return await self._forward(request)
 
     async def _let_a_rival_start(self, request: Request[Child], event: Event) -> bytes | None:
         self._start_rival()
-        return await request.forward()
+        return await self._forward(request)
 
     async def _let_a_rival_overtake(self, request: Request[Child], event: Event) -> bytes | None:
         self._start_rival()
         await asyncio.sleep(_OVERTAKING_SECONDS)
-        return await request.forward()
+        return await self._forward(request)
 
     async def _freeze(self, request: Request[Child], event: Event) -> bytes | None:
-        answer = await request.forward()
+        answer = await self._forward(request)
         request.sender.freeze()
         asyncio.get_running_loop().call_later(self._frozen_seconds, request.sender.thaw)
         self._start_rival()
@@ -130,7 +142,7 @@ class Trouble:
         request.sender.freeze()
         self._start_rival()
         await asyncio.sleep(self._frozen_seconds)
-        answer = await request.forward()
+        answer = await self._forward(request)
         request.sender.thaw()
         return answer
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event, Lock, Thread
 from types import TracebackType
@@ -42,7 +43,10 @@ PARKED_SECONDS = 900.0
 class Lease:
     """The lease of one run, renewed by a thread. A context manager.
 
-    :param claim: the run's claim, which is in the registry.
+    The heartbeat begins before the claim is in the registry, because a claim can take longer than the lease
+    lasts: a bucket with versioning needs some ten seconds for each change of the registry.
+
+    :param claim: the run's claim, which is about to be added to the registry.
     """
 
     def __init__(self, client: CIClient, registry: Registry, claim: Claim) -> None:
@@ -52,6 +56,7 @@ class Lease:
         self._heartbeat = Heartbeat(client, claim.folder, claim.token)
         self._active_until = claim.claimed_at + claim.seconds * _ACTIVE_SHARE
         self._has_beaten = False
+        self._is_claimed = False
         self._lost: BatchRunningError | None = None
         self._problem: CIError | None = None
         self._is_over = Event()
@@ -95,9 +100,25 @@ class Lease:
             raise self._problem or LeaseExpiredError(f"the lease of {folder!r} was not renewed in time")
 
     def start(self) -> None:
-        """Begin to renew the lease."""
+        """Begin the heartbeat."""
         self._thread = Thread(target=self._keep, name="ci-lease", daemon=True)
         self._thread.start()
+
+    def confirm(self, claim: Claim) -> None:
+        """Begin to act: the claim is in the registry.
+
+        :raises BatchRunningError: another run has taken over since.
+        """
+        self._claim, self._is_claimed = claim, True
+        if not self.is_held:
+            self._regain()
+
+    def abandon(self) -> None:
+        """End the heartbeat of a claim that was not added to the registry."""
+        self.stop()
+        if self._has_beaten:
+            with suppress(CIError):
+                self._heartbeat.end()
 
     def change_registry(self, change: Callable[[State], State], *, timeout_seconds: float = 120) -> State:
         """Change the registry; safe beside the thread that renews the lease."""
@@ -201,7 +222,7 @@ class Lease:
             renewals += 1
             try:
                 self._renew()
-                if renewals % _CHECKS == 0:
+                if self._is_claimed and renewals % _CHECKS == 0:
                     self._require_claim()
                 self._problem = None
             except BatchRunningError as error:
@@ -224,7 +245,8 @@ class Lease:
                 return
             except RequestExpiredError:
                 pass  # this machine was suspended, or its clock had stopped
-        self._regain()
+        if self._is_claimed:
+            self._regain()
 
     def _regain(self) -> None:
         """Get the lease back after it has expired, unless another run has taken over.

@@ -27,9 +27,9 @@ Cleaning up
 Buckets that do not protect objects
     A bucket that ever had versioning ignores ``x-cos-forbid-overwrite``: the last PUT of n+1 wins. There,
 
-    - each PUT of n+1 is signed to expire C seconds (8) after its writer saw that n+1 was missing. So C
+    - each PUT of n+1 is signed to expire C seconds (5) after its writer saw that n+1 was missing. So C
       seconds after the first PUT of n+1 no other PUT of it can arrive. The service may take a signature to
-      be valid for S seconds (6) longer: it reads whole seconds, and a client's clock may be off by five;
+      be valid for S seconds (3) longer: it reads whole seconds, and the client's idea of its clock may be off;
     - nobody builds on a state before it is C+S seconds old, which its Last-Modified tells;
     - after its PUT, a writer waits for C+S seconds and reads n+1 again. If it holds the writer's token, the
       change is made. If not, the writer has lost and tries again with the next number.
@@ -92,9 +92,9 @@ class Timing:
     """A writer may build on a state for this time before it lists the states again."""
     writing: float = 120.0
     """A PUT arrives within this time after its writer saw the state before, or is refused."""
-    creating: float = 8.0
+    creating: float = 5.0
     """The same in a bucket that does not protect objects."""
-    skew: float = 6.0
+    skew: float = 3.0
     """The service may accept a signature for this time after its end."""
     protected: float = 3600.0
     """A state remembers for this time that the bucket protects objects."""

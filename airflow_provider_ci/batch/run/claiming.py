@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_ci.batch.errors import BatchRunningError
+from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
 from airflow_provider_ci.batch.registry.claims import Claim
@@ -33,7 +34,7 @@ _FORGET_SECONDS = 31 * 24 * 3600.0
 class Claimed:
     """The right to run a batch, and what the run before left behind."""
 
-    claim: Claim
+    lease: Lease
     state: State
     """The registry with the claim in it."""
     plan: StoredPlan | None
@@ -55,6 +56,7 @@ class Claiming:
         self._client = settings.client
         self._registry = registry
         self._wait = wait
+        self._state = State()
 
     def claim(self, *, patience: float | None) -> Claimed | None:
         """Claim the outputs, after waiting for another run of the batch if there is one.
@@ -67,10 +69,13 @@ class Claiming:
         began = told = time.monotonic()
         while True:
             claim = self._new_claim()
-            state = self._registry.change(partial(_added, claim=claim))
+            lease = self._changed(claim, partial(_added, claim=claim))
+            state = self._state
             other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
+            if lease is not None and other is None:
+                return self._claimed(lease, state)
             if other is None:
-                return self._claimed(claim, state, parked={})
+                continue
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
             liveness = watch[1].look()
@@ -127,17 +132,36 @@ class Claiming:
                 return state.replaced(other.token, claim)
             return state.without(other.token).with_claim(claim)
 
-        state = self._registry.change(taken)
-        if not state.claim(claim.token):
+        lease = self._changed(claim, taken)
+        if lease is None:
             return None
         if not is_parked:
             log.warning("the run of %s ended without a word; its work is taken over", other.holder)
         parked = dict(beat.details) if beat else {"had_plan": True}
-        return Claimed(claim=claim, state=state, plan=plan, ended=ended, parked=parked)
+        return Claimed(lease=lease, state=self._state, plan=plan, ended=ended, parked=parked)
 
-    def _claimed(self, claim: Claim, state: State, parked: Mapping[str, Any]) -> Claimed:
-        plan, ended = self._plan()
-        return Claimed(claim=claim, state=state, plan=plan, ended=ended, parked=parked)
+    def _claimed(self, lease: Lease, state: State) -> Claimed:
+        try:
+            plan, ended = self._plan()
+        except BaseException:
+            lease.stop()
+            raise
+        return Claimed(lease=lease, state=state, plan=plan, ended=ended)
+
+    def _changed(self, claim: Claim, change: Callable[[State], State]) -> Lease | None:
+        """The lease of a claim, if the change has added it to the registry, which is then ``_state``."""
+        lease = Lease(self._client, self._registry, claim)
+        lease.start()
+        try:
+            self._state = self._registry.change(change)
+            if self._state.claim(claim.token):
+                lease.confirm(claim)
+                return lease
+        except BaseException:
+            lease.abandon()
+            raise
+        lease.abandon()
+        return None
 
     def _plan(self) -> tuple[StoredPlan | None, tuple[str, BatchSummary] | None]:
         """The plan that has not ended, or token and summary of the one that has."""

@@ -21,7 +21,6 @@ from airflow_provider_ci.batch.errors import (
     LedgerLostError,
 )
 from airflow_provider_ci.batch.ledger.journal import Journal
-from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
 from airflow_provider_ci.batch.ledger.state import BatchState
@@ -78,12 +77,8 @@ class Session:
         if claimed is None:
             self.parked = {"folder": settings.folder, "plan": "", "total": 0}
             return None
-        with (
-            Lease(self._client, registry, claimed.claim) as lease,
-            ThreadPoolExecutor(threads, "ci-submit") as executor,
-        ):
-            lease.start()
-            return _ClaimedSession(self, settings, claimed, lease, executor).advance(patience)
+        with claimed.lease, ThreadPoolExecutor(threads, "ci-submit") as executor:
+            return _ClaimedSession(self, settings, claimed, executor).advance(patience)
 
     # Shared with the steps below
 
@@ -134,14 +129,13 @@ class _ClaimedSession:
         session: Session,
         settings: BatchSettings,
         claimed: Claimed,
-        lease: Lease,
         executor: ThreadPoolExecutor,
     ) -> None:
         self._session = session
         self._settings = settings
         self._client = settings.client
         self._claimed = claimed
-        self._lease = lease
+        self._lease = claimed.lease
         self._executor = executor
         self._state = claimed.state
         self._outputs_client = output_client(settings)
@@ -256,6 +250,7 @@ class _ClaimedSession:
             if not has_ended:
                 self._patiently(partial(self._park, journal, loop.state))
                 return None
+            self._patiently(journal.flush)
             summary = self._patiently(partial(self._report, journal, loop))
             self._end(journal, loop, summary, releases=submits)
         except BatchRunningError:
