@@ -199,7 +199,7 @@ class Lease:
         :raises BatchRunningError: another run has taken over.
         """
         claim = self._claim = replace(self._claim, plan=plan)
-        return self.change_registry(lambda state: _regained(state, claim))
+        return self.change_registry(lambda state: _kept(state, claim))
 
     def stop(self) -> None:
         """Stop renewing."""
@@ -251,10 +251,17 @@ class Lease:
     def _regain(self) -> None:
         """Get the lease back after it has expired, unless another run has taken over.
 
-        A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides.
+        A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides. If
+        it no longer has the claim, another run took over and may even have ended since.
         """
         claim = replace(self._claim, claimed_at=self._client.clock.now())
-        self.change_registry(lambda state: _regained(state, claim))
+
+        def regained(state: State) -> State:
+            if state.claim(claim.token) is None:
+                raise BatchRunningError(claim.folder, "a run that took over")
+            return _kept(state, claim)
+
+        self.change_registry(regained)
         self._claim = claim
         self._active_until = claim.claimed_at + claim.seconds * _ACTIVE_SHARE
         log.warning("the lease of %s had expired; this run has it again", claim.folder)
@@ -262,23 +269,23 @@ class Lease:
     def _require_claim(self) -> None:
         """Add the claim again if the registry lost it, because its objects were deleted.
 
+        Only while the lease is held: nobody can have taken over until it expires.
+
         :raises BatchRunningError: another run has taken over.
         """
         state = self.read_registry()
         if any(each.token == self._claim.token for each in state.claims):
             return
         _require_no_other(state, self._claim)
+        if not self.is_held:
+            return
         log.warning("the registry no longer has the claim of %s; it is added again", self._claim.folder)
         claim = self._claim
-
-        def with_claim(state: State) -> State:
-            _require_no_other(state, claim)
-            return state.replaced(claim.token, claim)
-
-        self.change_registry(with_claim)
+        self.change_registry(lambda state: _kept(state, claim))
 
 
-def _regained(state: State, claim: Claim) -> State:
+def _kept(state: State, claim: Claim) -> State:
+    """The state with this claim in its place; it is added if the objects of the registry were deleted."""
     _require_no_other(state, claim)
     return state.replaced(claim.token, claim)
 
