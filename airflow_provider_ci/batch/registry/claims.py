@@ -1,7 +1,7 @@
 """A claim: a batch's announced right to make the outputs below a prefix.
 
 Claims stand in the registry's state in the order in which they were made. A batch looks only at the claims
-before its own, so that of two batches that want the same output exactly one waits for the other.
+before its own. So if two batches make the same output, exactly one of them waits for the other.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _NAMES = tuple(item.name for item in fields(Claim) if item.name != "extra")
 
 
 def intersecting(claims: Iterable[Claim], prefix: str) -> tuple[Claim, ...]:
-    """The claims that may want an output below ``prefix``: one prefix begins with the other."""
+    """The claims that may include an output below ``prefix``: one prefix begins with the other."""
     return tuple(
         claim for claim in claims if claim.prefix.startswith(prefix) or prefix.startswith(claim.prefix)
     )

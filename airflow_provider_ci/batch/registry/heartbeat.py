@@ -1,9 +1,9 @@
 """Whether the batch behind a claim is alive: an object that its run writes again and again.
 
-``<folder>runs/<token>.json`` holds how many seconds the claim is valid from now on, and whether the batch
-is *parked*: nobody runs it for now, its jobs are in flight, and somebody will resume it in time. Its age is
-told by the service: Last-Modified against the service's clock. A late write is refused, because it is
-signed to expire.
+``<folder>runs/<token>.json`` holds how many seconds the claim is valid from then on, and whether the batch is
+*parked*: no process runs it, its jobs are in flight, and a trigger will resume it in time. The age of the
+object is its Last-Modified against the service's clock. Each write is signed to expire, so that a late one is
+refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_provider_ci.client import CIClient, NotFoundError
 KIND = "heartbeat"
 VERSION = 2
 CLOCK_SECONDS = 2.0
-"""The service tells times in whole seconds."""
+"""Last-Modified has whole seconds."""
 _KNOWN = ("version", "kind", "seconds", "is_parked")
 
 Liveness = Literal["alive", "parked", "dead"]
@@ -38,9 +38,9 @@ class Beat:
     seconds: float
     """How long the claim is valid from then on."""
     is_parked: bool = False
-    """Whether nobody runs the batch for now."""
+    """Whether no process runs the batch, because it waits for a trigger."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else the run wrote down."""
+    """Other fields that the run wrote."""
 
 
 class Heartbeat:
@@ -76,7 +76,7 @@ class Heartbeat:
 class LivenessWatch:
     """Watches whether the batch behind a claim is alive.
 
-    It keeps the last sign of life that it has seen, so that a deleted heartbeat alone is no proof of death.
+    It keeps the last heartbeat that it has seen: a deleted object alone does not prove death.
     """
 
     def __init__(self, client: CIClient, claim: Claim) -> None:
@@ -88,10 +88,10 @@ class LivenessWatch:
     def look(self) -> Liveness:
         """Look once: one GET, and one HEAD where the client does not know when an object was written.
 
-        "dead" if the last heartbeat is older than the time for which it makes the claim valid. Where there
-        is no heartbeat and never was one, the claim's own time counts. A heartbeat may have been deleted,
-        and the next one comes within the time that the claim is valid: so without one, "dead" is said after
-        that time.
+        The batch is dead if its last heartbeat is older than the time for which it made the claim valid.
+        Before the first heartbeat, the claim itself counts. If an old claim has no heartbeat, the object may
+        have been deleted; a living batch writes it again within the claim's time. So the batch is dead only
+        after the watch has lasted for that time.
         """
         self._last = last_beat(self._client, self._claim) or self._last
         now = service_now(self._client)
@@ -109,7 +109,7 @@ def key_of(folder: str, token: str) -> str:
 
 
 def last_beat(client: CIClient, claim: Claim) -> Beat | None:
-    """The last heartbeat of a claim; ``None`` if there is none.
+    """The last heartbeat of a claim, or ``None``.
 
     :raises RecordError: the object is damaged, foreign or of a newer version.
     """
@@ -124,7 +124,7 @@ def last_beat(client: CIClient, claim: Claim) -> Beat | None:
 
 
 def is_alive(client: CIClient, claim: Claim, now: float) -> bool:
-    """Whether a claim is valid at this time (by the service's clock), as far as one look can tell.
+    """Whether a claim is valid at this time (by the service's clock). Asks once and does not watch.
 
     A claim without a heartbeat is valid from the time at which it was made.
     """

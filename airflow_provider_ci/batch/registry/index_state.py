@@ -1,4 +1,4 @@
-"""What the registry's state says of the index of outputs: its runs, and what is to be deleted.
+"""The index of outputs as the registry's state holds it: its runs, and the garbage to delete.
 
 The index is a list of sorted runs, oldest first; of several entries for one output, the one in the newest
 run counts. A run of few entries is *embedded*: its entries stand in the state itself. The others are
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 EMBEDDED_ENTRIES = 300
-"""Entries in the state itself, at most: they are read and written with every change."""
+"""Maximum number of entries in the state itself, because every change reads and writes them."""
 
 
 class InlineFullError(Exception):
@@ -21,7 +21,7 @@ class InlineFullError(Exception):
 
 
 class Entry(NamedTuple):
-    """What is known of an output."""
+    """How an output was made."""
 
     output: str
     """Key of the first object that the job writes."""
@@ -107,7 +107,7 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexState:
-    """The runs of the index, oldest first, and what is to be deleted."""
+    """The runs of the index, oldest first, and the garbage to delete."""
 
     runs: tuple[Run, ...] = ()
     garbage: tuple[Garbage, ...] = ()
@@ -180,7 +180,7 @@ def embedded(entries: tuple[Entry, ...], *, token: str = "") -> Run:
 def to_cells(entries: Iterable[Entry]) -> list[Any]:
     """Entries as one flat list, three cells each: a list per entry would take twice the time to parse.
 
-    The third cell is 0 for what was made and needs no details, else ``[made, details]``.
+    The third cell is 0 if the output was made and has no details, else ``[made, details]``.
     """
     cells: list[Any] = []
     for output, fingerprint, made, details in entries:

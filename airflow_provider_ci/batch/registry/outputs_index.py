@@ -1,25 +1,28 @@
 """The index of outputs: which output was made from what, for all batches of a bucket.
 
-Protocol A batch that ends adds its entries. Up to 300 go into the registry's state, in the same change that
-takes away the batch's claim. More, or those for which the state has no room, are first stored as a run of
-their own (see :mod:`.parts`), which a change of the registry then publishes. Whoever reads a state sees a run
-whole or not at all. Of several entries for one output, the one in the newest run counts.
+Protocol
+    A batch that ends adds its entries. Up to 300 go into the registry's state, in the same change that
+    removes the batch's claim. More, or those for which the state has no room, are first stored as a run of
+    their own (see :mod:`.parts`), which a change of the registry then publishes. So a reader sees a run whole
+    or not at all. If several runs have an entry for one output, the newest run counts.
 
-Compaction The batch that ends then merges the newest stored runs, as a binary counter does: while the last
-run is at least half as large as the one before it, or both fit into one part, they become one. So each run is
-less than half as large as the one before, and an entry is rewritten once for each doubling of the index. The
-merged run is published only if the runs that it was made of still stand side by side in the newest state.
-Else another batch was quicker: the merged run is deleted.
+Compaction
+    The batch that ends then merges the newest stored runs, as a binary counter does: while the last run is at
+    least half as large as the one before it, or both fit into one part, they become one. So each run is less
+    than half as large as the one before, and an entry is rewritten once for each doubling of the index. The
+    merged run is published only if its sources still stand side by side in the newest state. Otherwise
+    another batch was quicker, and the merged run is deleted.
 
-Deleting The runs that were merged become *garbage* in the same change. Their objects are deleted by a later
-compaction, not within the next hour, so that readers of an older state can finish. Runs that were never
-published (their writer died) are deleted after a day.
+Deleting
+    The merged sources become *garbage* in the same change. Their objects are deleted by a later compaction,
+    at the earliest after an hour, so that readers of an older state can finish. Runs that were never
+    published (their writer died) are deleted after a day.
 
-Missing objects Any of the objects may be deleted at any time. What a missing part knew is unknown then. An
-older run may still have an entry for one of its outputs, which need not be true any more. So from the first
-to the last output that the part can have held, older runs are not looked at: an entry that is found is always
-the newest one. If a compaction meets a missing part, it merges all runs, and so forgets the older entries for
-good.
+Missing objects
+    Any of the objects may be deleted at any time. The outputs in a missing part are unknown. An older run may
+    still have an entry for such an output, and that entry may be outdated. So between the first and the last
+    output that the missing part can have held, older runs are ignored: an entry that is found is always the
+    newest one. A compaction that meets a missing part merges all runs, which removes the outdated entries.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ log = logging.getLogger(__name__)
 GARBAGE_SECONDS = 3600.0
 """Objects of a merged run stay for this time, for those who read an older state."""
 ABANDONED_SECONDS = 24 * 3600.0
-"""A run that nobody has published for this time never will be."""
+"""A stored run that is older than this and still not published is abandoned."""
 _COMPACTIONS = 3
 """A batch tries so often to publish a merged run; else the next batch merges."""
 
@@ -66,7 +69,9 @@ def add_entries(
     """Add entries to the index, in one change of the registry, and return the new state.
 
     :param entries: sorted by output, each once; they are read once and need not fit into memory.
-    :param also: what else the change does, such as taking a claim away.
+    :param also: a further change of the same state, such as removing the batch's claim. It should raise if
+        that claim is gone: then another run has taken over, and its entries must not be replaced by older
+        ones.
     :param timeout_seconds: of the change (see :meth:`.Registry.change`).
     :raises ValueError: the entries are not sorted.
     """
@@ -117,7 +122,7 @@ def mergeable(runs: Sequence[Run]) -> Sequence[Run]:
 
 
 def _absorbs(before: Run, count: int) -> bool:
-    """Whether a run is merged with the following ones, which hold so many entries."""
+    """Whether a run is merged with the ``count`` entries of the runs behind it."""
     return before.is_embedded or 2 * count >= before.count or before.count + count <= parts.PART_ENTRIES
 
 
@@ -163,7 +168,7 @@ class _Compaction:
             holes = [self._store.holes(run) for run in self._runs]
 
     def _sources(self, holes: Sequence[Sequence[Hole]]) -> list[Iterator[Part]]:
-        """The parts of each run, without what lies in a hole of a newer run."""
+        """The parts of each run, without the entries in a hole of a newer run."""
         return [
             self._without(run, list(chain.from_iterable(holes[place + 1 :])))
             for place, run in enumerate(self._runs)
@@ -187,7 +192,7 @@ class _Compaction:
         return replace(index, runs=(*before, *fresh, *after), garbage=(*index.garbage, *garbage))
 
     def _delete_garbage(self, now: float) -> frozenset[str]:
-        """Delete what was merged long ago; the tokens. It must be gone before the state forgets it."""
+        """Delete old garbage and return its tokens. The state may forget it only afterwards."""
         old = [each for each in self._state.index.garbage if now - each.since >= GARBAGE_SECONDS]
         for each in old:
             self._store.delete(each.token, each.parts)
@@ -222,11 +227,11 @@ class IndexReader:
 
     @property
     def missing_parts(self) -> int:
-        """How many objects were needed and are not there; what they knew is unknown."""
+        """How many objects of the index were needed and are missing."""
         return len(self._store.missing)
 
     def find(self, outputs: Sequence[str]) -> dict[str, Entry]:
-        """What is known of these outputs, without those of which nothing is known.
+        """The entries of these outputs. An output without an entry is unknown.
 
         :param outputs: sorted, each once.
         :raises RecordError: an object of the index is damaged or of a newer version.
@@ -254,7 +259,7 @@ class _RunReader:
         self._places: dict[str, int] = {}
 
     def find(self, outputs: Sequence[str], found: dict[str, Entry]) -> set[str]:
-        """Add the entries of these sorted outputs; return those of which a missing part may have known."""
+        """Add the entries of these sorted outputs to ``found``; return the outputs in missing parts."""
         start, end = bisect_left(outputs, self._run.first), bisect_right(outputs, self._run.last)
         unknown: set[str] = set()
         while start < end:

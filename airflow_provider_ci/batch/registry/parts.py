@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 PART_ENTRIES = 20_000
 MAX_FIRSTS = 32
-"""Parts whose first outputs stand in the registry's state, at most."""
+"""Maximum number of parts whose first outputs stand in the registry's state."""
 KIND = "outputs"
 PARTS_KIND = "parts"
 _HEADER_CELLS = 2
@@ -93,7 +93,7 @@ def part_of(entries: Iterable[Entry]) -> Part:
 
 
 def in_parts(entries: Iterable[Entry]) -> Iterator[Part]:
-    """Entries as columns, so many at a time.
+    """Entries as columns, up to 20,000 at a time.
 
     :raises ValueError: they are not sorted, or an output stands there twice.
     """
@@ -148,7 +148,7 @@ class _Head:
 
     @property
     def bound(self) -> str:
-        """The last output of those that are taken next, at most."""
+        """The last output that the next step can take."""
         outputs = self._part.outputs
         return outputs[min(self._start + _MERGED_AT_ONCE, len(outputs)) - 1]
 
@@ -186,15 +186,17 @@ class PartStore:
         """Where the objects of a run lie."""
         return f"{self.root}index/{token}/"
 
-    def write(self, parts: Iterable[Part], heed: Callable[[], object] = lambda: None) -> Written | None:
-        """Store a run; ``None`` if there are no entries.
+    def write(
+        self, parts: Iterable[Part], raise_if_stopped: Callable[[], object] = lambda: None
+    ) -> Written | None:
+        """Store a run; return ``None`` for an empty one.
 
         :param parts: sorted and of any length.
-        :param heed: is called before each request; what it raises ends the writing.
+        :param raise_if_stopped: is called before each request and may raise to end the writing.
         """
         token, firsts, count, last, at = uuid.uuid4().hex, [], 0, "", 0.0
         for part in _of_full_length(parts):
-            heed()
+            raise_if_stopped()
             firsts.append(part.outputs[0])
             count, last = count + len(part.outputs), part.outputs[-1]
             at = self._put(self.key(token, len(firsts)), [VERSION, KIND, *_cells(part)])
@@ -269,7 +271,7 @@ class PartStore:
             if error.code == "NoSuchBucket":
                 raise
             if key not in self.missing:
-                log.warning("%s is missing: what it knew of outputs is unknown now", key)
+                log.warning("%s is missing; the outputs in it are unknown", key)
             self.missing.add(key)
             return []
         return _content(key, body, kind)

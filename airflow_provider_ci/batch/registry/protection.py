@@ -1,8 +1,8 @@
-"""Whether the bucket protects objects: whether it heeds ``x-cos-forbid-overwrite``.
+"""Whether the bucket protects objects: whether it respects ``x-cos-forbid-overwrite``.
 
-A bucket that ever had versioning replaces an object in spite of that header. No setting tells for sure, so
-an object of constant content is written twice: a bucket that protects objects refuses the second PUT at the
-latest.
+A bucket that ever had versioning replaces an object in spite of that header. No setting shows this reliably,
+so an object of constant content is written twice: a bucket that protects objects refuses the second PUT at
+the latest.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _BODY = b"This object shows whether the bucket protects objects from being repla
 
 
 class Protection:
-    """What this process knows of the bucket's protection.
+    """Finds out and remembers whether the bucket protects objects.
 
-    :param valid_seconds: a finding counts so long.
+    :param valid_seconds: how long a result counts.
     """
 
     def __init__(self, client: CIClient, root: str, *, valid_seconds: float) -> None:

@@ -3,46 +3,52 @@
 Objects
     ``<root>00000001.json``, ``00000002.json``, … Each holds one state (see :mod:`.state`) and is never
     changed. The highest number counts. State n+1 is state n changed by one writer: its object is created
-    with ``x-cos-forbid-overwrite``, so that of several writers that start from state n exactly one creates
-    n+1. The others read n+1, apply their change to it, and try n+2. This gives all changes of a bucket one
-    order.
+    with ``x-cos-forbid-overwrite``, so exactly one of the writers that start from state n creates n+1. The
+    others read n+1, apply their change to it, and try n+2. This gives all changes of a bucket one order.
 
 Reading
     LIST (one page; the index lies behind a delimiter) and GET of the highest number. A listing may be
     behind by seconds, so a reader then follows the numbers upwards until one is missing. A writer need not:
-    where n+1 exists, its PUT is refused. An object that has vanished since the listing is passed over for
-    the next lower one.
+    where n+1 exists, its PUT is refused. If an object has vanished since the listing, the next lower one
+    is read.
 
 Writing
     Each state has a random token. If the response of a PUT is lost and the repeated PUT is refused, the
     writer reads n+1: it holds the writer's own token if the first PUT arrived. A PUT is signed to expire
-    120 seconds after its writer saw state n. So a writer that was suspended cannot create a number that has
-    been in use and was cleaned up since.
+    120 seconds after its writer saw state n. So a writer that was suspended cannot create a number that
+    has been in use and was cleaned up since.
 
 Cleaning up
     The writer of a number divisible by 10 lists the states and deletes all but the last 20, except those
-    written less than 15 minutes before the newest one. It deletes only what the listing shows, so the
-    listing always shows one of those that are left, however far it is behind.
+    written less than 15 minutes before the newest one. It deletes only states that the listing shows. So
+    even a listing that is behind shows a state that still exists.
 
 Buckets that do not protect objects
     A bucket that ever had versioning ignores ``x-cos-forbid-overwrite``: the last PUT of n+1 wins. There,
 
     - each PUT of n+1 is signed to expire C seconds (5) after its writer saw that n+1 was missing. So C
       seconds after the first PUT of n+1 no other PUT of it can arrive. The service may take a signature to
-      be valid for S seconds (3) longer: it reads whole seconds, and the client's idea of its clock may be off;
-    - nobody builds on a state before it is C+S seconds old, which its Last-Modified tells;
+      be valid for S seconds (3) longer, because it reads whole seconds;
+    - a writer waits until a state is C+S seconds old, by its Last-Modified, before it builds on it;
     - after its PUT, a writer waits for C+S seconds and reads n+1 again. If it holds the writer's token, the
       change is made. If not, the writer has lost and tries again with the next number.
 
-    Whether a bucket protects objects is found out by behaviour (see :mod:`.protection`) and remembered in
-    the state for an hour (``protected_at``).
+    A test shows whether a bucket protects objects (see :mod:`.protection`). The state remembers the result
+    for an hour (``protected_at``).
 
 Deletion
-    Any of the objects may be deleted at any time. If older states are deleted, nothing is lost. If the
-    newest ones are, what they alone said is lost, and a claim made within the next 60 seconds may be, too:
-    a writer that still knows a deleted state may build on it. After 60 seconds every writer reads again,
-    and the highest number counts for all. A batch therefore checks that its claim is in each state it gets,
-    and adds it again if it is not.
+    Any of the objects may be deleted at any time. A reader takes the highest number that exists. So if older
+    states are deleted, nothing is lost, and if the newest ones are deleted, their changes are lost.
+
+    A writer may know a state for up to 60 seconds before it lists the states again. In the minute after a
+    deletion two more things can happen, and both end with that minute:
+
+    - a writer builds on a deleted newest state, and the changes that others made since the deletion are lost;
+    - a writer creates a deleted number once more although higher ones exist, and its own change is lost. This
+      happens only to a second change by the same :class:`Registry`.
+
+    A batch therefore makes its claim with a new :class:`Registry`, and checks in each later state that its
+    claim is still there.
 """
 
 from __future__ import annotations
@@ -121,7 +127,7 @@ class Registry:
     """The registry of a bucket, for one thread.
 
     :param root: where its objects lie, with a ``/`` at the end.
-    :param raise_if_stopped: is called while waiting; what it raises ends the wait.
+    :param raise_if_stopped: is called while waiting and may raise to end the wait.
     """
 
     def __init__(
@@ -144,7 +150,7 @@ class Registry:
         return f"{self.root}{number:08}.json"
 
     def read(self) -> State:
-        """The newest state; the empty one if there is none.
+        """The newest state, or an empty one.
 
         :raises RecordError: the newest object is damaged, foreign or of a newer version.
         """
@@ -156,8 +162,9 @@ class Registry:
 
         :param fn: makes the next state of the newest one. It may be called several times, also with a state
             that already holds its change (after a lost response), and must then not make it a second time.
-        :param timeout_seconds: give up after this time. A bucket that does not protect objects takes some
-            30.
+        :param timeout_seconds: give up after this time. A bucket that does not protect objects takes some 30.
+        :raises Exception: whatever ``fn`` raises; nothing is written then. So a change can depend on the
+            newest state, such as on the writer's claim being there.
         :raises RegistryBusyError: the time was not enough.
         :raises RecordError: the newest object is damaged, foreign or of a newer version.
         :raises CIError: a request failed; the change may have been made.
@@ -174,7 +181,7 @@ class Registry:
         raise AssertionError("unreachable")
 
     def _attempt(self, fn: Change, until: float) -> State | None:
-        """The changed state; ``None`` if another writer was quicker, ``_seen`` is then what is known."""
+        """The changed state, or ``None`` if another writer was quicker."""
         seen = self._newest()
         protected_at = self._protected_at(seen.state)
         if protected_at is None:
@@ -209,7 +216,7 @@ class Registry:
         return _Seen(state=State(), at=at, listed_at=at)
 
     def _followed(self, seen: _Seen) -> _Seen:
-        """The newest state, from one that may be older."""
+        """The newest state, found by following the numbers upwards from this one."""
         while True:
             at = expiry_now(self.client)
             state = self._get(seen.state.number + 1)
@@ -239,7 +246,7 @@ class Registry:
 
     def _create(self, state: State, seen: _Seen) -> State | None:
         """Write a state; ``None`` if another writer has this number."""
-        self._seen = None  # also if this fails: what is known then is too little
+        self._seen = None  # also if this fails: then the newest state is not known
         at, is_protected = expiry_now(self.client), state.protected_at is not None
         try:
             self._put(
@@ -271,9 +278,9 @@ class Registry:
         return self._protection.protected_at(now)
 
     def _settled(self, until: float) -> _Seen:
-        """The newest state, once nobody can replace it any more, in a bucket that does not protect objects.
+        """The newest state, once no PUT can replace it any more, in a bucket that does not protect objects.
 
-        What is seen here is older than the check of its age. So if it was replaced in between, ``at`` lies
+        The state is read before its age is checked. So if it was replaced in between, ``at`` lies
         so far back that whatever is built on it expires before it is sent.
         """
         seconds = self._timing.creating + self._timing.skew

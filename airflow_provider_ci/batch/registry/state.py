@@ -39,7 +39,7 @@ class State:
     """Fields that this version does not know. They are kept for the version that does."""
 
     def claim(self, token: str) -> Claim | None:
-        """The claim of this token, ``None`` if there is none (any more)."""
+        """The claim of this token, or ``None``."""
         return next((claim for claim in self.claims if claim.token == token), None)
 
     def with_claim(self, claim: Claim) -> State:
@@ -127,7 +127,7 @@ def check_version(key: str, version: Any, kind: Any, expected_kind: str) -> None
     """
     if kind != expected_kind:
         raise RecordError(
-            f"{key!r} is no object of kind {expected_kind!r} but of kind {kind!r}; move it away"
+            f"{key!r} has kind {kind!r} instead of {expected_kind!r}; move it out of this folder"
         )
     if version != VERSION:
         raise RecordError(
@@ -140,5 +140,5 @@ def damaged(key: str, what: str, error: Exception) -> RecordError:
     """The error for an object that cannot be read."""
     return RecordError(
         f"{key!r} is damaged: it is not {what} ({type(error).__name__}: {error}). Delete this object; "
-        "what it alone knew is lost"
+        "the changes that only it holds are lost"
     )

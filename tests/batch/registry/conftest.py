@@ -1,4 +1,4 @@
-"""Registries over the local CI, and what they ask it."""
+"""Registries over the local CI, and the requests that they send."""
 
 from __future__ import annotations
 

@@ -174,6 +174,17 @@ def test_a_bucket_that_does_not_exist_is_no_empty_registry(client: CIClient, buc
         Registry(client).read()
 
 
+def test_an_error_in_a_change_writes_nothing(registry: Registry, adding: Adding) -> None:
+    before = registry.change(adding("a"))
+
+    def fail(state: State) -> State:
+        raise ZeroDivisionError(tokens(state))
+
+    with pytest.raises(ZeroDivisionError, match="a"):
+        registry.change(fail)
+    assert registry.read() == before
+
+
 # Cleaning up
 
 
@@ -228,7 +239,7 @@ def test_a_writer_that_slept_cannot_create_a_number_that_was_cleaned_up(
     assert (changed.number, tokens(changed)) == (4, ["a", "b", "c"])
 
 
-# What stands in the bucket
+# Foreign and damaged objects
 
 
 def test_foreign_names_are_passed_over(client: CIClient, registry: Registry, adding: Adding) -> None:
@@ -260,7 +271,7 @@ def test_a_state_of_a_newer_version_or_another_kind_is_refused(
     registry.change(adding("a"))
     content = json.loads(client.read_object(f"{ROOT}00000001.json"))
     client.put_object(f"{ROOT}00000002.json", json.dumps({**content, **change}).encode())
-    with pytest.raises(RecordError, match=r"00000002\.json.*(upgrade airflow-provider-ci|of kind 'other')"):
+    with pytest.raises(RecordError, match=r"00000002\.json.*(upgrade airflow-provider-ci|kind 'other')"):
         registry.change(adding("b"))
 
 

@@ -1,4 +1,4 @@
-"""The registry in buckets that list late, or that keep versions and so replace what they must not."""
+"""The registry in buckets with late listings, and in buckets that do not protect objects."""
 
 from __future__ import annotations
 
