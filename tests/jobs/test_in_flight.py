@@ -307,4 +307,5 @@ def test_whatever_happens_in_whatever_order_every_job_is_settled(
         assert watch.in_flight.forgotten.keys() <= gone
         for job_id in watch.in_flight.forgotten:
             del watch.pending[job_id]
-    assert not watch.pending
+    # Of a job that was never seen nobody knows whether it is gone or only just submitted, for a minute.
+    assert watch.pending.keys() <= gone & watch.in_flight.unknown.keys()
