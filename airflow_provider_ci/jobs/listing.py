@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TypeVar
@@ -102,8 +101,10 @@ class QueueListing:
         except _TokenRefusedError as error:
             log.info("the service refused a page of the listing, which starts anew: %s", error)
             self._restart()
-            with suppress(_TokenRefusedError):  # then this look ends on the first page
+            try:
                 self._read_to_front()
+            except _TokenRefusedError:
+                self._is_at_end = True  # the listing is no use beyond its first page
         self._idle_looks = 0 if self._found else self._idle_looks + 1
         return self._found
 

@@ -1,14 +1,17 @@
-"""A network that loses requests and responses, between a client and a local CI."""
+"""A network that delivers submissions late, and a service whose listing of jobs is odd."""
 
 from __future__ import annotations
 
 import http.client
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -45,6 +48,7 @@ class Network:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet for each response
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)
@@ -120,3 +124,146 @@ def far_client(network: Network, local_ci: LocalCI) -> Iterator[CIClient]:
         CIClient(keys, REGION, BUCKET, endpoint=endpoint, retry=once) as client,
     ):
         yield client
+
+
+@dataclass(slots=True)
+class OddJob:
+    """A job in the table of the odd service."""
+
+    job_id: str
+    created: int
+    state: str = "Submitted"
+    queue_id: str = "p1"
+
+    def to_xml(self) -> str:
+        """``JobsDetail``, as far as the client reads it."""
+        created = datetime.fromtimestamp(self.created, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S+0000")
+        return (
+            f"<JobsDetail><JobId>{self.job_id}</JobId><Tag>DocProcess</Tag><State>{self.state}</State>"
+            f"<CreationTime>{created}</CreationTime><QueueId>{self.queue_id}</QueueId></JobsDetail>"
+        )
+
+
+@dataclass(slots=True)
+class OddService:
+    """Document jobs of a service that does what the API pages allow, or do not rule out."""
+
+    jobs: list[OddJob] = field(default_factory=list)
+    """In the order of their creation."""
+    queue_ids: tuple[str, ...] = ("p1",)
+    by_offset: bool = False
+    """Tokens are offsets, so that pages move when old jobs are deleted."""
+    token_uses: int | None = None
+    """A token is refused after so many uses."""
+    empty_pages: int = 0
+    """So many of them come before each page that has jobs."""
+    repeats: bool = False
+    """The last page has the token of the first one."""
+    is_endless: bool = False
+    """After the last page come empty ones with new tokens, without end."""
+    unlisted: set[str] = field(default_factory=set)
+    """Jobs that the listing does not show."""
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Path and parameters."""
+    _tokens: dict[str, tuple[int | str, int]] = field(default_factory=dict)
+    _uses: dict[str, int] = field(default_factory=dict)
+
+    def respond(self, target: str) -> tuple[int, str]:
+        """Status and body."""
+        url = urlsplit(target)
+        given = dict(parse_qsl(url.query))
+        self.requests.append((url.path, given))
+        if url.path == "/docqueue":
+            queues = "".join(
+                f"<QueueList><QueueId>{queue_id}</QueueId><State>Active</State></QueueList>"
+                for queue_id in self.queue_ids
+            )
+            return 200, f"<Response><TotalCount>{len(self.queue_ids)}</TotalCount>{queues}</Response>"
+        if url.path == "/doc_jobs":
+            return self._list(given)
+        job_id = url.path.rpartition("/")[2]
+        found = "".join(job.to_xml() for job in self.jobs if job.job_id == job_id)
+        return 200, f"<Response>{found or f'<NonExistJobIds>{job_id}</NonExistJobIds>'}</Response>"
+
+    def _list(self, given: dict[str, str]) -> tuple[int, str]:
+        token = given.get("nextToken", "")
+        if token and (token not in self._tokens or self._is_used_up(token)):
+            return 400, "<Error><Code>InvalidArgument</Code><Message>nextToken is invalid</Message></Error>"
+        place, empty = self._tokens.get(token, (0 if self.by_offset else "", 0))
+        if empty < self.empty_pages or empty > 999:
+            return 200, f"<Response>{self._token(place, empty + 1)}</Response>"
+        listed = self._listed(given)
+        if not self.by_offset:
+            ids = [job.job_id for job in listed]
+            first = ids.index(str(place)) + 1 if place else 0
+        else:
+            first = int(place)
+        page, size = listed[first:], int(given["size"])
+        shown = "".join(job.to_xml() for job in page[:size])
+        more = ""
+        if len(page) > size:
+            more = self._token(first + size if self.by_offset else page[size - 1].job_id, 0)
+        elif self.is_endless:
+            more = self._token(place, 1000)
+        elif self.repeats and token:
+            more = f"<NextToken>{token}</NextToken>"
+        return 200, f"<Response>{shown}{more}</Response>"
+
+    def _listed(self, given: dict[str, str]) -> list[OddJob]:
+        since = given.get("startCreationTime")
+        after = datetime.strptime(since, "%Y-%m-%dT%H:%M:%S%z").timestamp() if since else 0
+        jobs = [
+            job
+            for job in self.jobs
+            if job.created >= after
+            and job.job_id not in self.unlisted
+            and given.get("queueId", job.queue_id) == job.queue_id
+        ]
+        return jobs if given["orderByTime"] == "Asc" else jobs[::-1]
+
+    def _token(self, place: int | str, empty: int) -> str:
+        token = uuid.uuid4().hex
+        self._tokens[token] = place, empty
+        return f"<NextToken>{token}</NextToken>"
+
+    def _is_used_up(self, token: str) -> bool:
+        self._uses[token] = self._uses.get(token, 0) + 1
+        return self.token_uses is not None and self._uses[token] > self.token_uses
+
+
+@pytest.fixture
+def odd_service() -> OddService:
+    """The service that :func:`odd_client` is connected to."""
+    return OddService()
+
+
+@pytest.fixture
+def odd_client(odd_service: OddService) -> Iterator[CIClient]:
+    """A client of the odd service."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one packet for each response
+
+        def do_GET(self) -> None:
+            status, body = odd_service.respond(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    keys = Credentials(secret_id="AKIDtest", secret_key="secret")
+    once = RetryPolicy(max_attempts=1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with CIClient(keys, REGION, BUCKET, endpoint=endpoint, retry=once) as client:
+                yield client
+        finally:
+            server.shutdown()
+            thread.join()
