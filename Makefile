@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCH ?=
 
-.PHONY: demo up test check soak matrix e2e-celery bench setup office lock clean
+.PHONY: demo up test check soak matrix sdk-matrix e2e-celery bench setup office lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -29,6 +29,9 @@ soak: setup ## 300 batches that are killed, cut off and started again; 0 lost, 0
 
 matrix: setup ## the Airflow layer's tests on every supported Airflow and Python
 	@.ci/matrix
+
+sdk-matrix: setup ## the official SDKs of Python and Node against the local CI
+	@.ci/sdk-matrix
 
 e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed while it converts 2,000 documents
 	@.ci/e2e-celery

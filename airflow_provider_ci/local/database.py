@@ -14,7 +14,7 @@ Parameters = Iterable[object] | Mapping[str, object]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
-    etag TEXT NOT NULL, headers TEXT NOT NULL
+    etag TEXT NOT NULL, headers TEXT NOT NULL, crc64 TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS queues (
     queue_id TEXT PRIMARY KEY, bucket TEXT NOT NULL, category TEXT NOT NULL, name TEXT NOT NULL,
@@ -67,6 +67,13 @@ class Database:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA secure_delete=ON")  # passwords of finished jobs
         self._connection.executescript(_SCHEMA)
+        self._add_missing_columns()
+
+    def _add_missing_columns(self) -> None:
+        """Bring a file of an older version up to date."""
+        columns = self._connection.execute("PRAGMA table_info(objects)").fetchall()
+        if "crc64" not in {column["name"] for column in columns}:
+            self._connection.execute("ALTER TABLE objects ADD COLUMN crc64 TEXT NOT NULL DEFAULT ''")
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """All rows of a query."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -30,17 +31,16 @@ from airflow_provider_ci.local.jobs.templates import Templates
 from airflow_provider_ci.local.objects.store import Store
 
 MAX_IDS = 10
+OWN_TYPE_HEADER = "x-ci-local-own-type"
+"""On the response to a submission: a source type that the service does not document."""
+
 MAX_PAGE_SIZE = 100
 
-_LEFT_OUT = frozenset(
-    [
-        "inventorytriggerjob",
-        "triggerinventoryjob",
-        "workflow",
-        "mediabucket",
-        "ai_bucket",
-        "file_bucket",
-    ]
+# How the service names the paths of its other features: /file_jobs, /asrbucket, /workflowexecution …
+_OTHER_ENDINGS = ("job", "jobs", "queue", "bucket", "template", "auditing")
+_OTHER_BEGINNINGS = ("workflow", "triggerworkflow", "dataset", "filemeta", "playkey")
+_OTHER_NAMES = frozenset(
+    {"audio", "document", "image", "livevideo", "report", "text", "video", "virus", "webpage"}
 )
 _MAKERS = ("workflowId", "inventoryTriggerJobId")
 _QUEUE_TYPES = {"PicProcess": queues.PIC, "Transcoding": queues.MEDIA}
@@ -73,6 +73,9 @@ class Binding(NamedTuple):
 
 
 BINDINGS = {"docbucket": Binding(queues.DOC, "DocBucket"), "picbucket": Binding(queues.PIC, "PicBucket")}
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,9 @@ class CIService:
             ),
             request.now,
         )
-        return _response({"JobsDetail": self._job_detail(job)})
+        answer = _response({"JobsDetail": self._job_detail(job)})
+        answer.headers.update(_own_type_header(job))
+        return answer
 
     async def get(self, request: Request, name: str, rest: str) -> Answer:
         """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob (1045/47933, 73113): ten ids."""
@@ -305,10 +310,7 @@ class CIService:
         return wanted or known[0]
 
     def _filter(self, request: Request, family: Family) -> Filter:
-        if request.parameter("tag") != family.tag:
-            raise ServiceError(
-                "InvalidArgument", f"tag is {request.parameter('tag')!r}, here it must be {family.tag}"
-            )
+        submission.check_tag(request.parameter("tag"), family.tag, "tag")
         order = request.parameter("orderByTime", "Desc")
         if order not in ("Desc", "Asc"):
             raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
@@ -398,12 +400,27 @@ _ROUTES: dict[tuple[str, str, bool], _Handler] = {
 _WITHOUT_BUCKET = frozenset(("GET", name) for name in BINDINGS)
 
 
+def _is_left_out(name: str) -> bool:
+    return name in _OTHER_NAMES or name.endswith(_OTHER_ENDINGS) or name.startswith(_OTHER_BEGINNINGS)
+
+
 def _no_route(request: Request, name: str) -> ServiceError:
-    if name in _LEFT_OUT:
-        return ServiceError("NotImplemented", f"the local CI does not know {request.method} /{name} yet")
     if name in {known for _, known, _ in _ROUTES}:
         return ServiceError("MethodNotAllowed", f"{request.method} {request.path} is no operation of CI")
+    if _is_left_out(name.lower()):
+        return ServiceError("NotImplemented", f"the local CI does not know {request.method} /{name}")
     return ServiceError("InvalidUrl", f"no operation of CI has the path {request.path!r}")
+
+
+def _own_type_header(job: Job) -> dict[str, str]:
+    """Say so when the service may not take what is taken here."""
+    if job.tag != "DocProcess":
+        return {}
+    source_type = submission.source_type_of(job.operation["DocProcess"], job.input_object)
+    if not submission.is_own_type(source_type):
+        return {}
+    _log.warning("%r: the service does not document the source type %s", job.input_object, source_type)
+    return {OWN_TYPE_HEADER: source_type}
 
 
 def _check_refused(code: str) -> None:

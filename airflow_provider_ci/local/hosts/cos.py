@@ -14,6 +14,7 @@ from hashlib import md5
 from urllib.parse import quote
 
 from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.hosts import spoken
 from airflow_provider_ci.local.http import conditions, wire
 from airflow_provider_ci.local.http.answer import Answer, FileBody
 from airflow_provider_ci.local.http.request import Request
@@ -30,41 +31,8 @@ MAX_PUT_BYTES = 5 * 1024**3
 _INLINE_HASH_BYTES = 1024 * 1024
 _FLUSH_BYTES = 1024 * 1024
 
-# Sub-resources and ways of processing that the service has and the local CI does not.
-_LEFT_OUT = frozenset(
-    [
-        "accelerate",
-        "acl",
-        "append",
-        "cors",
-        "domain",
-        "encryption",
-        "intelligenttiering",
-        "inventory",
-        "lifecycle",
-        "list-type",
-        "logging",
-        "object-lock",
-        "origin",
-        "partNumber",
-        "policy",
-        "referer",
-        "replication",
-        "restore",
-        "retention",
-        "tagging",
-        "torrent",
-        "uploadId",
-        "uploads",
-        "versionId",
-        "versioning",
-        "versions",
-        "website",
-    ]
-)
-
+_CHECKSUM = "x-cos-hash-crc64ecma"
 _KEPT_HEADERS = ("Content-Type", "Cache-Control", "Content-Disposition", "Content-Encoding", "Expires")
-_OVERRIDES = {f"response-{name.lower()}": name for name in (*_KEPT_HEADERS, "Content-Language")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +53,11 @@ class COSService:
 
         :raises ServiceError: it is refused, or left out (``NotImplemented``).
         """
-        _check_left_out(request)
+        level = "bucket" if request.path == "/" else "object"
+        spoken.check(request, level)
         if not request.address.bucket:
             raise ServiceError("NotImplemented", "the local CI does not list buckets; name one in the host")
         self.store.require_bucket(request.address.bucket)
-        level = "bucket" if request.path == "/" else "object"
-        _check_processing(request, level)
         handler = _ROUTES.get((level, request.method))
         if handler is None:
             raise ServiceError(
@@ -156,7 +123,7 @@ class COSService:
         try:
             if now.identity != found.file.identity:
                 found = await self._describe(now)
-            headers = _object_headers(request, found, self._modified(found))
+            headers = await self._headers(request, found)
             conditions.check(request, found, self._modified(found))
             status, offset, length = conditions.requested_range(request, found.file.size)
         except BaseException:
@@ -170,7 +137,7 @@ class COSService:
         """HEAD Object: the headers of GET Object."""
         found = await self._find(request)
         conditions.check(request, found, self._modified(found))
-        headers = _object_headers(request, found, self._modified(found))
+        headers = await self._headers(request, found)
         headers["Content-Length"] = str(found.file.size)
         return Answer(headers=headers)
 
@@ -181,8 +148,6 @@ class COSService:
 
         With Pic-Operations, pictures are then made of it; the object stays, also if that fails.
         """
-        if request.header("x-cos-copy-source"):
-            raise ServiceError("NotImplemented", "the local CI does not know PUT with x-cos-copy-source yet")
         operations = pic_operations.read(request)
         _check_length(request)
         is_versioned = request.address.bucket in self.versioned
@@ -199,7 +164,7 @@ class COSService:
         if operations:
             return await self.sync.run(operations, request)
         version = {"x-cos-version-id": _version_id()} if is_versioned else {}
-        return Answer(headers={"ETag": f'"{stored.etag}"', **version})
+        return Answer(headers={"ETag": f'"{stored.etag}"', _CHECKSUM: stored.crc64, **version})
 
     async def process_object(self, request: Request) -> Answer:
         """POST on an object with ?image_process: pictures made of it by Pic-Operations."""
@@ -227,6 +192,14 @@ class COSService:
         if file.size <= _INLINE_HASH_BYTES or self.store.is_known(file):
             return self.store.describe([file])[0]
         return (await asyncio.to_thread(self.store.describe, [file]))[0]
+
+    async def _headers(self, request: Request, found: StoredObject) -> dict[str, str]:
+        headers = _object_headers(request, found, self._modified(found))
+        if found.crc64 or found.file.size <= _INLINE_HASH_BYTES:
+            headers[_CHECKSUM] = self.store.checksum(found)
+        else:
+            headers[_CHECKSUM] = await asyncio.to_thread(self.store.checksum, found)
+        return headers
 
     def _modified(self, found: StoredObject) -> float:
         """When the object was written, by the service's clock."""
@@ -267,23 +240,6 @@ _ROUTES: dict[tuple[str, str], Callable[[COSService, Request], Awaitable[Answer]
     ("object", "PUT"): COSService.put_object,
     ("object", "DELETE"): COSService.delete_object,
 }
-
-
-def _check_left_out(request: Request) -> None:
-    for name, _ in request.query:
-        if name in _LEFT_OUT:
-            raise ServiceError("NotImplemented", f"the local CI does not know the parameter {name!r} yet")
-
-
-def _check_processing(request: Request, level: str) -> None:
-    """Processing goes with GET of an object, and pictures to be kept with POST or PUT of one."""
-    allowed = {"image_process": ("object", "POST")}
-    for name, _ in request.query:
-        is_processing = name in ("ci-process", "image_process") or sync_pictures.is_rule(name)
-        if is_processing and (level, request.method) != allowed.get(name, ("object", "GET")):
-            raise ServiceError(
-                "NotImplemented", f"the local CI does not know {request.method} of this {level} with {name!r}"
-            )
 
 
 def _key(request: Request) -> str:
@@ -363,7 +319,7 @@ def _object_headers(request: Request, found: StoredObject, modified: float) -> d
 def _overrides(request: Request) -> dict[str, str]:
     return {
         name: request.parameter(parameter)
-        for parameter, name in _OVERRIDES.items()
+        for parameter, name in spoken.OVERRIDES.items()
         if request.parameter(parameter)
     }
 

@@ -25,6 +25,18 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 """Largest XML or JSON body that is read; uploads are streamed and not bound by it."""
 
 _SERVICE_LABELS = {"ci": Service.CI, "cos": Service.COS, "cos-internal": Service.COS}
+_OTHER_SERVICES = (
+    "pic",
+    "picsh",
+    "cos-website",
+    "cos-control",
+    "cos-cdc",
+    "file",
+    "image",
+    "vod",
+    "ai",
+    "asr",
+)
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -47,6 +59,9 @@ def parse_host(host: str) -> Address:
     if is_loopback(host):  # SDKs that were given an address and a port call so when no bucket is concerned
         return Address(service=Service.CI, bucket="", region="")
     labels = without_port(host).lower().split(".")
+    if _is_left_out(labels):
+        message = f"the local CI does not know the host {host!r}; it knows <bucket>.cos.… and <bucket>.ci.…"
+        raise ServiceError("NotImplemented", message, status=501)
     bucket, rest = ("", labels) if labels[0] in _SERVICE_LABELS else (labels[0], labels[1:])
     service = _SERVICE_LABELS.get(rest[0]) if rest else None
     if service is None:
@@ -58,6 +73,13 @@ def parse_host(host: str) -> Address:
     if bucket and not keys.is_bucket_name(bucket):
         raise ServiceError("InvalidBucketName", f"bucket name {bucket!r} is not valid", status=400)
     return Address(service=service, bucket=bucket, region=rest[1] if len(rest) > 1 else "")
+
+
+def _is_left_out(labels: list[str]) -> bool:
+    """Whether it is a host of the service for something else: a list of buckets, another feature."""
+    if labels[:2] == ["service", "cos"]:
+        return True
+    return len(labels) > 2 and keys.is_bucket_name(labels[0]) and labels[1] in _OTHER_SERVICES
 
 
 def without_port(host: str) -> str:

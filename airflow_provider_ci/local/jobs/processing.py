@@ -88,13 +88,8 @@ class Processor:
         fetch = partial(self._workspace.fetch, folder, job.bucket)
         done = self._converters.picture(source, parameters["ProcessRule"], target, fetch)
         stored = self._publish(output["Bucket"], output["Object"], target, done.output.format)
-        result = _picture_result(done, output["Object"], stored.etag)
-        if parameters["IsPicInfo"] == "true":
-            result["OriginalInfo"] = {
-                "Etag": f'"{md5_of(source)}"',
-                "ImageInfo": _image_info(done.original),
-            }
-        return result
+        original = f'"{md5_of(source)}"' if parameters["IsPicInfo"] == "true" else ""
+        return _picture_result(done, job, stored.etag, original)
 
     def _source(self, job: Job, folder: Path) -> Path:
         copy = self._workspace.source(folder, job.bucket, job.input_object.removeprefix("/"))
@@ -127,7 +122,7 @@ def pretended(job: Job) -> Outcome:
     name = job.operation["Output"]["Object"]
     if job.tag == "DocProcess":
         return Outcome(result=_document_result(_NO_DOCUMENT, [_output_name(name, _NO_PAGE)]))
-    return Outcome(result=_picture_result(_NO_PICTURE, name, md5(usedforsecurity=False).hexdigest()))
+    return Outcome(result=_picture_result(_NO_PICTURE, job, md5(usedforsecurity=False).hexdigest(), ""))
 
 
 def _document_options(sent: Mapping[str, str], password: str) -> DocumentOptions:
@@ -191,19 +186,46 @@ def _page_info(page: PageFile, uri: str, sheets: Counter[int]) -> dict[str, str]
     }
 
 
-def _picture_result(done: PictureResult, name: str, etag: str) -> dict[str, object]:
-    """The shape of the callback sample in 1045/50337; two other pages disagree."""
+def _picture_result(done: PictureResult, job: Job, etag: str, original: str) -> dict[str, object]:
+    """Both shapes that the pages show, because official SDKs read one or the other.
+
+    Java reads the shape of the callback sample (1045/50337), Go reads ``UploadResult`` (1045/73035).
+    ``original`` is the ETag of the source, ``""`` if nobody asked for its information.
+    """
+    output = job.operation["Output"]
+    picture = {
+        "Format": done.output.format,
+        "Height": str(done.output.height),
+        "Quality": str(done.output.quality),
+        "Size": str(done.output.size),
+        "Width": str(done.output.width),
+    }
+    info = {"ImageInfo": _image_info(done.original)}
+    source = {
+        "Key": job.input_object,
+        "Location": _location(job.bucket, job.region, job.input_object),
+        "ETag": original,
+        **info,
+    }
+    made = {
+        "Key": output["Object"],
+        "Location": _location(output["Bucket"], output["Region"], output["Object"]),
+        **picture,
+        "ETag": f'"{etag}"',
+    }
     return {
-        "ObjectName": name,
-        "ProcessResult": {
-            "Etag": f'"{etag}"',
-            "Format": done.output.format,
-            "Height": str(done.output.height),
-            "Quality": str(done.output.quality),
-            "Size": str(done.output.size),
-            "Width": str(done.output.width),
+        "ObjectName": output["Object"],
+        **({"OriginalInfo": {"Etag": original, **info}} if original else {}),
+        "ProcessResult": {"Etag": f'"{etag}"', **picture},
+        "UploadResult": {
+            **({"OriginalInfo": source} if original else {}),
+            "ProcessResults": {"Object": made},
         },
     }
+
+
+def _location(bucket: str, region: str, key: str) -> str:
+    return f"{bucket}.cos.{region}.myqcloud.com/{key.removeprefix('/')}"
 
 
 def _image_info(picture: PictureInfo) -> dict[str, str]:

@@ -10,7 +10,7 @@ from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http import wire
 from airflow_provider_ci.local.jobs import queues
 
-MAX_NAME = 100
+MAX_NAME = 128
 STATES = (queues.ACTIVE, queues.PAUSED)
 
 
@@ -23,7 +23,7 @@ class QueueUpdate(NamedTuple):
 
 
 def read(body: bytes, queue_id: str) -> QueueUpdate:
-    """Read the body of an update of this queue; the page calls all of its nodes required.
+    """Read the body of an update of this queue. ``QueueID`` may be missing, as in the samples of SDKs.
 
     :raises ServiceError: ``InvalidContent`` for XML that is not well-formed, ``InvalidArgument`` for a
         missing, unknown or senseless node; whether the receiver may be called is checked elsewhere.
@@ -33,7 +33,7 @@ def read(body: bytes, queue_id: str) -> QueueUpdate:
         if request.find(node) is None:
             raise _bad(f"Request.{node} is missing")
     said = wire.text(request, "QueueID") or wire.text(request, "QueueId")
-    if said != queue_id:
+    if said not in ("", queue_id):
         raise _bad(f"Request.QueueID is {said!r}, the path says {queue_id!r}")
     name, state = wire.text(request, "Name"), wire.text(request, "State")
     if not 1 <= len(name) <= MAX_NAME:

@@ -43,6 +43,8 @@ SHEET_TYPES = frozenset(
 )
 """Source types whose pages lie on sheets (1045/47932, and ods)."""
 
+_OWN_TYPES = frozenset({"odt", "ods", "odp"})
+
 TARGETS = ("pdf", "png", "jpg")
 
 _PIC_DEFAULTS = {"IsPicInfo": "false", "ProcessRule": ""}
@@ -51,7 +53,9 @@ _NUMBERS = frozenset(name for name, default in DOC_DEFAULTS.items() if re.fullma
 _LEVELS = ("0", "1", "2")
 _MAX_USER_DATA = 1024
 _PRINTABLE = re.compile("[ -~]*")
-_REQUEST_NODES = frozenset({"Tag", "Input", "Operation", "QueueId", "QueueType"}) | receivers.NODES
+# BucketName comes from the Java SDK, which also names the bucket in the host; the host counts.
+_REQUEST_NODES = frozenset({"Tag", "Input", "Operation", "QueueId", "QueueType", "BucketName"})
+_TAGS = ("DocProcess", "PicProcess")
 _OUTPUT_NODES = ("Bucket", "Object", "Region")
 
 
@@ -81,11 +85,10 @@ def read(body: bytes, tag: str) -> Order:
     if not body.strip():
         raise ServiceError("MissingContent", "the request has no body")
     request = wire.parse(body, "Request")
-    check_known(request, "Request", _REQUEST_NODES)
     if len(request.findall("Operation")) > 1:
         raise ServiceError("NotImplemented", "the local CI takes one Operation per request")
-    if wire.text(request, "Tag") != tag:
-        raise _bad(f"Request.Tag is {wire.text(request, 'Tag')!r}, here it must be {tag}")
+    check_tag(wire.text(request, "Tag"), tag, "Request.Tag")
+    check_known(request, "Request", _REQUEST_NODES | receivers.NODES)
     operation = _required(request, "Operation")
     template_id = _template_id(operation, tag)
     parameters = {} if template_id else _OPERATIONS[tag](_required(operation, tag))
@@ -109,6 +112,23 @@ def read(body: bytes, tag: str) -> Order:
         output_bucket=output["Bucket"],
         secret=parameters.get("DocPassword", ""),
     )
+
+
+def check_tag(given: str, wanted: str, place: str) -> None:
+    """Return if the tag is the one that is wanted.
+
+    :raises ServiceError: ``NotImplemented`` for the tag of another feature of the service.
+    """
+    if given == wanted:
+        return
+    if re.fullmatch(r"[A-Z][A-Za-z]+", given) and given not in _TAGS:
+        raise ServiceError("NotImplemented", f"the local CI does not know jobs with {place} {given}")
+    raise _bad(f"{place} is {given!r}, here it must be {wanted}")
+
+
+def is_own_type(source_type: str) -> bool:
+    """Whether only the local CI reads this type of document: the service's pages do not name it."""
+    return source_type in _OWN_TYPES
 
 
 def target_of(parameters: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ from typing import BinaryIO
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.objects import keys, synthetic
+from airflow_provider_ci.local.objects.crc64 import Crc64
 from airflow_provider_ci.local.objects.synthetic import SyntheticObjects
 
 STATE_FOLDER = ".ci-local"
@@ -67,11 +68,15 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object: its file, its ETag (MD5 in hex, no quotes) and the headers that it was stored with."""
+    """An object: its file, its ETag (MD5 in hex, no quotes) and the headers that it was stored with.
+
+    ``crc64`` is the checksum as COS shows it, ``""`` when nobody asked for it yet (:meth:`Store.checksum`).
+    """
 
     file: StoredFile
     etag: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    crc64: str = ""
 
     @property
     def modified(self) -> float:
@@ -184,6 +189,24 @@ class Store:
         known = self._recall([file for file in wanted if file.text is None])
         return [known.get(file.name) or self._hashed(file) for file in wanted]
 
+    def checksum(self, stored: StoredObject) -> str:
+        """The CRC-64 of an object; reads the file the first time, unless it came by an upload."""
+        if stored.crc64:
+            return stored.crc64
+        opened = self.open(stored.file)
+        if opened is None:
+            return Crc64().text
+        digest = Crc64()
+        with opened[0] as content:
+            while chunk := content.read(_HASH_BYTES):
+                digest.update(chunk)
+        if opened[1].identity == stored.file.identity:
+            self._database.change(
+                "UPDATE objects SET crc64 = ? WHERE (path, size, mtime_ns, inode) = (?, ?, ?, ?)",
+                (digest.text, stored.file.name, *stored.file.identity),
+            )
+        return digest.text
+
     def upload(self, bucket: str, key: str) -> Upload:
         """Begin to write an object; nothing is seen of it before :meth:`Upload.commit`."""
         self.require_bucket(bucket)
@@ -196,7 +219,15 @@ class Store:
         return self.place(bucket, key, str(source), md5_of(source), headers, replace=True)
 
     def place(
-        self, bucket: str, key: str, source: str, etag: str, headers: Mapping[str, str], *, replace: bool
+        self,
+        bucket: str,
+        key: str,
+        source: str,
+        etag: str,
+        headers: Mapping[str, str],
+        *,
+        replace: bool,
+        crc64: str = "",
     ) -> StoredObject:
         """Rename ``source`` to the object's path and note what it is.
 
@@ -218,7 +249,10 @@ class Store:
             except OSError as error:
                 raise _placing_error(key, error) from error
             stored = StoredObject(
-                file=_stored_file(bucket, key, target, os.lstat(target)), etag=etag, headers=dict(headers)
+                file=_stored_file(bucket, key, target, os.lstat(target)),
+                etag=etag,
+                headers=dict(headers),
+                crc64=crc64,
             )
             self._remember(stored)
         return stored
@@ -255,7 +289,9 @@ class Store:
         )
         noted = {row["path"]: row for row in rows}
         return {
-            file.name: StoredObject(file=file, etag=row["etag"], headers=json.loads(row["headers"]))
+            file.name: StoredObject(
+                file=file, etag=row["etag"], headers=json.loads(row["headers"]), crc64=row["crc64"]
+            )
             for file in files
             if (row := noted.get(file.name)) and (row["size"], row["mtime_ns"], row["inode"]) == file.identity
         }
@@ -276,8 +312,15 @@ class Store:
 
     def _remember(self, stored: StoredObject) -> None:
         self._database.change(
-            "REPLACE INTO objects (path, size, mtime_ns, inode, etag, headers) VALUES (?, ?, ?, ?, ?, ?)",
-            (stored.file.name, *stored.file.identity, stored.etag, json.dumps(dict(stored.headers))),
+            "REPLACE INTO objects (path, size, mtime_ns, inode, etag, headers, crc64)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                stored.file.name,
+                *stored.file.identity,
+                stored.etag,
+                json.dumps(dict(stored.headers)),
+                stored.crc64,
+            ),
         )
 
 
@@ -292,18 +335,26 @@ class Upload:
     file: BinaryIO
     size: int = 0
     digest: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    checksum: Crc64 = field(default_factory=Crc64)
 
     def write(self, chunk: bytes) -> None:
         """Append a chunk."""
         self.file.write(chunk)
         self.digest.update(chunk)
+        self.checksum.update(chunk)
         self.size += len(chunk)
 
     def commit(self, headers: Mapping[str, str], *, replace: bool) -> StoredObject:
         """Put the object in its place."""
         self.file.close()
         return self.store.place(
-            self.bucket, self.key, self.path, self.digest.hexdigest(), headers, replace=replace
+            self.bucket,
+            self.key,
+            self.path,
+            self.digest.hexdigest(),
+            headers,
+            replace=replace,
+            crc64=self.checksum.text,
         )
 
     def discard(self) -> None:

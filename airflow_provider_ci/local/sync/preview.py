@@ -34,6 +34,9 @@ _NUMBERS: Mapping[str, tuple[str, int, int, int]] = {
 }
 _TEXTS = {"srcType": "source_type", "password": "password", "ImageParams": "image_params"}
 _OTHERS = frozenset(["ci-process", "page", "dstType", "txtPagination"])
+# What the service has besides: its online viewer, and watermarks in documents.
+_LEFT_OUT = ("weboffice_url", "tokenuid")
+_LEFT_OUT_TARGETS = ("watermark",)
 _MAX_PAGE = 999_999_999
 # Characters for the names of all sheets: clients refuse headers that are much longer.
 _MAX_NAMES = 8000
@@ -84,6 +87,7 @@ def read(request: Request) -> Preview | None:
             "NotImplemented", f"the local CI does not know ci-process={request.parameter('ci-process')}"
         )
     target = request.parameter("dstType", "jpg").lower()
+    _check_left_out(request, target)
     target = target if target in TARGETS else "jpg"  # as the page says of a type that is not recognised
     _check_names(request, target)
     is_one_text = _is_true(request, "txtPagination") and target == "txt"
@@ -93,6 +97,14 @@ def read(request: Request) -> Preview | None:
         html=preview_html.read(request),
         is_one_text=is_one_text,
     )
+
+
+def _check_left_out(request: Request, target: str) -> None:
+    if target in _LEFT_OUT_TARGETS:
+        raise ServiceError("NotImplemented", f"the local CI does not know doc-preview with dstType={target}")
+    for name in _LEFT_OUT:
+        if request.has_parameter(name):
+            raise ServiceError("NotImplemented", f"the local CI does not know doc-preview with {name}")
 
 
 def _check_names(request: Request, target: str) -> None:

@@ -103,7 +103,7 @@ def test_callback_settings_are_kept(call: Any) -> None:
         ("<State>Paused</State>", "<State>Asleep</State>", "InvalidArgument"),
         ("<State>Paused</State>", "", "InvalidArgument"),
         ("<Name>mine</Name>", "", "InvalidArgument"),
-        ("<Name>mine</Name>", f"<Name>{'x' * 101}</Name>", "InvalidArgument"),
+        ("<Name>mine</Name>", f"<Name>{'x' * 129}</Name>", "InvalidArgument"),
         ("<NotifyConfig></NotifyConfig>", "", "InvalidArgument"),
         ("<NotifyConfig>", "<NotifyConfig><Uri>x</Uri>", "InvalidArgument"),
         ("<NotifyConfig>", "<NotifyConfig><Url>ftp://x</Url>", "InvalidArgument"),
@@ -118,6 +118,19 @@ def test_an_update_that_is_not_right_changes_nothing(call: Any, before: str, aft
     reply = call("PUT", "ci", f"/docqueue/{queue_id}", body=body.replace(before, after, 1))
     assert (reply.status, reply.code) == (400, code)
     assert call("GET", "ci", "/docqueue").text("QueueList/State") == "Active"
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_update_may_leave_out_the_id_and_the_state_of_the_receiver(call: Any, path: str) -> None:
+    """So do the page 1045/72919 and the samples of the PHP and JavaScript SDKs."""
+    queue_id = call("GET", "ci", path).text("QueueList/QueueId")
+    body = (
+        f"<Request><Name>{'n' * 128}</Name><State>Paused</State>"
+        "<NotifyConfig><Url>http://127.0.0.1/</Url><Event>TaskFinish</Event></NotifyConfig></Request>"
+    )
+    reply = call("PUT", "ci", f"{path}/{queue_id}", body=body)
+    assert (reply.status, reply.text("Queue/State"), reply.text("Queue/Name")) == (200, "Paused", "n" * 128)
+    assert (reply.text("Queue/NotifyConfig/State"), reply.text("Queue/QueueId")) == ("Off", queue_id)
 
 
 def test_a_queue_of_another_kind_or_bucket_is_unknown(call: Any, caller: Any, root: Path) -> None:
