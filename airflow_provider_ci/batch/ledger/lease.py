@@ -251,8 +251,8 @@ class Lease:
     def _regain(self) -> None:
         """Get the lease back after it has expired, unless another run has taken over.
 
-        A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides. If
-        it no longer has the claim, another run took over and may even have ended since.
+        A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides.
+        If it no longer has the claim, another run took over and may even have ended since.
         """
         claim = replace(self._claim, claimed_at=self._client.clock.now())
 

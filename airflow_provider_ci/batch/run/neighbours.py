@@ -134,12 +134,12 @@ class Neighbour:
             return False
         if self._watch is None or self._watched != claim.token:
             self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
-        return bool(self._watch.look() != "dead")
+        return self._watch.look() != "dead"
 
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:
             return False
-        return claim.token == self.details["claim"] or claim.plan == self.details["plan"]
+        return bool(claim.token == self.details["claim"] or claim.plan == self.details["plan"])
 
     def _find_plan(self) -> StoredPlan | None:
         try:
