@@ -164,11 +164,15 @@ class Lease:
         if not releases:
             return self.with_registry(lambda registry: add(registry, lambda state: state))
         self.stop()
-        token = self._claim.token
-        state = self.with_registry(lambda registry: add(registry, lambda state: state.without(token)))
+        state = self.with_registry(lambda registry: add(registry, self._without_claim))
         if self._has_beaten:
             self._heartbeat.end()
         return state
+
+    def _without_claim(self, state: State) -> State:
+        if state.claim(self._claim.token) is None and not self.is_held:
+            raise BatchRunningError(self._claim.folder, "a run that took over")
+        return state.without(self._claim.token)
 
     def release(self) -> None:
         """Remove the claim.

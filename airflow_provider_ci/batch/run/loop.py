@@ -102,6 +102,7 @@ class Loop:
             submitter.job_type,
             limit_seconds=settings.outage_seconds,
             every_seconds=max(self._pace.longest, 1.0),
+            queue_id=submitter.listed_queue_id,
         )
         self._outage = Outage(settings.batch_id, limit_seconds=settings.outage_seconds)
         self._planned = journal.plan.objects(state.next_index)
