@@ -1,8 +1,8 @@
 """Planning many objects in a bucket that knows none of their outputs, and in one that knows all of them.
 
 The local CI makes the objects up. The queue is paused, so a run ends when its first window is submitted; the
-time of the window is part of both figures. The known outputs are in the index, as if an earlier batch had made
-them by another operation; so all of them have to be made again.
+time of the window is part of both figures. The known outputs are in the index, as if an earlier batch had
+made them by another operation; so all of them have to be made again.
 """
 
 from __future__ import annotations

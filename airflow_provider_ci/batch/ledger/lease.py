@@ -34,7 +34,7 @@ T = TypeVar("T")
 _RENEWALS = 4
 """Number of renewals in the time that a lease lasts."""
 _CHECKS = 4
-"""Every so many renewals the registry is read, because its objects may have been deleted."""
+"""Number of renewals after which the registry is read, because its objects may have been deleted."""
 _ACTIVE_SHARE = 2 / 3
 PARKED_SECONDS = 900.0
 """How long the claim of a batch that waits for its jobs in a triggerer stays valid without a heartbeat."""

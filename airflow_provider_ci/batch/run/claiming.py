@@ -116,7 +116,7 @@ class Claiming:
         return f"cos://{bucket}/{prefix}"  # no key begins like this
 
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
-        """Take the place of a run that is parked or dead; None if somebody else was quicker.
+        """Take the place of a run that is parked or dead; None if another run was quicker.
 
         The claim keeps its place among those of other batches if its plan is continued. Otherwise it goes
         behind them, because their plans do not know the plan that will be made.
