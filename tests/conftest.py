@@ -104,6 +104,7 @@ SLOW_TESTS = (
     "tests/local/test_server.py",
     "tests/test_benchmarks.py",
     "tests/test_crashes.py",
+    "tests/test_dags.py",
     "tests/test_weight.py",
 )
 """Each takes seconds of a processor."""
