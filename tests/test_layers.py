@@ -15,7 +15,7 @@ OWN = "airflow_provider_ci"
 
 ALLOWED = {
     "__init__": set(),
-    "client": {"client"},
+    "client": {"__init__", "client"},
     "batch": {"batch", "client"},
     "compat": {"compat"},
     "hooks": {"__init__", "client", "compat", "hooks"},
