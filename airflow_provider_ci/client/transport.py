@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from urllib3 import BaseHTTPResponse
 
+from airflow_provider_ci import __version__
 from airflow_provider_ci.client import signing
 from airflow_provider_ci.client.adapter import (
     Adapter,
@@ -45,7 +46,7 @@ from airflow_provider_ci.client.urls import signed_url
 
 T = TypeVar("T")
 
-USER_AGENT = "airflow-provider-ci"
+USER_AGENT = f"airflow-provider-ci/{__version__}"
 SIGNATURE_STEP_SECONDS = 60
 """Signatures of one minute share their time window and with it the sign key."""
 SIGNATURE_VALID_SECONDS = 900
