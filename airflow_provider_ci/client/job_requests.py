@@ -13,6 +13,7 @@ from airflow_provider_ci.client.documents import DocProcess
 from airflow_provider_ci.client.jobs import JobState
 from airflow_provider_ci.client.pictures import PicProcess, PicTemplate
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import RESPONSE
 
 Operation = Union[DocProcess, PicProcess, PicTemplate]  # noqa: UP007  (evaluated at run time)
 PicForm = Literal["pic_jobs", "jobs"]
@@ -77,6 +78,7 @@ class Submission:
             path=self.kind.path,
             headers={"Content-Type": "application/xml"},
             body=self._to_xml(),
+            success=RESPONSE,
             submits=(self.input_key, self.output_key),
             expires_at=self.expires_at,
         )
@@ -147,14 +149,15 @@ class JobFilter:
             "nextToken": next_token,
         }
         given = tuple([(name, value) for name, value in params.items() if value])
-        return Request(method="GET", service="ci", path=kind.path, params=given)
+        return Request(method="GET", service="ci", path=kind.path, params=given, success=RESPONSE)
 
 
 def query(kind: JobKind, *job_ids: str) -> Request:
     """The request for jobs by their ids."""
     for job_id in job_ids:
         checks.identifier("job_id", job_id)
-    return Request(method="GET", service="ci", path=f"{kind.path}/{','.join(job_ids)}")
+    path = f"{kind.path}/{','.join(job_ids)}"
+    return Request(method="GET", service="ci", path=path, success=RESPONSE)
 
 
 def cancellation(kind: JobKind, job_id: str) -> Request:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Union
+from urllib.parse import unquote
 
-from airflow_provider_ci.client import documents, nodes, pictures, xml
-from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client import documents, nodes, pictures
 from airflow_provider_ci.client.documents import DocProcessResult
 from airflow_provider_ci.client.errors import (
     CIResponseError,
@@ -21,6 +21,7 @@ from airflow_provider_ci.client.errors import (
     NotFoundError,
 )
 from airflow_provider_ci.client.pictures import PicProcessResult
+from airflow_provider_ci.client.responses import Response
 
 JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
 
@@ -161,10 +162,10 @@ class JobAnswer:
     request_id: str
 
     @classmethod
-    def from_answer(cls, answer: Answer) -> JobAnswer:
+    def from_response(cls, response: Response) -> JobAnswer:
         """Read a ``Response`` of jobs."""
-        request_id = answer.request_id
-        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        request_id = response.request_id
+        node = response.tree
         described = nodes.children(node, "JobsDetail")
         named = [job for job in described if nodes.text(job, "JobId")]
         return cls(
@@ -175,15 +176,24 @@ class JobAnswer:
             request_id=request_id,
         )
 
-    def submitted(self) -> Job:
-        """The job that a submission made."""
+    def submitted(self, input_key: str, output_key: str) -> Job:
+        """The job that a submission made, which has to be the one that was asked for.
+
+        :raises CIResponseError: it is another, as if this were the response to another request.
+        """
         self._require_names()
         if len(self.jobs) != 1:
             raise CIResponseError(
                 f"a submission makes one job, the answer describes {len(self.jobs)}",
                 request_id=self.request_id,
             )
-        return self.jobs[0].checked()
+        job = self.jobs[0].checked()
+        if _differ(input_key, job.input_key) or _differ(output_key, job.output_key):
+            raise CIResponseError(
+                f"the answer describes another job, for {job.input_key!r} -> {job.output_key!r}",
+                request_id=self.request_id,
+            )
+        return job
 
     def named(self, job_id: str) -> Job:
         """The job that was asked for by its id.
@@ -213,3 +223,12 @@ class JobAnswer:
 def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:
     node = nodes.child(operation, f"{tag}Result")
     return _RESULTS[tag](node, request_id) if node and tag in _RESULTS else None
+
+
+def _differ(asked: str, echoed: str) -> bool:
+    """Whether a key is another one, and not the same with blanks, a slash or an escape more or less."""
+    return asked != echoed and bool(asked and echoed) and _bare(asked) != _bare(echoed)
+
+
+def _bare(key: str) -> str:
+    return unquote(key).strip().lstrip("/")

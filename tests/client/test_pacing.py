@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.client.pacing import TokenBucket
+from airflow_provider_ci.client.pacing import Pace
 
 
 def test_requests_are_spread_evenly(clock: Any) -> None:
-    bucket = TokenBucket(10, clock)
+    bucket = Pace(10, clock)
     start = clock.time
     for _ in range(101):
         bucket.take()
@@ -21,7 +21,7 @@ def test_requests_are_spread_evenly(clock: Any) -> None:
 
 
 def test_after_a_pause_there_is_no_burst(clock: Any) -> None:
-    bucket = TokenBucket(10, clock)
+    bucket = Pace(10, clock)
     clock.time += 1000
     start = clock.time
     for _ in range(21):
@@ -46,7 +46,7 @@ def test_threads_share_the_rate() -> None:
             self.waits.append(seconds)
 
     clock: Any = Ticket()
-    bucket = TokenBucket(100, clock)
+    bucket = Pace(100, clock)
 
     def take_fifty() -> None:
         for _ in range(50):
@@ -62,7 +62,7 @@ def test_threads_share_the_rate() -> None:
 
 
 def test_the_rate_halves_and_comes_back_step_by_step(clock: Any) -> None:
-    bucket = TokenBucket(40, clock)
+    bucket = Pace(40, clock)
     bucket.slow_down()
     assert bucket.rate == 20
     rates = []
@@ -74,7 +74,7 @@ def test_the_rate_halves_and_comes_back_step_by_step(clock: Any) -> None:
 
 
 def test_many_threads_that_hear_of_one_overload_halve_it_once(clock: Any) -> None:
-    bucket = TokenBucket(40, clock)
+    bucket = Pace(40, clock)
     for _ in range(32):
         bucket.slow_down()
     assert bucket.rate == 20
@@ -84,7 +84,7 @@ def test_many_threads_that_hear_of_one_overload_halve_it_once(clock: Any) -> Non
 
 
 def test_the_rate_never_comes_to_a_stop(clock: Any) -> None:
-    bucket = TokenBucket(64, clock)
+    bucket = Pace(64, clock)
     for _ in range(100):
         bucket.slow_down()
         clock.time += 1
