@@ -188,9 +188,9 @@ def proxies_for(base: str) -> Proxies:
 
 def _with_quoted_password(proxy: str) -> str:
     """A proxy's URL as others can read it: ``#``, ``/`` and ``?`` in a password would end it too early."""
-    scheme, separator, rest = proxy.rpartition("://")
+    scheme, _, rest = proxy.rpartition("://")
     login, at, place = rest.rpartition("@")
-    return f"{scheme}{separator}{quote(login, safe=_LOGIN)}{at}{place}"
+    return f"{scheme or 'http'}://{quote(login, safe=_LOGIN)}{at}{place}"
 
 
 def certificates(verify: bool | str | os.PathLike[str]) -> bool | str:

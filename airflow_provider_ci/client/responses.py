@@ -24,6 +24,8 @@ from airflow_provider_ci.client.words import looks_like_html, words_of
 CHUNK_BYTES = 256 * 1024
 MAX_XML_BYTES = 32 * 1024 * 1024
 """No answer in XML is longer: a page of 1,000 keys, each as long as a key can be, has some 3 MB."""
+MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
+"""COS announces the length of every object; something that does not may never end."""
 MAX_OTHER_BYTES = 64 * 1024
 """Of an error, or of a body that nobody needs, no more is read."""
 
@@ -84,11 +86,19 @@ class Response:
         if self._body is not None:
             yield self._body
             return
+        announced = self._raw.length_remaining
+        left = MAX_UNANNOUNCED_BYTES if announced is None else announced
         while True:
             with translated(self._asked):
                 chunk = self._raw.read(CHUNK_BYTES)
             if not chunk:
                 return
+            left -= len(chunk)
+            if left < 0:
+                raise CIResponseError(
+                    f"the object has more than {MAX_UNANNOUNCED_BYTES} bytes, none of them announced",
+                    request_id=self.request_id,
+                )
             self._deadline.extend(len(chunk))
             yield chunk
 

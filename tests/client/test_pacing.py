@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
@@ -125,3 +126,49 @@ def test_a_paced_client_keeps_its_rate_with_retries_too(
     for _ in range(11):
         client.get_doc_job("d1")
     assert clock.time - start == pytest.approx(2)
+
+
+def test_without_a_limit_nobody_waits(clock: Any) -> None:
+    pace = Pace(None, clock)
+    for _ in range(10_000):
+        pace.take()
+    assert clock.naps == []
+    assert pace.rate == inf
+
+
+def test_without_a_limit_the_rate_is_taken_from_what_was_too_much(clock: Any) -> None:
+    pace = Pace(None, clock)
+    for _ in range(400):
+        pace.take()
+        clock.time += 1 / 80
+    pace.slow_down()
+    assert pace.rate == pytest.approx(40, rel=0.05)
+    for _ in range(100):
+        pace.slow_down()
+        clock.time += 1
+    assert pace.rate == pytest.approx(80 / 64, rel=0.05)
+    rates = []
+    for _ in range(12):
+        clock.time += 1
+        pace.take()
+        rates.append(pace.rate)
+    assert rates == sorted(rates)
+    assert rates[-1] == inf
+    clock.naps.clear()
+    for _ in range(1000):
+        pace.take()
+    assert clock.naps == []
+
+
+def test_a_client_without_a_limit_slows_down_when_told_so_and_recovers(
+    ci: CIClient, wire: Any, error_reply: Any, job_reply: Any, clock: Any
+) -> None:
+    wire.will(error_reply(503, "SlowDown"), job_reply())
+    for _ in range(100):
+        ci.get_doc_job("d1")
+    assert sum(clock.naps) > 3
+    clock.time += 20
+    clock.naps.clear()
+    for _ in range(100):
+        ci.get_doc_job("d1")
+    assert clock.naps == []
