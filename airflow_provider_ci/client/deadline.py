@@ -18,7 +18,6 @@ SLOWEST_BYTES_PER_SECOND = 32 * 1024
 """The bytes of an object may take as long as this rate needs, on top of the deadline."""
 MAX_HEAD_BYTES = 1024 * 1024
 """No status line and headers are longer, nor is any number of ``100 Continue`` before them."""
-MAX_LINE_BYTES = 65_536
 
 
 class Deadline:
@@ -64,7 +63,7 @@ def begin(deadline: Deadline) -> None:
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """A response that is read by its deadline, with bounded lines and headers."""
+    """A response that is read by its deadline, with headers that are bounded as a whole."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         deadline = _current.deadline or Deadline(float("inf"), float("inf"))
@@ -84,7 +83,7 @@ class _Opened:
         self._reader = reader
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return _BoundedLines(self._reader)
+        return io.BufferedReader(self._reader)
 
 
 class _TimedReader(io.RawIOBase):
@@ -114,18 +113,6 @@ class _TimedReader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-class _BoundedLines(io.BufferedReader):
-    """A reader whose lines end; http.client bounds most of them, but not all."""
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        if size is not None and 0 <= size <= MAX_LINE_BYTES + 1:
-            return super().readline(size)
-        line = super().readline(MAX_LINE_BYTES + 1)
-        if len(line) > MAX_LINE_BYTES:
-            raise http.client.LineTooLong("line")
-        return line
 
 
 @lru_cache(maxsize=16)

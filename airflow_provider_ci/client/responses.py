@@ -158,9 +158,10 @@ def _accepted_root(
     except CIResponseError:
         _raise_if_error(raw, body, request_id, asked, signed_for)
         raise
-    if root.tag != expected or root.find("Error") is not None:
+    is_right = root.tag == expected
+    if not is_right or (expected == "Response" and root.find("Error") is not None):
         _raise_if_error(raw, body, request_id, asked, signed_for)
-    if root.tag != expected:
+    if not is_right:
         raise CIResponseError(f"expected <{expected}>, got <{root.tag!s}>", request_id=request_id)
     return root
 

@@ -77,7 +77,7 @@ class Transport:
         self._source = credentials
         self._addresses = addresses(bucket, region, endpoint, ci_endpoint)
         *self._timeout, self._total_seconds = _timeouts(timeout)
-        self._retrying = retry.retrying(clock)
+        self._retry = retry
         self.clock = ServiceClock(clock)
         self._pace = Pace(requests_per_second, clock)
         self._verify = certificates(verify)
@@ -103,8 +103,7 @@ class Transport:
 
         :raises CIError: the last one, when the request must not or need not be repeated any more.
         """
-        result: T = self._retrying(self._attempt, request, read)
-        return result
+        return self._retry.run(lambda: self._attempt(request, read), self.clock.sleep)
 
     def signed_url(self, request: Request, valid_seconds: int) -> str:
         """What was asked as a URL that holds its own signature; nothing is sent."""
