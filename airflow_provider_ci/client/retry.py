@@ -11,6 +11,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 
 from airflow_provider_ci.client.errors import CIError, CIServiceError
 
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -37,14 +39,17 @@ class RetryPolicy:
             if getattr(self, name) < 0:
                 raise ValueError(f"RetryPolicy.{name} must be 0 or more, not {getattr(self, name)!r}")
 
-    def run(self, attempt: Callable[[], T], sleep: Callable[[float], None]) -> T:
+    def run(self, sleep: Callable[[float], None], attempt: Callable[[A, B], T], first: A, second: B) -> T:
         """Attempt until there is a result, or an error after which no other attempt may follow.
 
         :param sleep: waits so many seconds.
+        :param attempt: is called with ``first`` and ``second``.
         :raises CIError: the last one, as it was.
         """
         try:
-            return attempt()  # nearly always all there is to it, and tenacity costs as much as a signature
+            return attempt(
+                first, second
+            )  # nearly always all there is to it, and tenacity costs as much as a signature
         except CIError as error:
             if not error.is_retryable:
                 raise
@@ -53,7 +58,7 @@ class RetryPolicy:
         def go_on() -> T:
             if failures:
                 raise failures.pop()
-            return attempt()
+            return attempt(first, second)
 
         return self._retrying(sleep)(go_on)
 

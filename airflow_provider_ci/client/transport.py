@@ -103,7 +103,7 @@ class Transport:
 
         :raises CIError: the last one, when the request must not or need not be repeated any more.
         """
-        return self._retry.run(lambda: self._attempt(request, read), self.clock.sleep)
+        return self._retry.run(self.clock.sleep, self._attempt, request, read)
 
     def signed_url(self, request: Request, valid_seconds: int) -> str:
         """What was asked as a URL that holds its own signature; nothing is sent."""
