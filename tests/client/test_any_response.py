@@ -290,8 +290,8 @@ leaves = st.one_of(texts, st.sampled_from(["-", "", "0", "-1", "68.5", "²", "tr
 NAMES = (
     "Response Error Code Message RequestId JobsDetail JobId State Tag CreationTime Input Output Object",
     "Operation DocProcessResult PageInfo PageNo TgtUri NextToken NonExistJobIds QueueList QueueId MaxSize",
-    "NotifyConfig ListBucketResult Contents Key Size ETag LastModified IsTruncated NextMarker EncodingType CommonPrefixes",
-    "Prefix TotalCount DocBucketList BucketId Template TemplateList TemplateId PicProcess ProcessRule",
+    "NotifyConfig ListBucketResult Contents Key Size ETag LastModified IsTruncated NextMarker EncodingType",
+    "CommonPrefixes Prefix TotalCount DocBucketList BucketId Template TemplateList TemplateId PicProcess ProcessRule",
 )
 tags = st.sampled_from([name for line in NAMES for name in line.split()])
 trees = st.recursive(
