@@ -56,12 +56,35 @@ _RESULTS: dict[str, Callable[[nodes.Tree, str], JobResult]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobWorkflow:
+    """The workflow that made a job, and its run."""
+
+    workflow_id: str
+    run_id: str = ""
+    workflow_name: str = ""
+    name: str = ""
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree) -> JobWorkflow | None:
+        """Read a ``Workflow`` node; None where no workflow made the job."""
+        if not nodes.text(node, "WorkflowId"):
+            return None
+        return cls(
+            workflow_id=nodes.text(node, "WorkflowId"),
+            run_id=nodes.text(node, "RunId"),
+            workflow_name=nodes.text(node, "WorkflowName"),
+            name=nodes.text(node, "Name"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as the service last described it.
 
     Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` mean
-    something for a failed job only. ``result`` is None until the job succeeds. ``raw`` holds everything that
-    the service said, under the API page's names; it is not shown, since it may echo a document's password.
+    something for a failed job only. ``progress`` is in percent, of jobs that have one. ``result`` is None
+    until the job succeeds. ``raw`` holds everything that the service said, under the API page's names; it is not
+    shown, since it may echo a document's password.
 
     In a listing only ``job_id`` is certain: ``state`` may be ``UNKNOWN``, ``created_at`` None, and any text
     empty. A submitted job, and one that was asked for by its id, has them all.
@@ -81,6 +104,9 @@ class Job:
     output_bucket: str = ""
     output_region: str = ""
     user_data: str = ""
+    progress: int | None = None
+    sub_tag: str = ""
+    workflow: JobWorkflow | None = None
     result: JobResult | None = None
     request_id: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -120,6 +146,9 @@ class Job:
             output_bucket=nodes.text(output, "Bucket"),
             output_region=nodes.text(output, "Region"),
             user_data=nodes.text(operation, "UserData"),
+            progress=nodes.integer(node, "Progress"),
+            sub_tag=nodes.text(node, "SubTag"),
+            workflow=JobWorkflow.from_node(nodes.child(node, "Workflow")),
             result=_result(tag, operation, request_id),
             request_id=request_id,
             raw=node,

@@ -291,7 +291,7 @@ NAMES = (
     "Response Error Code Message RequestId JobsDetail JobId State Tag CreationTime Input Output Object",
     "Operation DocProcessResult PageInfo PageNo TgtUri NextToken NonExistJobIds QueueList QueueId MaxSize",
     "NotifyConfig ListBucketResult Contents Key Size ETag LastModified IsTruncated NextMarker EncodingType",
-    "CommonPrefixes Prefix TotalCount DocBucketList BucketId Template TemplateList TemplateId PicProcess ProcessRule",
+    "CommonPrefixes Prefix TotalCount DocBucketList BucketId Template TemplateList TemplateId PicProcess",
 )
 tags = st.sampled_from([name for line in NAMES for name in line.split()])
 trees = st.recursive(
