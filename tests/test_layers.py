@@ -153,7 +153,6 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in SOURCES
 }
 BACKWARDS = {
-    ("batch.run", "batch.engine"),  # for its type; goes when the run no longer takes the whole engine
     ("client.errors", "client.jobs"),  # for its type: JobError carries the job
 }
 """The only imports that close a circle today. Take out what is no longer needed, and add none."""
