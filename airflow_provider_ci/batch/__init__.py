@@ -8,7 +8,7 @@ from airflow_provider_ci.batch.lease import BatchRunningError
 from airflow_provider_ci.batch.pauses import QueueStaysPausedError
 from airflow_provider_ci.batch.plan import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
-from airflow_provider_ci.batch.report import BatchSummary, read_report
+from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
 from airflow_provider_ci.batch.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -32,6 +32,7 @@ __all__ = [
     "BatchStoppedError",
     "BatchSummary",
     "BatchWatch",
+    "FailureGroup",
     "ObjectKeys",
     "ObjectSelection",
     "ObjectState",

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from airflow_provider_ci.batch.failures import (
     BatchFailedError,
@@ -37,7 +37,7 @@ from airflow_provider_ci.batch.run import Run
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.verdict import ObjectVerdict
 from airflow_provider_ci.batch.watch import Pace, cancel_waiting
-from airflow_provider_ci.client import CIClient, CIError, ObjectInfo
+from airflow_provider_ci.client import Callback, CIClient, CIError, ObjectInfo
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,15 @@ class Batch:
     max_failures: int | str = 0
     """How many objects may fail: a number, or a percentage such as ``"5%"``. When more have, nothing more is
     submitted, and the batch ends when what runs has ended."""
+    stop_early: bool | str = True
+    retry_failed: bool = False
+    on_running: Literal["wait", "fail"] = "wait"
+    definition: str | None = None
+    job_level: int | None = None
+    callback: Callback | None = None
+    output_bucket: str | None = None
+    output_region: str | None = None
+    parked: dict[str, Any] | None = field(default=None, init=False)
     timeout_seconds: float = 24 * 3600
     """After so long, what has not ended is reported as unfinished; the next run goes on with it."""
     outage_seconds: float = 600
@@ -133,7 +142,9 @@ class Batch:
         assert summary is not None, "without patience it runs to the end"
         return summary
 
-    def advance(self, *, patience: float | None, deadline: float) -> BatchSummary | None:
+    def advance(
+        self, *, patience: float | None, deadline: float, resume: dict[str, Any] | None = None
+    ) -> BatchSummary | None:
         """As :meth:`run`, but leave when nothing is left to do but to wait.
 
         Then the jobs in flight stand in the ledger: :class:`BatchWatch` waits for them, in any process, and
@@ -153,6 +164,7 @@ class Batch:
             session = _Session(self, lease, executor, deadline)
             summary = session.advance(patience)
             lease.release()
+        object.__setattr__(self, "parked", {"folder": self.folder} if summary is None else None)
         return summary if summary is None else self._judge(summary)
 
     def heed_stop(self, job_ids: Iterable[str] = ()) -> None:
@@ -246,7 +258,7 @@ class _Session:
             self._cancel_if_told(ledger, stopped.job_ids)
             self._leave(ledger, run)
             raise
-        except (CIError, OSError):
+        except BaseException:
             self._leave(ledger, run)
             raise
         return summary

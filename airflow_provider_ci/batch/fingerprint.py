@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, fields
 
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection
-from airflow_provider_ci.client import DocProcess, PicProcess
+from airflow_provider_ci.client import DocProcess, PicProcess, PicTemplate
 
 _DIGITS = 16
 
@@ -15,7 +15,7 @@ _DIGITS = 16
 class Fingerprints:
     """Fingerprints of the jobs that do one operation, whose part of the hash is computed once."""
 
-    def __init__(self, operation: DocProcess | PicProcess) -> None:
+    def __init__(self, operation: DocProcess | PicProcess | PicTemplate) -> None:
         self._operation = hashlib.sha256(_text_of(operation))
 
     def of(self, key: str, etag: str, output_key: str) -> str:
@@ -26,7 +26,7 @@ class Fingerprints:
 
 
 def work_fingerprint(
-    source: ObjectSelection | ObjectKeys, operation: DocProcess | PicProcess, output: str
+    source: ObjectSelection | ObjectKeys, operation: DocProcess | PicProcess | PicTemplate, output: str
 ) -> str:
     """Sixteen hex digits that change with what a batch is told to do: source, operation, output template."""
     whole = hashlib.sha256(_text_of(operation))
@@ -36,5 +36,5 @@ def work_fingerprint(
     return whole.hexdigest()[:_DIGITS]
 
 
-def _text_of(operation: DocProcess | PicProcess) -> bytes:
+def _text_of(operation: DocProcess | PicProcess | PicTemplate) -> bytes:
     return json.dumps([type(operation).__name__, asdict(operation)], sort_keys=True, default=str).encode()

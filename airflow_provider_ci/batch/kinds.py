@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_ci.client import CIClient, DocProcess, Job, PicProcess, Queue
+from airflow_provider_ci.client import CIClient, DocProcess, Job, PicProcess, PicTemplate, Queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ PICTURES = JobKind(
 )
 
 
-def kind_of_operation(operation: DocProcess | PicProcess) -> JobKind:
+def kind_of_operation(operation: DocProcess | PicProcess | PicTemplate) -> JobKind:
     """The kind of the jobs that do this operation.
 
     :raises TypeError: it is neither a ``DocProcess`` nor a ``PicProcess``.
     """
     if isinstance(operation, DocProcess):
         return DOCUMENTS
-    if isinstance(operation, PicProcess):
+    if isinstance(operation, (PicProcess, PicTemplate)):
         return PICTURES
     raise TypeError(f"operation must be a DocProcess or a PicProcess, not {type(operation).__name__}")
 
@@ -66,12 +66,14 @@ def kind_of_job(job_id: str) -> JobKind:
     return DOCUMENTS if job_id.startswith("d") else PICTURES
 
 
-def does(job: Job, operation: DocProcess | PicProcess) -> bool:
+def does(job: Job, operation: DocProcess | PicProcess | PicTemplate) -> bool:
     """Whether what the service echoes of the job's operation is what this one asks for.
 
     What it does not echo says nothing; neither does a password.
     """
     echoed = job.raw.get("Operation")
+    if isinstance(operation, PicTemplate):
+        return not isinstance(echoed, Mapping) or echoed.get("TemplateId") in (None, operation.template_id)
     echo = echoed.get(job.tag) if isinstance(echoed, Mapping) else None
     if not isinstance(echo, Mapping):
         return True

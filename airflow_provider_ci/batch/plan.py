@@ -12,7 +12,7 @@ from airflow_provider_ci.batch.draft import Draft, DraftOutput, DraftRow, SameOu
 from airflow_provider_ci.batch.fingerprint import Fingerprints
 from airflow_provider_ci.batch.freshness import Outputs
 from airflow_provider_ci.batch.template import OutputTemplate, OutputTemplateError, first_output
-from airflow_provider_ci.client import CIClient, DocProcess, ObjectInfo, PicProcess
+from airflow_provider_ci.client import CIClient, DocProcess, ObjectInfo, PicProcess, PicTemplate
 
 __all__ = [
     "Operation",
@@ -24,7 +24,7 @@ __all__ = [
     "plan_jobs",
 ]
 
-Operation = DocProcess | PicProcess
+Operation = DocProcess | PicProcess | PicTemplate
 """What is done to every object of a batch."""
 
 Skip = Literal["fresh", "exists", "never"]

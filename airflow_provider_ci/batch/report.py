@@ -30,6 +30,15 @@ _MAX_FOLDER_BYTES = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Failed objects that have a code in common."""
+
+    code: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSummary:
     """A batch in numbers. Its size does not depend on the number of objects, so it fits an XCom."""
 
@@ -47,6 +56,9 @@ class BatchSummary:
     those that came to no good end."""
     first_failures: tuple[str, ...] = ()
     """The first few objects that came to no good end, each with its reason."""
+    failures: tuple[FailureGroup, ...] = ()
+    failed_before: int = 0
+    judged_by_time: int = 0
     jobs: int = 0
     """Jobs that were submitted, which is what the service charges for."""
     may_heal: int = 0
@@ -61,6 +73,7 @@ class BatchSummary:
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types, less than 2 KiB: failures that do not fit are left to the report."""
         values = {**asdict(self), "first_failures": list(self.first_failures)}
+        values["failures"] = list(values["failures"])
         while values["first_failures"] and len(json.dumps(values)) > _MAX_JSON:
             values["first_failures"].pop()
         return values
@@ -69,6 +82,7 @@ class BatchSummary:
     def from_json(cls, values: dict[str, Any]) -> BatchSummary:
         """The summary from :meth:`to_json`; unknown names are ignored."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        known["failures"] = tuple(FailureGroup(**group) for group in known.get("failures", ()))
         return cls(**{**known, "first_failures": tuple(known.get("first_failures", ()))})
 
 
@@ -90,6 +104,7 @@ def write_report(
     """
     counts: Counter[ObjectState] = Counter()
     first_failures: list[str] = []
+    groups: dict[str, FailureGroup] = {}
     input_bytes = may_heal = outputs = output_bytes = 0
     with _explained(batch_id), _JsonLines(batch_id) as report, _JsonLines(batch_id) as failures:
         for verdict in verdicts:
@@ -102,6 +117,10 @@ def write_report(
             report.add(verdict)
             if not verdict.is_good:
                 failures.add(verdict)
+                known = groups.get(verdict.code)
+                example = known.example if known else verdict.complaint
+                count = known.count + 1 if known else 1
+                groups[verdict.code] = FailureGroup(code=verdict.code, count=count, example=example)
                 first_failures += [verdict.complaint] * (len(first_failures) < FIRST_FAILURES)
         report_key = f"{folder}report.jsonl"
         report.put(client, report_key)
@@ -113,6 +132,7 @@ def write_report(
         seconds=round(max(0.0, time.time() - started_at), 3),
         report_key=report_key,
         first_failures=tuple(first_failures),
+        failures=tuple(groups.values())[:10],
         jobs=jobs,
         may_heal=may_heal,
         input_bytes=input_bytes,

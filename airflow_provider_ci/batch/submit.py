@@ -15,6 +15,7 @@ from airflow_provider_ci.batch.failures import is_about_one_object
 from airflow_provider_ci.batch.kinds import JobKind, does
 from airflow_provider_ci.batch.plan import Operation, PlannedJob
 from airflow_provider_ci.client import (
+    Callback,
     CIClient,
     CIError,
     Job,
@@ -61,6 +62,10 @@ class Submitter:
     operation: Operation | None
     """None while the jobs of another operation are waited for; nothing can be submitted then."""
     queue_id: str | None = None
+    job_level: int | None = None
+    callback: Callback | None = None
+    output_bucket: str | None = None
+    output_region: str | None = None
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Tells the jobs of this batch from all others."""
     not_before: datetime | None = None
@@ -83,6 +88,10 @@ class Submitter:
             attempt.planned.output_key,
             self.operation,
             queue_id=self.queue_id,
+            job_level=self.job_level,
+            callback=self.callback,
+            output_bucket=self.output_bucket,
+            output_region=self.output_region,
             user_data=self.mark(attempt),
             expires_at=self.expires_at() if self.expires_at else None,
         )
