@@ -72,6 +72,18 @@ class ObjectSelection(Value):
         }
         return restore(cls, {**data, **restored}, version)
 
+    def described(self) -> str:
+        """Where it looks, in words that follow "no object"."""
+        first, rest = self.suffixes[:5], len(self.suffixes) - 5
+        named = ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
+        parts = [
+            f"under {self.prefix!r}",
+            f"with suffixes {named}" if first else "",
+            f"modified from {self.modified_after}" if self.modified_after else "",
+            f"modified before {self.modified_before}" if self.modified_before else "",
+        ]
+        return " ".join(filter(None, parts))
+
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
 
@@ -110,6 +122,10 @@ class ObjectKeys(Value):
     def __post_init__(self) -> None:
         if not checks.is_template(self.keys):
             object.__setattr__(self, "keys", tuple(_flat(self.keys)))
+
+    def described(self) -> str:
+        """Where it looks, in words that follow "no object"."""
+        return "in the list of keys"
 
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The named objects in the given order, each once.
