@@ -171,6 +171,8 @@ def _results_in(content: Any) -> Iterator[Any]:
 
 
 def _none_marked(value: Any, seen: list[Any]) -> Any:
+    if hasattr(type(value), "__wrapped__"):  # Airflow reads some values, such as Variables, only on use
+        value = value.__wrapped__
     seen.append(value)
     return _NONE if value is None else value
 

@@ -34,7 +34,9 @@ class Value:
     """Fields that a reader wants to see even where they have their default."""
 
     def __repr__(self) -> str:
-        shown = (f"{name}={value!r}" for name, value in _given(self) if name not in _secrets(self))
+        shown = (
+            f"{name}={_stable_repr(value)}" for name, value in _given(self) if name not in _secrets(self)
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def serialize(self) -> dict[str, Any]:
@@ -118,6 +120,16 @@ def stable_text(content: Any) -> str:
     if owners <= {None, object}:
         return f"<{type(content).__module__}.{type(content).__qualname__}>"
     return str(content)
+
+
+def _stable_repr(content: Any) -> str:
+    """The ``repr`` of an object, the same in every process."""
+    if isinstance(content, Set):
+        return f"{{{', '.join(sorted(map(_stable_repr, content)))}}}"
+    if isinstance(content, Mapping):
+        return f"{{{', '.join(f'{name!r}: {_stable_repr(value)}' for name, value in content.items())}}}"
+    has_own = type(content).__repr__ is not object.__repr__
+    return repr(content) if has_own and not callable(content) else stable_text(content)
 
 
 def _given(value: Any) -> Iterator[tuple[str, Any]]:

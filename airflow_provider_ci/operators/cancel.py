@@ -84,7 +84,7 @@ class CICancelJobsOperator(CIOperator):
         return counts
 
     def _named(self) -> list[str]:
-        if self.job_ids is None or self.job_ids == "":
+        if self.job_ids is None or (isinstance(self.job_ids, str) and not self.job_ids.strip()):
             raise ValueError("which jobs to cancel? job_ids is empty; all_waiting_of takes all of a queue")
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         for job_id in job_ids:
