@@ -230,7 +230,7 @@ def test_the_definition_is_of_the_templates_and_not_of_what_they_become() -> Non
         batch_id="b",
     )
     before = operator.definition
-    operator.render_template_fields({"params": {"x": "y"}})  # type: ignore[arg-type]
+    operator.render_template_fields({"params": {"x": "y"}})
     assert (operator.source.prefix, operator.definition) == ("y/", before)
 
 
@@ -442,7 +442,7 @@ from airflow_provider_ci.client import DocProcess
 from airflow_provider_ci.operators import *
 
 params = {{"n": 3, "pages": "1,2", "none": Param(None, type=["null", "string"]),
-    "force": Param(True, type="boolean"), "suffixes": [".docx"], 
+    "force": Param(True, type="boolean"), "suffixes": [".docx"],
     "number": "2026.10", "share": "50%", "seconds": 2}}
 with DAG(DAG_ID, schedule=None, render_template_as_native_obj={native}, params=params) as dag:
     CIBatchOperator(

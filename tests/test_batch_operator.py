@@ -82,7 +82,7 @@ def kill_when_submitted(operator: CIBatchOperator, client: CIClient) -> None:
 
 def test_what_is_no_source_is_named(context: Any) -> None:
     operator = CIBatchOperator(task_id="all", source=[], operation=DocProcess(), output="out/{stem}.pdf")
-    operator.source = None  # type: ignore[assignment] # what an upstream task that returns nothing leaves
+    operator.source = None
     with pytest.raises(ValueError, match="list of object keys, not None"):
         operator.execute(context)
 

@@ -128,8 +128,18 @@ def _stable_repr(content: Any) -> str:
         return f"{{{', '.join(sorted(map(_stable_repr, content)))}}}"
     if isinstance(content, Mapping):
         return f"{{{', '.join(f'{name!r}: {_stable_repr(value)}' for name, value in content.items())}}}"
-    has_own = type(content).__repr__ is not object.__repr__
-    return repr(content) if has_own and not callable(content) else stable_text(content)
+    if callable(content) or not _has_own_text(type(content)):
+        return stable_text(content)
+    return repr(content)
+
+
+def _named(content: Any) -> str:
+    return f"<{content.__module__}.{content.__qualname__}>"
+
+
+def _has_own_text(kind: type) -> bool:
+    methods = ("__str__", "__repr__")
+    return any(name in vars(cls) for cls in kind.__mro__ if cls is not object for name in methods)
 
 
 def _given(value: Any) -> Iterator[tuple[str, Any]]:

@@ -222,31 +222,26 @@ class CIBatchOperator(CIOperator):
         deadline = time.time() + self.timeout_seconds
         return self._advance(context, links, deadline, self.end_of_try(), patience=_INLINE_SECONDS)
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any] | None = None,
-        deadline: float | None = None,
-        end_of_try: float | None = None,
-    ) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the trigger's event, with the next window or to the end.
 
-        :param deadline: Unix time of the end of the batch.
-        :param end_of_try: Unix time at which ``execution_timeout`` is over.
         :raises BatchWaitError: the queue stayed paused, or there is no event.
         """
         links = self.begin(context)
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"
             raise BatchWaitError(f"{reason}; {_GOES_ON} (batch {self._id_that_fits()})")
+        note = event.get("note") or {}
+        end_of_try = note.get("end_of_try")
         self.raise_if_overdue(end_of_try, _GOES_ON)
         patience: float | None = 0.0
         if event["status"] == "error":
             # The triggerer's environment is the likely reason, so another deferral would come back at once.
             self.log.warning("the trigger cannot wait, so the task waits in place: %s", event["message"])
             patience = None
-        deadline = deadline or event["deadline"]
-        return self._advance(context, links, deadline, end_of_try, patience=patience, event=event)
+        deadline = note.get("deadline") or event["deadline"]
+        parked = note.get("parked")
+        return self._advance(context, links, deadline, end_of_try, patience=patience, parked=parked)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
@@ -260,7 +255,7 @@ class CIBatchOperator(CIOperator):
         end_of_try: float | None,
         *,
         patience: float | None,
-        event: Mapping[str, Any] | None = None,
+        parked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         progress = BatchProgress(self.log, compat.state_store(context), allowed=self.max_failures)
         batch = self._batch(context, progress)
@@ -271,7 +266,7 @@ class CIBatchOperator(CIOperator):
                 summary = batch.advance(
                     patience=patience if self.deferrable else None,
                     deadline=earliest(deadline, end_of_try),
-                    resume=(event or {}).get("parked"),
+                    resume=parked,
                 )
         except BatchFailedError as failed:
             self._close(context, failed.summary, progress, links, batch.folder, has_failed=True)
@@ -339,15 +334,14 @@ class CIBatchOperator(CIOperator):
         self.defer(
             trigger=CIBatchTrigger(
                 folder=batch.folder,
-                parked=batch.parked,
                 **self.connection_of_trigger(),
                 deadline=earliest(deadline, end_of_try),
                 poll_interval=self.poll_interval,
                 pause_seconds=self.outage_seconds,
                 cancel_on_kill=self.cancel_on_kill,
+                note={"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked},
             ),
             method_name="execute_complete",
-            kwargs={"deadline": deadline, "end_of_try": end_of_try},
         )
 
     def _batch(self, context: Context, progress: BatchProgress) -> Batch:

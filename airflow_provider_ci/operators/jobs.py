@@ -158,25 +158,26 @@ class _JobOperator(CIOperator):
         context: Context,
         event: dict[str, Any] | None = None,
         input_bytes: int | None = None,
-        end_of_try: float | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
-        :param input_bytes: size of the input, as it was when the job was submitted.
-        :param end_of_try: Unix time at which ``execution_timeout`` is over.
+        :param input_bytes: size of the input, in deferrals that an older version has stored.
         :raises JobWaitError: the event says that waiting failed, or there is none.
         """
         links = self._begin(context)
         if not event or event.get("status") not in ("done", "timeout"):
             reason = (event or {}).get("message") or "the trigger sent no event that this version knows"
             raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
-        self._input_bytes = input_bytes
+        note = event.get("note") or {}
+        self._input_bytes = note.get("input_bytes", input_bytes)
         (job_id,) = event["job_ids"]
         job = kind_of_job(job_id).get(self.hook.client, job_id)
         links.tell_job(job_id)
         links.tell_queue(job.queue_id or self.queue_id)
         if not job.state.is_final:
-            self.raise_if_overdue(end_of_try, f"Job {job_id} keeps running; a retry takes it over.")
+            self.raise_if_overdue(
+                note.get("end_of_try"), f"Job {job_id} keeps running; a retry takes it over."
+            )
         return self._end(job, context)
 
     def resume(
@@ -302,9 +303,9 @@ class _JobOperator(CIOperator):
                 deadline=earliest(deadline, end_of_try),
                 poll_interval=self.poll_interval,
                 cancel_on_kill=self.cancel_on_kill,
+                note={"input_bytes": self._input_bytes, "end_of_try": end_of_try},
             ),
             method_name="execute_complete",
-            kwargs={"input_bytes": self._input_bytes, "end_of_try": end_of_try},
         )
 
     def _end(self, job: Job, context: Context) -> dict[str, Any]:

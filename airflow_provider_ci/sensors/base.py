@@ -78,22 +78,15 @@ class CISensor(CITask, BaseSensorOperator):
             except TaskDeferralTimeout as error:
                 raise AirflowSensorTimeout(*error.args) from error
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any] | None = None,
-        deadline: float | None = None,
-        end_of_try: float | None = None,
-    ) -> Any:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Go on after the trigger's event.
 
-        :param deadline: Unix time at which ``timeout`` is over.
-        :param end_of_try: Unix time at which ``execution_timeout`` is over.
         :raises AirflowSensorTimeout: the wait took too long.
         :raises AirflowException: the wait failed, or there is no event.
         """
         self.begin(context)
-        deadline = deadline or time.time() + self.timeout
+        note = (event or {}).get("note") or {}
+        deadline, end_of_try = note.get("deadline") or time.time() + self.timeout, note.get("end_of_try")
         done = self._result_or_defer(
             lambda: self._after(context, event, deadline, end_of_try), deadline, end_of_try
         )
@@ -132,11 +125,9 @@ class CISensor(CITask, BaseSensorOperator):
         )
 
     def _defer(self, deadline: float, end_of_try: float | None) -> NoReturn:
-        self.defer(
-            trigger=self.trigger(earliest(deadline, end_of_try)),
-            method_name="execute_complete",
-            kwargs={"deadline": deadline, "end_of_try": end_of_try},
-        )
+        trigger = self.trigger(earliest(deadline, end_of_try))
+        trigger.note = {"deadline": deadline, "end_of_try": end_of_try}
+        self.defer(trigger=trigger, method_name="execute_complete")
 
     @contextmanager
     def _failing_as_in_place(self) -> Iterator[None]:

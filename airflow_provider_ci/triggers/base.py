@@ -28,10 +28,11 @@ class CITrigger(BaseTrigger):
     :param bucket: takes the place of the connection's bucket.
     :param region: takes the place of the connection's region.
     :param poll_interval: seconds between two looks.
+    :param note: plain JSON that the task wants back; the event has it as ``note``.
     :param conn_id: the connection in deferrals that an older version has stored.
     """
 
-    _SHARED = ("deadline", "tencent_ci_conn_id", "bucket", "region", "poll_interval")
+    _SHARED = ("deadline", "tencent_ci_conn_id", "bucket", "region", "poll_interval", "note")
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class CITrigger(BaseTrigger):
         bucket: str | None = None,
         region: str | None = None,
         poll_interval: float = 30.0,
+        note: dict[str, Any] | None = None,
         conn_id: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow leaves it untyped
@@ -49,6 +51,7 @@ class CITrigger(BaseTrigger):
         self.bucket = bucket
         self.region = region
         self.poll_interval = poll_interval
+        self.note = note
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its constructor's arguments as plain JSON.
@@ -60,11 +63,16 @@ class CITrigger(BaseTrigger):
         own = [p.name for p in signature(type(self)).parameters.values() if p.kind is not p.VAR_KEYWORD]
         names = dict.fromkeys((*own, *self._SHARED))
         arguments = {name: getattr(self, name) for name in names if name != "conn_id"}
+        if self.note is None:
+            del arguments["note"]
         return f"{path}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait; one event, then nothing more."""
-        yield TriggerEvent(await self._outcome())  # type: ignore[no-untyped-call] # as above
+        event = await self._outcome()
+        if self.note is not None:
+            event = {**event, "note": self.note}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call] # as above
         # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded.
 
     async def _outcome(self) -> dict[str, Any]:

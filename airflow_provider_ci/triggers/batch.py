@@ -18,10 +18,9 @@ class CIBatchTrigger(CancellingTrigger):
     """Fires when a batch should be taken up again: most of its window has ended, or all of it.
 
     It reads from the batch's ledger which jobs those are. The event is ``{"status": "due" | "timeout" |
-    "paused" | "error", "message", "pending", "deadline", "parked"}``.
+    "paused" | "error", "message", "pending", "deadline"}``.
 
     :param folder: of the batch in the bucket, with its ``/`` at the end.
-    :param parked: what the batch noted when it was left; comes back with the event.
     :param pause_seconds: how long a paused queue is waited for.
     :param cancel_on_kill: cancel what is still waiting when a user ends the task (Airflow 3.3 and newer).
     :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between two
@@ -32,14 +31,12 @@ class CIBatchTrigger(CancellingTrigger):
         self,
         *,
         folder: str,
-        parked: dict[str, Any] | None = None,
         pause_seconds: float = 600.0,
         cancel_on_kill: bool = True,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.folder = folder
-        self.parked = parked
         self.pause_seconds = pause_seconds
         self.cancel_on_kill = cancel_on_kill
 
@@ -68,5 +65,4 @@ class CIBatchTrigger(CancellingTrigger):
         return BatchWatch(client, self.folder, pace=pace, pause_seconds=self.pause_seconds)
 
     def _event(self, status: str, message: str = "", pending: int = 0) -> dict[str, Any]:
-        event = {"status": status, "message": message, "pending": pending, "deadline": self.deadline}
-        return {**event, "parked": self.parked} if self.parked else event
+        return {"status": status, "message": message, "pending": pending, "deadline": self.deadline}
