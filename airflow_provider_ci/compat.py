@@ -16,19 +16,35 @@ except ImportError:  # Airflow 3.0
 
 try:
     from airflow.sdk import conf
-    from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+    )
 except ImportError:  # Airflow 3.0 and 3.1
     from airflow.configuration import conf  # type: ignore[assignment]
     from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
         AirflowException,
+        AirflowFailException,
         AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
     )
 
 __all__ = [
     "AirflowException",
+    "AirflowFailException",
     "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseHook",
     "StateStore",
+    "TaskDeferralTimeout",
+    "allow_in_xcom",
     "conf",
     "connection",
     "require_retry_policies",
@@ -65,6 +81,19 @@ class _NoStore:
 
     def delete(self, key: str) -> None:
         pass
+
+
+def allow_in_xcom(*classes: type) -> None:
+    """Let this process build instances of these classes of ours from XCom.
+
+    Airflow builds only what an administrator allows or what Airflow itself knows; a task that imports our
+    operators may read our own values.
+    """
+    try:
+        from airflow.sdk import serde
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.serialization import serde  # type: ignore[attr-defined, no-redef]
+    serde._extra_allowed.update(f"{cls.__module__}.{cls.__qualname__}" for cls in classes)
 
 
 def state_store(context: Context) -> StateStore:

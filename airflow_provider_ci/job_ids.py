@@ -19,4 +19,4 @@ def job_ids_in(value: Any) -> Iterator[str]:
         for item in value:
             yield from job_ids_in(item)
     elif value is not None:
-        raise ValueError(f"job_ids holds {value!r}, which is no job id and has none")
+        raise ValueError(f"job_ids: cannot read a job id from {value!r}")

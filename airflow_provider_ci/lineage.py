@@ -56,6 +56,8 @@ def batch_lineage(
     source: ObjectSelection | ObjectKeys | Iterable[str],
     output_template: str,
     summary: BatchSummary,
+    *,
+    output_bucket: str | None = None,
 ) -> OperatorLineage[Any, Any]:
     """What a batch read and wrote. The service tells no size of documents that it made."""
     source = as_source(source)
@@ -67,7 +69,7 @@ def batch_lineage(
             size=summary.input_bytes,
         ),
         wrote=Portion(
-            uri=output_uri(bucket, output_template),
+            uri=output_uri(output_bucket or bucket, output_template),
             objects=summary.outputs,
             size=summary.output_bytes or None,
         ),
@@ -79,7 +81,11 @@ def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLi
     size = job.result.size if isinstance(job.result, PicProcessResult) else None
     return lineage(
         read=Portion(uri=cos_uri(bucket, _folder(job.input_key)), objects=1, size=input_bytes),
-        wrote=Portion(uri=cos_uri(bucket, _folder(job.output_key)), objects=outputs_of(job), size=size),
+        wrote=Portion(
+            uri=cos_uri(job.output_bucket or bucket, _folder(job.output_key)),
+            objects=outputs_of(job),
+            size=size,
+        ),
     )
 
 

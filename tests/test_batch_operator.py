@@ -82,7 +82,7 @@ def kill_when_submitted(operator: CIBatchOperator, client: CIClient) -> None:
 
 def test_what_is_no_source_is_named(context: Any) -> None:
     operator = CIBatchOperator(task_id="all", source=[], operation=DocProcess(), output="out/{stem}.pdf")
-    operator.source = None  # type: ignore[assignment] # what an upstream task that returns nothing leaves
+    operator.source = None
     with pytest.raises(ValueError, match="list of object keys, not None"):
         operator.execute(context)
 
@@ -92,13 +92,13 @@ def test_a_batch_whose_trigger_cannot_wait_waits_in_place(context: Any, fill_buc
     """The same trigger would come back at once, again and again."""
     fill_bucket("in/a.docx", "in/b.docx")
     event = {"status": "error", "message": "no connection here", "deadline": time.time() + 60}
-    assert batch(batch_id="resumed", deferrable=True).resume(context, event)["succeeded"] == 2
+    assert batch(batch_id="resumed", deferrable=True).execute_complete(context, event)["succeeded"] == 2
 
 
 def test_a_queue_that_stays_paused_fails_the_task(context: Any) -> None:
     event = {"status": "paused", "message": "queue p1 has been paused for 600 s", "deadline": 0.0}
     with pytest.raises(BatchWaitError, match="queue p1 has been paused"):
-        batch(batch_id="resumed", deferrable=True).resume(context, event)
+        batch(batch_id="resumed", deferrable=True).execute_complete(context, event)
 
 
 def run_named(context: Any, dag_id: str, task_id: str, run_id: str) -> dict[str, Any]:

@@ -32,7 +32,6 @@ def left_waiting(client: CIClient, **options: Any) -> None:
 def trigger(**options: Any) -> CIBatchTrigger:
     arguments = {
         "folder": FOLDER,
-        "conn_id": "tencent_ci_default",
         "deadline": time.time() + 30,
         "poll_interval": 0.1,
         **options,
@@ -94,7 +93,7 @@ def test_a_trigger_never_fires_at_once(
     left_waiting(client)
     (job,) = client.list_doc_jobs()
     client.cancel_doc_job(job.job_id)
-    options: dict[str, Any] = {"conn_id": "tencent_ci_default", "deadline": time.time() + 30}
+    options: dict[str, Any] = {"deadline": time.time() + 30}
     waiting: dict[str, CIBatchTrigger | CIJobTrigger] = {
         "batch": CIBatchTrigger(folder=FOLDER, poll_interval=0.7, **options),
         "job": CIJobTrigger(job_ids=[job.job_id], poll_interval=0.7, **options),

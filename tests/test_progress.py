@@ -112,13 +112,17 @@ def test_what_airflow_shows_is_written_as_often_as_the_log(
     }
 
 
-def test_one_line_closes_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_verdict_comes_first_then_the_reasons_then_the_report(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     store = Store()
     BatchProgress(log, store, clock).close(end(first_failures=("in/a.docx: broken",)))
     assert caplog.messages == [
-        "5,000 objects: 4,790 succeeded, 7 failed, 200 skipped in 3 min 20 s (24.0/s); report b/report.jsonl",
+        "4,790 of 5,000 succeeded, 200 up to date, 8 of 5,000 failed (allowed 0), 2 of 5,000 unfinished, "
+        "in 3 min 20 s (24.0/s)",
         "failed: in/a.docx: broken",
+        "report: b/report.jsonl",
     ]
     assert store.values["progress"] == {
         "total": 5000,
@@ -191,5 +195,5 @@ with DAG(DAG_ID, schedule=None) as dag:
     assert result.state == "success"
     logged = "".join(capfd.readouterr())
     assert ("of 6 jobs ended" if "True" in how else "of 6 objects done") in logged
-    assert logged.count("6 objects: 6 succeeded, 0 failed, 0 skipped in") == 1
+    assert logged.count("6 of 6 succeeded, in") == 1
     assert ("shown: {'total': 6, 'finished': 6, 'failed': 0," in logged) is HAS_STATE_STORE

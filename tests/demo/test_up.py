@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from demo.up import free_port
+from demo.memory import Memory, free_port
 
 REPO = Path(__file__).parents[2]
 

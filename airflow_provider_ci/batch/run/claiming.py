@@ -123,7 +123,10 @@ class Claiming:
         """
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
-        claim = replace(self._new_claim(), plan=plan.header.token if plan else "")
+        claim = self._new_claim()
+        if plan:  # the arguments may be rendered differently by now; the claim is still that of the plan
+            kept = {"prefix": other.prefix, "operation": other.operation, "definition": other.definition}
+            claim = replace(claim, plan=plan.header.token, **kept)
 
         def taken(state: State) -> State:
             if state.claim(claim.token) or not state.claim(other.token):

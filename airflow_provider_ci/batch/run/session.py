@@ -75,12 +75,21 @@ class Session:
         claiming = Claiming(settings, registry, self._wait)
         claimed = self._patiently(partial(claiming.claim, patience=patience))
         if claimed is None:
-            self.parked = {"folder": settings.folder, "plan": "", "total": 0}
+            self.parked = {**self.identity(), "plan": "", "total": 0, **self._resume}
             return None
         with claimed.lease, ThreadPoolExecutor(threads, "ci-submit") as executor:
             return _ClaimedSession(self, settings, claimed, executor).advance(patience)
 
     # Shared with the steps below
+
+    def identity(self) -> dict[str, Any]:
+        """The batch, for the run that resumes it."""
+        settings = self._settings
+        return {
+            "batch_id": settings.batch_id,
+            "report_prefix": settings.report_prefix,
+            "folder": settings.folder,
+        }
 
     def is_late(self) -> bool:
         """Whether the time of the batch is up."""
@@ -334,7 +343,7 @@ class _ClaimedSession:
         }
         self._lease.park(details)
         self._session.parked = {
-            "folder": journal.plan.folder,
+            **self._session.identity(),
             "plan": header.token,
             "total": header.total,
             "claim": self._lease.claim.token,
