@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Memory:
         before = self.get(f"{name}_port")
         port = free_port(before or wanted)
         if before and port != before:
-            print(f"up: port {before} is taken, so links to it from earlier runs are dead", flush=True)
+            print(f"up: port {before} is taken; links to it from earlier runs are dead", file=sys.stderr)
         self.set(f"{name}_port", port)
         return port
 

@@ -25,6 +25,8 @@ from urllib.request import Request, urlopen
 from demo.environment import BUCKET, DEMO, LocalServer, StartError, airflow_environment, connection
 from demo.memory import Memory, free_port
 
+__all__ = ["WebUI", "fill_bucket", "free_port", "main", "session_members"]
+
 _START_SECONDS = 300
 _STOP_SECONDS = 10
 """A task that runs keeps Airflow from ending, and may take much longer."""
@@ -45,8 +47,10 @@ def main(arguments: list[str]) -> int:
             LocalServer(home / "buckets", home / "logs", port=memory.port("local_ci", 9000)) as server,
             WebUI(home, server.endpoint, memory) as airflow,
         ):
-            print(f"up: the bucket is {bucket}, the local CI {server.endpoint}", flush=True)
-            print(f"up: put your own documents into {bucket}/uploads", flush=True)
+            print(
+                f"up: the bucket is {bucket} (own files: uploads/), the local CI {server.endpoint}",
+                flush=True,
+            )
             print(f"up: Airflow is on {airflow.url}; no login is asked for; Ctrl-C ends it", flush=True)
             airflow.wait()
     except KeyboardInterrupt:
