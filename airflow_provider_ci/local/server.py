@@ -76,7 +76,7 @@ class LocalCI:
     :param deadline_seconds: longest time for one conversion.
     :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
     :param synthetic: how many made-up objects each of these buckets lists besides its files.
-    :param listing_delay_seconds: an object written less than so long ago is missing from listings of objects.
+    :param listing_delay_seconds: seconds after a write in which listings of objects leave it out.
     :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
     :param tls: answer TLS, too, with a certificate of its own making, see :attr:`certificate`.
     :param faults: faults that wait from the start, as ``/_local/faults`` takes them.
@@ -186,7 +186,7 @@ class LocalCI:
             raise self._failure
 
     def stop(self) -> None:
-        """Answer what was asked, wait a little for running jobs, and stop; harmless when it does not run."""
+        """Respond to open requests, wait a little for running jobs, and stop; harmless when not started."""
         if self._thread:
             with suppress(RuntimeError):  # its loop ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
@@ -283,7 +283,7 @@ class LocalCI:
             database.close()
 
     async def _listen(self, app: App, scheduler: Scheduler) -> None:
-        # What is not HTTP at all is answered by aiohttp itself and is no news here.
+        # aiohttp itself responds to bytes that are not HTTP; the log needs no line about them.
         quiet = logging.getLogger(f"{__name__}.http")
         quiet.setLevel(logging.CRITICAL)
         server = web.Server(app.handle, access_log=None, auto_decompress=False, logger=quiet)
