@@ -125,8 +125,13 @@ class Claiming:
         beat = last_beat(self._client, other) if is_parked else None
         claim = self._new_claim()
         if plan:  # the arguments may be rendered differently by now; the claim is still that of the plan
-            kept = {"prefix": other.prefix, "operation": other.operation, "definition": other.definition}
-            claim = replace(claim, plan=plan.header.token, **kept)
+            claim = replace(
+                claim,
+                plan=plan.header.token,
+                prefix=other.prefix,
+                operation=other.operation,
+                definition=other.definition,
+            )
 
         def taken(state: State) -> State:
             if state.claim(claim.token) or not state.claim(other.token):
