@@ -3,8 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH ?=
+# Processes that run tests. One more than two cores: the tests of a real Airflow mostly wait.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo up test check soak matrix sdk-matrix e2e-celery bench setup office lock clean
+.PHONY: demo up test quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -17,15 +20,18 @@ up: setup office ## Airflow's web UI with the example DAGs, beside the local CI 
 	@$(BIN)/python -m demo.up
 
 test: setup office check ## every check: formatter, linter, types, unit and integration tests, example DAGs
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+quick: setup check ## in a minute: formatter, linter, types, and the tests that are fast
+	@$(PYTEST) -m "not slow"
 
 check: setup ## formatter, linter, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-soak: setup ## 300 batches that are killed, cut off and started again; 0 lost, 0 doubled
-	@$(BIN)/python -m tests.soak --rounds 300
+soak: setup ## 600 batches that are killed, cut off and started again; 0 lost, 0 doubled
+	@$(BIN)/python -m tests.soak --rounds 600
 
 matrix: setup ## the Airflow layer's tests on every supported Airflow and Python
 	@.ci/matrix
@@ -39,6 +45,9 @@ e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed whi
 bench: setup office ## ratios against the peers; BENCH=NAME runs one
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+docs: ## the documentation site, in .site
+	@.ci/docs
+
 setup: .venv/ready ## the Python packages of requirements.lock, in .venv
 
 .venv/ready: requirements.lock pyproject.toml .ci/venv
@@ -50,6 +59,8 @@ office: setup ## LibreOffice, by the system's package manager where it is missin
 lock: setup ## resolve the newest versions into requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-emit-index-url \
 	  --generate-hashes --all-extras --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-emit-index-url \
+	  --generate-hashes --group pyproject.toml:docs --custom-compile-command "make lock" -o .ci/docs.lock
 
 clean: ## remove what the commands made
-	@rm -rf .venv .matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis dist demo/airflow demo/airflow-up demo/buckets demo/logs
+	@rm -rf .venv .matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis dist .site demo/airflow demo/airflow-up demo/buckets demo/logs

@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-MINUTES = {"call": 1, "convert": 3, "submit": 1, "wait": 4, "airflow": 5, "memory": 6, "pace": 1, "import": 1}
+MINUTES = {
+    "call": 1,
+    "convert": 3,
+    "submit": 1,
+    "small": 1,
+    "plan": 3,
+    "wait": 4,
+    "pace": 1,
+    "airflow": 5,
+    "memory": 6,
+    "import": 1,
+}
 """About how long each takes."""
 _MODULES = {"import": "imports"}
 """Where the name is not the module's, which must not be a keyword."""

@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 import requests
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
-from airflow_provider_ci.jobs.kinds import DOCUMENTS
-from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.submit import Attempt, Submitter
+from airflow_provider_ci.batch.ledger.state import Attempt
+from airflow_provider_ci.batch.planning.planned import PlannedObject
+from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.client import CIClient, DocProcess, Job
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from benchmarks.service import BUCKET, REGION, our_client, pause, sdk_client, serving
 
 JOBS = 2000
@@ -110,13 +111,24 @@ def say(result: str, how: str) -> None:
 
 def submitter(service: Service, jobs: int) -> None:
     """The engine's submissions alone, in as many threads as it has by default."""
-    submit = Submitter(client=service.ours, kind=DOCUMENTS, operation=PDF)
+    expires_at = service.ours.clock.now() + 600
+    submit = Submitter(
+        client=service.ours,
+        job_type=DOCUMENTS,
+        operation=PDF,
+        token="bench",
+        queue_id=None,
+        listed_queue_id=None,
+        expires_at=lambda: expires_at,
+        not_before=0.0,
+        options={},
+    )
     attempts = [
-        Attempt(planned=PlannedJob(index=n, key=key, size=1, etag="", output_key=output, fingerprint=""))
+        Attempt(planned=PlannedObject(index=n, key=key, size=1, etag="", output_key=output))
         for n, (key, output) in enumerate(names(jobs))
     ]
     with ThreadPoolExecutor(Batch.threads) as executor:
-        for _, job in submit.submit_all(attempts, executor, may_go_on=lambda: True):
+        for _, job in submit.submit_all(attempts, executor, may_continue=lambda: True):
             assert isinstance(job, Job), job
 
 

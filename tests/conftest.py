@@ -1,7 +1,8 @@
-"""One Airflow home per run, and a local CI for whoever asks for one."""
+"""One Airflow home per process, a local CI for each test that asks for one, and how tests are shared out."""
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
@@ -65,6 +66,70 @@ def _first_reschedule_date(ti: RuntimeTaskInstance, context: Any) -> Any:
 
 
 RuntimeTaskInstance.get_first_reschedule_date = _first_reschedule_date  # type: ignore[method-assign, assignment]
+
+SHARED = ("tests/airflow", "tests/local/convert")
+"""Folders whose tests share a cluster, or a LibreOffice, that takes long to start."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process whole files, and whole folders where their tests share something; in their order.
+
+    The ``--dist loadgroup`` of pytest-xdist 3.8 changes node ids, which pytest 9.2 does not allow.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # not in every environment that runs these tests
+
+    class FilesAndFolders(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
+
+    config.option.loadscopereorder = False  # the slow cluster of tests/airflow comes first
+    return FilesAndFolders(config, log)
+
+
+SLOW_FIXTURES = {
+    *("airflow", "airflow_database", "up"),  # start Airflow
+    *("real", "real_server", "readme_server", "saved"),  # start LibreOffice
+    *("built", "installed"),  # build a wheel
+}
+
+SLOW_TESTS = (
+    "tests/batch/test_ledger_model.py",
+    "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
+    "tests/batch/test_resume.py::test_a_run_that_dies_at_any_request",
+    "tests/client/test_signing_properties.py",
+    "tests/local/convert/",
+    "tests/local/test_restart.py",
+    "tests/local/test_server.py",
+    "tests/test_benchmarks.py",
+    "tests/test_crashes.py",
+    "tests/test_dags.py",
+    "tests/test_weight.py",
+)
+"""Each takes seconds of a processor."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what ``make quick`` leaves out."""
+    for item in items:
+        starts_slowly = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if starts_slowly or item.nodeid.startswith(SLOW_TESTS):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the real Airflow after its last test: idle, it takes a fifth of a core until the run ends."""
+    airflow = getattr(item, "funcargs", {}).get("airflow")
+    if airflow and "airflow" not in getattr(nextitem, "fixturenames", ()):
+        airflow.stop()
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
 
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"
@@ -163,10 +228,23 @@ class DagResult:
 
 
 @pytest.fixture(scope="session")
-def airflow_database() -> None:
-    """Airflow's database, made once for the whole run."""
+def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Airflow's database, made once for the whole run; each process that runs tests has a copy of it."""
     (AIRFLOW_HOME / "dags").mkdir(exist_ok=True)
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    original = shared / "airflow.db"
+    with (shared / "airflow.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not original.exists():
+            shutil.move(_make_database(), original)
+    shutil.copy(original, AIRFLOW_HOME / "airflow.db")
+
+
+def _make_database() -> Path:
+    """A new database in the Airflow home of this process."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    return AIRFLOW_HOME / "airflow.db"
 
 
 @pytest.fixture

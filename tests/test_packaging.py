@@ -86,7 +86,11 @@ def installed(built: Path) -> Path:
 
 def run(python: Path, *arguments: str, home: Path) -> str:
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "PYTHONPATH"))
+        },
         "AIRFLOW_HOME": str(home),
     }
     command = [str(python), *arguments]

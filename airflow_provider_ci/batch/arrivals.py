@@ -24,13 +24,13 @@ class Sighting:
     objects: int
     bytes: int
     newest: datetime | None
-    """When the last of them was written, by the service's clock; None when there are none."""
+    """When the last of them was written, by the service's clock; None without objects."""
     seen_at: datetime
     """When they were looked for, by the same clock."""
 
     @property
     def idle(self) -> timedelta:
-        """How long ago the last of them was written, at least; none at all have not been idle."""
+        """Minimum time since the last of them was written; none at all have not been idle."""
         newest = self.newest or self.seen_at
         return max(self.seen_at - newest - _CLOCK_STEP, timedelta(0))
 
@@ -48,7 +48,7 @@ class Arrival:
     """What must hold before the objects of a selection count as arrived.
 
     :param source: which objects; with ``modified_after`` only those that are new since then.
-    :param min_objects: so many of them, at least.
+    :param min_objects: minimum number of objects.
     :param settled_seconds: none of them was written for so long, by the service's clock. It keeps nothing
         between two looks, so it is the same however often and from wherever one looks.
     """
@@ -100,7 +100,7 @@ class Arrival:
         return max(self.settled_seconds - seen.idle.total_seconds(), 0.0)
 
     def wait_seconds(self, seen: Sighting | None, poll_interval: float) -> float:
-        """How long to wait before the next look: less than usual where the objects only have to settle."""
+        """Seconds until the next listing: less than usual where the objects only have to settle."""
         if seen is None or seen.objects < self.min_objects:
             return poll_interval
         return min(poll_interval, max(self.settle_seconds_left(seen), _CLOCK_STEP.total_seconds()))

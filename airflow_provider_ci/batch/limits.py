@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EARLY_OBJECTS = 1_000
-"""A batch is stopped early only after so many objects have finished."""
+"""A batch is stopped early only after this number of objects has finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

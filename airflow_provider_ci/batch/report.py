@@ -84,7 +84,7 @@ class BatchSummary:
         return tuple(group.example for group in self.failures[:3])
 
     def to_json(self) -> dict[str, Any]:
-        """The summary as JSON types, at most 3 KB: groups that do not fit are left to the report."""
+        """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""
         values = {**asdict(self), "failures": [asdict(group) for group in self.failures]}
         if not self.output_bytes:
             del values["output_bytes"]  # unknown for documents
@@ -108,7 +108,7 @@ class ReportHeader:
     plan: str
     """Token of the plan whose results these are."""
     is_complete: bool
-    """Whether the plan has ended, so that the next run plans anew."""
+    """Whether the plan has ended, so that the next run makes a new plan."""
     summary: BatchSummary
     parts: tuple[str, ...] = ()
     """Keys of the further parts."""

@@ -71,7 +71,8 @@ class ObjectSelection:
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
 
-        :raises ValueError: the prefix is no text, a bound of the window no time, or the window empty.
+        :raises ValueError: the prefix is not text, a bound of the window is not a time, or the window is
+            empty.
         """
         if not isinstance(self.prefix, str):
             raise ValueError(f"ObjectSelection.prefix is {self.prefix!r}, not a text")

@@ -68,8 +68,8 @@ class BatchSettings:
     """``wait`` for another active run of the same batch id, or ``fail``."""
     definition: str | None = None
     """Names the code that made the plan. A run continues an unfinished plan of the same definition. For
-    another definition it waits for the jobs of the old plan, then plans anew. By default it is derived from
-    the operation, the output template and the source without its time bounds."""
+    another definition it waits for the jobs of the old plan, then makes a new plan. By default it is derived
+    from the operation, the output template and the source without its time bounds."""
     timeout_seconds: float = 24 * 3600
     """Time limit of the batch, in seconds. Objects are then unfinished; the next run continues."""
     outage_seconds: float = 600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_ci.client.api import CIClient
 from airflow_provider_ci.client.buckets import ServiceBucket
-from airflow_provider_ci.client.callbacks import Callback, MqConfig, NotifyConfig
+from airflow_provider_ci.client.callbacks import Callback, KafkaConfig, MqConfig, NotifyConfig
 from airflow_provider_ci.client.credentials import (
     CredentialSource,
     RenewingCredentials,
@@ -33,16 +33,23 @@ from airflow_provider_ci.client.errors import (
     SubmissionUnknownError,
     ThrottledError,
 )
-from airflow_provider_ci.client.jobs import Job, JobPage, JobState
+from airflow_provider_ci.client.jobs import Job, JobPage, JobState, JobWorkflow
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage
 from airflow_provider_ci.client.pages import Page
-from airflow_provider_ci.client.pictures import PicProcess, PicProcessResult, PicTemplate, PictureInfo
+from airflow_provider_ci.client.pictures import (
+    PicObject,
+    PicProcess,
+    PicProcessResult,
+    PicTemplate,
+    PictureInfo,
+)
 from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.roles import AssumedRole, MachineRole
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.client.templates import Template
+from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
 
 __all__ = [
     "AccessDeniedError",
@@ -59,9 +66,11 @@ __all__ = [
     "CredentialSource",
     "Credentials",
     "CredentialsError",
+    "DocAIGCMetadata",
     "DocPreview",
     "DocProcess",
     "DocProcessResult",
+    "DocWatermark",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",
@@ -69,6 +78,8 @@ __all__ = [
     "JobFailedError",
     "JobPage",
     "JobState",
+    "JobWorkflow",
+    "KafkaConfig",
     "MachineRole",
     "MqConfig",
     "NotFoundError",
@@ -78,6 +89,7 @@ __all__ = [
     "ObjectPage",
     "Page",
     "PageInfo",
+    "PicObject",
     "PicProcess",
     "PicProcessResult",
     "PicTemplate",

@@ -12,13 +12,17 @@ from urllib.parse import quote, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 from urllib3 import exceptions as lower
 
 from airflow_provider_ci.client.address import is_loopback
+from airflow_provider_ci.client.deadline import timed
 from airflow_provider_ci.client.errors import CIConnectionError, CITimeoutError
 
 Proxies = dict[str, str]
+
+_LOGIN = ":%!$&'()*+,;=-._~"
+"""What may stand in a URL's login as it is, escapes included."""
 
 
 class SupportsRead(Protocol):
@@ -76,6 +80,9 @@ _WHAT = {
 """By whether it is a time-out, and whether the request may have been sent."""
 
 _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
+    (requests.exceptions.InvalidSchema, "For a SOCKS proxy, install requests[socks] (PySocks)."),
+    (requests.exceptions.InvalidProxyURL, "The proxy must look like http://user:password@host:port."),
+    (lower.ProxySchemeUnknown, "The proxy must look like http://user:password@host:port."),
     (lower.ProxyError, "Check the proxy that the environment names (https_proxy, http_proxy, no_proxy)."),
     (lower.NameResolutionError, "Check the region or the endpoint in that name, and this machine's DNS."),
     (lower.SSLError, "Check which certificates are trusted (verify)."),
@@ -129,6 +136,7 @@ class Adapter(HTTPAdapter):
         pool = super().get_connection_with_tls_context(request, verify, self._proxies.get(request.base))
         assert isinstance(pool, urllib3.HTTPConnectionPool)
         super().cert_verify(pool, request.base, verify, None)  # type: ignore[no-untyped-call]
+        pool.ConnectionCls = timed(pool.ConnectionCls)
         self._pools[request.base] = pool
         return pool
 
@@ -139,7 +147,7 @@ class Adapter(HTTPAdapter):
         """The target as it was signed; a proxy for plain HTTP needs the address before it."""
         assert isinstance(request, SignedRequest)
         proxy = self._proxies.get(request.base, {}).get("http", "")
-        if proxy and request.base.startswith("http:") and not proxy.startswith("socks"):
+        if proxy and request.base.startswith("http:") and not proxy.lower().startswith("socks"):
             return request.base + request.target
         return request.target
 
@@ -151,6 +159,18 @@ class Adapter(HTTPAdapter):
         response.raw = resp
         return response
 
+    def abandon(self) -> None:
+        """Close our ends of a parent's connections, without the locks that its threads may have held."""
+        for pool in self._pools.values():
+            idle = pool.pool
+            if idle is None:
+                continue
+            for connection in idle.queue:
+                if connection is not None:
+                    connection.close()
+            idle.__init__(idle.maxsize)  # type: ignore[misc]  # new locks, and nobody waits for them
+        self._pools.clear()
+
     def close(self) -> None:
         """Close all idle connections."""
         self._pools.clear()
@@ -158,9 +178,19 @@ class Adapter(HTTPAdapter):
 
 
 def proxies_for(base: str) -> Proxies:
-    """The proxies that the environment names for this address; loopback is never reached through one."""
-    host = urlsplit(base).hostname or ""
-    return {} if is_loopback(host) else dict(get_environ_proxies(base))
+    """The proxy that the environment names for this address, by the address's scheme; loopback has none."""
+    url = urlsplit(base)
+    if is_loopback(url.hostname or ""):
+        return {}
+    proxy = select_proxy(base, get_environ_proxies(base))
+    return {url.scheme: _with_quoted_password(proxy)} if proxy else {}
+
+
+def _with_quoted_password(proxy: str) -> str:
+    """A proxy's URL as others can read it: ``#``, ``/`` and ``?`` in a password would end it too early."""
+    scheme, _, rest = proxy.rpartition("://")
+    login, at, place = rest.rpartition("@")
+    return f"{scheme or 'http'}://{quote(login, safe=_LOGIN)}{at}{place}"
 
 
 def certificates(verify: bool | str | os.PathLike[str]) -> bool | str:

@@ -12,6 +12,7 @@ Service = Literal["ci", "cos", "region"]
 """The bucket's jobs and queues, the bucket's objects, and what concerns no bucket."""
 
 _DOMAIN = ".myqcloud.com"
+_SERVICE_DOMAINS = (_DOMAIN, ".tencentcos.cn")
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?-\d+")
 _REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -47,8 +48,12 @@ class Address:
         return link.netloc if is_loopback(link.hostname or "") else self.host
 
 
-def addresses(bucket: str, region: str, endpoint: str | None) -> dict[Service, Address]:
+def addresses(
+    bucket: str, region: str, endpoint: str | None, ci_endpoint: str | None = None
+) -> dict[Service, Address]:
     """The addresses of a bucket at CI (jobs, queues) and COS (objects), and of CI without a bucket.
+
+    :param endpoint: where to connect for objects, and for all else if there is no ``ci_endpoint``.
 
     :raises ValueError: for a bucket without its APPID, a region or endpoint that cannot be one.
     """
@@ -56,16 +61,11 @@ def addresses(bucket: str, region: str, endpoint: str | None) -> dict[Service, A
         raise ValueError(f"bucket must be <name>-<APPID>, such as examplebucket-1250000000, not {bucket!r}")
     if not isinstance(region, str) or not _REGION.fullmatch(region):
         raise ValueError(f"region must be a name such as ap-guangzhou, not {region!r}")
-    places: tuple[tuple[Service, str, str], ...] = (
-        ("ci", f"{bucket}.ci", "x-ci-security-token"),
-        ("cos", f"{bucket}.cos", "x-cos-security-token"),
-        ("region", "ci", "x-ci-security-token"),
-    )
+    cos, ci = endpoint, ci_endpoint or endpoint
     return {
-        service: Address(
-            host := f"{name}.{region}{_DOMAIN}", _base(endpoint) if endpoint else f"https://{host}", token
-        )
-        for service, name, token in places
+        "ci": _address(f"{bucket}.ci.{region}{_DOMAIN}", ci, "ci_endpoint", "x-ci-security-token"),
+        "cos": _address(f"{bucket}.cos.{region}{_DOMAIN}", cos, "endpoint", "x-cos-security-token"),
+        "region": _address(f"ci.{region}{_DOMAIN}", ci, "ci_endpoint", "x-ci-security-token"),
     }
 
 
@@ -85,7 +85,17 @@ def quote_query(params: tuple[tuple[str, str], ...]) -> str:
     )
 
 
-def _base(endpoint: str) -> str:
+def _address(host: str, endpoint: str | None, name: str, token: str) -> Address:
+    if endpoint is None:
+        return Address(host, f"https://{host}", token)
+    base = _base(endpoint, name)
+    # The service's other names for a bucket (internal, accelerated) are names of their own to it and to TLS.
+    place = urlsplit(base).netloc
+    is_service = place.endswith(_SERVICE_DOMAINS) and not host.startswith("ci.")
+    return Address(place if is_service else host, base, token)
+
+
+def _base(endpoint: str, name: str) -> str:
     url = urlsplit(endpoint)
     if (
         url.scheme not in ("http", "https")
@@ -94,8 +104,14 @@ def _base(endpoint: str) -> str:
         or url.query
         or url.username
     ):
-        raise ValueError(f"endpoint must look like http://127.0.0.1:9000, not {endpoint!r}")
+        raise ValueError(f"{name} must look like http://127.0.0.1:9000, not {_without_login(endpoint)!r}")
     return f"{url.scheme}://{url.netloc}"
+
+
+def _without_login(endpoint: str) -> str:
+    """An address for a message: what stands before ``@`` may be a password."""
+    scheme, separator, rest = endpoint.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def is_loopback(host: str) -> bool:

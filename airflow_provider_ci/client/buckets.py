@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.client import nodes, xml
-from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client import nodes
 from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.responses import Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +51,10 @@ class ServiceBucket:
         )
 
     @classmethod
-    def from_answer(cls, answer: Answer, feature: Feature) -> ServiceBucket:
+    def from_response(cls, response: Response, feature: Feature) -> ServiceBucket:
         """Read the ``Response`` to a feature that was switched on."""
-        request_id = answer.request_id
-        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        request_id = response.request_id
+        node = response.tree
         found = nodes.child(node, feature.node)
         if not found:
             raise CIResponseError(f"the answer lacks <{feature.node}>", request_id=request_id)

@@ -43,14 +43,33 @@ class MqConfig:
         return cls(region=nodes.text(node, "MqRegion"), name=name, mode=nodes.text(node, "MqMode") or "Queue")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaConfig:
+    """A Kafka destination: its region, the id of the instance, and the topic (as the Go SDK sends it)."""
+
+    region: str
+    instance_id: str
+    topic: str
+
+    def __post_init__(self) -> None:
+        for name in ("region", "instance_id", "topic"):
+            if not getattr(self, name):
+                raise ValueError(f"KafkaConfig.{name} must not be empty")
+
+    def to_node(self) -> dict[str, object]:
+        """The three nodes that name the destination."""
+        return {"Region": self.region, "InstanceId": self.instance_id, "Topic": self.topic}
+
+
 @dataclass(frozen=True, slots=True)
 class Callback:
     """Whom to tell that a job has ended; it goes before the callback of the job's queue.
 
     :param url: an ``http://`` or ``https://`` address, or ``no`` for no callback at all.
     :param format: ``XML`` or ``JSON``; the service's default is XML.
-    :param type: ``Url`` or ``TDMQ``; follows from ``url`` and ``mq`` where it is not given.
+    :param type: ``Url``, ``TDMQ`` or ``Kafka``; follows from the destination where it is not given.
     :param mq: the destination in TDMQ, in place of ``url``.
+    :param kafka: the destination in Kafka, in place of ``url``.
     """
 
     url: str | None = None
@@ -58,16 +77,21 @@ class Callback:
     format: str | None = None
     type: str | None = None
     mq: MqConfig | None = None
+    kafka: KafkaConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.url is None and self.mq is None:
-            raise ValueError("Callback needs a url, or mq for a TDMQ destination")
+        if self.url is None and self.mq is None and self.kafka is None:
+            raise ValueError("Callback needs a url, or mq for a TDMQ destination, or kafka")
+        if self.mq is not None and self.kafka is not None:
+            raise ValueError("Callback has mq and kafka, and can have one destination only")
         if self.url is not None and self.url != SILENT:
             _check_address("Callback.url", self.url)
         checks.one_of("Callback.format", self.format, FORMATS)
-        checks.one_of("Callback.type", self.type, ("Url", "TDMQ"))
-        if self.type is None and self.mq is not None:
-            object.__setattr__(self, "type", "TDMQ")
+        checks.one_of("Callback.type", self.type, ("Url", "TDMQ", "Kafka"))
+        if self.type is None and (self.mq or self.kafka):
+            object.__setattr__(self, "type", "TDMQ" if self.mq else "Kafka")
+        if self.type == "Kafka" and self.kafka is None:
+            raise ValueError("Callback.type must be one of Url, TDMQ where kafka is not given, not 'Kafka'")
         if self.type == "TDMQ" and self.mq is None:
             raise ValueError("Callback.type TDMQ needs mq, the destination")
 
@@ -78,6 +102,7 @@ class Callback:
             "CallBackFormat": self.format,
             "CallBackType": self.type,
             "CallBackMqConfig": self.mq.to_node() if self.mq else None,
+            "CallBackKafkaConfig": self.kafka.to_node() if self.kafka else None,
         }
 
 

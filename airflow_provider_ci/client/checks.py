@@ -46,7 +46,7 @@ def number(
     return found
 
 
-def object_key(name: str, value: str) -> None:
+def object_key(name: str, value: object) -> None:
     """Refuse what cannot be an object's key (tencentcloud.com document/product/436/13324)."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty object key, not {value!r}")

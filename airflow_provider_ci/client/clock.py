@@ -82,8 +82,8 @@ class ServiceClock:
             self._low, self._high = low, high
             self._offset = _moved_into(low, high, self._offset)
 
-    def renew_lock(self) -> None:
-        """Forget the lock, which another thread may have held when this process was forked."""
+    def after_fork(self) -> None:
+        """Forget the lock, which another thread may have held."""
         self._lock = threading.Lock()
 
 

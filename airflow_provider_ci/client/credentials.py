@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Protocol
 
+from airflow_provider_ci.client import forks
 from airflow_provider_ci.client.clock import Clock
 from airflow_provider_ci.client.errors import CredentialsError
 from airflow_provider_ci.client.signing import Credentials
@@ -98,6 +99,7 @@ class RenewingCredentials:
         self._lock = Lock()
         self._held: _Held | None = None
         self._replaced_at = float("-inf")
+        forks.watch(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._role!r})"
@@ -125,6 +127,10 @@ class RenewingCredentials:
             if held is None or held.credentials == refused:
                 held = self._renew_after_refusal()
         return held.credentials if held and held.credentials != refused else None
+
+    def after_fork(self) -> None:
+        """Forget the lock, which a thread may have held that was fetching a key."""
+        self._lock = Lock()
 
     def _renewed_ahead(self, held: _Held) -> Credentials:
         if not self._lock.acquire(blocking=False):

@@ -141,13 +141,18 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocProcessResult:
-    """What a document job made. A job may succeed with ``fail_page_count`` above 0."""
+    """What a document job made. A job may succeed with ``fail_page_count`` above 0.
+
+    ``target_type`` and ``task_id`` are empty where the service leaves them out, which it mostly does.
+    """
 
     total_page_count: int
     succ_page_count: int
     fail_page_count: int
     total_sheet_count: int
     pages: tuple[PageInfo, ...]
+    target_type: str = ""
+    task_id: str = ""
 
     @classmethod
     def from_node(cls, node: nodes.Tree, request_id: str) -> DocProcessResult:
@@ -158,4 +163,6 @@ class DocProcessResult:
             fail_page_count=nodes.integer(node, "FailPageCount") or 0,
             total_sheet_count=nodes.integer(node, "TotalSheetCount") or 0,
             pages=tuple(PageInfo.from_node(page, request_id) for page in nodes.children(node, "PageInfo")),
+            target_type=nodes.text(node, "TgtType"),
+            task_id=nodes.text(node, "TaskId"),
         )

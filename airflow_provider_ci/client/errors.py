@@ -128,6 +128,7 @@ class CIServiceError(CIError):
         retry_after: float | None = None,
         server_time: float | None = None,
         is_certain: bool = True,
+        is_cut: bool = False,
     ) -> None:
         self.status = status
         self.code = code
@@ -137,7 +138,8 @@ class CIServiceError(CIError):
         self.retry_after = retry_after
         self.server_time = server_time
         self.is_certain = is_certain
-        self.is_retryable = status in TRANSIENT_STATUSES or code in TRANSIENT_CODES
+        # A body that ended early may have held the code that says so.
+        self.is_retryable = is_cut or status in TRANSIENT_STATUSES or code in TRANSIENT_CODES
         super().__init__(self._sentence(asked))
 
     def _sentence(self, asked: str) -> str:
@@ -249,7 +251,12 @@ class JobCancelledError(JobError):
 ADVICE = {
     "CIRoleNotExist": "Create the service role CI_QCSRole in the CI console: jobs use the bucket through it.",
     "MediaBucketAlreadyBinded": "The feature is switched on already; nothing is left to do.",
-    "MediaBucketUnBinded": "Bind the bucket to CI and switch the feature on in the CI console.",
+    **dict.fromkeys(
+        ("AIBucketUnBinded", "DocBucketUnBinded", "MediaBucketUnBinded", "PicBucketUnBinded"),
+        "Bind the bucket to CI and switch the feature on in the CI console.",
+    ),
+    "NoSuchQueue": "Check the queue's id, or leave it out for the bucket's own queue.",
+    "WriteTargetBucketDenied": "Let the role CI_QCSRole write to the output bucket.",
     "NoSuchBucket": "Check the bucket's name (with its APPID) and region.",
     "NoSuchKey": "Check the object's key, upper and lower case included.",
     "PermanentRedirect": "The bucket lies in another region: correct the region.",

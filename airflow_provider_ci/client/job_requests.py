@@ -13,8 +13,12 @@ from airflow_provider_ci.client.documents import DocProcess
 from airflow_provider_ci.client.jobs import JobState
 from airflow_provider_ci.client.pictures import PicProcess, PicTemplate
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import RESPONSE
+from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
 
-Operation = Union[DocProcess, PicProcess, PicTemplate]  # noqa: UP007  (evaluated at run time)
+Operation = Union[  # noqa: UP007  (evaluated at run time)
+    DocProcess, DocWatermark, DocAIGCMetadata, PicProcess, PicTemplate
+]
 PicForm = Literal["pic_jobs", "jobs"]
 
 MAX_JOBS_PER_PAGE = 100
@@ -50,11 +54,14 @@ class Submission:
     """A job to be made."""
 
     kind: JobKind
-    input_key: str
+    input_key: str | None
     output_key: str
     operation: Operation
     output_bucket: str
     output_region: str
+    input_url: str | None = None
+    output_sprite_key: str | None = None
+    queue_type: str | None = None
     queue_id: str | None = None
     user_data: str | None = None
     job_level: int | None = None
@@ -63,8 +70,16 @@ class Submission:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        checks.object_key("input_key", self.input_key)
+        if self.input_url is None:
+            checks.object_key("input_key", self.input_key)
+        elif self.input_key is not None:
+            raise ValueError("give input_key or input_url, not both")
+        elif not self.input_url.startswith(("http://", "https://")):
+            raise ValueError(f"input_url must begin with http:// or https://, not {self.input_url!r}")
         checks.object_key("output_key", self.output_key)
+        if self.output_sprite_key is not None:
+            checks.object_key("output_sprite_key", self.output_sprite_key)
+        checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
         checks.number("job_level", self.job_level, 0, 2)
         if self.kind.tag == pictures.TAG:
             checks.user_data(self.user_data)
@@ -77,16 +92,22 @@ class Submission:
             path=self.kind.path,
             headers={"Content-Type": "application/xml"},
             body=self._to_xml(),
-            submits=(self.input_key, self.output_key),
+            success=RESPONSE,
+            submits=(self.input_key or self.input_url or "", self.output_key),
             expires_at=self.expires_at,
         )
 
     def _to_xml(self) -> bytes:
-        output = {"Region": self.output_region, "Bucket": self.output_bucket, "Object": self.output_key}
-        request = {
-            "Tag": self.kind.tag,
+        output = {
+            "Region": self.output_region,
+            "Bucket": self.output_bucket,
+            "Object": self.output_key,
+            "SpriteObject": self.output_sprite_key,
+        }
+        request: dict[str, object] = {
+            "Tag": self._tag,
             "QueueId": self.queue_id,
-            "Input": {"Object": self.input_key},
+            "Input": {"Object": self.input_key, "Url": self.input_url},
             "Operation": {
                 **self._asked(),
                 "Output": output,
@@ -94,14 +115,20 @@ class Submission:
                 "JobLevel": self.job_level,
             },
             **(self.callback.to_nodes() if self.callback else {}),
-            **self.extra,
+            "QueueType": self.queue_type,
         }
-        return xml.build("Request", request)
+        return xml.build("Request", _merged(request, self.extra) if self.extra else request)
+
+    @property
+    def _tag(self) -> str:
+        if isinstance(self.operation, (DocWatermark, DocAIGCMetadata)):
+            return self.operation.tag
+        return self.kind.tag
 
     def _asked(self) -> dict[str, object]:
         if isinstance(self.operation, PicTemplate):
             return {"TemplateId": self.operation.template_id}
-        return {self.kind.tag: self.operation.to_node()}
+        return {self._tag: self.operation.to_node()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +174,26 @@ class JobFilter:
             "nextToken": next_token,
         }
         given = tuple([(name, value) for name, value in params.items() if value])
-        return Request(method="GET", service="ci", path=kind.path, params=given)
+        return Request(method="GET", service="ci", path=kind.path, params=given, success=RESPONSE)
+
+
+def _merged(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, object]:
+    """Nodes with further ones in them, at any depth; what is there already is replaced."""
+    merged: dict[str, object] = dict(given)
+    for name, value in extra.items():
+        known = merged.get(name)
+        if isinstance(known, Mapping) and isinstance(value, Mapping):
+            value = _merged(known, value)
+        merged[name] = value
+    return merged
 
 
 def query(kind: JobKind, *job_ids: str) -> Request:
     """The request for jobs by their ids."""
     for job_id in job_ids:
         checks.identifier("job_id", job_id)
-    return Request(method="GET", service="ci", path=f"{kind.path}/{','.join(job_ids)}")
+    path = f"{kind.path}/{','.join(job_ids)}"
+    return Request(method="GET", service="ci", path=path, success=RESPONSE)
 
 
 def cancellation(kind: JobKind, job_id: str) -> Request:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Union
+from urllib.parse import unquote
 
-from airflow_provider_ci.client import documents, nodes, pictures, xml
-from airflow_provider_ci.client.answers import Answer
+from airflow_provider_ci.client import documents, nodes, pictures
 from airflow_provider_ci.client.documents import DocProcessResult
 from airflow_provider_ci.client.errors import (
     CIResponseError,
@@ -21,6 +21,7 @@ from airflow_provider_ci.client.errors import (
     NotFoundError,
 )
 from airflow_provider_ci.client.pictures import PicProcessResult
+from airflow_provider_ci.client.responses import Response
 
 JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
 
@@ -55,12 +56,35 @@ _RESULTS: dict[str, Callable[[nodes.Tree, str], JobResult]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobWorkflow:
+    """The workflow that made a job, and its run."""
+
+    workflow_id: str
+    run_id: str = ""
+    workflow_name: str = ""
+    name: str = ""
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree) -> JobWorkflow | None:
+        """Read a ``Workflow`` node; None where no workflow made the job."""
+        if not nodes.text(node, "WorkflowId"):
+            return None
+        return cls(
+            workflow_id=nodes.text(node, "WorkflowId"),
+            run_id=nodes.text(node, "RunId"),
+            workflow_name=nodes.text(node, "WorkflowName"),
+            name=nodes.text(node, "Name"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as the service last described it.
 
     Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` mean
-    something for a failed job only. ``result`` is None until the job succeeds. ``raw`` holds everything that
-    the service said, under the API page's names; it is not shown, since it may echo a document's password.
+    something for a failed job only. ``progress`` is in percent, of jobs that have one. ``result`` is None
+    until the job succeeds. ``raw`` holds everything that the service said, under the API page's names; it is not
+    shown, since it may echo a document's password.
 
     In a listing only ``job_id`` is certain: ``state`` may be ``UNKNOWN``, ``created_at`` None, and any text
     empty. A submitted job, and one that was asked for by its id, has them all.
@@ -80,6 +104,9 @@ class Job:
     output_bucket: str = ""
     output_region: str = ""
     user_data: str = ""
+    progress: int | None = None
+    sub_tag: str = ""
+    workflow: JobWorkflow | None = None
     result: JobResult | None = None
     request_id: str = ""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -119,6 +146,9 @@ class Job:
             output_bucket=nodes.text(output, "Bucket"),
             output_region=nodes.text(output, "Region"),
             user_data=nodes.text(operation, "UserData"),
+            progress=nodes.integer(node, "Progress"),
+            sub_tag=nodes.text(node, "SubTag"),
+            workflow=JobWorkflow.from_node(nodes.child(node, "Workflow")),
             result=_result(tag, operation, request_id),
             request_id=request_id,
             raw=node,
@@ -161,10 +191,10 @@ class JobAnswer:
     request_id: str
 
     @classmethod
-    def from_answer(cls, answer: Answer) -> JobAnswer:
+    def from_response(cls, response: Response) -> JobAnswer:
         """Read a ``Response`` of jobs."""
-        request_id = answer.request_id
-        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        request_id = response.request_id
+        node = response.tree
         described = nodes.children(node, "JobsDetail")
         named = [job for job in described if nodes.text(job, "JobId")]
         return cls(
@@ -175,15 +205,24 @@ class JobAnswer:
             request_id=request_id,
         )
 
-    def submitted(self) -> Job:
-        """The job that a submission made."""
+    def submitted(self, input_key: str, output_key: str) -> Job:
+        """The job that a submission made, which has to be the one that was asked for.
+
+        :raises CIResponseError: it is another, as if this were the response to another request.
+        """
         self._require_names()
         if len(self.jobs) != 1:
             raise CIResponseError(
                 f"a submission makes one job, the answer describes {len(self.jobs)}",
                 request_id=self.request_id,
             )
-        return self.jobs[0].checked()
+        job = self.jobs[0].checked()
+        if _differ(input_key, job.input_key) or _differ(output_key, job.output_key):
+            raise CIResponseError(
+                f"the answer describes another job, for {job.input_key!r} -> {job.output_key!r}",
+                request_id=self.request_id,
+            )
+        return job
 
     def named(self, job_id: str) -> Job:
         """The job that was asked for by its id.
@@ -213,3 +252,12 @@ class JobAnswer:
 def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:
     node = nodes.child(operation, f"{tag}Result")
     return _RESULTS[tag](node, request_id) if node and tag in _RESULTS else None
+
+
+def _differ(asked: str, echoed: str) -> bool:
+    """Whether a key is another one, and not the same with blanks, a slash or an escape more or less."""
+    return asked != echoed and bool(asked and echoed) and _bare(asked) != _bare(echoed)
+
+
+def _bare(key: str) -> str:
+    return unquote(key).strip().lstrip("/")

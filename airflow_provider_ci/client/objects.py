@@ -19,11 +19,15 @@ from typing import BinaryIO
 from urllib.parse import unquote
 
 from airflow_provider_ci.client import nodes, xml
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.refusals import date_of
+from airflow_provider_ci.client.responses import Response, Success
+
+LISTING = Success(root="ListBucketResult")
+STORED = Success(headers=("ETag",))
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,13 @@ class ObjectPage:
     request_id: str
 
     @classmethod
-    def from_answer(cls, answer: Answer) -> ObjectPage:
+    def from_response(cls, response: Response) -> ObjectPage:
         """Read a ``ListBucketResult``.
 
         :raises CIResponseError: if it is damaged, lacks something, or goes on without saying where.
         """
-        request_id = answer.request_id
-        root = xml.root(answer.read(), expected="ListBucketResult", request_id=request_id)
+        request_id = response.request_id
+        root = response.root
         decode = unquoted if root.findtext("EncodingType") == "url" else str
         objects = _objects(root, decode, request_id)
         prefixes = tuple([decode(row.get("Prefix") or "") for row in xml.rows(root, "CommonPrefixes")])
@@ -115,31 +119,34 @@ class Upload:
             self._file.close()
 
 
-def described(key: str, answer: Answer) -> ObjectInfo:
+def described(key: str, response: Response) -> ObjectInfo:
     """The record of an object from the headers of an answer to HEAD or GET."""
-    length = answer.headers.get("Content-Length", "")
-    if not length.isdigit():
-        raise CIResponseError(f"the answer about {key!r} lacks Content-Length", request_id=answer.request_id)
-    return _info(key, int(length), answer)
+    length = response.headers.get("Content-Length", "")
+    if not _LENGTH.fullmatch(length):
+        raise CIResponseError(
+            f"the answer about {key!r} lacks Content-Length", request_id=response.request_id
+        )
+    return _info(key, int(length), response)
 
 
-def read(key: str, answer: Answer) -> tuple[bytes, ObjectInfo]:
+def read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
     """An answer's body, and the record of the object."""
-    body = b"".join(answer.chunks())
-    return body, _info(key, len(body), answer)
+    body = b"".join(response.chunks())
+    return body, _info(key, len(body), response)
 
 
-def save(key: str, path: Path, answer: Answer) -> ObjectInfo:
+def save(key: str, path: Path, response: Response) -> ObjectInfo:
     """Write an answer's body to a file, so that ``path`` is either complete or as it was.
 
     The bytes go to a file beside it, which takes its name at the end and is removed on any failure.
     """
-    info = described(key, answer)
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:
-            for chunk in answer.chunks():
+            for chunk in response.chunks():
                 file.write(chunk)
+            size = file.tell()
+        info = _info(key, size, response)
         part.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -148,44 +155,36 @@ def save(key: str, path: Path, answer: Answer) -> ObjectInfo:
     return info
 
 
-def stored(key: str, answer: Answer, size: int, md5: str) -> ObjectInfo:
+def stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
     """The record of an object that was just sent, after a look at whether it arrived as it left.
 
     An ETag is the content's MD5 unless the bucket encrypts or it has another form; then it says nothing.
     """
-    answer.read()
-    info = _info(key, size, answer)
-    if not info.etag:
-        raise CIResponseError(
-            f"the answer says nothing of {key!r} having been stored: it lacks its ETag",
-            request_id=answer.request_id,
-            is_damaged=True,
-        )
-    says_content = _MD5.fullmatch(info.etag) and "x-cos-server-side-encryption" not in answer.headers
+    info = _info(key, size, response)
+    says_content = _MD5.fullmatch(info.etag) and "x-cos-server-side-encryption" not in response.headers
     if says_content and info.etag != md5:
         raise CIResponseError(
             f"{key!r} arrived damaged: its ETag is {info.etag}, the MD5 of what was sent is {md5}",
-            request_id=answer.request_id,
+            request_id=response.request_id,
             is_damaged=True,
         )
     return info
 
 
-def answered_at(answer: Answer) -> datetime:
-    """When the service gave this answer, by its own clock."""
-    answer.read()
-    moment = nodes.header_time(answer.headers.get("Date"))
+def answered_at(response: Response) -> datetime:
+    """When the service gave this response, by its own clock."""
+    moment = nodes.header_time(response.headers.get("Date"))
     if moment is None:
-        raise CIResponseError("the answer lacks its Date", request_id=answer.request_id)
+        raise CIResponseError("the answer lacks its Date", request_id=response.request_id)
     return moment
 
 
-def _info(key: str, size: int, answer: Answer) -> ObjectInfo:
-    headers = answer.headers
+def _info(key: str, size: int, response: Response) -> ObjectInfo:
+    headers = response.headers
     modified = nodes.header_time(headers.get("Last-Modified") or headers.get("Date"))
     if modified is None:
         raise CIResponseError(
-            f"the answer about {key!r} lacks Last-Modified and Date", request_id=answer.request_id
+            f"the answer about {key!r} lacks Last-Modified and Date", request_id=response.request_id
         )
     etag = headers.get("ETag", "").strip('"')
     storage_class = headers.get("x-cos-storage-class", "STANDARD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from math import inf
 
 from airflow_provider_ci.client.clock import Clock
 
@@ -10,32 +11,38 @@ BURST_SECONDS = 0.1
 """Threads that wake late may catch up by this much; more would be a burst that the service notices."""
 SLOWEST_PART = 64
 """The rate never falls below this part of the full rate."""
+SLOWEST_FULL_RATE = 20.0
+"""Requests per second that are taken for too much without a limit, if hardly any were counted."""
 STEPS = 10
 """The full rate comes back in this many steps of one second."""
 
 
-class TokenBucket:
-    """Tokens come at a steady rate; each request takes one, and waits for it.
+class Pace:
+    """Requests go at a steady rate: each one takes its turn, and waits for it.
 
     :meth:`slow_down` halves the rate, at most once a second, since many threads hear of the same overload.
-    Afterwards it grows by a tenth of the full rate per second.
+    Afterwards it grows by a tenth of the full rate per second. Without a limit, the full rate is the one at
+    which requests went when the service said that it is too much; once it is back, there is no limit again.
     """
 
-    def __init__(self, per_second: float, clock: Clock) -> None:
-        if not per_second > 0:
+    def __init__(self, per_second: float | None, clock: Clock) -> None:
+        if per_second is not None and not per_second > 0:
             raise ValueError(f"requests_per_second must be above 0, not {per_second!r}")
-        self._full_rate = self._rate = float(per_second)
+        self._is_limited = per_second is not None
+        self._full_rate = self._rate = inf if per_second is None else float(per_second)
         self._clock = clock
         self._lock = threading.Lock()
-        self._next_free = self._last_change = clock.monotonic()
+        self._next_free = self._last_change = self._counted_since = clock.monotonic()
+        self._count = 0
+        self._counted_rate = 0.0
 
     @property
     def rate(self) -> float:
-        """Requests per second at present."""
+        """Requests per second at present; infinite without a limit."""
         return self._rate
 
     def take(self) -> None:
-        """Wait for the next token."""
+        """Wait for the next turn."""
         wait = self._reserve()
         if wait > 0:
             self._clock.sleep(wait)
@@ -44,21 +51,44 @@ class TokenBucket:
         """Halve the rate: the service has said that it is too much."""
         with self._lock:
             now = self._clock.monotonic()
-            if self._rate < self._full_rate and now - self._last_change < 1:
+            if self._rate == inf:
+                self._full_rate = self._rate = max(self._measured(now), SLOWEST_FULL_RATE)
+                self._next_free = now
+            elif self._rate < self._full_rate and now - self._last_change < 1:
                 return
             self._rate = max(self._rate / 2, self._full_rate / SLOWEST_PART)
             self._last_change = now
 
+    def after_fork(self) -> None:
+        """Forget the lock, which another thread may have held."""
+        self._lock = threading.Lock()
+
     def _reserve(self) -> float:
         with self._lock:
             now = self._clock.monotonic()
+            if self._rate == inf:
+                self._count_one(now)
+                return 0.0
             self._recover(now)
             start = max(self._next_free, now - BURST_SECONDS)
             self._next_free = start + 1 / self._rate
             return start - now
+
+    def _count_one(self, now: float) -> None:
+        self._count += 1
+        if now - self._counted_since >= 1:
+            self._counted_rate = self._count / (now - self._counted_since)
+            self._counted_since, self._count = now, 0
+
+    def _measured(self, now: float) -> float:
+        """Requests per second in the last full second, or in the one that has begun if there were more."""
+        return max(self._counted_rate, self._count / max(now - self._counted_since, 1.0))
 
     def _recover(self, now: float) -> None:
         steps = int(now - self._last_change)
         if self._rate < self._full_rate and steps > 0:
             self._rate = min(self._full_rate, self._rate + steps * self._full_rate / STEPS)
             self._last_change += steps
+            if self._rate == self._full_rate and not self._is_limited:
+                self._full_rate = self._rate = inf
+                self._counted_since, self._count, self._counted_rate = now, 0, 0.0

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
-from airflow_provider_ci.client import checks, nodes, xml
+from airflow_provider_ci.client import checks, nodes
 from airflow_provider_ci.client.address import Service
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import RESPONSE, Response
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ class Page(Generic[T]):
     request_id: str
 
     @classmethod
-    def from_answer(cls, answer: Answer, name: str, read: Callable[[nodes.Tree, str], T]) -> Page[T]:
+    def from_response(cls, response: Response, name: str, read: Callable[[nodes.Tree, str], T]) -> Page[T]:
         """Read a ``Response`` whose items are in nodes called ``name``."""
-        request_id = answer.request_id
-        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        request_id = response.request_id
+        node = response.tree
         return cls(
             items=tuple([read(item, request_id) for item in nodes.children(node, name)]),
             total_count=nodes.integer(node, "TotalCount"),
@@ -51,18 +51,19 @@ def page_request(
     checks.number("page_size", size, 1, MAX_ITEMS_PER_PAGE)
     wanted = {**filters, "pageNumber": str(number), "pageSize": str(size)}
     params = tuple([(name, value) for name, value in wanted.items() if value])
-    return Request(method="GET", service=service, path=path, params=params)
+    return Request(method="GET", service=service, path=path, params=params, success=RESPONSE)
 
 
 def all_items(get: Callable[[int], Page[T]]) -> list[T]:
     """The items of all pages, the first one having the number 1."""
-    items: list[T] = []
+    items: dict[T, None] = {}
     for number in count(1):
-        page = get(number)
-        items += page.items
-        if not page.items or page.total_count is None or len(items) >= page.total_count:
+        page, known = get(number), len(items)
+        items.update(dict.fromkeys(page.items))
+        # A server that ignores the number sends the same page for ever.
+        if len(items) == known or page.total_count is None or len(items) >= page.total_count:
             break
-    return items
+    return list(items)
 
 
 def _missing(node: nodes.Tree) -> list[str]:

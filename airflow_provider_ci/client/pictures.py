@@ -62,6 +62,8 @@ class PictureInfo:
     ave: str = ""
     orientation: int | None = None
     etag: str = ""
+    frame_count: int | None = None
+    location: str = ""
 
     @classmethod
     def from_node(cls, node: nodes.Tree, request_id: str) -> PictureInfo:
@@ -75,12 +77,53 @@ class PictureInfo:
             ave=nodes.text(image, "Ave"),
             orientation=nodes.integer(image, "Orientation"),
             etag=_etag(node),
+            frame_count=nodes.integer(image, "FrameCount"),
+            location=nodes.text(node, "Location"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicObject:
+    """A picture that a job made, or the part of one.
+
+    ``location`` is its address without a scheme. ``frame_count`` is of moving pictures. ``watermark_status``
+    is how sure the service is of a blind watermark that it looked for, from 0 to 100.
+    """
+
+    key: str
+    location: str = ""
+    format: str = ""
+    width: int | None = None
+    height: int | None = None
+    size: int | None = None
+    quality: int | None = None
+    etag: str = ""
+    frame_count: int | None = None
+    watermark_status: int | None = None
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree) -> PicObject:
+        """Read an ``Object`` or ``ProcessResult`` node."""
+        return cls(
+            key=nodes.text(node, "Key"),
+            location=nodes.text(node, "Location"),
+            format=nodes.text(node, "Format"),
+            width=nodes.integer(node, "Width"),
+            height=nodes.integer(node, "Height"),
+            size=nodes.integer(node, "Size"),
+            quality=nodes.integer(node, "Quality"),
+            etag=_etag(node),
+            frame_count=nodes.integer(node, "FrameCount"),
+            watermark_status=nodes.integer(node, "WatermarkStatus"),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicProcessResult:
-    """The picture that a job made, and the one it was made of where the job asked for that."""
+    """The picture that a job made, and the one it was made of where the job asked for that.
+
+    ``objects`` are all that it made; the other fields describe the first of them.
+    """
 
     key: str
     format: str = ""
@@ -90,24 +133,33 @@ class PicProcessResult:
     quality: int | None = None
     etag: str = ""
     original: PictureInfo | None = None
+    location: str = ""
+    frame_count: int | None = None
+    watermark_status: int | None = None
+    objects: tuple[PicObject, ...] = ()
 
     @classmethod
     def from_node(cls, node: nodes.Tree, request_id: str) -> PicProcessResult:
         """Read a ``PicProcessResult`` node in any of the three shapes that the API pages and SDKs show."""
         node = nodes.child(node, "UploadResult") or node
-        made = nodes.child(node, "ProcessResult") or nodes.child(
-            nodes.child(node, "ProcessResults"), "Object"
-        )
+        one = nodes.child(node, "ProcessResult")
+        several = nodes.children(nodes.child(node, "ProcessResults"), "Object")
+        objects = tuple([PicObject.from_node(each) for each in ([one] if one else several)])
+        first = objects[0] if objects else PicObject(key="")
         original = nodes.child(node, "OriginalInfo")
         return cls(
-            key=nodes.text(node, "ObjectName") or nodes.text(made, "Key"),
-            format=nodes.text(made, "Format"),
-            width=nodes.integer(made, "Width"),
-            height=nodes.integer(made, "Height"),
-            size=nodes.integer(made, "Size"),
-            quality=nodes.integer(made, "Quality"),
-            etag=_etag(made),
+            key=nodes.text(node, "ObjectName") or first.key,
+            format=first.format,
+            width=first.width,
+            height=first.height,
+            size=first.size,
+            quality=first.quality,
+            etag=first.etag,
             original=PictureInfo.from_node(original, request_id) if original else None,
+            location=first.location,
+            frame_count=first.frame_count,
+            watermark_status=first.watermark_status,
+            objects=objects,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_ci.client import checks
 
-TARGETS = ("png", "jpg", "pdf", "html", "txt")
+TARGETS = ("png", "jpg", "pdf", "html", "txt", "watermark")
 
 
 def _base64(text: object) -> str:
@@ -57,6 +57,8 @@ _PARAMS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "html_horizontal": ("htmlhorizontal", str),
     "html_vertical": ("htmlvertical", str),
     "html_title": ("htmltitle", _base64),
+    "weboffice_url": ("weboffice_url", str),
+    "token_uid": ("tokenuid", str),
 }
 
 _HTML_ONLY = [name for name in _PARAMS if name.startswith("html_") or name == "is_copyable"]
@@ -75,6 +77,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
     "html_rotate": (0, 360),
     "html_horizontal": (0, None),
     "html_vertical": (0, None),
+    "weboffice_url": (1, 2),
 }
 
 
@@ -82,7 +85,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
 class DocPreview:
     """How a document is previewed. What is None is not sent, and the service takes its default.
 
-    :param target: ``jpg`` (the default), ``png``, ``pdf``, ``txt``, or ``html``.
+    :param target: ``jpg`` (the default), ``png``, ``pdf``, ``txt``, ``html``, or ``watermark``.
     :param source_type: the kind of document, where the key has no extension that says it.
     :param page: which page, from 1; of sheets the page within the sheet.
     :param password: opens the document; not shown, but it travels in the URL.
@@ -107,6 +110,8 @@ class DocPreview:
     :param html_horizontal: its distance from the next one across, in pixels.
     :param html_vertical: its distance from the next one down, in pixels.
     :param html_title: title of the ``html`` page.
+    :param weboffice_url: 1 answers with a preview's address and its token in JSON, 2 with the token only.
+    :param token_uid: whom that token is for.
     :param extra: further parameters, by the names of the API page.
     """
 
@@ -135,6 +140,8 @@ class DocPreview:
     html_horizontal: int | None = None
     html_vertical: int | None = None
     html_title: str | None = None
+    weboffice_url: int | None = None
+    token_uid: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

@@ -9,10 +9,10 @@ from enum import Enum
 from typing import Any
 
 from airflow_provider_ci.client import checks, nodes, xml
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.callbacks import NotifyConfig
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import RESPONSE, Response
 
 DOCUMENT_QUEUES = "/docqueue"
 PICTURE_QUEUES = "/picqueue"
@@ -105,13 +105,14 @@ class QueueChange:
             path=f"{path}/{queue_id}",
             headers={"Content-Type": "application/xml"},
             body=xml.build("Request", content),
+            success=RESPONSE,
         )
 
 
-def changed(answer: Answer) -> Queue:
+def changed(response: Response) -> Queue:
     """Read the ``Response`` to a queue that was changed."""
-    request_id = answer.request_id
-    node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+    request_id = response.request_id
+    node = response.tree
     found = nodes.child(node, "Queue")
     if not found:
         raise CIResponseError("the answer lacks <Queue>", request_id=request_id)

@@ -5,18 +5,18 @@ Sources: Error Codes, tencentcloud.com document/product/1045/33700 and 436/7730.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from airflow_provider_ci.client import errors, nodes, xml
+from airflow_provider_ci.client import errors, nodes
 from airflow_provider_ci.client.errors import CIServiceError
+from airflow_provider_ci.client.words import words_of
 
 MAX_SKEW_SECONDS = 900
 """The service refuses signatures that are further from its own clock."""
 REFUSED_FOR_SURE = frozenset({"SlowDown", "QueueSaturated", "QueuePaused", "NotImplemented"})
-"""Codes of 5xx answers that say that nothing was done."""
+"""Codes that say that nothing was done, whatever the status."""
 
 _BY_CODE: dict[str, type[CIServiceError]] = {
     "ExpiredToken": errors.AuthenticationError,
@@ -27,13 +27,18 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "SignatureDoesNotMatch": errors.AuthenticationError,
     "AccessDenied": errors.AccessDeniedError,
     "CIRoleNotExist": errors.AccessDeniedError,
+    "AIBucketUnBinded": errors.AccessDeniedError,
+    "DocBucketUnBinded": errors.AccessDeniedError,
     "MediaBucketUnBinded": errors.AccessDeniedError,
+    "PicBucketUnBinded": errors.AccessDeniedError,
+    "WriteTargetBucketDenied": errors.AccessDeniedError,
     "NoProcessAuthority": errors.AccessDeniedError,
     "ResourceAccessDenied": errors.AccessDeniedError,
     "RequestTimeTooSkewed": errors.ClockSkewError,
     "SignatureExpired": errors.ClockSkewError,
     "NoSuchBucket": errors.NotFoundError,
     "NoSuchKey": errors.NotFoundError,
+    "NoSuchQueue": errors.NotFoundError,
     "NoSuchUpload": errors.NotFoundError,
     "NoSuchVersion": errors.NotFoundError,
     "QueueNotFound": errors.NotFoundError,
@@ -44,6 +49,8 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "QueuePaused": errors.QueuePausedError,
     "QueueSaturated": errors.ThrottledError,
     "SlowDown": errors.ThrottledError,
+    "InternalError": errors.ServerError,
+    "ServiceUnavailable": errors.ServerError,
 }
 _BY_STATUS: dict[int, type[CIServiceError]] = {
     401: errors.AuthenticationError,
@@ -64,39 +71,62 @@ _CODES_WITHOUT_BODY = {
 _SILENT_REFUSAL = (
     "the answer gives no reason; the key may be unknown, its secret wrong, or its policy too narrow"
 )
-_TAGS = re.compile(rb"<(script|style).*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_MAX_TEXT = 200
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_UNBOUND = re.compile(
+    r"bucket'?s? (?:is )?(?:not bound|unbinded)|bucket's host is unavailable", re.IGNORECASE
+)
+"""How the service says at times, without a code of its own, that CI is not switched on for a bucket."""
 
 
 def refusal(
-    status: int, headers: Mapping[str, str], body: bytes, *, asked: str, path: str, now: float
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    asked: str,
+    path: str,
+    now: float,
+    is_cut: bool = False,
 ) -> CIServiceError:
     """The error for an answer that is no success, however little it says.
 
     :param asked: method and address, for the message.
     :param path: the decoded path, which tells a missing bucket from a missing object where there is no body.
     :param now: the Unix time that the request was signed for.
+    :param is_cut: the body ended early, so that the reason may be missing.
     """
-    said = _said(body)
+    said = words_of(body)
     server_time = date_of(headers)
-    code = said.get("code") or _code_without_body(status, path, now, server_time)
-    message = said.get("message", "") or (_SILENT_REFUSAL if status == 403 and not body else "")
-    cls = _BY_CODE.get(code) or _BY_STATUS.get(status)
-    if cls is None:
-        cls = errors.ServerError if status >= 500 else errors.InvalidRequestError
-    if "Request has expired" in message:
-        cls = errors.ClockSkewError
-    return cls(
+    code = said.code or _code_without_body(status, path, now, server_time)
+    request_id = said.request_id or request_id_of(headers)
+    return _class_of(status, code, said.message)(
         status=status,
         code=code,
-        message=message,
-        resource=said.get("resource", ""),
-        request_id=said.get("requestid") or request_id_of(headers),
+        message=said.message or (_SILENT_REFUSAL if status == 403 and not body else ""),
+        resource=said.resource,
+        request_id=request_id,
         asked=asked,
         retry_after=_retry_after(headers.get("Retry-After"), now if server_time is None else server_time),
         server_time=server_time,
-        is_certain=status < 500 or said.get("code") in REFUSED_FOR_SURE,
+        is_certain=(said.is_xml or bool(request_id)) and _did_nothing(status, said.code),
+        is_cut=is_cut,
     )
+
+
+def _class_of(status: int, code: str, message: str) -> type[CIServiceError]:
+    if "Request has expired" in message:
+        return errors.ClockSkewError
+    if _UNBOUND.search(message):
+        return errors.AccessDeniedError
+    found = _BY_CODE.get(code) or _BY_STATUS.get(status)
+    return found or (errors.ServerError if status >= 500 else errors.InvalidRequestError)
+
+
+def _did_nothing(status: int, code: str) -> bool:
+    """Whether the service, if it was the one to answer so, has certainly not done what it was asked."""
+    if code in REFUSED_FOR_SURE:
+        return True
+    return 400 <= status < 500 or (status < 400 and code not in errors.TRANSIENT_CODES)
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
@@ -108,33 +138,6 @@ def date_of(headers: Mapping[str, str]) -> float | None:
     """When the response was written, in Unix seconds by the service's clock; None where it does not say."""
     time = nodes.header_time(headers.get("Date"))
     return None if time is None else time.timestamp()
-
-
-def _said(body: bytes) -> dict[str, str]:
-    """Code, message, resource and request id of an error's body, by lower-case name, where they are there."""
-    text = body.strip()
-    if text[:1] == b"{":
-        return _from_json(text)
-    if text[:1] == b"<" and b"<Error" in text[:400]:
-        return _from_xml(text)
-    plain = b" ".join(_TAGS.sub(b" ", text).split()).decode("utf-8", "replace")
-    return {"message": plain[:_MAX_TEXT]} if plain else {}
-
-
-def _from_json(body: bytes) -> dict[str, str]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return {str(name).lower(): str(value) for name, value in found.items() if isinstance(value, (str, int))}
-
-
-def _from_xml(body: bytes) -> dict[str, str]:
-    try:
-        found = xml.parse(body, expected="Error")
-    except errors.CIResponseError:
-        return {}
-    return {name.lower(): value for name, value in found.items() if isinstance(value, str)}
 
 
 def _code_without_body(status: int, path: str, now: float, server_time: float | None) -> str:
@@ -153,7 +156,7 @@ def _code_without_body(status: int, path: str, now: float, server_time: float | 
 def _retry_after(value: str | None, now: float) -> float | None:
     if not value:
         return None
-    if value.strip().isdigit():
+    if _SECONDS.fullmatch(value.strip()):
         return float(value)
     time = nodes.header_time(value)
     return None if time is None else max(0.0, time.timestamp() - now)

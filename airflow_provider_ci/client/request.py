@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 
 from airflow_provider_ci.client.address import Service, quote_path, quote_query
 from airflow_provider_ci.client.objects import Upload
+from airflow_provider_ci.client.responses import NOTHING, Success
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What is asked of the service: a decoded path, decoded parameters, extra headers, a body.
 
+    ``success`` is what a response has to hold; anything else is an error, whatever its status.
+
     An :class:`Upload` is opened for each attempt, so that a repeated request reads from the start.
     ``submits`` names the input and output of a job, for the requests that must not be repeated blindly.
-    ``expires_at`` is the Unix time after which it is neither sent nor taken.
+    ``expires_at`` is the Unix time, by the service's clock, after which it is neither sent nor taken.
     """
 
     method: str
@@ -24,6 +27,7 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Upload | None = None
+    success: Success = NOTHING
     submits: tuple[str, str] | None = None
     expires_at: float | None = None
 

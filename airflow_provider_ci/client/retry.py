@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
-from airflow_provider_ci.client.clock import Clock
 from airflow_provider_ci.client.errors import CIError, CIServiceError
+
+A = TypeVar("A")
+B = TypeVar("B")
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +39,31 @@ class RetryPolicy:
             if getattr(self, name) < 0:
                 raise ValueError(f"RetryPolicy.{name} must be 0 or more, not {getattr(self, name)!r}")
 
-    def retrying(self, clock: Clock) -> Retrying:
-        """The policy as tenacity runs it, on this clock; the last error is raised as it is."""
+    def run(self, sleep: Callable[[float], None], attempt: Callable[[A, B], T], first: A, second: B) -> T:
+        """Attempt until there is a result, or an error after which no other attempt may follow.
+
+        :param sleep: waits so many seconds.
+        :param attempt: is called with ``first`` and ``second``.
+        :raises CIError: the last one, as it was.
+        """
+        try:
+            return attempt(
+                first, second
+            )  # nearly always all there is to it, and tenacity costs as much as a signature
+        except CIError as error:
+            if not error.is_retryable:
+                raise
+            failures = [error]
+
+        def go_on() -> T:
+            if failures:
+                raise failures.pop()
+            return attempt(first, second)
+
+        return self._retrying(sleep)(go_on)
+
+    def _retrying(self, sleep: Callable[[float], None]) -> Retrying:
+        """The policy as tenacity runs it."""
         jitter = wait_random_exponential(multiplier=self.first_wait_seconds, max=self.max_wait_seconds)
 
         def wait(state: RetryCallState) -> float:
@@ -50,7 +78,7 @@ class RetryPolicy:
             retry=retry_if_exception(_is_retryable),
             wait=wait,
             stop=stop,
-            sleep=clock.sleep,
+            sleep=sleep,
             before_sleep=_say,
             reraise=True,
         )

@@ -16,6 +16,7 @@ import urllib3
 
 from airflow_provider_ci.client.address import is_loopback
 from airflow_provider_ci.client.credentials import CredentialSource
+from airflow_provider_ci.client.deadline import Deadline, begin, timed
 from airflow_provider_ci.client.errors import CredentialsError
 from airflow_provider_ci.client.signing import Credentials
 
@@ -30,8 +31,8 @@ TIMEOUT_SECONDS = 3.0
 MAX_TEXT = 300
 VENDOR_LOG = "tencentcloud_sdk_common"
 
-_HTTP = urllib3.PoolManager(cert_reqs="CERT_NONE")
-"""For the metadata address only, which speaks plain HTTP; takes no proxy from the environment."""
+MAX_BYTES = 64 * 1024
+"""Of what the metadata address says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,20 +92,18 @@ class MachineRole:
                     f"for role {role!r} it says {answer.get('Code')!r}, not 'Success'", is_retryable=False
                 )
             return RoleKey.from_fields(answer, answer["ExpiredTime"])
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             raise self._error(f"its answer for role {role!r} holds no key", is_retryable=True) from None
 
     def _get(self, name: str) -> str:
         url = f"{self.url.rstrip('/')}{METADATA_PATH}{name}"
         try:
-            answer = _HTTP.request(
-                "GET", url, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), retries=False, redirect=False
-            )
+            status, body = _get(url)
         except urllib3.exceptions.HTTPError as error:
             raise self._error(str(error).rstrip("."), is_retryable=True) from error
-        if answer.status != 200:
-            raise self._error(f"{url} answers {answer.status}", is_retryable=answer.status >= 500)
-        return answer.data.decode("utf-8", "replace")
+        if status != 200:
+            raise self._error(f"{url} answers {status}", is_retryable=status >= 500)
+        return body.decode("utf-8", "replace")
 
     def _error(self, reason: str, *, is_retryable: bool) -> CredentialsError:
         return CredentialsError(
@@ -112,6 +111,23 @@ class MachineRole:
             "Bind a role to this machine, or take another source of credentials.",
             is_retryable=is_retryable,
         )
+
+
+def _get(url: str) -> tuple[int, bytes]:
+    """Status and body from the metadata address: plain HTTP, no proxy, its own connection, a deadline."""
+    place = urlsplit(url)
+    with urllib3.HTTPConnectionPool(place.hostname or "", place.port) as pool:
+        pool.ConnectionCls = timed(pool.ConnectionCls)
+        begin(Deadline(TIMEOUT_SECONDS, TIMEOUT_SECONDS))
+        answer = pool.request(
+            "GET",
+            place.path,
+            timeout=urllib3.Timeout(total=TIMEOUT_SECONDS),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        return answer.status, answer.read(MAX_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_ci.client import checks, nodes, pictures, xml
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.pictures import PicProcess
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import RESPONSE, Response
 
 PATH = "/template"
 CATEGORIES = ("Custom", "Official")
@@ -57,10 +57,10 @@ class Template:
         )
 
     @classmethod
-    def from_answer(cls, answer: Answer) -> Template:
+    def from_response(cls, response: Response) -> Template:
         """Read the ``Response`` to a template that was made or changed."""
-        request_id = answer.request_id
-        node = xml.parse(answer.read(), expected="Response", request_id=request_id)
+        request_id = response.request_id
+        node = response.tree
         found = nodes.child(node, "Template")
         if not found:
             raise CIResponseError("the answer lacks <Template>", request_id=request_id)
@@ -78,6 +78,7 @@ def template_request(method: str, path: str, name: str, operation: PicProcess) -
         path=path,
         headers={"Content-Type": "application/xml"},
         body=xml.build("Request", content),
+        success=RESPONSE,
     )
 
 

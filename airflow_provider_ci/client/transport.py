@@ -1,16 +1,16 @@
-"""One signed request, sent until it is answered: pacing, signature, timeouts, repetition, status to error."""
+"""One signed request, sent until it succeeds: pacing, signature, deadlines, repetition."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from urllib3 import BaseHTTPResponse
 
-from airflow_provider_ci.client import signing
+from airflow_provider_ci import __version__
+from airflow_provider_ci.client import deadline, forks, signing
 from airflow_provider_ci.client.adapter import (
     Adapter,
     Asked,
@@ -20,9 +20,9 @@ from airflow_provider_ci.client.adapter import (
     translated,
 )
 from airflow_provider_ci.client.address import Address, addresses
-from airflow_provider_ci.client.answers import Answer, read_bounded
 from airflow_provider_ci.client.clock import Clock, ServiceClock
 from airflow_provider_ci.client.credentials import CredentialSource
+from airflow_provider_ci.client.deadline import Deadline
 from airflow_provider_ci.client.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -36,25 +36,29 @@ from airflow_provider_ci.client.errors import (
     ThrottledError,
 )
 from airflow_provider_ci.client.objects import Upload
-from airflow_provider_ci.client.pacing import TokenBucket
-from airflow_provider_ci.client.refusals import date_of, refusal
+from airflow_provider_ci.client.pacing import Pace
+from airflow_provider_ci.client.refusals import date_of
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import Response, accepted
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.client.urls import signed_url
 
 T = TypeVar("T")
+Timeout = float | tuple[float, float] | tuple[float, float, float]
 
-USER_AGENT = "airflow-provider-ci"
+USER_AGENT = f"airflow-provider-ci/{__version__}"
 SIGNATURE_STEP_SECONDS = 60
 """Signatures of one minute share their time window and with it the sign key."""
 SIGNATURE_VALID_SECONDS = 900
 CLOCK_TOLERANCE_SECONDS = 5
 """A request that was refused for its time is signed again if the estimate has changed by this much since."""
+UNREADABLE = (ArithmeticError, LookupError, RecursionError, ValueError)
+"""What reading a response raises that no reader has foreseen."""
 
 
 class Transport:
-    """Sends requests for one bucket with the keys of one source; thread-safe."""
+    """Sends requests for one bucket with the keys of one source; thread-safe and fork-safe."""
 
     def __init__(
         self,
@@ -63,37 +67,44 @@ class Transport:
         bucket: str,
         *,
         endpoint: str | None,
-        timeout: float | tuple[float, float],
+        ci_endpoint: str | None,
+        timeout: Timeout,
         retry: RetryPolicy,
         requests_per_second: float | None,
         max_connections: int,
         verify: bool | str | os.PathLike[str],
         clock: Clock,
     ) -> None:
-        connect, read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-        if not (connect > 0 and read > 0):
-            raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
         self._source = credentials
-        self._addresses = addresses(bucket, region, endpoint)
-        self._timeout = connect, read
-        self._retrying = retry.retrying(clock)
+        self._addresses = addresses(bucket, region, endpoint, ci_endpoint)
+        *self._timeout, self._total_seconds = _timeouts(timeout)
+        self._retry = retry
         self.clock = ServiceClock(clock)
-        self._bucket = TokenBucket(requests_per_second, clock) if requests_per_second is not None else None
+        self._pace = Pace(requests_per_second, clock)
         self._verify = certificates(verify)
+        self._max_connections = max_connections
         bases = {address.base for address in self._addresses.values()}
-        self._adapter = Adapter(max_connections, {base: proxies_for(base) for base in bases})
+        self._proxies = {base: proxies_for(base) for base in bases}
+        self._adapter = Adapter(max_connections, self._proxies)
+        forks.watch(self)
 
     def close(self) -> None:
         """Close all idle connections."""
         self._adapter.close()
 
-    def send(self, request: Request, read: Callable[[Answer], T]) -> T:
-        """Send until there is an answer that ``read`` accepts, and return what it made of it.
+    def after_fork(self) -> None:
+        """Drop the parent's connections: two processes that read from one take each other's responses."""
+        self._adapter.abandon()
+        self._adapter = Adapter(self._max_connections, self._proxies)
+        self.clock.after_fork()
+        self._pace.after_fork()
+
+    def send(self, request: Request, read: Callable[[Response], T]) -> T:
+        """Send until there is a success, and return what ``read`` makes of it.
 
         :raises CIError: the last one, when the request must not or need not be repeated any more.
         """
-        result: T = self._retrying(self._attempt, request, read)
-        return result
+        return self._retry.run(self.clock.sleep, self._attempt, request, read)
 
     def signed_url(self, request: Request, valid_seconds: int) -> str:
         """What was asked as a URL that holds its own signature; nothing is sent."""
@@ -102,85 +113,90 @@ class Transport:
         key = self._source.current()
         return signed_url(key, self._addresses[request.service], request, key_time=key_time)
 
-    def _attempt(self, request: Request, read: Callable[[Answer], T]) -> T:
-        if self._bucket:
-            self._bucket.take()
-        self._require_time(request)
-        try:
-            return self._exchange_with_key(request, read)
-        except (ClockSkewError, AccessDeniedError) as error:  # an expired signature may be called either
-            if self._is_late(request):
-                raise RequestExpiredError(str(error)) from error
-            raise
-        except ThrottledError as error:
-            if self._bucket and error.code != "QueueSaturated":
-                self._bucket.slow_down()
-            raise
-        except CIError as error:
-            if request.method != "POST" or not _may_have_been_taken(error):
-                raise
-            if request.submits is None:
-                error.is_retryable = False  # sent once more, it could do twice what it does
-                raise
-            raise SubmissionUnknownError(
-                input_key=request.submits[0], output_key=request.submits[1], reason=str(error)
-            ) from error
-
-    def _require_time(self, request: Request) -> None:
+    def _attempt(self, request: Request, read: Callable[[Response], T]) -> T:
+        self._pace.take()
         if request.expires_at is not None and self.clock.now() >= request.expires_at:
             raise RequestExpiredError(f"{request.method} {request.path} was not sent: its time is up")
-
-    def _exchange_with_key(self, request: Request, read: Callable[[Answer], T]) -> T:
-        """Exchange; where the service refuses the key and its source has another, do it once more."""
-        key = self._source.current()
         try:
-            return self._exchange_on_time(request, read, key)
-        except CIServiceError as error:
-            other = self._source.replacing(key) if _may_be_the_key(error) else None
-            if other is None:
+            return self._exchange_patiently(request, read)
+        except CIError as error:
+            judged = self._judged(error, request)
+            if judged is error:
                 raise
-        return self._exchange_on_time(request, read, other)
+            raise judged from error
 
-    def _exchange_on_time(self, request: Request, read: Callable[[Answer], T], key: Credentials) -> T:
-        """Exchange; sign once more if the service's time turned out to be another than it was signed with.
-
-        This response may have shown it, or one that another thread got since.
-        """
-        offset = self.clock.offset
-        try:
-            return self._exchange(request, read, key)
-        except ClockSkewError:
-            if abs(self.clock.offset - offset) < CLOCK_TOLERANCE_SECONDS or self._is_late(request):
-                raise
-        return self._exchange(request, read, key)
+    def _judged(self, error: CIError, request: Request) -> CIError:
+        """What an attempt's error means for the request as a whole."""
+        may_be_taken = request.method == "POST" and _may_have_been_taken(error)
+        is_about_time = isinstance(error, (ClockSkewError, AccessDeniedError))  # it may be called either
+        if is_about_time and self._is_late(request) and not may_be_taken:
+            return RequestExpiredError(str(error))
+        if isinstance(error, ThrottledError) and error.code != "QueueSaturated":
+            self._pace.slow_down()
+        if not may_be_taken:
+            return error
+        if request.submits is not None:
+            input_key, output_key = request.submits
+            return SubmissionUnknownError(input_key=input_key, output_key=output_key, reason=str(error))
+        error.is_retryable = False  # sent once more, it could do twice what it does
+        return error
 
     def _is_late(self, request: Request) -> bool:
         """Whether no signature of this request can be valid any more: the service reads whole seconds."""
         return request.expires_at is not None and self.clock.now() >= math.floor(request.expires_at)
 
-    def _exchange(self, request: Request, read: Callable[[Answer], T], key: Credentials) -> T:
+    def _exchange_patiently(self, request: Request, read: Callable[[Response], T]) -> T:
+        """Exchange; sign once more with another time, and once with another key, if that may help.
+
+        The service's time may turn out to be another than the one that was signed for. This response may have
+        shown it, or one that another thread got since.
+        """
+        key, is_time_new, is_key_new = self._source.current(), False, False
+        while True:
+            offset = self.clock.offset
+            try:
+                return self._exchange(request, read, key, offset)
+            except CIServiceError as error:
+                if isinstance(error, ClockSkewError) and not is_time_new and not self._is_late(request):
+                    is_time_new = abs(self.clock.offset - offset) >= CLOCK_TOLERANCE_SECONDS
+                    if is_time_new:
+                        continue
+                other = None if is_key_new or not _may_be_the_key(error) else self._source.replacing(key)
+                if other is None:
+                    raise
+                key, is_key_new = other, True
+
+    def _exchange(
+        self, request: Request, read: Callable[[Response], T], key: Credentials, offset: float
+    ) -> T:
         address = self._addresses[request.service]
         asked = Asked(request.method, address.host, request.path, address.base, request.submits)
-        offset = self.clock.offset
-        raw = self._emit(request, address, asked, key)
+        due = Deadline(self._total_seconds, self._timeout[1])
+        raw = self._emit(request, address, asked, key, due)
         try:
-            if not 200 <= raw.status < 300:
-                raise self._refusal(raw, request, asked, offset)
-            return read(Answer(raw, asked))
+            return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
         except CIResponseError as error:
             raise error.to(str(asked)) from error
+        except UNREADABLE as error:
+            raise CIResponseError(f"{asked}: the answer cannot be read: {error!r:.300}") from error
         finally:
             _give_back(raw)
 
-    def _emit(self, request: Request, address: Address, asked: Asked, key: Credentials) -> BaseHTTPResponse:
+    def _emit(
+        self, request: Request, address: Address, asked: Asked, key: Credentials, due: Deadline
+    ) -> BaseHTTPResponse:
         upload = request.body if isinstance(request.body, Upload) else None
         try:
             if upload:
                 upload.open()
+                due.extend(upload.size)
             with translated(asked):
                 signed = self._sign(request, address, key)
                 sent = self.clock.monotonic()
-                answer = self._adapter.send(signed, stream=True, timeout=self._timeout, verify=self._verify)
+                deadline.begin(due)
+                answer = self._adapter.send(
+                    signed, stream=True, timeout=(self._timeout[0], self._timeout[1]), verify=self._verify
+                )
         except CIConnectionError:
             if upload and upload.failure:
                 raise upload.failure from None
@@ -198,7 +214,10 @@ class Transport:
             self.clock.learn(date, sent=sent, received=self.clock.monotonic())
 
     def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
-        headers = {"Host": address.host, **request.headers}
+        """Sign all that a bucket in strict signature mode wants to be signed: whatever says something."""
+        body, headers = request.body, {"Host": address.host, **request.headers}
+        if body is not None:
+            headers["Content-Length"] = str(body.size if isinstance(body, Upload) else len(body))
         if key.token:
             headers[address.token_header] = key.token
         authorization = signing.authorization(
@@ -210,9 +229,6 @@ class Transport:
             key_time=self._key_time(request),
         )
         headers |= {"Authorization": authorization, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        body = request.body
-        if body is not None:
-            headers["Content-Length"] = str(body.size if isinstance(body, Upload) else len(body))
         return SignedRequest(request.method, address.base, request.target, headers, body)
 
     def _key_time(self, request: Request) -> str:
@@ -225,16 +241,17 @@ class Transport:
             end = min(end, math.floor(request.expires_at))
         return signing.key_time(start, end)
 
-    def _refusal(
-        self, raw: BaseHTTPResponse, request: Request, asked: Asked, offset: float
-    ) -> CIServiceError:
-        body, is_cut = b"", True
-        with suppress(CIConnectionError), translated(asked):  # the status alone is a refusal, too
-            body, is_cut = read_bounded(raw), False
-        signed_for = self.clock.monotonic() + offset
-        error = refusal(raw.status, raw.headers, body, asked=str(asked), path=request.path, now=signed_for)
-        error.is_retryable |= is_cut  # why, only a whole answer says
-        return error
+
+def _timeouts(timeout: Timeout) -> tuple[float, float, float]:
+    """Seconds to connect, to wait for each piece, and for a whole response.
+
+    :raises ValueError: one is not positive.
+    """
+    given = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    if len(given) not in (2, 3) or not all(each > 0 for each in given):
+        raise ValueError(f"timeout must be one to three positive numbers of seconds, not {timeout!r}")
+    connect, read, *rest = given
+    return connect, read, rest[0] if rest else connect + read
 
 
 def _may_be_the_key(error: CIServiceError) -> bool:

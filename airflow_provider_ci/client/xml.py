@@ -48,15 +48,21 @@ def parse(body: bytes, *, expected: str, request_id: str = "") -> dict[str, Node
 
     :raises CIResponseError: if it is not well-formed, declares a document type, or is something else.
     """
-    node = to_node(root(body, expected=expected, request_id=request_id))
+    element = document(body, request_id=request_id)
+    if element.tag != expected:
+        raise CIResponseError(f"expected <{expected}>, got <{element.tag!s}>", request_id=request_id)
+    node = to_node(element)
     return node if isinstance(node, dict) else {}
 
 
-def root(body: bytes, *, expected: str, request_id: str = "") -> Element:
-    """The root element of an answer, for callers that need their own way through it."""
+def document(body: bytes, *, request_id: str = "") -> Element:
+    """The root element, whatever it is called.
+
+    :raises CIResponseError: if it is not well-formed, or declares a document type.
+    """
     try:
         element = etree.fromstring(body, _PARSER)
-    except etree.LxmlError as error:
+    except (etree.LxmlError, ValueError, LookupError) as error:
         raise CIResponseError(
             f"the answer is not well-formed XML, {len(body)} bytes beginning {body[:60]!r}: {error}",
             request_id=request_id,
@@ -66,8 +72,6 @@ def root(body: bytes, *, expected: str, request_id: str = "") -> Element:
         raise CIResponseError("the answer declares a document type, which is refused", request_id=request_id)
     if b"xmlns" in body:
         _drop_namespaces(element)
-    if element.tag != expected:
-        raise CIResponseError(f"expected <{expected}>, got <{element.tag!s}>", request_id=request_id)
     return element
 
 

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 from urllib.parse import quote, unquote, unquote_plus
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,9 +48,9 @@ SDK_LEAD_SECONDS = 60
 
 JOB_XML = (
     "<JobsDetail><Code>Success</Code><CreationTime>2023-11-15T06:13:20+0800</CreationTime><EndTime>-</EndTime>"
-    "<Input><BucketId>examplebucket-1250000000</BucketId><Object>in/a.docx</Object><Region>ap-guangzhou</Region></Input>"
+    "<Input><BucketId>examplebucket-1250000000</BucketId><Object>{input}</Object><Region>ap-guangzhou</Region></Input>"
     "<JobId>{job_id}</JobId><Message></Message><Operation><{tag}><TgtType>pdf</TgtType></{tag}>{result}"
-    "<JobLevel>0</JobLevel><Output><Bucket>outbucket-1250000000</Bucket><Object>out/a.pdf</Object>"
+    "<JobLevel>0</JobLevel><Output><Bucket>outbucket-1250000000</Bucket><Object>{output}</Object>"
     "<Region>ap-beijing</Region></Output><UserData>u1</UserData></Operation><QueueId>p1</QueueId>"
     "<StartTime>-</StartTime><State>{state}</State><Tag>{tag}</Tag></JobsDetail>"
 )
@@ -309,8 +310,16 @@ def ci(connect: Callable[..., CIClient]) -> CIClient:
 def job_xml() -> Callable[..., str]:
     """A JobsDetail node."""
 
-    def make(job_id: str = "d1", tag: str = "DocProcess", state: str = "Submitted", result: str = "") -> str:
-        return JOB_XML.format(job_id=job_id, tag=tag, state=state, result=result)
+    def make(
+        job_id: str = "d1",
+        tag: str = "DocProcess",
+        state: str = "Submitted",
+        result: str = "",
+        input_key: str = "in/a.docx",
+        output_key: str = "out/a.pdf",
+    ) -> str:
+        keys = {"input": escape(input_key), "output": escape(output_key)}
+        return JOB_XML.format(job_id=job_id, tag=tag, state=state, result=result, **keys)
 
     return make
 

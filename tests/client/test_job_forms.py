@@ -17,7 +17,7 @@ FORMS = {"pic_jobs": "/pic_jobs", "jobs": "/jobs"}
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_picture_job_with_all_it_can_have(form: Any, ci: CIClient, wire: Any, job_reply: Any) -> None:
-    wire.will(job_reply(tag="PicProcess"))
+    wire.will(job_reply(tag="PicProcess", input_key="in/a.jpg", output_key="out/a.png"))
     job = ci.submit_pic_job(
         "in/a.jpg",
         "out/a.png",
@@ -154,7 +154,7 @@ def test_callbacks_of_a_job(name: str, ci: CIClient, wire: Any, job_reply: Any) 
     callback, expected = CALLBACKS[name]
     wire.will(job_reply())
     ci.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess(), callback=callback)
-    ci.submit_pic_job("in/a.jpg", "out/a.png", RULE, callback=callback)
+    ci.submit_pic_job("in/a.docx", "out/a.pdf", RULE, callback=callback)
     for request in wire.requests:
         assert request.body.decode().endswith(f"</Operation>{expected}</Request>")
 

@@ -25,7 +25,7 @@ BUCKET = "examplebucket-1250000000"
 
 
 def test_a_document_job_as_it_is_submitted(ci: CIClient, wire: Any, job_reply: Any) -> None:
-    wire.will(job_reply())
+    wire.will(job_reply(output_key="out/p-${Number}.pdf"))
     ci.submit_doc_job("in/a.docx", "out/p-${Number}.pdf", DocProcess())
     assert (wire.last.method, wire.last.target) == ("POST", "/doc_jobs")
     assert wire.last.headers["content-type"] == "application/xml"
@@ -37,7 +37,7 @@ def test_a_document_job_as_it_is_submitted(ci: CIClient, wire: Any, job_reply: A
 
 
 def test_every_option_of_a_document_job_is_sent(ci: CIClient, wire: Any, job_reply: Any) -> None:
-    wire.will(job_reply())
+    wire.will(job_reply(input_key="in/表 1&2.xlsx", output_key="out/${SheetID}/p.png"))
     operation = DocProcess(
         "png",
         source_type="xlsx",
@@ -82,7 +82,7 @@ def test_every_option_of_a_document_job_is_sent(ci: CIClient, wire: Any, job_rep
 
 
 def test_a_picture_job_as_it_is_submitted(ci: CIClient, wire: Any, job_reply: Any) -> None:
-    wire.will(job_reply(tag="PicProcess"))
+    wire.will(job_reply(tag="PicProcess", input_key="in/a.jpg", output_key="out/a.png"))
     job = ci.submit_pic_job(
         "in/a.jpg", "out/a.png", PicProcess("imageMogr2/thumbnail/300x300>", is_pic_info=True)
     )

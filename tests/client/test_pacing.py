@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
 
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.client.pacing import TokenBucket
+from airflow_provider_ci.client.pacing import Pace
 
 
 def test_requests_are_spread_evenly(clock: Any) -> None:
-    bucket = TokenBucket(10, clock)
+    bucket = Pace(10, clock)
     start = clock.time
     for _ in range(101):
         bucket.take()
@@ -21,7 +22,7 @@ def test_requests_are_spread_evenly(clock: Any) -> None:
 
 
 def test_after_a_pause_there_is_no_burst(clock: Any) -> None:
-    bucket = TokenBucket(10, clock)
+    bucket = Pace(10, clock)
     clock.time += 1000
     start = clock.time
     for _ in range(21):
@@ -46,7 +47,7 @@ def test_threads_share_the_rate() -> None:
             self.waits.append(seconds)
 
     clock: Any = Ticket()
-    bucket = TokenBucket(100, clock)
+    bucket = Pace(100, clock)
 
     def take_fifty() -> None:
         for _ in range(50):
@@ -62,7 +63,7 @@ def test_threads_share_the_rate() -> None:
 
 
 def test_the_rate_halves_and_comes_back_step_by_step(clock: Any) -> None:
-    bucket = TokenBucket(40, clock)
+    bucket = Pace(40, clock)
     bucket.slow_down()
     assert bucket.rate == 20
     rates = []
@@ -74,7 +75,7 @@ def test_the_rate_halves_and_comes_back_step_by_step(clock: Any) -> None:
 
 
 def test_many_threads_that_hear_of_one_overload_halve_it_once(clock: Any) -> None:
-    bucket = TokenBucket(40, clock)
+    bucket = Pace(40, clock)
     for _ in range(32):
         bucket.slow_down()
     assert bucket.rate == 20
@@ -84,7 +85,7 @@ def test_many_threads_that_hear_of_one_overload_halve_it_once(clock: Any) -> Non
 
 
 def test_the_rate_never_comes_to_a_stop(clock: Any) -> None:
-    bucket = TokenBucket(64, clock)
+    bucket = Pace(64, clock)
     for _ in range(100):
         bucket.slow_down()
         clock.time += 1
@@ -125,3 +126,49 @@ def test_a_paced_client_keeps_its_rate_with_retries_too(
     for _ in range(11):
         client.get_doc_job("d1")
     assert clock.time - start == pytest.approx(2)
+
+
+def test_without_a_limit_nobody_waits(clock: Any) -> None:
+    pace = Pace(None, clock)
+    for _ in range(10_000):
+        pace.take()
+    assert clock.naps == []
+    assert pace.rate == inf
+
+
+def test_without_a_limit_the_rate_is_taken_from_what_was_too_much(clock: Any) -> None:
+    pace = Pace(None, clock)
+    for _ in range(400):
+        pace.take()
+        clock.time += 1 / 80
+    pace.slow_down()
+    assert pace.rate == pytest.approx(40, rel=0.05)
+    for _ in range(100):
+        pace.slow_down()
+        clock.time += 1
+    assert pace.rate == pytest.approx(80 / 64, rel=0.05)
+    rates = []
+    for _ in range(12):
+        clock.time += 1
+        pace.take()
+        rates.append(pace.rate)
+    assert rates == sorted(rates)
+    assert rates[-1] == inf
+    clock.naps.clear()
+    for _ in range(1000):
+        pace.take()
+    assert clock.naps == []
+
+
+def test_a_client_without_a_limit_slows_down_when_told_so_and_recovers(
+    ci: CIClient, wire: Any, error_reply: Any, job_reply: Any, clock: Any
+) -> None:
+    wire.will(error_reply(503, "SlowDown"), job_reply())
+    for _ in range(100):
+        ci.get_doc_job("d1")
+    assert sum(clock.naps) > 3
+    clock.time += 20
+    clock.naps.clear()
+    for _ in range(100):
+        ci.get_doc_job("d1")
+    assert clock.naps == []

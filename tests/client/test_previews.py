@@ -153,7 +153,7 @@ def test_what_is_not_given_is_not_sent(ci: CIClient) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"target": "docx"}, "target must be one of png, jpg, pdf, html, txt, not 'docx'"),
+        ({"target": "docx"}, "target must be one of png, jpg, pdf, html, txt, watermark, not 'docx'"),
         ({"page": 0}, "page must be at least 1, not 0"),
         ({"comment": 2}, "comment must be from 0 to 1"),
         ({"sheet": 0}, "sheet must be at least 1"),

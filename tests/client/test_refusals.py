@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 from email.utils import formatdate
 from typing import Any
 
@@ -19,6 +21,7 @@ from airflow_provider_ci.client import (
     RetryPolicy,
     ServerError,
     ThrottledError,
+    errors,
 )
 from airflow_provider_ci.client.refusals import refusal
 
@@ -151,7 +154,97 @@ def test_only_a_503_that_asks_for_less_is_a_certain_refusal() -> None:
     assert not refuse(503, "<html>no</html>").is_certain
     assert not refuse(503).is_certain
     assert not refuse(500, "<Error><Code>InternalError</Code></Error>").is_certain
-    assert refuse(400).is_certain
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 408, 429, 499])
+def test_only_the_services_own_words_make_a_refusal_certain(status: int) -> None:
+    """What stands between may have passed the request on."""
+    assert not refuse(status).is_certain
+    assert not refuse(status, "<html>no</html>").is_certain
+    assert not refuse(status, '{"code": "TooMany"}').is_certain
+    assert refuse(status, x_ci_request_id="NWRl").is_certain
+    assert refuse(status, '{"code": 7, "request_id": "NWRl"}').is_certain
+    assert refuse(status, "<Error><Code>Whatever</Code></Error>").is_certain
+
+
+BODIES = [
+    "<Response><Error><Code>QueueSaturated</Code><Message>full & busy</Message></Error></Response>",
+    "<Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>",
+    "<Error><Code> QueueSaturated\n</Code><Message>full &amp; busy</Message></Error>",
+    "\ufeff<?xml version='1.0'?><Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>",
+    gzip.compress(b"<Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>"),
+    "<Error><Code>QueueSaturated</Code><Message>full & busy</Message><RequestId>q</RequestId>",
+    '{"code": "QueueSaturated", "message": "full & busy"}',
+    '{"Response": {"Error": {"Code": "QueueSaturated", "Message": "full & busy"}, "RequestId": "q"}}',
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("status", [200, 403])
+def test_an_error_is_found_however_it_is_written(
+    status: int, body: str | bytes, ci: CIClient, wire: Any, reply: Any
+) -> None:
+    wire.will(reply(body, status))
+    for call in (ci.list_doc_queues, lambda: ci.cancel_doc_job("d1"), lambda: ci.put_object("a", b"abc")):
+        with pytest.raises(ThrottledError) as caught:
+            call()
+        assert (caught.value.code, caught.value.message) == ("QueueSaturated", "full & busy")
+
+
+def test_the_number_of_an_error_is_kept() -> None:
+    error = refuse(400, '{"code": 40013, "message": "m", "request_id": "q"}')
+    assert (error.code, error.message, error.request_id) == ("40013", "m", "q")
+
+
+def test_the_words_of_a_chinese_proxy_are_read() -> None:
+    assert refuse(502, "网关超时".encode("gbk")).message == "网关超时"
+    error = refuse(400, "<Error><Code>A</Code><Message>网关超时</Message></Error>".encode("gbk"))
+    assert (error.code, error.message) == ("A", "网关超时")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<" * 40_000,
+        "<script" * 6_000,
+        '{"a":' * 50_000,
+        "[" * 50_000,
+        "<Error>" * 6_000,
+        "<Code>" * 7_000,
+        "&" * 40_000,
+    ],
+)
+def test_a_body_made_to_be_slow_is_not(body: str) -> None:
+    start = time.process_time()
+    assert type(refuse(500, body)) is ServerError
+    assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("value", ["²", "-1", "1e9", "9" * 5000, "Tue, 99 Nov 2023"])
+def test_a_retry_after_that_is_none(value: str) -> None:
+    assert refuse(503, Retry_After=value).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("code", "cls"),
+    [
+        ("DocBucketUnBinded", AccessDeniedError),
+        ("PicBucketUnBinded", AccessDeniedError),
+        ("AIBucketUnBinded", AccessDeniedError),
+        ("WriteTargetBucketDenied", AccessDeniedError),
+        ("NoSuchQueue", NotFoundError),
+    ],
+)
+def test_what_concerns_the_bucket_is_said_with_advice(code: str, cls: type[CIServiceError]) -> None:
+    error = refuse(400, f"<Error><Code>{code}</Code></Error>")
+    assert type(error) is cls
+    assert code in errors.ADVICE
+
+
+def test_an_unbound_bucket_is_known_by_its_message_too() -> None:
+    message = "doc bucket unbinded, bucket's host is unavailable"
+    error = refuse(400, f"<Error><Code>InvalidArgument</Code><Message>{message}</Message></Error>")
+    assert type(error) is AccessDeniedError
 
 
 @pytest.mark.parametrize(

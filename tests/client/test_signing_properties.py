@@ -181,7 +181,7 @@ def test_any_key_arrives_signed(key: str, prefix: str, ci: CIClient, wire: Any, 
 def test_each_kind_of_call_arrives_signed(
     token: str | None, connect: Callable[..., CIClient], wire: Any, job_reply: Any, judge: Judge
 ) -> None:
-    wire.will(job_reply())
+    wire.will(job_reply(input_key="in/表.docx", output_key="out/${Number}.png"))
     client = connect(token=token)
     client.submit_doc_job("in/表.docx", "out/${Number}.png", DocProcess("png"))
     sent = wire.last

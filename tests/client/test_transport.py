@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -28,6 +30,7 @@ SECRET_KEY = "ExampleSecretKey0123456789abcdef"
 CREDENTIALS = Credentials(secret_id="AKIDEXAMPLEexample0123456789abcdefgh", secret_key=SECRET_KEY)
 BUCKET = "examplebucket-1250000000"
 ONCE = RetryPolicy(max_attempts=1)
+OURS = "airflow_provider_ci/client"
 
 KEYS = [
     "a b+c~d%41,e=f&g;h@i.txt",
@@ -328,3 +331,20 @@ def test_a_closed_client_opens_new_connections(ci: CIClient, wire: Any, reply: A
         ci.head_bucket()
     ci.head_bucket()
     assert wire.connections == 2
+
+
+def test_the_way_to_the_socket_is_short(
+    ci: CIClient, wire: Any, job_reply: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+    send = http.client.HTTPConnection.send
+
+    def watched(connection: http.client.HTTPConnection, data: Any) -> None:
+        seen.append([frame.name for frame in traceback.extract_stack() if OURS in frame.filename])
+        send(connection, data)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "send", watched)
+    wire.will(job_reply())
+    ci.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess())
+    assert all(frames[0] == "submit_doc_job" for frames in seen)
+    assert max(map(len, seen)) <= 8

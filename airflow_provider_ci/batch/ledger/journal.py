@@ -101,7 +101,7 @@ class Journal:
             self.write_pending()
 
     def write_checkpoint(self, state: BatchState) -> None:
-        """Write everything unfinished, so that the next run need not read what is older."""
+        """Write everything unfinished, so that the next run need not read older records."""
         self._unwritten_lines = []  # the checkpoint holds them
         self._write_results()
         self.flush()

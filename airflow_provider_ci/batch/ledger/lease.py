@@ -34,7 +34,7 @@ T = TypeVar("T")
 _RENEWALS = 4
 """Number of renewals in the time that a lease lasts."""
 _CHECKS = 4
-"""Every so many renewals the registry is read, because its objects may have been deleted."""
+"""Number of renewals after which the registry is read, because its objects may have been deleted."""
 _ACTIVE_SHARE = 2 / 3
 PARKED_SECONDS = 900.0
 """How long the claim of a batch that waits for its jobs in a triggerer stays valid without a heartbeat."""
@@ -164,11 +164,15 @@ class Lease:
         if not releases:
             return self.with_registry(lambda registry: add(registry, lambda state: state))
         self.stop()
-        token = self._claim.token
-        state = self.with_registry(lambda registry: add(registry, lambda state: state.without(token)))
+        state = self.with_registry(lambda registry: add(registry, self._without_claim))
         if self._has_beaten:
             self._heartbeat.end()
         return state
+
+    def _without_claim(self, state: State) -> State:
+        if state.claim(self._claim.token) is None and not self.is_held:
+            raise BatchRunningError(self._claim.folder, "a run that took over")
+        return state.without(self._claim.token)
 
     def release(self) -> None:
         """Remove the claim.

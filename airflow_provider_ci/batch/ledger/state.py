@@ -87,7 +87,7 @@ class BatchState:
 
     @property
     def look_back_to(self) -> datetime | None:
-        """Jobs that nobody recorded are not older than this; None if nothing is known."""
+        """Unrecorded jobs are not older than this; None if nothing is known."""
         moments = [attempt.look_back_to for attempt in self.unconfirmed]
         if None in moments:
             return None

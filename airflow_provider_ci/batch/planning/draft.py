@@ -170,7 +170,7 @@ def new_draft() -> Iterator[Draft]:
 
     :raises OSError: the disk is full, or the folder for temporary files cannot be written.
     """
-    # A generator may be closed by another thread than the one that began it.
+    # Another thread may close a generator.
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     with closing(connection) as database:
         try:

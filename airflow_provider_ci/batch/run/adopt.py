@@ -27,7 +27,7 @@ class UnrecordedJobs:
     """Jobs without UserData, by input and output key."""
 
     def add(self, index: int, number: int, job: Job) -> None:
-        """Keep the latest attempt of an object; of two jobs of one attempt, the one that is alive."""
+        """Keep the latest attempt of an object; of two jobs of one attempt, the living one."""
         known = self.by_index.get(index)
         if known is None or number > known[0] or (number == known[0] and known[1].state in _DEAD):
             self.by_index[index] = (number, job)

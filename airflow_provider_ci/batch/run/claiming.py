@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.errors import BatchRunningError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
-from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.claims import CLAIM_MAX_SECONDS, Claim
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
@@ -26,8 +26,8 @@ from airflow_provider_ci.client import CIClient
 
 log = logging.getLogger(__name__)
 
-_FORGET_SECONDS = 31 * 24 * 3600.0
-"""Claims older than this are removed: the service keeps its jobs for a month."""
+_CHANGE_SECONDS = 120.0
+"""Time limit of one change of the registry; in a bucket with versioning a change takes some 20 seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ class Claiming:
         return f"cos://{bucket}/{prefix}"  # no key begins like this
 
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
-        """Take the place of a run that is parked or dead; None if somebody else was quicker.
+        """Take the place of a run that is parked or dead; None if another run was quicker.
 
         The claim keeps its place among those of other batches if its plan is continued. Otherwise it goes
         behind them, because their plans do not know the plan that will be made.
@@ -153,7 +153,7 @@ class Claiming:
         lease = Lease(self._client, self._registry, claim)
         lease.start()
         try:
-            self._state = self._registry.change(change)
+            self._state = self._registry.change(change, timeout_seconds=_CHANGE_SECONDS)
             if self._state.claim(claim.token):
                 lease.confirm(claim)
                 return lease
@@ -178,7 +178,7 @@ class Claiming:
 def _added(state: State, claim: Claim) -> State:
     if any(each.token != claim.token for each in state.of_folder(claim.folder)):
         return state
-    return state.forgetting(claim.claimed_at - _FORGET_SECONDS).with_claim(claim)
+    return state.forgetting(claim.claimed_at - CLAIM_MAX_SECONDS).with_claim(claim)
 
 
 def output_client(settings: BatchSettings) -> CIClient:

@@ -1,4 +1,4 @@
-"""What becomes of the outputs that other batches make, and which of them this batch has to make after all."""
+"""Follows the outputs that other batches make, and finds those that this batch has to make after all."""
 
 from __future__ import annotations
 

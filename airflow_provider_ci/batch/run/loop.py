@@ -102,6 +102,7 @@ class Loop:
             submitter.job_type,
             limit_seconds=settings.outage_seconds,
             every_seconds=max(self._pace.longest, 1.0),
+            queue_id=submitter.listed_queue_id,
         )
         self._outage = Outage(settings.batch_id, limit_seconds=settings.outage_seconds)
         self._planned = journal.plan.objects(state.next_index)
@@ -136,7 +137,7 @@ class Loop:
     def to_end(self, *, patience: float | None = None) -> bool:
         """Go on until every object has its result.
 
-        :param patience: after so many seconds it returns once it could only wait.
+        :param patience: seconds after which it returns once it could only wait.
         :returns: whether nothing is in flight; otherwise the jobs in flight are in the state.
         :raises BatchStoppedError: the batch was told to stop.
         :raises BatchRunningError: another run of the batch has taken over.
@@ -337,7 +338,7 @@ class Loop:
         return written.timestamp() >= (begin if created_at is None else int(created_at.timestamp()))
 
     def _follow(self) -> None:
-        """Take over what has become known about the outputs of other batches."""
+        """Take over the new results of other batches."""
         if not self.state.followed or self._is_closed or not self._following.is_due:
             return
         for found in self._following.resolve(self.state.followed):

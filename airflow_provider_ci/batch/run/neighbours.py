@@ -49,7 +49,7 @@ def wait_until_planned(
 ) -> StoredPlan | None:
     """The plan of an earlier claim, once it is frozen.
 
-    :param wait: waits for some seconds, and raises if the batch was told to stop.
+    :param wait: waits for some seconds, and raises if the batch has to stop.
     :returns: None if the other run ended, or died, before it froze a plan.
     """
     watch = LivenessWatch(client, claim)

@@ -100,7 +100,7 @@ class BatchWatch:
             log.warning("the service is unavailable, still waiting: %s", error)
 
     def wait_seconds(self) -> float:
-        """Seconds until the next look."""
+        """Seconds to wait before :meth:`look`."""
         if not self._had_jobs:
             return self._pace.longest
         return self._pace.wait_seconds(

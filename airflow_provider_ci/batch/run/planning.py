@@ -13,6 +13,7 @@ from airflow_provider_ci.batch.errors import OutputConflictError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
+from airflow_provider_ci.batch.ledger.version1 import refuse_unfinished
 from airflow_provider_ci.batch.planning.draft import Draft, new_draft
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
@@ -78,6 +79,10 @@ class PlanMaker:
                 check=self._check,
             )
             expected = max(expected_total, self._take(planner, template, old))
+            if self.state.number == 1 and draft.total > 1:
+                # The first batch of this version in the bucket. A single object is not worth the request: its
+                # job in flight, or its output, is enough.
+                refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
             threads = min(settings.threads, 32)
             existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
             planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
@@ -202,7 +207,7 @@ class PlanMaker:
             return
         is_same = plan.header.operation_fingerprint == operation
         if is_dead and not is_same:
-            return  # its jobs, if any are still in flight, are found by the look at the service
+            return  # its jobs, if any are still in flight, are found among the jobs in flight
         try:
             shared = planner.share(
                 claimed_outputs(plan, *bounds), batch_details(plan), is_same_operation=is_same
@@ -241,7 +246,7 @@ class PlanMaker:
     def _separate_seconds(self, planner: Planner, started_at: float) -> None:
         """Begin the next second of the service if an output that is made again was written just now.
 
-        The service tells creation times in whole seconds. Jobs without UserData are told from older jobs of
+        The service gives creation times in whole seconds. Jobs without UserData are told from older jobs of
         the same keys by these times.
         """
         if planner.newest_replaced > started_at - _RECENT_SECONDS:
@@ -269,7 +274,7 @@ class PlanMaker:
 
 
 def operation_record(operation: Any) -> dict[str, Any]:
-    """An operation as JSON, without a password: a plan is readable by everybody who may read the bucket."""
+    """An operation as JSON, without a password, because everybody with access to the bucket can read it."""
     values = {
         name: value
         for name, value in asdict(operation).items()

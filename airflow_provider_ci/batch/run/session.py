@@ -387,7 +387,7 @@ class _ClaimedSession:
             log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
 
     def _release_if_unused(self) -> None:
-        """Remove the claim after an error before anything was in flight, so that nobody waits for it."""
+        """Remove the claim after an early error, so that no other run waits for it."""
         if self._session.parked:
             return
         with suppress(CIError, OSError):

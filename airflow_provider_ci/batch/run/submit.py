@@ -140,7 +140,7 @@ class Submitter:
     def may_be_ours(self, job: Job) -> bool:
         """Whether a job without UserData can be one of this plan."""
         if job.state in (JobState.FAILED, JobState.CANCEL):
-            return False  # it may be that of an earlier attempt
+            return False  # an earlier attempt may have made it
         is_too_old = job.created_at is not None and job.created_at.timestamp() < int(self.not_before)
         return not is_too_old and self.matches(job)
 

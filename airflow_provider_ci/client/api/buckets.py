@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ci.client import buckets
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.buckets import Feature, ServiceBucket
 from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import RESPONSE, Response, nothing
 
 
 class BucketCalls(Connected):
@@ -41,15 +41,15 @@ class BucketCalls(Connected):
 
     def close_pic_bucket(self) -> None:
         """Switch picture processing off for this bucket (DeletePicProcessBucket)."""
-        self._transport.send(Request(method="DELETE", service="ci", path=buckets.PICTURES.path), Answer.read)
+        self._transport.send(Request(method="DELETE", service="ci", path=buckets.PICTURES.path), nothing)
 
     def _list_buckets(
         self, feature: Feature, regions: Sequence[str], names: Sequence[str], prefix: str
     ) -> list[ServiceBucket]:
         filters = {"regions": ",".join(regions), "bucketNames": ",".join(names), "bucketName": prefix}
 
-        def read(answer: Answer) -> Page[ServiceBucket]:
-            return Page.from_answer(answer, f"{feature.node}List", ServiceBucket.from_node)
+        def read(response: Response) -> Page[ServiceBucket]:
+            return Page.from_response(response, f"{feature.node}List", ServiceBucket.from_node)
 
         def get(number: int) -> Page[ServiceBucket]:
             request = page_request(feature.path, number, MAX_ITEMS_PER_PAGE, filters, service="region")
@@ -58,5 +58,5 @@ class BucketCalls(Connected):
         return all_items(get)
 
     def _open(self, feature: Feature) -> ServiceBucket:
-        request = Request(method="POST", service="ci", path=feature.path, body=b"")
-        return self._transport.send(request, lambda answer: ServiceBucket.from_answer(answer, feature))
+        request = Request(method="POST", service="ci", path=feature.path, body=b"", success=RESPONSE)
+        return self._transport.send(request, lambda response: ServiceBucket.from_response(response, feature))

@@ -15,7 +15,7 @@ from airflow_provider_ci.client.api.urls import UrlCalls
 from airflow_provider_ci.client.clock import Clock, ServiceClock
 from airflow_provider_ci.client.credentials import CredentialSource
 from airflow_provider_ci.client.retry import RetryPolicy
-from airflow_provider_ci.client.transport import Transport
+from airflow_provider_ci.client.transport import Timeout, Transport
 
 C = TypeVar("C", bound="CIClient")
 
@@ -23,16 +23,20 @@ C = TypeVar("C", bound="CIClient")
 class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls):
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
-    Thread-safe, with one pool of connections; close it, or use it as a context manager. GET, HEAD, PUT and
-    DELETE are repeated by the retry policy; a POST, such as a submission, only where the service certainly
-    did not take it. Every method raises the errors of :mod:`airflow_provider_ci.client.errors`, and
-    ValueError for arguments that cannot be right.
+    Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,
+    HEAD, PUT and DELETE are repeated by the retry policy; a POST, such as a submission, only where the
+    service certainly did not take it. Every method raises the errors of
+    :mod:`airflow_provider_ci.client.errors`, ValueError for arguments that cannot be right, and OSError for a
+    file of yours that cannot be read or written.
 
     :param credentials: :class:`.Credentials`, or a source of them that is asked for each request.
     :param bucket: with its APPID, such as ``examplebucket-1250000000``.
     :param endpoint: where to connect instead of the service's host names, such as ``http://127.0.0.1:9000``.
-    :param timeout: seconds to connect and to wait for each piece of an answer, or one number for both.
-    :param requests_per_second: of all threads together; None for no limit.
+    :param ci_endpoint: where to connect for jobs, queues and templates; ``endpoint`` by default.
+    :param timeout: seconds to connect, to wait for each piece of a response, and for a whole response (by
+        default the sum of the two; the bytes of an object may take longer). One number is for the first two.
+    :param requests_per_second: of all threads together; None for no limit. In both cases the client sends
+        less while the service says that it is too much.
     :param max_connections: open at a time; further threads wait.
     :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
     """
@@ -44,7 +48,8 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
         bucket: str,
         *,
         endpoint: str | None = None,
-        timeout: float | tuple[float, float] = (10.0, 60.0),
+        ci_endpoint: str | None = None,
+        timeout: Timeout = (10.0, 60.0),
         retry: RetryPolicy | None = None,
         requests_per_second: float | None = None,
         max_connections: int = 64,
@@ -68,6 +73,7 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
             region,
             bucket,
             endpoint=endpoint,
+            ci_endpoint=ci_endpoint,
             timeout=timeout,
             retry=retry or RetryPolicy(),
             requests_per_second=requests_per_second,

@@ -11,6 +11,7 @@ from airflow_provider_ci.client.callbacks import Callback
 from airflow_provider_ci.client.documents import DocProcess
 from airflow_provider_ci.client.job_requests import DOCUMENT_JOBS, JobFilter, Submission
 from airflow_provider_ci.client.jobs import Job, JobPage, JobState
+from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
 
 
 class DocJobCalls(JobCalls):
@@ -18,12 +19,15 @@ class DocJobCalls(JobCalls):
 
     def submit_doc_job(
         self,
-        input_key: str,
+        input_key: str | None,
         output_key: str,
-        operation: DocProcess,
+        operation: DocProcess | DocWatermark | DocAIGCMetadata,
         *,
         output_bucket: str | None = None,
         output_region: str | None = None,
+        input_url: str | None = None,
+        output_sprite_key: str | None = None,
+        queue_type: str | None = None,
         queue_id: str | None = None,
         user_data: str | None = None,
         job_level: int | None = None,
@@ -31,17 +35,20 @@ class DocJobCalls(JobCalls):
         expires_at: float | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Have a document converted (CreateDocProcessJobs).
+        """Have a document converted, or marked (CreateDocProcessJobs).
 
+        :param input_key: None where ``input_url`` names a document elsewhere.
         :param output_key: may hold ``${Number}``, ``${Page}``, ``${SheetID}``; its extension stays as it is.
         :param output_bucket: this bucket by default; likewise ``output_region``.
-        :param queue_id: the bucket's own queue by default.
+        :param output_sprite_key: key of the sprite, for tags that make one.
+        :param queue_id: the bucket's own queue by default; of a type where ``queue_type`` is given.
         :param user_data: comes back with the job where the service echoes it.
         :param job_level: 0, 1 or 2; a higher one goes first.
         :param callback: whom to tell when the job has ended, in place of the queue's callback.
         :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature ends in
             that second, so that the service takes the job until then or never.
-        :param extra: further nodes of ``Request``, by the names of the API page.
+        :param extra: further nodes of ``Request``, by the names of the API page; they may lie at any depth,
+            as in ``{"Operation": {"Output": {"Name": "value"}}}``.
         :raises RequestExpiredError: ``expires_at`` has passed, and there is no job.
         :raises SubmissionUnknownError: if the service may have taken it, but did not say so.
         """
@@ -53,6 +60,9 @@ class DocJobCalls(JobCalls):
                 operation=operation,
                 output_bucket=output_bucket or self.bucket,
                 output_region=output_region or self.region,
+                input_url=input_url,
+                output_sprite_key=output_sprite_key,
+                queue_type=queue_type,
                 queue_id=queue_id,
                 user_data=user_data,
                 job_level=job_level,

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from typing import Literal
 
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.job_requests import JobFilter, JobKind, Submission, cancellation, query
 from airflow_provider_ci.client.jobs import Job, JobAnswer, JobPage
+from airflow_provider_ci.client.responses import nothing
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +27,14 @@ class JobCalls(Connected):
 
     def _submit(self, submission: Submission) -> Job:
         return self._transport.send(
-            submission.to_request(), lambda answer: JobAnswer.from_answer(answer).submitted()
+            submission.to_request(),
+            lambda response: JobAnswer.from_response(response).submitted(
+                submission.input_key or "", submission.output_key
+            ),
         )
 
     def _get(self, kind: JobKind, *job_ids: str) -> JobAnswer:
-        return self._transport.send(query(kind, *job_ids), JobAnswer.from_answer)
+        return self._transport.send(query(kind, *job_ids), JobAnswer.from_response)
 
     def _list(self, kind: JobKind, filters: JobFilter) -> Iterator[Job]:
         """Go on while tokens are new: an empty page is not the last one as long as it names another."""
@@ -55,7 +58,7 @@ class JobCalls(Connected):
                 )
 
     def _list_page(self, kind: JobKind, filters: JobFilter, next_token: str | None) -> JobPage:
-        return self._transport.send(filters.to_request(kind, next_token), JobAnswer.from_answer).page()
+        return self._transport.send(filters.to_request(kind, next_token), JobAnswer.from_response).page()
 
     def _cancel(self, kind: JobKind, job_id: str) -> None:
-        self._transport.send(cancellation(kind, job_id), Answer.read)
+        self._transport.send(cancellation(kind, job_id), nothing)

@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from airflow_provider_ci.client import checks, objects
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage, Upload
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import NOTHING, OBJECT, Success, nothing
 
 
 class ObjectCalls(Connected):
@@ -22,7 +22,7 @@ class ObjectCalls(Connected):
 
     def head_bucket(self) -> None:
         """Return if the bucket exists and this key may read it (HEAD Bucket)."""
-        self._transport.send(Request(method="HEAD", service="cos", path="/"), Answer.read)
+        self._transport.send(Request(method="HEAD", service="cos", path="/"), nothing)
 
     def server_time(self) -> datetime:
         """The service's clock, in whole seconds (the ``Date`` of HEAD Bucket; aware)."""
@@ -50,8 +50,8 @@ class ObjectCalls(Connected):
         checks.number("page_size", page_size, 1, 1000)
         wanted = {"prefix": prefix, "marker": start_after, "delimiter": delimiter, "max-keys": str(page_size)}
         params = (*((name, value) for name, value in wanted.items() if value), ("encoding-type", "url"))
-        request = Request(method="GET", service="cos", path="/", params=params)
-        page = self._transport.send(request, ObjectPage.from_answer)
+        request = Request(method="GET", service="cos", path="/", params=params, success=objects.LISTING)
+        page = self._transport.send(request, ObjectPage.from_response)
         if page.next_marker is not None and page.next_marker.encode() <= start_after.encode():
             raise CIResponseError(
                 f"the listing does not advance: after {start_after!r} it goes on at {page.next_marker!r}",
@@ -61,7 +61,9 @@ class ObjectCalls(Connected):
 
     def head_object(self, key: str) -> ObjectInfo:
         """Read what is known of an object (HEAD Object); NotFoundError if there is none."""
-        return self._transport.send(self._object("HEAD", key), lambda answer: objects.described(key, answer))
+        return self._transport.send(
+            self._object("HEAD", key, success=OBJECT), lambda response: objects.described(key, response)
+        )
 
     def get_object(self, key: str, path: str | os.PathLike[str]) -> ObjectInfo:
         """Write an object's bytes to a file (GET Object).
@@ -73,16 +75,20 @@ class ObjectCalls(Connected):
         """
         target = Path(path)
         return self._transport.send(
-            self._object("GET", key), lambda answer: objects.save(key, target, answer)
+            self._object("GET", key, success=OBJECT), lambda response: objects.save(key, target, response)
         )
 
     def read_object(self, key: str) -> bytes:
         """Return an object's bytes (GET Object), for those that fit into memory."""
-        return self._transport.send(self._object("GET", key), lambda answer: b"".join(answer.chunks()))
+        return self._transport.send(
+            self._object("GET", key, success=OBJECT), lambda response: b"".join(response.chunks())
+        )
 
     def read_object_with_info(self, key: str) -> tuple[bytes, ObjectInfo]:
         """Return an object's bytes and what is known of it, from one response."""
-        return self._transport.send(self._object("GET", key), lambda answer: objects.read(key, answer))
+        return self._transport.send(
+            self._object("GET", key, success=OBJECT), lambda response: objects.read(key, response)
+        )
 
     def put_object(
         self,
@@ -113,14 +119,18 @@ class ObjectCalls(Connected):
         if isinstance(source, bytes):
             md5 = hashlib.md5(source, usedforsecurity=False)
             headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()
-            request = self._object("PUT", key, headers=headers, body=source, expires_at=expires_at)
+            request = self._object(
+                "PUT", key, success=objects.STORED, headers=headers, body=source, expires_at=expires_at
+            )
             return self._transport.send(
-                request, lambda answer: objects.stored(key, answer, len(source), md5.hexdigest())
+                request, lambda response: objects.stored(key, response, len(source), md5.hexdigest())
             )
         upload = Upload(Path(source))
-        request = self._object("PUT", key, headers=headers, body=upload, expires_at=expires_at)
+        request = self._object(
+            "PUT", key, success=objects.STORED, headers=headers, body=upload, expires_at=expires_at
+        )
         return self._transport.send(
-            request, lambda answer: objects.stored(key, answer, upload.size, upload.md5)
+            request, lambda response: objects.stored(key, response, upload.size, upload.md5)
         )
 
     def delete_object(self, key: str, *, expires_at: float | None = None) -> None:
@@ -128,7 +138,7 @@ class ObjectCalls(Connected):
 
         :param expires_at: as for :meth:`put_object`.
         """
-        self._transport.send(self._object("DELETE", key, expires_at=expires_at), Answer.read)
+        self._transport.send(self._object("DELETE", key, expires_at=expires_at), nothing)
 
     def _object(
         self,
@@ -137,6 +147,7 @@ class ObjectCalls(Connected):
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | Upload | None = None,
+        success: Success = NOTHING,
         expires_at: float | None = None,
     ) -> Request:
         checks.object_key("key", key)
@@ -146,5 +157,6 @@ class ObjectCalls(Connected):
             path=f"/{key}",
             headers=headers or {},
             body=body,
+            success=success,
             expires_at=expires_at,
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ci.client import checks, queues
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.callbacks import NotifyConfig
 from airflow_provider_ci.client.errors import NotFoundError
 from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 from airflow_provider_ci.client.queues import Queue, QueueChange, QueueState
+from airflow_provider_ci.client.responses import Response
 
 
 class QueueCalls(Connected):
@@ -143,8 +143,8 @@ class QueueCalls(Connected):
         return all_items(lambda number: self._queues(path, filters, number, MAX_ITEMS_PER_PAGE))
 
     def _queues(self, path: str, filters: dict[str, str], number: int, size: int) -> Page[Queue]:
-        def read(answer: Answer) -> Page[Queue]:
-            return Page.from_answer(answer, "QueueList", Queue.from_node)
+        def read(response: Response) -> Page[Queue]:
+            return Page.from_response(response, "QueueList", Queue.from_node)
 
         return self._transport.send(page_request(path, number, size, filters), read)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ci.client import checks, templates
-from airflow_provider_ci.client.answers import Answer
 from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 from airflow_provider_ci.client.pictures import PicProcess
 from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.responses import Response, nothing
 from airflow_provider_ci.client.templates import Template
 
 
@@ -22,17 +22,17 @@ class TemplateCalls(Connected):
         :param name: 1 to 64 letters (Chinese too), digits, ``_``, ``-`` or ``*``.
         """
         request = templates.template_request("POST", templates.PATH, name, operation)
-        return self._transport.send(request, Template.from_answer)
+        return self._transport.send(request, Template.from_response)
 
     def update_template(self, template_id: str, name: str, operation: PicProcess) -> Template:
         """Replace name and rule of a template (UpdateMediaTemplate)."""
         request = templates.template_request("PUT", templates.path_of(template_id), name, operation)
-        return self._transport.send(request, Template.from_answer)
+        return self._transport.send(request, Template.from_response)
 
     def delete_template(self, template_id: str) -> None:
         """Delete a template (DeleteMediaTemplate)."""
         path = templates.path_of(template_id)
-        self._transport.send(Request(method="DELETE", service="ci", path=path), Answer.read)
+        self._transport.send(Request(method="DELETE", service="ci", path=path), nothing)
 
     def list_templates(
         self, *, category: str | None = None, template_ids: Sequence[str] = (), name_prefix: str = ""
@@ -46,8 +46,8 @@ class TemplateCalls(Connected):
             checks.identifier("template_id", template_id)
         filters = {"category": category or "", "ids": ",".join(template_ids), "name": name_prefix}
 
-        def read(answer: Answer) -> Page[Template]:
-            return Page.from_answer(answer, "TemplateList", Template.from_node)
+        def read(response: Response) -> Page[Template]:
+            return Page.from_response(response, "TemplateList", Template.from_node)
 
         def get(number: int) -> Page[Template]:
             request = page_request(templates.PATH, number, MAX_ITEMS_PER_PAGE, filters)

@@ -1,0 +1,238 @@
+"""Whether a response is a success: the one place that decides it, for every operation.
+
+A status below 300 is not enough. The service, or something on the way to it, also says 200 with an error
+inside, or with a page of HTML. So each request names what its success holds: a root element, headers, or an
+object's bytes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from urllib3 import BaseHTTPResponse
+
+from airflow_provider_ci.client import xml
+from airflow_provider_ci.client.adapter import Asked, translated
+from airflow_provider_ci.client.deadline import Deadline
+from airflow_provider_ci.client.errors import CIConnectionError, CIError, CIResponseError
+from airflow_provider_ci.client.refusals import refusal, request_id_of
+from airflow_provider_ci.client.words import looks_like_html, words_of
+
+CHUNK_BYTES = 256 * 1024
+MAX_XML_BYTES = 32 * 1024 * 1024
+"""No answer in XML is longer: a page of 1,000 keys, each as long as a key can be, has some 3 MB."""
+MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
+"""COS announces the length of every object; something that does not may never end."""
+MAX_OTHER_BYTES = 64 * 1024
+"""Of an error, or of a body that nobody needs, no more is read."""
+
+_GZIP = b"\x1f\x8b"
+_PAGES = ("text/html", "text/xml", "application/xml", "application/json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """What a success of an operation holds, beside a status below 300.
+
+    :param root: the name of the root element of its body; None where the body says nothing.
+    :param headers: which have to be there.
+    :param is_object: the body is an object's, of whatever kind.
+    """
+
+    root: str | None = None
+    headers: tuple[str, ...] = ()
+    is_object: bool = False
+
+
+NOTHING = Success()
+"""An empty body, or one that says nothing."""
+RESPONSE = Success(root="Response")
+"""What CI answers to nearly everything."""
+OBJECT = Success(is_object=True)
+
+
+@dataclass(slots=True)
+class Response:
+    """A success: headers, request id, and either a root element or an object's bytes still to come."""
+
+    headers: Mapping[str, str]
+    request_id: str
+    _raw: BaseHTTPResponse
+    _asked: Asked
+    _deadline: Deadline
+    _root: xml.Element | None = None
+    _body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def root(self) -> xml.Element:
+        """The root element, of an operation that has one."""
+        assert self._root is not None
+        return self._root
+
+    @property
+    def tree(self) -> dict[str, xml.Node]:
+        """The children of the root element."""
+        node = xml.to_node(self.root)
+        return node if isinstance(node, dict) else {}
+
+    def chunks(self) -> Iterator[bytes]:
+        """The object's bytes, piece by piece.
+
+        :raises CIConnectionError: if they end early.
+        """
+        if self._body is not None:
+            yield self._body
+            return
+        announced = self._raw.length_remaining
+        left = MAX_UNANNOUNCED_BYTES if announced is None else announced
+        while True:
+            with translated(self._asked):
+                chunk = self._raw.read(CHUNK_BYTES)
+            if not chunk:
+                return
+            left -= len(chunk)
+            if left < 0:
+                raise CIResponseError(
+                    f"the object has more than {MAX_UNANNOUNCED_BYTES} bytes, none of them announced",
+                    request_id=self.request_id,
+                )
+            self._deadline.extend(len(chunk))
+            yield chunk
+
+
+def nothing(response: Response) -> None:
+    """What is read of a response that says no more than that it is a success."""
+
+
+def accepted(
+    raw: BaseHTTPResponse, success: Success, asked: Asked, deadline: Deadline, signed_for: float
+) -> Response:
+    """The response, if it is a success.
+
+    :param signed_for: the service's time that the request was signed for.
+    :raises CIServiceError: the service says, with any status, that it is none.
+    :raises CIResponseError: it is not what the operation's success holds.
+    :raises CIConnectionError: it ends early.
+    """
+    if not 200 <= raw.status < 300:
+        raise _error_of(raw, asked, signed_for)
+    response = Response(raw.headers, request_id_of(raw.headers), raw, asked, deadline)
+    if success.is_object:
+        _accept_object(response, raw, asked, signed_for)
+    elif success.root is not None:
+        response._root = _accepted_root(raw, success.root, response.request_id, asked, signed_for)
+    else:
+        _accept_nothing(raw, response.request_id, asked, signed_for)
+    missing = [name for name in success.headers if not raw.headers.get(name, "").strip('" ')]
+    if missing:
+        raise CIResponseError(
+            f"the answer lacks its {missing[0]}", request_id=response.request_id, is_damaged=True
+        )
+    return response
+
+
+def _error_of(raw: BaseHTTPResponse, asked: Asked, signed_for: float) -> CIError:
+    body, is_cut = b"", True
+    with suppress(CIConnectionError), translated(asked):  # the status alone says something, too
+        body, is_cut = raw.read(MAX_OTHER_BYTES) if asked.method != "HEAD" else b"", False
+    return refusal(
+        raw.status,
+        raw.headers,
+        unpacked(body, MAX_OTHER_BYTES),
+        asked=str(asked),
+        path=asked.path,
+        now=signed_for,
+        is_cut=is_cut,
+    )
+
+
+def _accepted_root(
+    raw: BaseHTTPResponse, expected: str, request_id: str, asked: Asked, signed_for: float
+) -> xml.Element:
+    body = _whole(raw, request_id, asked)
+    try:
+        root = xml.document(body, request_id=request_id)
+    except CIResponseError:
+        _raise_if_error(raw, body, request_id, asked, signed_for)
+        raise
+    is_right = root.tag == expected
+    if not is_right or (expected == "Response" and root.find("Error") is not None):
+        _raise_if_error(raw, body, request_id, asked, signed_for)
+    if not is_right:
+        raise CIResponseError(f"expected <{expected}>, got <{root.tag!s}>", request_id=request_id)
+    return root
+
+
+def _accept_nothing(raw: BaseHTTPResponse, request_id: str, asked: Asked, signed_for: float) -> None:
+    with translated(asked):
+        body = unpacked(raw.read(MAX_OTHER_BYTES), MAX_OTHER_BYTES).strip()
+    if not body:
+        return
+    _raise_if_error(raw, body, request_id, asked, signed_for)
+    if body[:1] == b"<":
+        xml.document(body, request_id=request_id)
+
+
+def _accept_object(response: Response, raw: BaseHTTPResponse, asked: Asked, signed_for: float) -> None:
+    """An object may be HTML, or XML with an ``<Error>`` in it; but then it has an ETag, as objects have."""
+    request_id = response.request_id
+    if raw.status == 206:
+        raise CIResponseError(
+            "a part was sent, and all was asked for", request_id=request_id, is_damaged=True
+        )
+    kind = raw.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in _PAGES and not raw.headers.get("ETag"):
+        response._body = b"" if asked.method == "HEAD" else _whole(raw, request_id, asked)
+        _raise_if_error(raw, response._body, request_id, asked, signed_for)
+        if not request_id and kind == "text/html":
+            raise _page_of_html(request_id)
+    elif asked.method != "HEAD" and raw.length_remaining is None and not getattr(raw, "chunked", False):
+        raise CIResponseError("nothing says where the body ends", request_id=request_id, is_damaged=True)
+
+
+def _whole(raw: BaseHTTPResponse, request_id: str, asked: Asked) -> bytes:
+    with translated(asked):
+        announced = raw.length_remaining
+        is_short = announced is not None and announced <= MAX_XML_BYTES
+        body = raw.read() if is_short else raw.read(MAX_XML_BYTES + 1)
+    body = unpacked(body, MAX_XML_BYTES + 1)
+    if len(body) > MAX_XML_BYTES:
+        raise CIResponseError(f"the answer has more than {MAX_XML_BYTES} bytes", request_id=request_id)
+    return body
+
+
+def _raise_if_error(
+    raw: BaseHTTPResponse, body: bytes, request_id: str, asked: Asked, signed_for: float
+) -> None:
+    """Raise for an error of the service, or a page of HTML, in spite of the status.
+
+    :raises CIServiceError, CIResponseError: it is one.
+    """
+    start = body[:MAX_OTHER_BYTES]
+    if words_of(start).code:
+        raise refusal(
+            raw.status, raw.headers, start, asked=str(asked), path=asked.path, now=signed_for, is_cut=False
+        )
+    if looks_like_html(start):
+        raise _page_of_html(request_id)
+
+
+def _page_of_html(request_id: str) -> CIResponseError:
+    return CIResponseError(
+        "the answer is a page of HTML, which comes from a proxy or a portal on the way, not from the service",
+        request_id=request_id,
+        is_damaged=True,
+    )
+
+
+def unpacked(body: bytes, most: int) -> bytes:
+    """A body without the gzip that nobody asked for, and no more of it than so many bytes."""
+    if not body.startswith(_GZIP):
+        return body
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, most)
+    except zlib.error:
+        return body
