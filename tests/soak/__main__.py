@@ -14,7 +14,7 @@ from tests.soak.round import Round
 from tests.soak.scenario import draw
 
 _SHOWN = 9
-"""Problems of a round that are printed; its folder has them all."""
+"""Maximum number of problems of a round that are printed; its folder has all of them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bad = [diary.scenario.seed for diary in rounds if diary.problems]
     for seed in bad:
         again = f"python -m tests.soak --rounds 1 --seed {seed}"
-        print(f"soak: seed {seed} failed, all about it is in {folder / str(seed)}; again: {again}")
+        print(f"soak: seed {seed} failed; its log is in {folder / str(seed)}; again: {again}")
     if not (bad or options.folder):
         folder.rmdir()
     lost, doubled = sum(diary.lost for diary in rounds), sum(diary.doubled for diary in rounds)
@@ -42,14 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Kill batches at every turn.")
-    parser.add_argument("--rounds", type=int, default=300, help="how many; %(default)s")
+    parser.add_argument("--rounds", type=int, default=600, help="how many; %(default)s")
     parser.add_argument(
-        "--seed", type=int, default=1, help="of the first round, the next has the next; %(default)s"
+        "--seed", type=int, default=1, help="of the first round; the seeds count up; %(default)s"
     )
-    parser.add_argument("--jobs", type=int, default=6, help="rounds at once, which mostly wait; %(default)s")
-    parser.add_argument("--folder", help="for the rounds; those that fail stay there; a new one in /tmp")
     parser.add_argument(
-        "--amnesia", action="store_true", help="forget the ledger before every new try: must fail"
+        "--jobs", type=int, default=4, help="rounds at the same time; they mostly wait; %(default)s"
+    )
+    parser.add_argument(
+        "--folder", help="for the rounds; failed rounds stay there; by default a new one in /tmp"
+    )
+    parser.add_argument(
+        "--amnesia",
+        action="store_true",
+        help="delete outputs and records before every new try: must fail",
     )
     return parser
 

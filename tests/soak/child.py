@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,8 +15,12 @@ from typing import Any
 
 from airflow_provider_ci.batch import Batch, BatchFailedError, BatchRunningError, ObjectSelection, Pace
 from airflow_provider_ci.client import CIClient, CIError, Credentials, DocProcess, PicProcess, RetryPolicy
+from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.jobs.in_flight import JobsInFlight
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from tests.soak.server import BUCKET, PROCESSES
+
+_UNKNOWN_SECONDS = 5.0
 
 
 class Ending(str, Enum):
@@ -35,6 +40,19 @@ class Ending(str, Enum):
     __str__ = str.__str__
 
 
+@dataclass(slots=True, kw_only=True)
+class WrongClock(Clock):
+    """A wall clock that is ``offset`` seconds ahead, and jumps by ``jump`` more after some readings."""
+
+    offset: float = 0.0
+    jump: float = 0.0
+    readings: int = 20
+
+    def now(self) -> float:
+        self.readings -= 1
+        return time.time() + self.offset + (self.jump if self.readings < 0 else 0.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """A batch; every try at it gets the same."""
@@ -43,14 +61,17 @@ class Work:
     operation: DocProcess | PicProcess
     output: str
     keys: tuple[str, ...] | None
-    """The objects by name, or ``None`` for a selection of the folder ``in/``."""
+    """The objects by name, or ``None`` for a selection of ``folder``."""
+    folder: str = "in/"
+    clock: WrongClock = field(default_factory=WrongClock)
+    """The wall clock of the machine."""
     options: dict[str, Any] = field(default_factory=dict)
     """More arguments of the batch."""
     timeout_seconds: float = 10.0
     """Of one request."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     is_hasty: bool = False
-    """It may give up when the service is away."""
+    """It may give up when the service is unavailable."""
 
     def run(self, endpoint: str) -> str:
         """Run it, and return the key of its report."""
@@ -62,8 +83,9 @@ class Work:
             endpoint=endpoint,
             timeout=self.timeout_seconds,
             retry=self.retry,
+            _clock=replace(self.clock),
         ) as client:
-            source = self.keys or ObjectSelection(prefix="in/")
+            source = self.keys or ObjectSelection(prefix=self.folder)
             pace = Pace(shortest=0.02, longest=0.1)
             batch = Batch(
                 client,
@@ -134,6 +156,8 @@ class Child:
 
 def _run(work: Work, endpoint: str, log: Path, said: Connection) -> None:
     logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    assert JobsInFlight.__init__.__kwdefaults__  # a forgotten job need not be waited for a minute
+    JobsInFlight.__init__.__kwdefaults__["unknown_seconds"] = _UNKNOWN_SECONDS
     try:
         ending = Ending.DONE, work.run(endpoint)
     except BatchRunningError as error:

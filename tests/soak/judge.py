@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch import ObjectResult, ObjectState
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.report import batch_folder, read_report_header
+from airflow_provider_ci.batch.run.submit import first_output_of
 from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from tests.soak.server import BUCKET
@@ -23,15 +24,15 @@ class Verdict:
     """What is wrong with a round; nothing if it is good."""
 
     lost: int = 0
-    """Jobs that objects lack."""
+    """Number of missing jobs."""
     doubled: int = 0
-    """Jobs that objects have too many."""
+    """Number of unnecessary jobs."""
     problems: list[str] = field(default_factory=list)
-    """All that is wrong, in words."""
+    """Everything that is wrong, in words."""
 
 
 def connect(endpoint: str) -> CIClient:
-    """A client past the relay."""
+    """A client that does not use the relay."""
     credentials = Credentials(secret_id=DEFAULT_SECRET_ID, secret_key=DEFAULT_SECRET_KEY)
     return CIClient(credentials, "ap-guangzhou", BUCKET, endpoint=endpoint)
 
@@ -83,10 +84,24 @@ def judge_report(
     return problems + [f"{key} is {seen[key]} times in the report" for key in sorted(wrong)]
 
 
-def judge_outputs(verdicts: Iterable[ObjectResult], bucket: Path) -> list[str]:
-    """Which of the reported outputs are not there."""
-    named = (verdict.first_output for verdict in verdicts if verdict.first_output)
-    return [f"the report names {key}, which is not there" for key in named if not (bucket / key).exists()]
+def judge_outputs(results: Iterable[ObjectResult], bucket: Path) -> list[str]:
+    """Which of the reported outputs are not in the bucket."""
+    named = (first_output_of(result.output_key) for result in results if result.is_good)
+    return [f"the report names {key}, which is missing" for key in named if not (bucket / key).exists()]
+
+
+def judge_summary(client: CIClient, batch_id: str, results: Iterable[ObjectResult]) -> list[str]:
+    """What is wrong with the header of a report, given its lines."""
+    header = read_report_header(client, batch_folder("_ci_batches/", batch_id))
+    if header is None:
+        return [f"batch {batch_id} has no report"]
+    counts = Counter(str(result.state) for result in results)
+    names = ("succeeded", "failed", "skipped", "cancelled", "unfinished")
+    said = {name: getattr(header.summary, name) for name in names}
+    problems = [] if header.is_complete else [f"the report of {batch_id} is not complete"]
+    if said != {name: counts[name] for name in names} or header.summary.total != counts.total():
+        problems.append(f"the summary says {header.summary}, and the report has {counts}")
+    return problems
 
 
 def is_finished(bucket: Path, batch_id: str) -> bool:

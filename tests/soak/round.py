@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from airflow_provider_ci.batch import ObjectState, read_report
+from airflow_provider_ci.client import CIClient, Job
 from tests.soak import judge
-from tests.soak.child import Child, Ending
+from tests.soak.child import Child, Ending, Work
 from tests.soak.diary import Diary
 from tests.soak.relay import Relay
 from tests.soak.scenario import Phase, Scenario
@@ -19,17 +20,28 @@ from tests.soak.server import FLAKY, Server
 from tests.soak.trouble import Trouble
 
 _MOST_TRIES = 40
-_TRY_SECONDS = 120
+_TRY_SECONDS = 180
 _MOST_PROBLEMS = 3
 _AGAIN_SECONDS = 0.2
+_HIDDEN_SLACK_SECONDS = 1.2
+"""The local CI hides jobs for up to one second more."""
 _THREADS = 8
 _GOOD_ENDINGS = (Ending.DONE, Ending.KILLED, Ending.RUNNING)
+_PLAIN_TRAITS: Mapping[str, object] = {
+    "forget_jobs_seconds": None,
+    "hide_jobs_seconds": 0,
+    "foreign_jobs": False,
+    "empty_pages": 0,
+    "endless_tokens": "",
+    "require_queue_id": False,
+}
+"""With these, the job table shows everything."""
 
 
 class Round:
     """Plays a scenario in a folder of its own.
 
-    :param amnesia: forget the ledger before every try but the first.
+    :param amnesia: delete the outputs and all records before every try but the first.
     """
 
     def __init__(self, scenario: Scenario, folder: Path, *, amnesia: bool = False) -> None:
@@ -39,11 +51,12 @@ class Round:
         self._diary = Diary(scenario=scenario)
         self._server = Server(folder, scenario.server)
         self._trouble = Trouble(
-            self._server, self._diary, self._start_rival, echoes_user_data=scenario.echoes_user_data
+            self._server, self._diary, start_rival=self._start_rival, start_other=self._start_other
         )
         self._threads = ThreadPoolExecutor(_THREADS, "rival")
         self._phase = scenario.phases[0]
         self._rivals: list[Future[None]] = []
+        self._others: list[Future[str]] = []
         self._is_ended = threading.Event()
         self._expected = dict.fromkeys(scenario.contents, 0)
 
@@ -68,12 +81,12 @@ class Round:
                 self._play_phase(phase)
 
     def _play_phase(self, phase: Phase) -> None:
-        self._phase, self._rivals = phase, []
+        self._phase, self._rivals, self._others = phase, [], []
         self._is_ended.clear()
         if phase.changed:
             self._server.fill((key, f"{phase.name} {key}".encode()) for key in phase.changed)
             time.sleep(self._scenario.server.listing_delay_seconds)  # no batch can list them sooner
-        before = self._trouble.plans
+        before = self._trouble.plans(phase.work.batch_id)
         self._diary.note(f"phase {phase.name}")
         self._trouble.begin(phase.events)
         report_key = self._persist()
@@ -81,14 +94,16 @@ class Round:
         if not judge.is_finished(self._server.bucket, self._phase.work.batch_id):
             report_key = self._persist()  # a rival planned the batch once more, and was killed
         if report_key:
-            self._judge(report_key, self._trouble.plans - before)
+            self._judge(report_key, self._trouble.plans(phase.work.batch_id) - before)
 
     def _persist(self) -> str:
         """Try until it ends well, and return the report's key."""
         for number in range(1, _MOST_TRIES + 1):
             if number > 1 and self._amnesia:
-                for folder in ("_ci_batches", "_ci_batches.registry"):
+                for folder in ("_ci_batches", "_ci_batches.registry", "out"):
                     shutil.rmtree(self._server.bucket / folder, ignore_errors=True)
+            if number > 1 and self._scenario.deletes:
+                self._delete_records()
             ending, text = self._try(f"try {number}")
             if ending is Ending.DONE:
                 return text
@@ -99,22 +114,38 @@ class Round:
         self._diary.note_problem(f"not done after {_MOST_TRIES} tries")
         return ""
 
+    def _delete_records(self) -> None:
+        """Delete records, once the bucket and the listings show everything that happened.
+
+        A submission on its way, or a job or an output that no listing shows yet, is known only by records.
+        """
+        self._relay.drain()
+        self._trouble.delete_records()
+        server = self._scenario.server
+        hidden = server.traits.get("hide_jobs_seconds", 0.0)
+        time.sleep(server.listing_delay_seconds + (hidden + _HIDDEN_SLACK_SECONDS if hidden else 0.0))
+
     def _calm_down(self) -> None:
-        """Let all end that is under way, and nothing more happen."""
+        """Wait for everything under way, and let nothing more happen."""
         self._is_ended.set()
         for rival in self._rivals:
             rival.result()
+        for other in self._others:
+            other.result()
         self._relay.drain()
         self._trouble.begin(())
         self._server.clear_faults()
 
-    def _try(self, name: str) -> tuple[Ending, str]:
-        work, child = self._phase.work, Child(name)
+    def _try(self, name: str, work: Work | None = None) -> tuple[Ending, str]:
+        work, child = work or self._phase.work, Child(name)
         child.start(work, self._relay.listen(child), self._folder / f"{self._phase.name}-{name}.log")
         self._diary.tries += 1
         ending, text = child.wait(_TRY_SECONDS)
         self._diary.note(f"{name}: {ending} {text}")
-        if ending not in _GOOD_ENDINGS and not (work.is_hasty and ending is Ending.GAVE_UP):
+        is_excused = (work.is_hasty and ending is Ending.GAVE_UP) or (
+            bool(self._scenario.deletes) and ending is Ending.FAILED  # it says which results were deleted
+        )
+        if ending not in _GOOD_ENDINGS and not is_excused:
             self._diary.note_problem(f"{name} {ending}: {text}")
         return ending, text
 
@@ -128,20 +159,61 @@ class Round:
                 return
             self._is_ended.wait(_AGAIN_SECONDS)
 
+    def _start_other(self) -> None:
+        assert self._phase.other is not None
+        self._others.append(self._threads.submit(self._run_other, self._phase.other))
+
+    def _run_other(self, work: Work) -> str:
+        for _ in range(_MOST_TRIES):
+            ending, text = self._try("other", work)
+            if ending is Ending.DONE:
+                return text
+        self._diary.note_problem(f"the other batch is not done after {_MOST_TRIES} tries")
+        return ""
+
     def _judge(self, report_key: str, plannings: int) -> None:
         phase = self._phase
         for key in phase.changed or self._expected:
             self._expected[key] += _JOBS[phase.name](plannings)
+        self._server.set_traits(**_PLAIN_TRAITS)
         with judge.connect(self._server.endpoint) as client:
             jobs = judge.jobs_by_key(client)
-            report = list(read_report(client, report_key))
-        verdict = judge.judge_jobs(jobs, self._expected, self._may_fail())
-        verdict.problems += judge.judge_report(report, jobs, self._states(plannings))
-        verdict.problems += judge.judge_outputs(report, self._server.bucket)
+            verdict = judge.judge_jobs(jobs, self._expected, self._may_fail())
+            states = self._states(plannings)
+            verdict.problems += self._judge_report(client, phase.work, report_key, jobs, states)
+            for other in self._others:
+                assert phase.other is not None
+                wanted = dict.fromkeys(self._keys_of(phase.other), _MADE_OR_SHARED)
+                verdict.problems += self._judge_report(client, phase.other, other.result(), jobs, wanted)
+        self._server.set_traits(
+            **{name: self._scenario.server.traits.get(name, plain) for name, plain in _PLAIN_TRAITS.items()}
+        )
         self._diary.lost += verdict.lost
         self._diary.doubled += verdict.doubled
         for problem in verdict.problems:
             self._diary.note_problem(f"phase {phase.name}: {problem}")
+
+    def _judge_report(
+        self,
+        client: CIClient,
+        work: Work,
+        report_key: str,
+        jobs: Mapping[str, list[Job]],
+        states: Mapping[str, frozenset[ObjectState]],
+    ) -> list[str]:
+        if not report_key:
+            return []
+        results = list(read_report(client, report_key))
+        return [
+            *judge.judge_report(results, jobs, states),
+            *judge.judge_outputs(results, self._server.bucket),
+            *judge.judge_summary(client, work.batch_id, results),
+        ]
+
+    def _keys_of(self, work: Work) -> tuple[str, ...]:
+        if work.keys is not None:
+            return work.keys
+        return tuple(key for key in self._scenario.contents if key.startswith(work.folder))
 
     def _may_fail(self) -> dict[str, int]:
         """How often the jobs of each object fail."""
@@ -151,19 +223,23 @@ class Round:
     def _states(self, plannings: int) -> dict[str, frozenset[ObjectState]]:
         """The states that the report may give.
 
-        A batch that was killed after its end is planned once more, and finds all done.
+        A batch that was killed after its end is planned once more, and finds everything done. A batch beside
+        another one skips what the other made.
         """
         name = self._phase.name
-        is_replanned = plannings > 1 and name != "never"
-        done = frozenset({ObjectState.SUCCEEDED, *([ObjectState.SKIPPED] if is_replanned else [])})
+        may_skip = (plannings > 1 and name != "never") or bool(self._others)
+        done = _MADE_OR_SHARED if may_skip else frozenset({ObjectState.SUCCEEDED})
         redone = self._phase.changed or (() if name == "again" else self._expected)
         return {key: done if key in redone else frozenset({ObjectState.SKIPPED}) for key in self._expected}
 
+
+_MADE_OR_SHARED = frozenset({ObjectState.SUCCEEDED, ObjectState.SKIPPED})
 
 _JOBS: Mapping[str, Callable[[int], int]] = {
     "first": lambda plannings: 1,
     "again": lambda plannings: 0,
     "changed": lambda plannings: 1,
+    "operation": lambda plannings: 1,
     "never": lambda plannings: max(1, plannings),
 }
 """How many more jobs an object gets in a phase in which the batch was planned so often."""

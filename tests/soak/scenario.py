@@ -1,4 +1,4 @@
-"""What happens in a round: all of it is drawn from the round's seed."""
+"""What happens in a round: everything is drawn from the round's seed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from random import Random
 from typing import Any
 
 from airflow_provider_ci.client import DocProcess, PicProcess, RetryPolicy
-from tests.soak.child import Work
+from tests.soak.child import Work, WrongClock
 from tests.soak.server import FLAKY, ServerOptions
+from tests.soak.traits import draw_traits
 
 LEASE_SECONDS = 3.0
+LONG_LEASE_SECONDS = 60.0
 VERSIONED_LEASE_SECONDS = 8.0
-"""In a bucket with versioning a run takes the more of its lease's time to be sure that it alone has it."""
+"""In a bucket with versioning, each change of the registry takes several seconds."""
 TIMEOUT_SECONDS = 2.0
-"""Of a request. What takes longer, the client gives up."""
+"""Of a request. The client gives up a request that takes longer."""
 _SHORT_SECONDS = 0.1
 _LONG_SECONDS = TIMEOUT_SECONDS + 0.2
-"""A little longer than that; the service has still heard the request well within the time to settle."""
+"""A little longer than the timeout: the client gives up, and the service takes the request all the same."""
 
 REQUESTS: Mapping[str, tuple[str, str]] = {
     "request": ("", ""),
@@ -39,7 +41,7 @@ REQUESTS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Event:
-    """Something that happens at the ``number``-th request of a phase that is of this kind."""
+    """Something that happens at the ``number``-th request of this kind in a phase."""
 
     action: str
     request: str
@@ -62,9 +64,12 @@ class Phase:
     """The batch until it ends well once."""
 
     name: str
-    """``first``, ``again`` (nothing is left to do), ``changed`` (some objects are new) or ``never`` (all
-    are done once more, by ``skip="never"``)."""
+    """``first``; ``again`` (nothing is left to do); ``changed`` (some objects have new content);
+    ``operation`` (another operation for the same outputs); ``never`` (everything is made again, by
+    ``skip="never"``)."""
     work: Work
+    other: Work | None = None
+    """Another batch, whose outputs are among those of this one."""
     events: tuple[Event, ...] = ()
     changed: tuple[str, ...] = ()
     """Objects that get new content before."""
@@ -78,54 +83,83 @@ class Scenario:
     contents: Mapping[str, bytes]
     """The objects."""
     server: ServerOptions
-    echoes_user_data: bool
-    """Whether the service shows the UserData of jobs; no page promises that."""
     phases: tuple[Phase, ...]
+    deletes: str = ""
+    """Which records are deleted before each new try, and by events: ``all``, ``some``, or one kind of them;
+    empty if none are."""
 
     @property
     def lease_seconds(self) -> float:
         """Of the batch, in all phases."""
         return float(self.phases[0].work.options["lease_seconds"])
 
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Everything about the service and the machine that is unusual in this round, in words."""
+        server, clock = self.server, self.phases[0].work.clock
+        words = [f"{name} {value}" for name, value in server.traits.items()]
+        if server.listing_delay_seconds:
+            words.append(f"listings {server.listing_delay_seconds:.1f} s behind")
+        if server.is_versioned:
+            words.append("versioning")
+        if clock.offset or clock.jump:
+            words.append(f"machine's clock {clock.offset:+g} s, then {clock.jump:+g} s")
+        if self.deletes:
+            words.append(f"deletes {self.deletes}")
+        if self.lease_seconds == LONG_LEASE_SECONDS:
+            words.append("long lease")
+        return tuple(words)
+
     def __str__(self) -> str:
-        work, delay = self.phases[0].work, self.server.listing_delay_seconds
         phases = "+".join(phase.name for phase in self.phases)
-        mute = "" if self.echoes_user_data else ", no UserData"
-        behind = f", listings {delay:.1f} s behind" if delay else ""
-        versioned = ", versioning" if self.server.is_versioned else ""
-        what = f"{len(self.contents)} objects to {work.output.rpartition('.')[2]}, {phases}"
-        return f"{what}{mute}{behind}{versioned}"
+        target = self.phases[0].work.output.rpartition(".")[2]
+        return ", ".join((f"{len(self.contents)} objects to {target}", phases, *self.traits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     suffix: str
     operation: DocProcess | PicProcess
+    changed_operation: DocProcess | PicProcess
     output: str
 
 
-_KINDS = (
-    _Kind(suffix=".docx", operation=DocProcess(target="pdf"), output="out/{dir}{stem}.pdf"),
-    _Kind(suffix=".docx", operation=DocProcess(target="pdf"), output="out/{dir}{stem}.pdf"),
-    _Kind(
-        suffix=".docx",
-        operation=DocProcess(target="png", end_page=2),
-        output="out/{dir}{stem}-${Number}.png",
-    ),
-    _Kind(suffix=".png", operation=PicProcess("imageMogr2/thumbnail/!50p"), output="out/{dir}{name}"),
+_PDF = _Kind(
+    suffix=".docx",
+    operation=DocProcess(target="pdf"),
+    changed_operation=DocProcess(target="pdf", end_page=3),
+    output="out/{dir}{stem}.pdf",
 )
+_PNG = _Kind(
+    suffix=".docx",
+    operation=DocProcess(target="png", end_page=2),
+    changed_operation=DocProcess(target="png", end_page=2, image_dpi=300),
+    output="out/{dir}{stem}-${Number}.png",
+)
+_PICTURE = _Kind(
+    suffix=".png",
+    operation=PicProcess("imageMogr2/thumbnail/!50p"),
+    changed_operation=PicProcess("imageMogr2/thumbnail/!25p"),
+    output="out/{dir}{name}",
+)
+_KINDS = (_PDF, _PDF, _PNG, _PICTURE)
 
 _BATCH_KILLS = (
     "kill the batch before",
     "kill the batch after",
     "kill the batch soon after",
-    "kill the batch, which is heard late",
+    "kill the batch, request arrives late",
 )
 _SERVER_KILLS = ("kill the server before", "kill the server while", "kill the server after")
 _OVERTAKING = "let a rival overtake"
-_RIVALS = ("start a rival", "freeze the batch", "freeze the batch, which is heard late", _OVERTAKING)
-ACTIONS = (*_BATCH_KILLS, *_SERVER_KILLS, *_RIVALS, "fault")
+_RIVALS = ("start a rival", "freeze the batch", "freeze the batch, request arrives late", _OVERTAKING)
+_OTHER = "start another batch"
+_DELETION = "delete records"
+_JUMP = "let the service's clock jump"
+ACTIONS = (*_BATCH_KILLS, *_SERVER_KILLS, *_RIVALS, _OTHER, _DELETION, _JUMP, "fault")
 """All that may happen."""
+DELETIONS = ("all", "some", "registry", "plan", "results", "runs", "index")
+"""Which records may be deleted."""
 
 _REQUESTS = ("request", "request", "submission", "submission", *REQUESTS)
 _WRITES = ("lease", "registry", "plan", "block", "results")
@@ -135,7 +169,9 @@ _LEDGER = {"method": "PUT", "path": "/_ci_batches/"}
 _JOBS = {"method": "GET", "host": "ci"}
 _LISTING = {"method": "GET", "path": "/", "host": "cos"}
 _SLOW_DOWN = {"status": 429, "code": "SlowDown"}
-_HEARD_AFTER_TIMEOUT = {"action": "slow", "seconds": _LONG_SECONDS, **_SUBMISSION}
+_SLOW_DOWN_INSIDE = {"status": 200, "code": "SlowDown"}
+_TAKEN_LATE = {"action": "taken_late", **_SUBMISSION}
+_TAKEN_AFTER_TIMEOUT = {"action": "slow", "seconds": _LONG_SECONDS, **_SUBMISSION}
 FAULTS: tuple[Mapping[str, object], ...] = (
     {"action": "cut_before", **_SUBMISSION},
     {"action": "cut_after", **_SUBMISSION},
@@ -145,30 +181,40 @@ FAULTS: tuple[Mapping[str, object], ...] = (
     {"action": "cut_after"},
     {"action": "error", **_SLOW_DOWN},
     {"action": "error", **_SLOW_DOWN, **_SUBMISSION},
+    {"action": "error", **_SLOW_DOWN_INSIDE, **_SUBMISSION},
+    {"action": "error", **_SLOW_DOWN_INSIDE, **_JOBS},
+    {"action": "error", **_SLOW_DOWN_INSIDE, **_LISTING},
+    {"action": "error", **_SLOW_DOWN_INSIDE, **_LEDGER},
     {"action": "error", "status": 503, "code": "ServiceUnavailable"},
     {"action": "error", "status": 500, "code": "InternalError"},
     {"action": "error", "status": 500, "code": "InternalError", **_SUBMISSION},
     {"action": "error_after", "status": 500, **_SUBMISSION},
     {"action": "error_after", "status": 503, **_SUBMISSION},
     {"action": "error_after", "status": 500, **_LEDGER},
+    {"action": "page", **_LEDGER},
+    {"action": "page", **_JOBS},
+    {"action": "page_after", **_SUBMISSION},
+    {"action": "page_after", "status": 404, **_SUBMISSION},
+    {"action": "page_after", "status": 408, **_SUBMISSION},
     {"action": "truncate", **_LISTING},
     {"action": "truncate", **_JOBS},
     {"action": "truncate", **_SUBMISSION},
     {"action": "slow", "seconds": _SHORT_SECONDS},
-    _HEARD_AFTER_TIMEOUT,
+    _TAKEN_AFTER_TIMEOUT,
+    _TAKEN_LATE,
+    _TAKEN_LATE,
     {"action": "late", "seconds": _SHORT_SECONDS, **_SUBMISSION},
     {"action": "late", "seconds": _LONG_SECONDS, **_SUBMISSION},
 )
-_FAULTS_OF_ONE = ("slow", "late")
+_OF_ONE_REQUEST = ("slow", "late")
 _MOST_FAULTS = 4
 _WINDOWS = (1, 2, 3, 5, 10, 20, 1000)
-_ROUNDS = 12
-"""So often is a window filled, at most."""
+_FILLINGS = 12
+"""The window is filled this often, at most."""
 _KILLS = (1, 1, 1, 2, 2, 3)
 _KILLS_WITH_VERSIONING = (1,)
 """Each takes the time of a long lease."""
-_NO_RIVALS = 6
-"""So many are the chances for none, where each kind of rival has one; with versioning there is but one."""
+_COMPANY = (*_RIVALS, _OTHER, _OTHER, _JUMP, "", "", "", "")
 
 
 def draw(seed: int) -> Scenario:
@@ -176,18 +222,18 @@ def draw(seed: int) -> Scenario:
     dice = Random(seed)
     kind = dice.choice(_KINDS)
     contents = dict(_objects(dice, kind.suffix))
-    server = _server(dice, len(contents))
+    deletes = dice.choice(DELETIONS) if dice.random() < 0.2 else ""
+    server = _server(dice, len(contents), deletes)
     work = _work(dice, seed, kind, contents, server)
-    return Scenario(
-        seed=seed,
-        contents=contents,
-        server=server,
-        echoes_user_data=dice.random() < 0.8,
-        phases=(
-            Phase(name="first", work=work, events=_events(dice, server, len(contents), rivals=True)),
-            *_later_phases(dice, work, server, contents),
-        ),
+    is_forgetful = "forget_jobs_seconds" in server.traits
+    first = Phase(
+        name="first",
+        work=work,
+        other=_other(dice, work, contents),
+        events=_events(dice, server, work, len(contents), deletes, alone=bool(deletes) or is_forgetful),
     )
+    later = _later_phases(dice, kind, work, server, contents, deletes)
+    return Scenario(seed=seed, contents=contents, server=server, phases=(first, *later), deletes=deletes)
 
 
 def _objects(dice: Random, suffix: str) -> list[tuple[str, bytes]]:
@@ -207,13 +253,14 @@ def _content(dice: Random, number: int, flaky: float) -> bytes:
 
 def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], server: ServerOptions) -> Work:
     is_hasty = dice.random() < 0.3
+    lease = VERSIONED_LEASE_SECONDS if server.is_versioned else LEASE_SECONDS
     options: dict[str, Any] = {
         "skip": dice.choice(("fresh", "fresh", "exists")),
-        "max_in_flight": dice.choice([size for size in _WINDOWS if size * _ROUNDS >= len(contents)]),
+        "max_in_flight": dice.choice([size for size in _WINDOWS if size * _FILLINGS >= len(contents)]),
         "threads": dice.choice((1, 4, 16)),
         "object_attempts": 3,
-        "lease_seconds": VERSIONED_LEASE_SECONDS if server.is_versioned else LEASE_SECONDS,
-        "outage_seconds": 0.3 if is_hasty else 60.0,
+        "lease_seconds": LONG_LEASE_SECONDS if dice.random() < 0.04 else lease,
+        "outage_seconds": 0.3 if is_hasty else 90.0,
     }
     patient = RetryPolicy(max_attempts=12, max_seconds=30, first_wait_seconds=0.05, max_wait_seconds=0.5)
     return Work(
@@ -221,6 +268,7 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
         operation=kind.operation,
         output=kind.output,
         keys=tuple(contents) if dice.random() < 0.3 else None,
+        clock=_clock(dice),
         options=options,
         timeout_seconds=TIMEOUT_SECONDS,
         retry=RetryPolicy(max_attempts=2, first_wait_seconds=0.05) if is_hasty else patient,
@@ -228,59 +276,126 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
     )
 
 
-def _server(dice: Random, objects: int) -> ServerOptions:
+def _clock(dice: Random) -> WrongClock:
+    if dice.random() < 0.8:
+        return WrongClock()
+    offset, jump = dice.choice((-90_000, -600, -40, 7, 600, 86_400)), dice.choice((0, 0, -300, 86_400))
+    return WrongClock(offset=offset, jump=jump, readings=dice.randint(1, 40))
+
+
+def _server(dice: Random, objects: int, deletes: str) -> ServerOptions:
     workers = dice.choice((1, 2, 4))
     return ServerOptions(
         workers=workers,
         job_seconds=min(dice.choice((0.0, 0.0, 0.02, 0.1)), 1.5 * workers / objects),
         latency_ms=dice.choice((0, 0, 0, 5, 20)),
         queue_size=dice.choice((10_000, 10_000, 10_000, 3, 10)),
-        listing_delay_seconds=dice.uniform(0.5, 3.0) if dice.random() < 0.25 else 0.0,
-        is_versioned=dice.random() < 0.25,
+        listing_delay_seconds=dice.uniform(0.5, 3.0) if dice.random() < 0.2 else 0.0,
+        is_versioned=dice.random() < 0.15,
+        traits=draw_traits(dice, may_forget=not deletes),
     )
 
 
+def _other(dice: Random, work: Work, contents: Mapping[str, bytes]) -> Work:
+    """A batch over a part of the objects; it runs only if an event starts it."""
+    batch_id = f"{work.batch_id} beside"
+    if work.keys is not None:
+        keys = dice.sample(sorted(contents), dice.randint(1, len(contents)))
+        return replace(work, batch_id=batch_id, keys=tuple(keys))
+    if any(key.startswith("in/a/") for key in contents) and dice.random() < 0.5:
+        output = work.output.replace("{dir}", "a/{dir}")
+        return replace(work, batch_id=batch_id, folder="in/a/", output=output)
+    return replace(work, batch_id=batch_id)
+
+
 def _later_phases(
-    dice: Random, work: Work, server: ServerOptions, contents: Mapping[str, bytes]
+    dice: Random,
+    kind: _Kind,
+    work: Work,
+    server: ServerOptions,
+    contents: Mapping[str, bytes],
+    deletes: str,
 ) -> list[Phase]:
-    name = dice.choice(("", "", "again", "changed", "never"))
-    events = _events(dice, server, len(contents), rivals=False) if dice.random() < 0.5 else ()
+    name = dice.choice(("", "", "again", "changed", "operation", "never"))
+    events: tuple[Event, ...] = ()
+    if dice.random() < 0.5:
+        events = _events(dice, server, work, len(contents), deletes, alone=True)
+    elsewhere = replace(work, batch_id=f"{work.batch_id}/next") if dice.random() < 0.5 else work
     if name == "again":
-        return [Phase(name=name, work=work)]
+        return [Phase(name=name, work=elsewhere)]
     if name == "changed" and work.options["skip"] == "fresh":
         changed = tuple(dice.sample(sorted(contents), max(1, len(contents) // 4)))
-        return [Phase(name=name, work=work, events=events, changed=changed)]
-    if name == "never":
+        return [Phase(name=name, work=elsewhere, events=events, changed=changed)]
+    if name == "operation" and work.options["skip"] == "fresh" and not deletes:
+        # Without the index of outputs nobody knows by which operation an output was made.
+        return [Phase(name=name, work=replace(elsewhere, operation=kind.changed_operation), events=events)]
+    if name == "never" and not deletes:
         redo = replace(work, options={**work.options, "skip": "never"})
         return [Phase(name=name, work=redo, events=events)]
     return []
 
 
-def _events(dice: Random, server: ServerOptions, objects: int, *, rivals: bool) -> tuple[Event, ...]:
-    most = dice.choice(_KILLS_WITH_VERSIONING if server.is_versioned else _KILLS)
-    kills = [_kill(dice, objects) for _ in range(most)]
-    alone = ("",) * (1 if server.is_versioned else _NO_RIVALS)
-    rival = dice.choice((*_RIVALS, *alone)) if rivals else ""
-    requests = _WRITES if rival == _OVERTAKING else _REQUESTS
-    extra = [Event(action=rival, **_moment(dice, objects, requests))] if rival else []
-    is_left_alone = all(event.action in _SERVER_KILLS for event in (*kills, *extra))
-    faults = [_fault(dice, objects, is_left_alone=is_left_alone) for _ in range(dice.choice((0, 0, 1, 2, 3)))]
+def _events(
+    dice: Random, server: ServerOptions, work: Work, objects: int, deletes: str, *, alone: bool
+) -> tuple[Event, ...]:
+    """The events of a phase.
+
+    :param alone: without other processes, because they would not know of each other.
+    """
+    lease = float(work.options["lease_seconds"])
+    extra = _company(dice, objects, lease, alone=alone)
+    if deletes:
+        extra += [Event(action=_DELETION, **_moment(dice, objects)) for _ in range(dice.choice((0, 1, 1, 2)))]
+    kills = []
+    if not any(event.action == _JUMP for event in extra):
+        most = dice.choice(_KILLS if lease == LEASE_SECONDS else _KILLS_WITH_VERSIONING)
+        may_die = lease < LONG_LEASE_SECONDS and not _is_forgetful(server)
+        kills = [_kill(dice, objects, may_die=may_die) for _ in range(most)]
+    count = dice.choice((0, 0, 1, 2, 3))
+    if lease == LONG_LEASE_SECONDS:
+        count = 1
+    faults = [_fault(dice, work, objects, deletes) for _ in range(count)]
     return (*kills, *faults, *extra)
 
 
-def _kill(dice: Random, objects: int) -> Event:
-    action = dice.choice((*_BATCH_KILLS, *_SERVER_KILLS))
+def _company(dice: Random, objects: int, lease: float, *, alone: bool) -> list[Event]:
+    action = dice.choice(_COMPANY if lease < LONG_LEASE_SECONDS else (_OTHER, "start a rival", "", ""))
+    if not action or (alone and action != _JUMP):
+        return []
+    moment = _moment(dice, objects, _WRITES if action == _OVERTAKING else _REQUESTS)
+    if action == _OTHER:
+        moment["number"] = min(moment["number"], objects)  # in time
+    # A jump back makes signatures valid for longer, and new jobs look older than known ones.
+    seconds = dice.choice((-30, 30, 600, 90_000)) if action == _JUMP else 0.0
+    return [Event(action=action, seconds=seconds, **moment)]
+
+
+def _is_forgetful(server: ServerOptions) -> bool:
+    """Whether a job may be forgotten before a run after a crash can find it."""
+    return "forget_jobs_seconds" in server.traits
+
+
+def _kill(dice: Random, objects: int, *, may_die: bool) -> Event:
+    action = dice.choice((*_BATCH_KILLS, *_SERVER_KILLS) if may_die else _SERVER_KILLS)
     return Event(action=action, seconds=dice.uniform(0.0, 0.1), **_moment(dice, objects))
 
 
-def _fault(dice: Random, objects: int, *, is_left_alone: bool) -> Event:
+def _fault(dice: Random, work: Work, objects: int, deletes: str) -> Event:
     fault = dict(dice.choice(FAULTS))
-    if fault == _HEARD_AFTER_TIMEOUT and not is_left_alone:
-        # The next run takes over sooner than the service hears of this: that nobody can promise.
+    lease = work.options["lease_seconds"]
+    if lease == LONG_LEASE_SECONDS:
+        fault = dict(_TAKEN_LATE)
+    if fault == _TAKEN_LATE:
+        # Some are taken at the end of their signature, and some are refused.
+        fault["seconds"] = dice.uniform(0.1, lease) if not deletes else _SHORT_SECONDS
+    if fault == _TAKEN_AFTER_TIMEOUT and deletes:
         fault["seconds"] = _SHORT_SECONDS
-    is_one = fault["action"] in _FAULTS_OF_ONE
+    is_one = fault["action"] in _OF_ONE_REQUEST
     fault["count"] = 1 if is_one else dice.randint(1, _MOST_FAULTS)
-    return Event(action="fault", fault=fault, **_moment(dice, objects))
+    moment = _moment(dice, objects)
+    if lease == LONG_LEASE_SECONDS:
+        moment["number"] = 1
+    return Event(action="fault", fault=fault, **moment)
 
 
 def _moment(dice: Random, objects: int, requests: tuple[str, ...] = _REQUESTS) -> dict[str, Any]:

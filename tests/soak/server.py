@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,6 +30,7 @@ PROCESSES.set_forkserver_preload(["tests.soak.server", "tests.soak.child"])
 
 BUCKET = "examplebucket-1250000000"
 FAULTS_PATH = "/_local/faults"
+TRAITS_PATH = "/_local/traits"
 FLAKY = b"flaky "
 _START_SECONDS = 60
 
@@ -47,6 +48,8 @@ class ServerOptions:
     """How far listings of objects are behind."""
     is_versioned: bool = False
     """Whether the bucket has versioning, so that a PUT always replaces."""
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    """Further traits of the service, by the names of the local CI."""
 
 
 class FlakyConverters(InstantConverters):
@@ -89,6 +92,7 @@ class Server:
         self._flaky = folder / "flaky"
         self._log = folder / "server.log"
         self._options = options
+        self._traits = dict(options.traits)
         self._process: BaseProcess | None = None
         self.port = 0
         for path in (self.bucket, self._flaky):
@@ -101,7 +105,7 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        """Where it answers, past the relay."""
+        """Where it listens; the relay is not in between."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Server:
@@ -116,7 +120,8 @@ class Server:
     def start(self) -> None:
         """Start it and return once it answers; on the port that it had before, if it ran before."""
         receiver, sender = PROCESSES.Pipe(duplex=False)
-        arguments = (self._root, self.port, self._flaky, self._log, self._options, sender)
+        options = replace(self._options, traits=self._traits)  # its clock does not jump back
+        arguments = (self._root, self.port, self._flaky, self._log, options, sender)
         self._process = PROCESSES.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         sender.close()
@@ -133,20 +138,29 @@ class Server:
 
     def add_fault(self, fault: Mapping[str, object]) -> None:
         """Set a fault for requests to come."""
-        self._control("POST", fault)
+        self._control("POST", FAULTS_PATH, fault)
 
     def clear_faults(self) -> None:
-        """Forget the faults that are left."""
-        self._control("DELETE", {})
+        """Remove the faults that are left."""
+        self._control("DELETE", FAULTS_PATH, {})
 
-    def _control(self, method: str, body: Mapping[str, object]) -> None:
+    def set_traits(self, **traits: object) -> None:
+        """Change traits; they stay when the server is started again."""
+        self._traits.update(traits)
+        self._control("POST", TRAITS_PATH, traits)
+
+    def jump_clock(self, seconds: float) -> None:
+        """Move the service's clock."""
+        self.set_traits(clock_offset_seconds=self._traits.get("clock_offset_seconds", 0) + seconds)
+
+    def _control(self, method: str, path: str, body: Mapping[str, object]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             headers = {"Content-Type": "application/json"}
-            connection.request(method, FAULTS_PATH, json.dumps(body), headers)
+            connection.request(method, path, json.dumps(body), headers)
             answer = connection.getresponse()
             if answer.status != 200:
-                raise ValueError(f"{method} {FAULTS_PATH} with {body}: {answer.read().decode()}")
+                raise ValueError(f"{method} {path} with {body}: {answer.read().decode()}")
         finally:
             connection.close()
 
@@ -171,6 +185,7 @@ def _serve(root: Path, port: int, flaky: Path, log: Path, options: ServerOptions
         queue_size=options.queue_size,
         listing_delay_seconds=options.listing_delay_seconds,
         versioned=[BUCKET] if options.is_versioned else [],
+        **options.traits,
     )
     server.start()
     ready.send(int(server.endpoint.rpartition(":")[2]))

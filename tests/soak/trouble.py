@@ -1,4 +1,4 @@
-"""What happens at the requests of a phase: kills, faults and rivals."""
+"""What happens at the requests of a phase: kills, faults, other processes, deletions, jumps of the clock."""
 
 from __future__ import annotations
 
@@ -7,58 +7,63 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from random import Random
 
 from tests.soak.child import Child
+from tests.soak.deletion import delete_records
 from tests.soak.diary import Diary
-from tests.soak.relay import HEAD_END, Request
+from tests.soak.relay import Request
 from tests.soak.scenario import Event
 from tests.soak.server import Server
 
-_HEARD_LATE_SECONDS = 0.3
+_ARRIVES_LATE_SECONDS = 0.3
 _FROZEN_LEASES = 2
 _OVERTAKING_SECONDS = 0.7
 _PART_OF_A_REQUEST = 0.05
-_USER_DATA = re.compile(rb"<UserData>[^<]*</UserData>")
-_PLAN = re.compile(rb'"batch_id": "[^"]*", "token": "([0-9a-f]+)"')
-_LENGTH = re.compile(rb"(?<=\r\nContent-Length: )\d+")
+_PLAN = re.compile(rb'"batch_id": "([^"]*)", "token": "([0-9a-f]+)"')
 
 
 class Trouble:
     """Passes the requests of all tries on to the server, and makes the events of the phase happen."""
 
     def __init__(
-        self, server: Server, diary: Diary, start_rival: Callable[[], None], *, echoes_user_data: bool
+        self,
+        server: Server,
+        diary: Diary,
+        *,
+        start_rival: Callable[[], None],
+        start_other: Callable[[], None],
     ) -> None:
         self._server = server
         self._diary = diary
-        self._echoes_user_data = echoes_user_data
         self._start_rival = start_rival
+        self._start_other = start_other
+        self._dice = Random(diary.scenario.seed)
         self._restarting = threading.Lock()
         self._counts: dict[Event, int] = {}
-        self._plans: set[bytes] = set()
+        self._plans: set[tuple[bytes, bytes]] = set()
 
     def begin(self, events: Iterable[Event]) -> None:
         """Count the requests from now on."""
         self._counts = dict.fromkeys(events, 0)
 
     async def pass_on(self, request: Request[Child]) -> bytes | None:
-        """The answer for the sender, ``None`` to leave it without one."""
+        """The response for the sender; None to leave it without one."""
         event = self._due(request)
         number = self._diary.note_request(f"{request.sender}: {request.method} {request.target}", event)
-        answer = await self._happen(event, request) if event else await self._forward(request)
-        status = answer.split(b" ", 2)[1].decode() if answer else "no answer"
+        response = await self._happen(event, request) if event else await self._forward(request)
+        status = response.split(b" ", 2)[1].decode() if response else "no response"
         self._diary.note(f"{number} -> {status}")
-        return answer if self._echoes_user_data or not answer else _without_user_data(answer)
+        return response
 
     async def _forward(self, request: Request[Child]) -> bytes | None:
         if request.method == "PUT" and request.target.endswith("/plan.json"):
             self._plans |= set(_PLAN.findall(request.content))
         return await request.forward()
 
-    @property
-    def plans(self) -> int:
-        """How many plans were frozen so far."""
-        return len(self._plans)
+    def plans(self, batch_id: str) -> int:
+        """How many plans of a batch were frozen so far."""
+        return sum(batch_id.encode() == each for each, _ in self._plans)
 
     async def _happen(self, event: Event, request: Request[Child]) -> bytes | None:
         try:
@@ -87,13 +92,13 @@ class Trouble:
         return None
 
     async def _kill_soon_after(self, request: Request[Child], event: Event) -> bytes | None:
-        answer = await self._forward(request)
+        response = await self._forward(request)
         asyncio.get_running_loop().call_later(event.seconds, request.sender.kill)
-        return answer
+        return response
 
-    async def _kill_and_be_late(self, request: Request[Child], event: Event) -> bytes | None:
+    async def _kill_and_arrive_late(self, request: Request[Child], event: Event) -> bytes | None:
         request.sender.kill()
-        await asyncio.sleep(_HEARD_LATE_SECONDS)
+        await asyncio.sleep(_ARRIVES_LATE_SECONDS)
         await self._forward(request)
         return None
 
@@ -131,33 +136,44 @@ class Trouble:
         await asyncio.sleep(_OVERTAKING_SECONDS)
         return await self._forward(request)
 
+    async def _let_another_batch_start(self, request: Request[Child], event: Event) -> bytes | None:
+        self._start_other()
+        return await self._forward(request)
+
+    async def _delete(self, request: Request[Child], event: Event) -> bytes | None:
+        self.delete_records()
+        return await self._forward(request)
+
+    def delete_records(self) -> None:
+        """Delete the records that the scenario names."""
+        scenario = self._diary.scenario
+        deleted = delete_records(self._server.bucket, scenario.deletes, self._dice)
+        self._diary.note(f"deleted {len(deleted)} records: {', '.join(deleted)}")
+
+    async def _jump(self, request: Request[Child], event: Event) -> bytes | None:
+        with suppress(ConnectionError):  # the server is being started again
+            await asyncio.to_thread(self._server.jump_clock, event.seconds)
+        return await self._forward(request)
+
     async def _freeze(self, request: Request[Child], event: Event) -> bytes | None:
-        answer = await self._forward(request)
+        response = await self._forward(request)
         request.sender.freeze()
         asyncio.get_running_loop().call_later(self._frozen_seconds, request.sender.thaw)
         self._start_rival()
-        return answer
+        return response
 
-    async def _freeze_and_be_late(self, request: Request[Child], event: Event) -> bytes | None:
+    async def _freeze_and_arrive_late(self, request: Request[Child], event: Event) -> bytes | None:
         request.sender.freeze()
         self._start_rival()
         await asyncio.sleep(self._frozen_seconds)
-        answer = await self._forward(request)
+        response = await self._forward(request)
         request.sender.thaw()
-        return answer
+        return response
 
     @property
     def _frozen_seconds(self) -> float:
-        """So long that the rival has taken over before."""
+        """Long enough for the rival to take over before."""
         return _FROZEN_LEASES * self._diary.scenario.lease_seconds
-
-
-def _without_user_data(answer: bytes) -> bytes:
-    """The answer, as if the service kept the UserData of jobs to itself."""
-    head, end, body = answer.partition(HEAD_END)
-    shortened = _USER_DATA.sub(b"", body)
-    less = len(body) - len(shortened)
-    return _LENGTH.sub(lambda found: b"%d" % (int(found[0]) - less), head) + end + shortened
 
 
 _Action = Callable[[Trouble, Request[Child], Event], Awaitable["bytes | None"]]
@@ -165,7 +181,7 @@ _ACTIONS: Mapping[str, _Action] = {
     "kill the batch before": Trouble._kill_before,
     "kill the batch after": Trouble._kill_after,
     "kill the batch soon after": Trouble._kill_soon_after,
-    "kill the batch, which is heard late": Trouble._kill_and_be_late,
+    "kill the batch, request arrives late": Trouble._kill_and_arrive_late,
     "kill the server before": Trouble._restart_before,
     "kill the server while": Trouble._restart_while,
     "kill the server after": Trouble._restart_after,
@@ -173,5 +189,8 @@ _ACTIONS: Mapping[str, _Action] = {
     "start a rival": Trouble._let_a_rival_start,
     "let a rival overtake": Trouble._let_a_rival_overtake,
     "freeze the batch": Trouble._freeze,
-    "freeze the batch, which is heard late": Trouble._freeze_and_be_late,
+    "freeze the batch, request arrives late": Trouble._freeze_and_arrive_late,
+    "start another batch": Trouble._let_another_batch_start,
+    "delete records": Trouble._delete,
+    "let the service's clock jump": Trouble._jump,
 }

@@ -85,18 +85,24 @@ class LivenessWatch:
         self._last: Beat | None = None
         self._missing_since: float | None = None
 
-    def look(self) -> Liveness:
+    def look(self, claim: Claim | None = None) -> Liveness:
         """Look once: one GET, and one HEAD where the client does not know when an object was written.
 
         The batch is dead if its last heartbeat is older than the time for which it made the claim valid.
         Before the first heartbeat, the claim itself counts. If an old claim has no heartbeat, the object may
         have been deleted; a living batch writes it again within the claim's time. So the batch is dead only
-        after the watch has lasted for that time.
+        after the watch has lasted for that time. A run whose lease had expired renews the claim itself: its
+        new time counts like a heartbeat.
+
+        :param claim: the claim as the registry has it now, if the caller knows.
         """
+        self._claim = claim or self._claim
         self._last = last_beat(self._client, self._claim) or self._last
         now = service_now(self._client)
         if self._last:
-            return _liveness(self._last, now)
+            liveness = _liveness(self._last, now)
+            is_renewed = now <= self._claim.claimed_at + self._claim.seconds + CLOCK_SECONDS
+            return "alive" if liveness == "dead" and is_renewed else liveness
         if self._missing_since is None:
             self._missing_since = now
         silent_since = max(self._claim.claimed_at, self._missing_since)

@@ -21,6 +21,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import BatchSummary, read_report_header
+from airflow_provider_ci.batch.run.neighbours import is_of_claim, is_unchanged
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 
@@ -41,6 +42,8 @@ class Claimed:
     """The plan of the batch that has not ended."""
     ended: tuple[str, BatchSummary] | None = None
     """Token and summary of the plan that has ended."""
+    keeps_place: bool = False
+    """The claim of the plan was in the registry all the time, so that every later batch knew the plan."""
     parked: Mapping[str, Any] = field(default_factory=dict)
     """Proof of a clean end of the run before: what its ledger must hold. Empty without a proof."""
 
@@ -78,7 +81,7 @@ class Claiming:
                 continue
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
-            liveness = watch[1].look()
+            liveness = watch[1].look(other)
             if liveness != "alive":
                 if claimed := self._take_over(other, is_parked=liveness == "parked"):
                     return claimed
@@ -124,7 +127,8 @@ class Claiming:
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
         claim = self._new_claim()
-        if plan:  # the arguments may be rendered differently by now; the claim is still that of the plan
+        if plan is not None and is_of_claim(plan, other):
+            # The arguments may be rendered differently by now; the claim is still that of the plan.
             claim = replace(
                 claim,
                 plan=plan.header.token,
@@ -134,7 +138,7 @@ class Claiming:
             )
 
         def taken(state: State) -> State:
-            if state.claim(claim.token) or not state.claim(other.token):
+            if state.claim(claim.token) or not is_unchanged(state, other):
                 return state
             if claim.plan:
                 return state.replaced(other.token, claim)
@@ -146,7 +150,14 @@ class Claiming:
         if not is_parked:
             log.warning("the run of %s ended without a word; its work is taken over", other.holder)
         parked = dict(beat.details) if beat else {"had_plan": True}
-        return Claimed(lease=lease, state=self._state, plan=plan, ended=ended, parked=parked)
+        return Claimed(
+            lease=lease,
+            state=self._state,
+            plan=plan,
+            ended=ended,
+            keeps_place=keeps_place,
+            parked=parked,
+        )
 
     def _claimed(self, lease: Lease, state: State) -> Claimed:
         try:

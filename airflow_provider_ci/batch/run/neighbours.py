@@ -45,6 +45,7 @@ def wait_until_planned(
     claim: Claim,
     *,
     read_registry: Callable[[], State],
+    change_registry: Callable[[Callable[[State], State]], State],
     wait: Callable[[float], None],
 ) -> StoredPlan | None:
     """The plan of an earlier claim, once it is frozen.
@@ -58,10 +59,11 @@ def wait_until_planned(
         plan = _plan_of(client, claim)
         if plan is not None:
             return plan
-        if all(each.token != claim.token for each in read_registry().claims):
+        current = read_registry().claim(claim.token)
+        if current is None:
             return _plan_of(client, claim)  # it may have been frozen, and carried out, in between
-        if watch.look() == "dead":
-            return None
+        if watch.look(current) == "dead" and removed_dead(change_registry, current):
+            return _plan_of(client, claim)
         waited = time.monotonic() - began
         if time.monotonic() - told > 30:
             told = time.monotonic()
@@ -77,8 +79,31 @@ def _plan_of(client: CIClient, claim: Claim) -> StoredPlan | None:
         return None
     if plan is None:
         return None
-    is_of_claim = plan.header.claim == claim.token or plan.header.token == claim.plan
-    return plan if is_of_claim else None
+    return plan if is_of_claim(plan, claim) else None
+
+
+def is_of_claim(plan: StoredPlan, claim: Claim) -> bool:
+    """Whether a plan was made under a claim, or a run under it continued the plan."""
+    return plan.header.claim == claim.token or plan.header.token == claim.plan
+
+
+def is_unchanged(state: State, claim: Claim) -> bool:
+    """Whether a claim is in the registry and was not renewed since it was read."""
+    current = state.claim(claim.token)
+    return current is not None and current.claimed_at == claim.claimed_at
+
+
+def removed_dead(change_registry: Callable[[Callable[[State], State]], State], claim: Claim) -> bool:
+    """Remove the claim of a batch that is dead; false if its run has renewed the claim in the meantime.
+
+    Whoever makes outputs in place of a dead batch removes its claim first. So a run of that batch that was
+    only suspended does not act any more, and its next run plans again.
+    """
+    state = change_registry(lambda state: state.without(claim.token) if is_unchanged(state, claim) else state)
+    if state.claim(claim.token) is not None:
+        return False
+    log.warning("batch %s ended without a word; its claim is removed", claim.batch_id)
+    return True
 
 
 def batch_details(plan: StoredPlan) -> dict[str, str]:
@@ -98,6 +123,8 @@ class Neighbour:
     """Jobs of followed outputs, by their place in the other plan."""
     is_over: bool = False
     """The other batch has ended or died, so its ledger does not change any more."""
+    dead: Claim | None = None
+    """Its claim, if it died."""
     started_at: float = 0.0
     _plan: StoredPlan | None = None
     _outcomes: bytearray = field(default_factory=bytearray)
@@ -117,7 +144,7 @@ class Neighbour:
             self._plan = self._find_plan()
         if self._plan is not None:
             self._read(self._plan, set(wanted))
-        self.is_over = is_over or self._plan is None
+        self.is_over = is_over
 
     def result(self, index: int) -> ObjectResult | ObjectState | None:
         """The outcome of an output: its failure, SUCCEEDED, UNFINISHED if it has to be made, or None."""
@@ -130,11 +157,15 @@ class Neighbour:
 
     def _is_active(self, state: State) -> bool:
         claim = next((each for each in state.claims if self._is_its_claim(each)), None)
+        self.dead = None
         if claim is None:
             return False
         if self._watch is None or self._watched != claim.token:
             self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
-        return self._watch.look() != "dead"
+        if self._watch.look(claim) != "dead":
+            return True
+        self.dead = claim
+        return False
 
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:

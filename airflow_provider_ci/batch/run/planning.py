@@ -26,7 +26,12 @@ from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import is_ledger_key
-from airflow_provider_ci.batch.run.neighbours import batch_details, claimed_outputs, wait_until_planned
+from airflow_provider_ci.batch.run.neighbours import (
+    batch_details,
+    claimed_outputs,
+    removed_dead,
+    wait_until_planned,
+)
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.settings import BatchSettings
@@ -85,9 +90,12 @@ class PlanMaker:
                 refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
             threads = min(settings.threads, 32)
             existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
+            submitter = self.make_submitter(token, 0.0)
+            # Before the outputs: a job that ends between the two looks is seen by the second.
+            in_flight = list(submitter.jobs_in_flight())
             planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
             self._share(draft, planner, old)
-            self._adopt(draft, planner, template, token)
+            self._adopt(draft, planner, submitter, in_flight)
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
@@ -202,11 +210,17 @@ class PlanMaker:
     def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str], operation: str) -> None:
         client = self.settings.client
         is_dead = LivenessWatch(client, claim).look() == "dead"
-        plan = wait_until_planned(client, claim, read_registry=self.lease.read_registry, wait=self.wait)
+        plan = wait_until_planned(
+            client,
+            claim,
+            read_registry=self.lease.read_registry,
+            change_registry=self.lease.change_registry,
+            wait=self.wait,
+        )
         if plan is None:
             return
         is_same = plan.header.operation_fingerprint == operation
-        if is_dead and not is_same:
+        if is_dead and not is_same and removed_dead(self.lease.change_registry, claim):
             return  # its jobs, if any are still in flight, are found among the jobs in flight
         try:
             shared = planner.share(
@@ -217,7 +231,7 @@ class PlanMaker:
         if shared:
             log.info("%d outputs are being made by batch %s; waiting for them", shared, claim.batch_id)
 
-    def _adopt(self, draft: Draft, planner: Planner, template: OutputTemplate, token: str) -> None:
+    def _adopt(self, draft: Draft, planner: Planner, submitter: Submitter, in_flight: list[Job]) -> None:
         """Adopt the jobs that are in flight for our outputs, whoever submitted them.
 
         This is what remains when the whole ledger was deleted, or when an older version of this package
@@ -225,10 +239,9 @@ class PlanMaker:
         """
         if not draft.needs_jobs():
             return
-        submitter = self.make_submitter(token, 0.0)
         try:
             adopted = planner.adopt(
-                submitter.jobs_in_flight(),
+                in_flight,
                 output_of=lambda job: first_output_of(job.output_key),
                 matches=submitter.matches,
                 is_here=self._writes_here,

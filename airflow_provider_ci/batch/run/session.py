@@ -165,6 +165,9 @@ class _ClaimedSession:
                     return summary if summary is None else self._judge(summary, lost=0)
                 plan = None
                 self._become_last()
+            if plan is not None and not self._claimed.keeps_place:
+                # Batches that planned in the meantime did not know this plan.
+                return self._carry_out(self._planned(old=plan), patience)
             if plan is not None:
                 if self._lease.claim.plan != plan.header.token:
                     self._state = self._patiently(partial(self._lease.name_plan, plan.header.token))
@@ -209,8 +212,12 @@ class _ClaimedSession:
             raise
 
     def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
+        settings = self._settings
+        if old is not None:
+            operation = restored_operation(dict(old.header.operation), settings.operation)
+            settings = replace(settings, operation=operation)
         maker = PlanMaker(
-            settings=self._settings,
+            settings=settings,
             lease=self._lease,
             state=self._state,
             outputs_client=self._outputs_client,
@@ -289,6 +296,7 @@ class _ClaimedSession:
             self._outputs_client,
             submitter,
             read_registry=self._lease.read_registry,
+            change_registry=self._lease.change_registry,
             registry_root=self._lease.registry_root,
             retry_failed=self._settings.retry_failed,
         )

@@ -29,6 +29,9 @@ TIME_SLACK = timedelta(minutes=1)
 """Maximum difference between the order of submissions and the service's creation times."""
 EXPIRY_SLACK_SECONDS = 2.0
 """The service compares whole seconds, and takes a request in the last second of its signature."""
+_OLDER_JOBS = 100
+"""After so many older jobs in a row, a listing is read no further. A few older ones prove nothing, because jobs
+of others can be out of order."""
 _IN_FLIGHT = (JobState.SUBMITTED, JobState.RUNNING, JobState.PAUSE)
 
 
@@ -151,10 +154,18 @@ class Submitter:
     def newest_jobs(self, look_back_to: datetime | None) -> Iterator[Job]:
         """The jobs that were not created before this moment of the service's clock, newest first."""
         oldest = None if look_back_to is None else look_back_to - TIME_SLACK
-        for job in self.job_type.list(self.client, queue_id=self.listed_queue_id, order="Desc"):
+        older = 0
+        jobs = self.job_type.list(
+            self.client, queue_id=self.listed_queue_id, order="Desc", created_after=oldest
+        )
+        for job in jobs:
             if oldest is not None and job.created_at is not None and job.created_at < oldest:
-                return
-            yield job
+                older += 1
+                if older == _OLDER_JOBS:
+                    return
+            else:
+                older = 0
+                yield job
 
     def jobs_in_flight(self) -> Iterator[Job]:
         """All jobs of the queue that have not ended."""
