@@ -48,7 +48,7 @@ class PlannedObject:
     modified: float = 0.0
     """Unix time of the last change of the object; 0 if unknown."""
     decision: Decision = Decision.SUBMIT
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Facts behind the decision: an error code and message, a job id, or the other batch."""
 
     @property
