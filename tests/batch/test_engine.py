@@ -24,16 +24,16 @@ Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 
 
 def test_every_object_gets_a_job_an_output_and_a_verdict(
-    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, verdicts: Verdicts, job_count: Count
+    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, results: Results, job_count: Count
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(25)))
     summary = batch(client).run()
     assert (summary.total, summary.succeeded, summary.failed) == (25, 25, 0)
-    report = verdicts(client, summary.report_key)
+    report = results(client, summary.report_key)
     assert len(report) == 25
     assert {verdict.state for verdict in report.values()} == {ObjectState.SUCCEEDED}
     assert report["in/7.docx"].pages == 1

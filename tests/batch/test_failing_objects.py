@@ -25,17 +25,17 @@ Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 
 
 def test_a_failing_object_fails_alone_and_is_named(
-    client: CIClient, fill_bucket: Fill, batch: Make, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, results: Results
 ) -> None:
     fill_bucket("in/a.docx", "in/c.docx")
     fill_bucket("in/b.docx", content=b"")
     with pytest.raises(BatchFailedError, match=r"of 3 objects 1 failed .*in/b\.docx") as failed:
         batch(client).run()
-    report = verdicts(client, failed.value.summary.report_key)
+    report = results(client, failed.value.summary.report_key)
     assert report["in/b.docx"].state is ObjectState.FAILED
     assert report["in/b.docx"].reason
     assert report["in/a.docx"].state is report["in/c.docx"].state is ObjectState.SUCCEEDED
@@ -50,11 +50,11 @@ def test_failures_within_the_limit_are_a_success(client: CIClient, fill_bucket: 
 
 
 def test_a_missing_object_fails_alone(
-    client: CIClient, fill_bucket: Fill, batch: Make, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, results: Results
 ) -> None:
     fill_bucket("in/a.docx")
     summary = batch(client, ["in/a.docx", "in/missing.docx"], max_failures=1).run()
-    report = verdicts(client, summary.report_key)
+    report = results(client, summary.report_key)
     assert report["in/a.docx"].state is ObjectState.SUCCEEDED
     assert report["in/missing.docx"].state is ObjectState.FAILED
     assert "in/missing.docx" in report["in/missing.docx"].reason
@@ -130,7 +130,7 @@ def test_when_too_many_have_failed_nothing_more_is_submitted(
     fill_bucket: Fill,
     bucket: Path,
     batch: Make,
-    verdicts: Verdicts,
+    results: Results,
     job_count: Count,
     limit: int | str,
 ) -> None:
@@ -142,7 +142,7 @@ def test_when_too_many_have_failed_nothing_more_is_submitted(
     assert jobs < 20
     summary = failed.value.summary
     assert (summary.jobs, summary.succeeded, summary.failed) == (jobs, jobs - 3, 3)
-    report = verdicts(client)
+    report = results(client)
     assert len(report) == 20, "all objects stand in the report"
     ended = {key for key, found in report.items() if found.job_id}
     assert ended == {job.input_key for job in client.list_doc_jobs()}

@@ -20,7 +20,7 @@ from airflow_provider_ci.local import LocalCI
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 End = Callable[[], None]
 
 
@@ -87,7 +87,7 @@ def test_a_run_that_dies_at_any_request_is_continued_by_the_next(
     fill_bucket: Fill,
     batch: Make,
     live_jobs: Count,
-    verdicts: Verdicts,
+    results: Results,
     end_leases: End,
     power: Power,
     is_heard: bool,
@@ -107,7 +107,7 @@ def test_a_run_that_dies_at_any_request_is_continued_by_the_next(
         summary = made.run()
         lives += 1
         assert summary.total == summary.succeeded + summary.skipped == 3
-        assert verdicts(client, summary.report_key).keys() == keys
+        assert results(client, summary.report_key).keys() == keys
         assert live_jobs(client).total() == 3 * lives, f"at request {requests}: {before}"
     assert lives > 15
 
@@ -118,7 +118,7 @@ def test_what_is_continued_is_the_frozen_plan(
     fill_bucket: Fill,
     batch: Make,
     live_jobs: Count,
-    verdicts: Verdicts,
+    results: Results,
     end_leases: End,
     look: int,
 ) -> None:
@@ -130,12 +130,12 @@ def test_what_is_continued_is_the_frozen_plan(
     summary = batch(client).run()
     assert summary.total == summary.succeeded == 6
     assert summary.jobs == 6
-    assert verdicts(client).keys() == keys
+    assert results(client).keys() == keys
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
 def test_a_batch_may_die_again_and_again(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts, end_leases: End
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results, end_leases: End
 ) -> None:
     keys = objects(fill_bucket, 8)
     for _ in range(5):
@@ -143,7 +143,7 @@ def test_a_batch_may_die_again_and_again(
         end_leases()
     assert batch(client).run().succeeded == 8
     assert live_jobs(client) == dict.fromkeys(keys, 1)
-    assert {found.state for found in verdicts(client).values()} == {ObjectState.SUCCEEDED}
+    assert {found.state for found in results(client).values()} == {ObjectState.SUCCEEDED}
 
 
 @pytest.mark.parametrize("action", ["cut_after", "cut_before", "error_after"])
@@ -267,7 +267,7 @@ def test_clearing_a_finished_batch_submits_nothing(
 
 
 def test_only_changed_content_and_missing_outputs_are_done_again(
-    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     objects(fill_bucket)
     batch(client).run()
@@ -276,7 +276,7 @@ def test_only_changed_content_and_missing_outputs_are_done_again(
     fill_bucket("in/6.docx")
     summary = batch(client).run()
     assert (summary.succeeded, summary.skipped, summary.jobs) == (3, 4, 3)
-    done = {key for key, found in verdicts(client).items() if found.state is ObjectState.SUCCEEDED}
+    done = {key for key, found in results(client).items() if found.state is ObjectState.SUCCEEDED}
     assert done == {"in/1.docx", "in/2.docx", "in/6.docx"}
     assert live_jobs(client)["in/1.docx"] == live_jobs(client)["in/2.docx"] == 2
 
@@ -349,14 +349,14 @@ def test_documents_may_become_pictures_while_the_old_jobs_run(
 
 
 def test_jobs_that_outlive_their_batch_are_adopted_by_the_next_run(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     keys = objects(fill_bucket)
     (queue,) = client.list_doc_queues()
     client.pause_doc_queue(queue.queue_id)
     with pytest.raises(BatchFailedError, match="6 unfinished"):
         batch(client, timeout_seconds=0.5).run()
-    assert {found.job_id for found in verdicts(client).values()} == {
+    assert {found.job_id for found in results(client).values()} == {
         job.job_id for job in client.list_doc_jobs()
     }
     client.resume_doc_queue(queue.queue_id)

@@ -28,16 +28,16 @@ from airflow_provider_ci.local import LocalCI
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 
 
 def test_what_has_not_ended_in_time_is_reported_as_unfinished(
-    client: CIClient, fill_bucket: Fill, batch: Make, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, results: Results
 ) -> None:
     fill_bucket("in/a.docx")
     with pytest.raises(BatchFailedError, match="1 unfinished") as failed:
         batch(client, timeout_seconds=-1).run()
-    assert verdicts(client, failed.value.summary.report_key)["in/a.docx"].state is ObjectState.UNFINISHED
+    assert results(client, failed.value.summary.report_key)["in/a.docx"].state is ObjectState.UNFINISHED
 
 
 def test_a_batch_can_be_stopped(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
@@ -56,7 +56,7 @@ def test_a_batch_that_is_stopped_says_what_it_leaves_behind(
     stopped = batch(client, progress=lambda _: stop.set(), is_stopped=stop.is_set, max_in_flight=1)
     with pytest.raises(BatchStoppedError) as left:
         stopped.run()
-    report = list(read_report(client, "_ci_batches/test/report.jsonl"))
+    report = list(read_report(client, REPORT))
     unfinished = [found for found in report if found.state is ObjectState.UNFINISHED]
     assert len(report) == 3
     assert set(left.value.job_ids) == {found.job_id for found in unfinished if found.job_id}

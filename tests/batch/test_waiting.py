@@ -17,7 +17,7 @@ from airflow_provider_ci.local import LocalCI
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 Connect = Callable[..., CIClient]
 
 
@@ -48,7 +48,7 @@ def cancel(client: CIClient, count: int) -> None:
 
 
 def test_a_batch_goes_window_by_window_to_its_end(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     keys = {f"in/{number}.docx" for number in range(10)}
     fill_bucket(*keys)
@@ -62,7 +62,7 @@ def test_a_batch_goes_window_by_window_to_its_end(
     assert rounds > 2
     assert (summary.succeeded, summary.jobs) == (10, 10)
     assert live_jobs(client) == dict.fromkeys(keys, 1)
-    assert verdicts(client).keys() == keys
+    assert results(client).keys() == keys
 
 
 def test_it_leaves_with_its_jobs_in_the_ledger(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
@@ -109,7 +109,7 @@ def test_with_nothing_more_to_submit_all_must_have_ended(
 
 
 def test_what_the_watch_cancels_is_submitted_again(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     keys = {f"in/{number}.docx" for number in range(6)}
     fill_bucket(*keys)
@@ -121,7 +121,7 @@ def test_what_the_watch_cancels_is_submitted_again(
     summary = batch(client).run()
     assert (summary.succeeded, summary.jobs) == (6, 10)
     assert live_jobs(client) == dict.fromkeys(keys, 1)
-    assert {found.state for found in verdicts(client).values()} == {ObjectState.SUCCEEDED}
+    assert {found.state for found in results(client).values()} == {ObjectState.SUCCEEDED}
 
 
 def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
