@@ -46,7 +46,10 @@ with DAG(
             description="A number of documents, or a percentage",
         ),
         "force": Param(
-            False, type="boolean", title="Convert all again", description="Also what is up to date"
+            False,
+            type="boolean",
+            title="Convert all again",
+            description="Also documents whose output is up to date",
         ),
     },
 ):

@@ -29,12 +29,14 @@ with DAG(
         ),
         "target": Param(
             "png",
+            type="string",
             enum=["png", "jpg"],
             title="Format of page pictures",
             description="Pictures of the first two pages of each text and each presentation",
         ),
         "skip": Param(
             "fresh",
+            type="string",
             enum=["fresh", "exists", "never"],
             title="Skip",
             description="fresh: outputs that are up to date; exists: outputs that are newer; never: nothing",
@@ -47,7 +49,10 @@ with DAG(
             description="A number of documents, or a percentage",
         ),
         "force": Param(
-            False, type="boolean", title="Convert all again", description="Also what is up to date"
+            False,
+            type="boolean",
+            title="Convert all again",
+            description="Also documents whose output is up to date",
         ),
         "retry_failed": Param(
             False,

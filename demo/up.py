@@ -31,7 +31,7 @@ _START_SECONDS = 300
 _STOP_SECONDS = 10
 """A task that runs keeps Airflow from ending, and may take much longer."""
 _COMMAND_SECONDS = 300
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
 
 
 def main(arguments: list[str]) -> int:
