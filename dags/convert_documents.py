@@ -2,7 +2,7 @@
 
 Trigger it with the defaults, or with a folder of your own: *Trigger* shows a form. One damaged document does
 not stop the others. The report in the bucket names it, and a task fails only when more documents failed than
-*Failures allowed* says. Run it again: what is up to date is skipped.
+*Failures allowed* says. Run it again: documents that are up to date are skipped.
 """
 
 from __future__ import annotations

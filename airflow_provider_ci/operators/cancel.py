@@ -28,7 +28,7 @@ _FATES = {
     JobState.SUCCESS: "ended",
     JobState.FAILED: "ended",
 }
-"""What is said of a job whose cancellation the service refused, by the state that it was in."""
+"""The outcome for a job whose cancellation the service refused, by the job's state."""
 
 
 class CICancelJobsOperator(CIOperator):
@@ -69,7 +69,7 @@ class CICancelJobsOperator(CIOperator):
         self.keep_arguments()
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Cancel, and count what became of the jobs.
+        """Cancel the jobs, and count the outcomes.
 
         :raises ValueError: it is not clear which jobs are meant.
         :raises CIError: the service refuses for another reason than the job's state.
@@ -88,7 +88,7 @@ class CICancelJobsOperator(CIOperator):
             raise ValueError("which jobs to cancel? job_ids is empty; all_waiting_of takes all of a queue")
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         for job_id in job_ids:
-            kind_of_job(job_id)  # what is no id is refused before anything is cancelled
+            kind_of_job(job_id)  # a wrong id is refused before anything is cancelled
         return job_ids
 
     def _all_waiting(self, client: CIClient, links: TaskLinks) -> list[str]:
@@ -103,7 +103,7 @@ class CICancelJobsOperator(CIOperator):
 
 
 def _cancel(client: CIClient, job_id: str) -> str:
-    """What became of the job. Why a cancellation is refused is not documented, so its state tells."""
+    """The outcome for the job. The reasons for a refusal are not documented, so the job's state decides."""
     kind = kind_of_job(job_id)
     try:
         kind.cancel(client, job_id)
