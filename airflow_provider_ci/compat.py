@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from airflow.sdk import Connection, Context
 
-# The types are those of the newest Airflow, which warns of the older places.
+# The newest Airflow gives the types; it warns about the older places.
 try:
     from airflow.sdk import BaseHook
 except ImportError:  # Airflow 3.0
@@ -56,8 +56,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 USER_KILLED = frozenset({"failed", "success", "skipped", "removed"})
-"""States that only somebody's action gives to a task whose work is still going on. A cleared task is not
-among them: its next try takes over the job that it finds."""
+"""States that a task gets while its work is still going on: a user marked it, or Airflow gave it up. A
+cleared task is not among them: its next try takes over the job that it finds."""
 
 
 class StateStore(Protocol):
@@ -97,7 +97,7 @@ def allow_in_xcom(*classes: type) -> None:
 
 
 def state_store(context: Context) -> StateStore:
-    """The task's state store, or one that forgets on an Airflow that has none."""
+    """The task's state store, or a stand-in that forgets where Airflow has no store."""
     store: StateStore | None = context.get("task_state_store")
     return store if store is not None else _NoStore()
 
@@ -117,7 +117,7 @@ def triggers_hear_of_kills() -> bool:
 
 
 def was_killed_by_user(ti: Any) -> bool:
-    """Whether somebody ended this task (marked or cleared it), as Airflow's server sees it now.
+    """Whether a user ended this task, or Airflow gave it up, by the state that Airflow's server has now.
 
     False as well where the server cannot be asked: then the work is better left running, for a retry.
     """

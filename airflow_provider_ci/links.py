@@ -1,7 +1,7 @@
 """Links from a task to its job, its queue and its report.
 
-Airflow itself notes the links of a task when the task has ended. Here each is told as soon as it is known, so
-that it can be followed while the task runs: to the local CI's own pages, or to the cloud's console.
+Airflow itself stores the links of a task when the task has ended. Here each link is pushed as soon as it is
+known, so that users can follow it while the task runs: to the local CI's own pages, or to the console.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class CIQueueLink(_ToldLink):
 
 
 class CIReportLink(_ToldLink):
-    """To the report of a batch; as long as there is none, to what is known of the batch."""
+    """To the report of a batch; until it is written, to the batch's own record."""
 
     name = "CI report"
 
@@ -64,7 +64,7 @@ class TaskLinks:
         self._hook = hook
         self._task = task
         self.urls: dict[str, str] = {}
-        """What was pushed, by the key of the link's XCom."""
+        """The pushed addresses, by the key of the link's XCom."""
 
     def tell_job(self, job_id: str) -> str:
         """The task's job is known."""

@@ -1,4 +1,4 @@
-"""How far the jobs of a task are, told at a human pace: soon at first, then ever more rarely."""
+"""The progress of a task's jobs in its log: soon at first, then less and less often."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class HumanPace:
         self._next = self._clock()
 
     def is_time(self) -> bool:
-        """Whether to tell something now; if so, the next time is later."""
+        """Whether to log something now; if so, the next time is later."""
         now = self._clock()
         if now < self._next:
             return False
@@ -53,7 +53,7 @@ class HumanPace:
         return True
 
     def is_late(self) -> bool:
-        """The same, but only when a minute has passed: for whoever has nothing new to tell."""
+        """The same, but only when a minute has passed: for lines that repeat old numbers."""
         return self._clock() >= self._last + _LONGEST_SECONDS and self.is_time()
 
 
@@ -67,7 +67,7 @@ def immediate_pace() -> HumanPace:
 class BatchProgress:
     """Tells in the log, and in the task's state store, how far a batch is.
 
-    The first numbers are told at once, so that each resumed window shows up. As a context manager it also
+    The first numbers are logged at once, so that each resumed window shows up. As a context manager it also
     repeats the last numbers while nothing else is logged, so that no minute is silent.
 
     :param allowed: how many objects may fail, as the user wrote it.
@@ -112,7 +112,7 @@ class BatchProgress:
     def close(self, summary: BatchSummary, *, has_failed: bool = False, report_url: str = "") -> None:
         """Tell the end: the verdict first, then the reasons of failures, then where to read more.
 
-        :param report_url: of a page with the report; its key if there is none.
+        :param report_url: of a page with the report; without it the log has the key.
         """
         tell = self._log.error if has_failed else self._log.info
         tell(self._verdict(summary, has_failed))
@@ -142,7 +142,7 @@ class BatchProgress:
             f"{summary.skipped:,} up to date" * bool(summary.skipped),
             f"{summary.failed_before:,} failed before" * bool(summary.failed_before),
         ]
-        if not has_failed:  # what went well comes first then
+        if not has_failed:  # then the good news comes first
             counts = counts[2:] + counts[:2]
         spent = f"in {spoken(summary.seconds)} ({_rate(done, summary.seconds):.1f}/s)"
         return f"{', '.join(filter(None, counts))}, {spent}"
@@ -171,7 +171,7 @@ class BatchProgress:
     def _keep(self, **values: float | None) -> None:
         try:
             self._store.set(STORE_KEY, values)
-        except Exception as error:  # whatever it is, a batch does not end because nobody can watch it
+        except Exception as error:  # a batch must not fail because its progress cannot be shown
             self._log.warning("the progress cannot be stored: %s", error)
 
 

@@ -119,7 +119,7 @@ class Templated(_Task):
 
 
 class _Partial(OperatorPartial):
-    """What is left to map."""
+    """A partial whose mapped task depends on everything in its arguments."""
 
     def expand(self, **mapped_kwargs: Any) -> MappedOperator:
         mapped = with_new_names(mapped_kwargs)
@@ -140,7 +140,7 @@ class _Partial(OperatorPartial):
 
 
 _AIRFLOWS_OWN = frozenset({"dag", "task_group", "params", "default_args"})
-"""Arguments in which there are tasks that nobody waits for."""
+"""Arguments that hold tasks without depending on them."""
 
 
 def with_new_names(kwargs: Mapping[str, Any]) -> dict[str, Any]:

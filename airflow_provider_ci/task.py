@@ -46,9 +46,9 @@ class CITask(Templated):
         return CIHook(self.tencent_ci_conn_id, bucket=self.bucket, region=self.region)
 
     def begin(self, context: Context) -> TaskLinks:
-        """Call this first in each process of a try: the arguments are read, and there are no links yet."""
+        """Call this first in each process of a try: it reads the arguments and forgets links."""
         self.read_arguments()
-        # Airflow pushes each link of the task at its end, also those that lead nowhere.
+        # At the end Airflow pushes each link of the task, even an empty one.
         self.operator_extra_links = ()
         self.task_links = TaskLinks(context, self.hook, task=self)
         return self.task_links
@@ -70,7 +70,7 @@ class CITask(Templated):
     def raise_if_overdue(self, end_of_try: float | None, what_goes_on: str) -> None:
         """Fail as Airflow does in place, where the try has used up its ``execution_timeout``.
 
-        :param what_goes_on: a sentence about what is not lost.
+        :param what_goes_on: a sentence that says which work continues.
         """
         if end_of_try is not None and time.time() >= end_of_try and self.execution_timeout is not None:
             limit = self.execution_timeout.total_seconds()
@@ -78,5 +78,5 @@ class CITask(Templated):
 
 
 def earliest(*moments: float | None) -> float:
-    """The first of these moments; None is no moment."""
+    """The first of these moments; None is ignored."""
     return min(moment for moment in moments if moment is not None)

@@ -7,7 +7,7 @@ skips or waits for. A plain ``@daily`` has no data interval in Airflow 3, hence 
     airflow backfill create --dag-id backfill_archive --from-date 2020-01-01 --to-date 2026-01-01 \
         --max-active-runs 4
 
-A run that is repeated (``--reprocess-behavior completed``) submits only what is missing or has changed.
+A run that is repeated (``--reprocess-behavior completed``) submits only missing and changed documents.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ with DAG(
             description="A number of documents, or a percentage",
         ),
         "force": Param(
-            False, type="boolean", title="Convert all again", description="Also what is up to date"
+            False,
+            type="boolean",
+            title="Convert all again",
+            description="Also documents whose output is up to date",
         ),
     },
 ):
@@ -55,7 +58,7 @@ with DAG(
         source=ObjectSelection(
             prefix="{{ params.prefix }}",
             suffixes=DOCUMENT_SUFFIXES,
-            # Unlike `data_interval_start`, these exist in every run; None is no bound.
+            # Unlike `data_interval_start`, these exist in every run; None means without a bound.
             modified_after="{{ dag_run.data_interval_start }}",
             modified_before="{{ dag_run.data_interval_end }}",
         ),

@@ -2,7 +2,7 @@
 
 Trigger it with the defaults, or with a folder of your own: *Trigger* shows a form. One damaged document does
 not stop the others. The report in the bucket names it, and a task fails only when more documents failed than
-*Failures allowed* says. Run it again: what is up to date is skipped.
+*Failures allowed* says. Run it again: documents that are up to date are skipped.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ with DAG(
         ),
         "target": Param(
             "png",
+            type="string",
             enum=["png", "jpg"],
             title="Format of page pictures",
             description="Pictures of the first two pages of each text and each presentation",
         ),
         "skip": Param(
             "fresh",
+            type="string",
             enum=["fresh", "exists", "never"],
             title="Skip",
             description="fresh: outputs that are up to date; exists: outputs that are newer; never: nothing",
@@ -47,7 +49,10 @@ with DAG(
             description="A number of documents, or a percentage",
         ),
         "force": Param(
-            False, type="boolean", title="Convert all again", description="Also what is up to date"
+            False,
+            type="boolean",
+            title="Convert all again",
+            description="Also documents whose output is up to date",
         ),
         "retry_failed": Param(
             False,

@@ -17,6 +17,7 @@ with DAG(
     params={
         "kind": Param(
             "doc",
+            type="string",
             enum=["doc", "pic"],
             title="Kind of queue",
             description="doc: document jobs; pic: picture jobs",

@@ -36,7 +36,10 @@ with DAG(
             description="Longest side in pixels; smaller pictures stay as they are",
         ),
         "force": Param(
-            False, type="boolean", title="Process all again", description="Also what is up to date"
+            False,
+            type="boolean",
+            title="Process all again",
+            description="Also pictures whose output is up to date",
         ),
         "max_failures": Param(
             "0",

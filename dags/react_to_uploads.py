@@ -1,4 +1,4 @@
-"""Documents that somebody uploads become PDFs, and a second DAG makes previews of the PDFs at once.
+"""Uploaded documents become PDFs, and a second DAG makes previews of the PDFs at once.
 
 Put documents into the folder ``uploads/`` and trigger the first DAG. It waits until no upload has come for
 half a minute. Its batch names the folder of the PDFs as its outlet; the second DAG is scheduled on that

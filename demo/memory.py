@@ -20,7 +20,7 @@ class Memory:
         self._values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def get(self, name: str, default: Any = None) -> Any:
-        """What was remembered under this name."""
+        """The value that was remembered under this name."""
         return self._values.get(name, default)
 
     def set(self, name: str, value: Any) -> None:
@@ -30,7 +30,7 @@ class Memory:
         self._path.write_text(json.dumps(self._values, indent=1))
 
     def port(self, name: str, wanted: int) -> int:
-        """The port of last time, else the wanted one; another one where that is taken."""
+        """The port of last time, else the preferred one; another one where that is taken."""
         before = self.get(f"{name}_port")
         port = free_port(before or wanted)
         if before and port != before:
@@ -46,7 +46,7 @@ class Memory:
 
 
 def free_port(wanted: int = 0) -> int:
-    """The wanted port of this machine if it is free, else another one."""
+    """This port if it is free, else another one."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -31,11 +31,11 @@ _START_SECONDS = 300
 _STOP_SECONDS = 10
 """A task that runs keeps Airflow from ending, and may take much longer."""
 _COMMAND_SECONDS = 300
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until SIGINT or SIGTERM; 0 when all that was started has ended."""
+    """Serve until SIGINT or SIGTERM; 0 when everything that was started has ended."""
     home = Path(arguments[0] if arguments else DEMO / "airflow-up").resolve()
     home.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -161,7 +161,7 @@ class WebUI:
         raise StartError(f"Airflow ended with status {self._process.returncode}; see {self._log}")
 
     def _start_new_dags(self) -> None:
-        """Let DAGs run that were not there before; one that the user has paused stays paused."""
+        """Unpause DAGs that are new; a DAG that the user has paused stays paused."""
         known = set(self._memory.get("dags", []))
         found = {dag["dag_id"] for dag in self._call("GET", "dags?limit=100")["dags"]}
         for dag_id in sorted(found - known):
@@ -213,7 +213,7 @@ class WebUI:
 def session_members(session: int) -> list[int]:
     """The processes that a session still has: tasks have a process group of their own, but no session.
 
-    The oldest come first, so that nobody is left who could start another one.
+    The oldest come first, so that none is left that could start another one.
     """
     found = []
     for pid in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):

@@ -31,7 +31,7 @@ class Value:
     __slots__ = ()
     __version__: ClassVar[int] = VERSION
     always_shown: ClassVar[tuple[str, ...]] = ()
-    """Fields that a reader wants to see even where they have their default."""
+    """Fields that are shown even where they have their default."""
 
     def __repr__(self) -> str:
         shown = (

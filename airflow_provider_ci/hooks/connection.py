@@ -52,7 +52,7 @@ def client_of(
     """The client that a connection describes.
 
     :param bucket, region: take the place of the connection's.
-    :param options: further arguments of the client, which go before the connection's.
+    :param options: further arguments of the client, which override the connection's.
     :raises ConnectionConfigError: the connection cannot be used.
     """
     extra = conn.extra_dejson
@@ -87,7 +87,7 @@ def signs_with(conn: Connection) -> str:
 
 
 def shortened(secret_id: str) -> str:
-    """Enough of a SecretId to tell it from another one."""
+    """Enough of a SecretId to distinguish it from another one."""
     return secret_id if len(secret_id) <= 12 else f"{secret_id[:6]}...{secret_id[-4:]}"
 
 

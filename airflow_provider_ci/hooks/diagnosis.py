@@ -54,7 +54,7 @@ _EXPLANATIONS = {
     "SignatureExpired": _CLOCK,
     "TemporaryRedirect": _OTHER_REGION,
 }
-"""By the service's code; what is not here is said in the error's own words."""
+"""By the service's code; all other codes keep the error's own message."""
 
 
 class _Read(NamedTuple):
@@ -143,7 +143,7 @@ class Diagnosis:
 def _code_of(error: CIError) -> str:
     if not isinstance(error, CIServiceError):
         return ""
-    # The documents' own refusal has come with several codes; its text is what they share.
+    # The documents' own refusal has come with several codes; they share its text.
     return "MediaBucketUnBinded" if "unbinded" in error.message.lower() else error.code
 
 

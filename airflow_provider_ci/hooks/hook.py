@@ -16,7 +16,7 @@ from airflow_provider_ci.hooks.connection import client_of, signs_with
 from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
 
 _TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
-"""A trigger looks again anyway, and a thread that sleeps between attempts is one that other triggers lack."""
+"""A trigger looks again anyway, and a thread that sleeps between attempts is missing for other triggers."""
 
 
 class CIHook(BaseHook):
@@ -69,7 +69,7 @@ class CIHook(BaseHook):
     def client(self) -> CIClient:
         """The client of the connection.
 
-        :raises ConnectionConfigError: the connection cannot be used; all that is wrong is named.
+        :raises ConnectionConfigError: the connection cannot be used; the message names every problem.
         """
         conn = self.get_connection(self.tencent_ci_conn_id)
         client = self._client_of(conn)

@@ -58,7 +58,7 @@ _BATCH_ID = (
 _HEAD_BYTES = 200
 """How much of a default batch id is left to read where the whole is too long for a key."""
 _INLINE_SECONDS = 10.0
-"""A batch that ends so soon is not worth a deferral."""
+"""A batch that ends within this time is not worth a deferral."""
 _IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
 """What the event of an asset says of the batch."""
 _GOES_ON = "The jobs keep running; a retry of the task resumes them."
@@ -80,7 +80,7 @@ class CIBatchOperator(CIOperator):
     also when the task fails.
 
     Its state is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry resumes from
-    there; when the task is cleared, it plans anew and does what is missing or changed.
+    there; when the task is cleared, it plans again and processes missing and changed objects.
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
@@ -100,20 +100,21 @@ class CIBatchOperator(CIOperator):
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
     :param output_bucket: bucket of the outputs, in place of the connection's.
     :param output_region: region of ``output_bucket``.
-    :param max_in_flight: jobs that wait or run at the same time, at most.
-    :param object_attempts: jobs for an object, at most; only what may be transient is submitted again.
+    :param max_in_flight: largest number of jobs that wait or run at the same time.
+    :param object_attempts: largest number of jobs for an object; only transient failures are submitted
+        again.
     :param max_failures: how many objects may fail, as a number or a percentage such as ``"5%"``.
     :param stop_early: stop submitting when at least 1,000 objects have finished and half of them failed; a
         percentage sets another share, False never stops.
     :param deferrable: wait in the triggerer, which holds no worker slot: a window is submitted, and the task
         comes back for the next one.
-    :param poll_interval: time between two looks at the jobs, at most.
-    :param timeout_seconds: after this time, what has not ended is reported as unfinished.
+    :param poll_interval: longest time between two requests for the jobs.
+    :param timeout_seconds: after this time, objects without a result are reported as unfinished.
     :param outage_seconds: how long the service may be away, or the queue be paused.
     :param report_prefix: folder of the report in the bucket.
     :param cancel_on_kill: cancel jobs that have not begun when a user ends the task, or Airflow gives it up.
-    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
-        There is no event when nothing was written.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
+        objects. Nothing written means no event.
     """
 
     operator_extra_links = (CIQueueLink(), CIReportLink())
@@ -216,7 +217,7 @@ class CIBatchOperator(CIOperator):
 
         :raises BatchFailedError: more objects failed than allowed, or some did not finish.
         :raises BatchRunningError: another run of the same batch is alive, and ``on_running`` is ``"fail"``.
-        :raises NoObjectsError: there are no objects, and ``on_empty`` is ``"fail"``.
+        :raises NoObjectsError: the source is empty, and ``on_empty`` is ``"fail"``.
         """
         links = self.begin(context)
         deadline = time.time() + self.timeout_seconds
@@ -225,7 +226,7 @@ class CIBatchOperator(CIOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the trigger's event, with the next window or to the end.
 
-        :raises BatchWaitError: the queue stayed paused, or there is no event.
+        :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
         links = self.begin(context)
         if not event or event.get("status") == "paused":
@@ -299,14 +300,14 @@ class CIBatchOperator(CIOperator):
         url = links.tell_report(folder, "report.jsonl")
         progress.close(summary, has_failed=has_failed, report_url=url)
         values = {**summary.to_json(), "report_url": url}
-        if not summary.output_bytes:  # the service does not tell the size of documents
+        if not summary.output_bytes:  # the service does not report the size of documents
             values.pop("output_bytes", None)
         if has_failed:
             context["ti"].xcom_push(key="return_value", value=values)
         return values
 
     def _end(self, context: Context, summary: BatchSummary, values: dict[str, Any]) -> None:
-        """End well, as ``on_empty`` says where there is nothing, and announce what was written."""
+        """Announce the written objects; an empty source ends as ``on_empty`` says."""
         if not summary.total:
             self._report_empty(context, values)
         if not summary.succeeded:
@@ -376,7 +377,7 @@ class CIBatchOperator(CIOperator):
         )
 
     def _id_that_fits(self) -> str:
-        """The batch id; one that nobody has chosen is made to fit."""
+        """The batch id; a default one is shortened to fit."""
         return _fitting(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
 
     def on_kill(self) -> None:

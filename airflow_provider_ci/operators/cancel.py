@@ -28,7 +28,7 @@ _FATES = {
     JobState.SUCCESS: "ended",
     JobState.FAILED: "ended",
 }
-"""What is said of a job whose cancellation the service refused, by the state that it was in."""
+"""The outcome for a job whose cancellation the service refused, by the job's state."""
 
 
 class CICancelJobsOperator(CIOperator):
@@ -69,7 +69,7 @@ class CICancelJobsOperator(CIOperator):
         self.keep_arguments()
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Cancel, and count what became of the jobs.
+        """Cancel the jobs, and count the outcomes.
 
         :raises ValueError: it is not clear which jobs are meant.
         :raises CIError: the service refuses for another reason than the job's state.
@@ -103,7 +103,7 @@ class CICancelJobsOperator(CIOperator):
 
 
 def _cancel(client: CIClient, job_id: str) -> str:
-    """What became of the job. Why a cancellation is refused is not documented, so its state tells."""
+    """The outcome for the job. The reasons for a refusal are not documented, so the state of the job decides."""
     job_type = type_of_job_id(job_id)
     try:
         job_type.cancel(client, job_id)

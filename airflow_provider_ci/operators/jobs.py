@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 
 _STORE_KEY = "ci_job"
 _INLINE_SECONDS = 5.0
-"""A job that ends so soon is not worth a deferral; very short ones are unsafe in Airflow 3.3.0 to 3.3.2."""
+"""A job that ends within this time is not worth a deferral; very short deferrals are unsafe in Airflow 3.3.0
+to 3.3.2."""
 _KILL_CHECK_SECONDS = 0.5
 _OLDER_VERSION_SECONDS = 60.0
 """How long a request of version 0.2, which did not store the end of its signature, may still be accepted."""
@@ -170,7 +171,7 @@ class _JobOperator(CIOperator):
         """Go on after the trigger's event.
 
         :param input_bytes: size of the input, in deferrals that an older version has stored.
-        :raises JobWaitError: the event says that waiting failed, or there is none.
+        :raises JobWaitError: waiting failed, or the event is missing.
         """
         links = self._begin(context)
         if not event or event.get("status") not in ("done", "timeout"):
@@ -375,10 +376,11 @@ class CIDocProcessOperator(_JobOperator):
     :param output_region: region of ``output_bucket``.
     :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
-    :param poll_interval: time between two looks at the job, at most.
+    :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
-    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
+        objects.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
     """
@@ -403,10 +405,11 @@ class CIPicProcessOperator(_JobOperator):
     :param output_region: region of ``output_bucket``.
     :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
-    :param poll_interval: time between two looks at the job, at most.
+    :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
-    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
+        objects.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
     """
@@ -430,7 +433,7 @@ def _result(job: Job) -> dict[str, Any]:
 
 
 def _told(job: Job) -> str:
-    """What came of the job, in words: ``3 pages in 0.9 s``."""
+    """The result of the job, in words: ``3 pages in 0.9 s``."""
     if isinstance(job.result, DocProcessResult):
         pages = job.result.total_page_count
         made = "1 page" if pages == 1 else f"{pages:,} pages"

@@ -24,7 +24,7 @@ class CIListObjectsOperator(CIOperator):
     :class:`CIBatchOperator`, which lists them itself. Every argument is templated.
 
     :param source: which objects.
-    :param max_objects: more than so many are an error.
+    :param max_objects: a longer listing is an error.
     """
 
     argument_types: ClassVar[Mapping[str, Reader]] = {

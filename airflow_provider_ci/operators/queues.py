@@ -32,14 +32,14 @@ class AmbiguousQueueError(ValueError):
 class CIQueueOperator(CIOperator):
     """Pauses a queue, resumes it, or changes its name and callback.
 
-    While a queue is paused its jobs wait; those that run end. What is not given stays as it is. Every
-    argument is templated.
+    While a queue is paused its jobs wait; running jobs end. Arguments that are not given change nothing.
+    Every argument is templated.
 
     :param kind: ``doc``, ``pic``, or ``media``, where ``/jobs`` run.
     :param queue_id: which queue; the bucket's only one of its kind if not given.
     :param state: ``Paused`` or ``Active``.
     :param name: a new name.
-    :param notify: whom to tell that jobs have ended; takes some five minutes to have an effect.
+    :param notify: the callback for ended jobs; a change takes some five minutes to have an effect.
 
     Returns ``{"queue_id", "name", "state"}`` as they are now.
     """
@@ -79,7 +79,7 @@ class CIQueueOperator(CIOperator):
         """Change the queue.
 
         :raises AmbiguousQueueError: no queue is named, and the bucket does not have exactly one.
-        :raises ValueError: nothing is to be changed, or there is no such state.
+        :raises ValueError: no change is given, or the state does not exist.
         """
         links, client = self.begin(context), self.hook.client
         queue_id = self.queue_id or only_queue(client, self.kind)
@@ -102,7 +102,7 @@ def only_queue(client: CIClient, kind: str) -> str:
 
 
 def default_queue(client: CIClient, operation: Operation) -> str | None:
-    """The id of the queue that takes jobs without a queue id; None where that cannot be told."""
+    """The id of the queue that takes jobs without a queue id; None where several queues are possible."""
     try:
         queues = type_of_operation(operation).queues(client)
     except CIError:

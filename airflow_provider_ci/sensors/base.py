@@ -82,7 +82,7 @@ class CISensor(CITask, BaseSensorOperator):
         """Go on after the trigger's event.
 
         :raises AirflowSensorTimeout: the wait took too long.
-        :raises AirflowException: the wait failed, or there is no event.
+        :raises AirflowException: the wait failed, or the event is missing.
         """
         self.begin(context)
         note = (event or {}).get("note") or {}
@@ -154,11 +154,11 @@ class CISensor(CITask, BaseSensorOperator):
 
     @abstractmethod
     def trigger(self, deadline: float) -> CITrigger:
-        """What waits in the triggerer."""
+        """The trigger that does the waiting."""
 
     @abstractmethod
     def after_event(self, context: Context, event: dict[str, Any]) -> PokeReturnValue:
-        """What came of the wait that the trigger says is over."""
+        """The result after the trigger has reported the end of the wait."""
 
     @abstractmethod
     def missing_in(self, event: dict[str, Any]) -> str:

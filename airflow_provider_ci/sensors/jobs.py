@@ -65,7 +65,7 @@ class CIJobSensor(CISensor):
         return PokeReturnValue(is_done=False)
 
     def trigger(self, deadline: float) -> CIJobTrigger:
-        """What waits in the triggerer."""
+        """The trigger that does the waiting."""
         return CIJobTrigger(
             job_ids=list(self._watch.pending or self._watch.finished),
             **self.connection_of_trigger(),

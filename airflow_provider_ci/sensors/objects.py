@@ -24,7 +24,7 @@ class CIObjectsSensor(CISensor):
     look lists the prefix, a thousand objects a request. Every argument is templated.
 
     :param source: which objects; ``modified_after`` makes it wait for new ones.
-    :param min_objects: how many, at least.
+    :param min_objects: smallest number of objects.
     :param settled_seconds: how long none of them may have been written before they count as complete, in
         seconds or as a ``timedelta``.
     :param deferrable: wait in the triggerer, which holds no worker slot.
@@ -69,7 +69,7 @@ class CIObjectsSensor(CISensor):
         return self._arrived(self._seen.to_json())
 
     def trigger(self, deadline: float) -> CIObjectsTrigger:
-        """What waits in the triggerer."""
+        """The trigger that does the waiting."""
         soon = self._arrival.wait_seconds(self._seen, self.poke_interval)
         return CIObjectsTrigger(
             arrival=self._arrival.to_json(),

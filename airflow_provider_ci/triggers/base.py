@@ -27,8 +27,8 @@ class CITrigger(BaseTrigger):
     :param tencent_ci_conn_id: the Airflow connection.
     :param bucket: takes the place of the connection's bucket.
     :param region: takes the place of the connection's region.
-    :param poll_interval: seconds between two looks.
-    :param note: plain JSON that the task wants back; the event has it as ``note``.
+    :param poll_interval: seconds between two requests.
+    :param note: plain JSON that comes back to the task as ``note`` of the event.
     :param conn_id: the connection in deferrals that an older version has stored.
     """
 
@@ -100,7 +100,7 @@ class CITrigger(BaseTrigger):
 
     @abstractmethod
     async def _wait(self, client: CIClient) -> dict[str, Any]:
-        """Look until there is something to tell, or the deadline has passed; return the event."""
+        """Look until the wait is over, or the deadline has passed; return the event."""
 
     @abstractmethod
     def _event(self, status: str, message: str = "") -> dict[str, Any]: ...

@@ -23,9 +23,9 @@ class CIBatchTrigger(CancellingTrigger):
     :param folder: of the batch in the bucket, with its ``/`` at the end.
     :param claim: token of the claim that the trigger keeps valid while the batch waits.
     :param pause_seconds: how long a paused queue is waited for.
-    :param cancel_on_kill: cancel what is still waiting when a user ends the task (Airflow 3.3 and newer).
-    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between two
-        looks.
+    :param cancel_on_kill: cancel waiting jobs when a user ends the task (Airflow 3.3 and newer).
+    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between
+        two requests.
     """
 
     def __init__(

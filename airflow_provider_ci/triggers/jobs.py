@@ -20,9 +20,9 @@ class CIJobTrigger(CancellingTrigger):
     the resumed task asks for the jobs itself, so that no result passes through Airflow's database.
 
     :param job_ids: the jobs to wait for.
-    :param cancel_on_kill: cancel what is still waiting when a user ends the task (Airflow 3.3 and newer).
-    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between two
-        looks, and the first ones follow each other sooner.
+    :param cancel_on_kill: cancel waiting jobs when a user ends the task (Airflow 3.3 and newer).
+    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between
+        two requests, and the first ones follow each other sooner.
     """
 
     def __init__(self, *, job_ids: Sequence[str], cancel_on_kill: bool = True, **shared: Any) -> None:

@@ -19,7 +19,7 @@ class CIObjectsTrigger(CITrigger):
     The event is ``{"status": "done" | "timeout" | "error", "message", "found"}``.
 
     :param arrival: what to wait for, as ``Arrival.to_json`` gives it.
-    :param first_wait: seconds before the first look, as the sensor has just looked.
+    :param first_wait: seconds before the first listing, because the sensor has just made one.
     :param shared: the arguments of :class:`CITrigger`.
     """
 
