@@ -21,9 +21,9 @@ class Pace:
     """Requests go at a steady rate: each one takes its turn, and waits for it.
 
     :meth:`slow_down` halves the rate, and does nothing for the next second, because many threads meet the
-    same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a configured limit,
-    the full rate is the measured rate at which the overload began; when it is reached again, the limit is
-    removed.
+    same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a configured
+    limit, the full rate is the measured rate at which the overload began; when it is reached again, the limit
+    is removed.
     """
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:
