@@ -65,7 +65,7 @@ class ServiceClock:
 
     @property
     def offset(self) -> float:
-        """What is added to steady time."""
+        """Seconds from steady time to the service's time."""
         return self._offset
 
     @property

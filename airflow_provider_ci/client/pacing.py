@@ -20,9 +20,10 @@ STEPS = 10
 class Pace:
     """Requests go at a steady rate: each one takes its turn, and waits for it.
 
-    :meth:`slow_down` halves the rate, at most once a second, since many threads hear of the same overload.
-    Afterwards it grows by a tenth of the full rate per second. Without a limit, the full rate is the one at
-    which requests went when the service said that it is too much; once it is back, there is no limit again.
+    :meth:`slow_down` halves the rate, and does nothing for the next second, because many threads meet the
+    same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a configured
+    limit, the full rate is the measured rate at which the overload began; when it is reached again, the limit
+    is removed.
     """
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:
@@ -81,7 +82,7 @@ class Pace:
             self._counted_since, self._count = now, 0
 
     def _measured(self, now: float) -> float:
-        """Requests per second in the last full second, or in the one that has begun if there were more."""
+        """Requests per second in the last full second or in the current one, whichever is higher."""
         return max(self._counted_rate, self._count / max(now - self._counted_since, 1.0))
 
     def _recover(self, now: float) -> None:

@@ -123,7 +123,7 @@ def _class_of(status: int, code: str, message: str) -> type[CIServiceError]:
 
 
 def _did_nothing(status: int, code: str) -> bool:
-    """Whether the service, if it was the one to answer so, has certainly not done what it was asked."""
+    """Whether this error, if the service itself sent it, means that the request had no effect."""
     if code in REFUSED_FOR_SURE:
         return True
     return 400 <= status < 500 or (status < 400 and code not in errors.TRANSIENT_CODES)

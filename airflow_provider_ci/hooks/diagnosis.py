@@ -21,7 +21,7 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 8.0
 """For all reads together, whatever the network does."""
 CLIENT_OPTIONS: dict[str, Any] = {
-    "timeout": (2.5, 2.5),
+    "timeout": (2.5, 2.5, 10.0),
     "retry": RetryPolicy(max_attempts=2, max_seconds=3, first_wait_seconds=0.2),
 }
 """How the client of a test is made: an answer soon, and a second chance for what passes."""
