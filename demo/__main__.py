@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from airflow_provider_ci.batch import ObjectState, ObjectResult, read_report
+from airflow_provider_ci.batch import ObjectResult, ObjectState, read_report
 from airflow_provider_ci.client import CIClient
 from demo.environment import BUCKET, DEMO, Airflow, LocalServer, StartError
 from demo.table import render_table

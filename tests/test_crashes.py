@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ci.batch import ObjectState, ObjectResult
+from airflow_provider_ci.batch import ObjectResult, ObjectState
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
 from tests.soak import judge

@@ -103,7 +103,7 @@ class CICancelJobsOperator(CIOperator):
 
 
 def _cancel(client: CIClient, job_id: str) -> str:
-    """The outcome for the job. The reasons for a refusal are not documented, so the state of the job decides."""
+    """The outcome for the job. The reasons for a refusal are not documented, so its state decides."""
     job_type = type_of_job_id(job_id)
     try:
         job_type.cancel(client, job_id)

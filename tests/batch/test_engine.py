@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_ci.batch import (
     Batch,
+    ObjectResult,
     ObjectSelection,
     ObjectState,
-    ObjectResult,
     Progress,
     read_report,
 )

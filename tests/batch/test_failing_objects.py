@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
-    ObjectState,
     ObjectResult,
+    ObjectState,
     read_report,
 )
 from airflow_provider_ci.client import (

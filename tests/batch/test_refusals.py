@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
-    ObjectState,
     ObjectResult,
+    ObjectState,
     Progress,
     read_report,
 )

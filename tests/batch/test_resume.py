@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectVerdict, Progress
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, Progress
 from airflow_provider_ci.client import CIClient, CIConnectionError, Job, JobPage, PicProcess
 from airflow_provider_ci.jobs import kinds
 from airflow_provider_ci.local import LocalCI

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from airflow_provider_ci.batch.lease import Lease
 
 from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
     BatchStoppedError,
-    ObjectState,
     ObjectResult,
+    ObjectState,
     Progress,
     read_report,
 )
-from airflow_provider_ci.batch.lease import Lease
 from airflow_provider_ci.client import (
     CIClient,
     JobState,

@@ -5,9 +5,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-
-from airflow_provider_ci.batch import ObjectState, ObjectResult
 from airflow_provider_ci.batch.plan import PlannedJob
+
+from airflow_provider_ci.batch import ObjectResult, ObjectState
 from airflow_provider_ci.batch.results import (
     verdict_line,
     verdict_of_job,

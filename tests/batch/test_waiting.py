@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchSummary, ObjectState, ObjectResult, Pace
+from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectState, Pace
 from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, CIError, CIServiceError, DocProcess

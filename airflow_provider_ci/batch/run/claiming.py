@@ -127,7 +127,8 @@ class Claiming:
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
         claim = self._new_claim()
-        if plan is not None and is_of_claim(plan, other):
+        keeps_place = plan is not None and is_of_claim(plan, other)
+        if plan is not None and keeps_place:
             # The arguments may be rendered differently by now; the claim is still that of the plan.
             claim = replace(
                 claim,
