@@ -118,9 +118,6 @@ class BatchProgress:
         tell(self._verdict(summary, has_failed))
         for group in summary.failures:
             self._log.warning("%s × %s, for example %s", group.count, group.code or "no code", group.example)
-        if not summary.failures:
-            for failure in summary.first_failures:
-                self._log.warning("failed: %s", failure)
         self._log.info("report: %s", report_url or summary.report_key)
         done = summary.succeeded + summary.failed + summary.cancelled
         self._keep(

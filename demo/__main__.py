@@ -65,7 +65,7 @@ def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectRe
     """The verdicts of all batches of a DAG, each with the name of its task."""
     for report in client.list_objects(f"_ci_batches/{dag_id}/"):
         if report.key.endswith("/report.jsonl"):
-            task = report.key.split("/")[2]
+            task = report.key.split("/")[2]  # a batch is named DAG/task/run
             for verdict in read_report(client, report.key):
                 yield task, verdict
 

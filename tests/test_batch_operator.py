@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import BatchStoppedError, ObjectSelection, ObjectState, read_report
+from airflow_provider_ci.batch.report import batch_folder, report_key
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.operators import BatchWaitError, CIBatchOperator
 
@@ -43,7 +44,7 @@ def test_a_batch_that_fails_names_the_object(
     fill_bucket("in/empty.docx", content=b"")
     result = run_tasks(BATCH)
     assert result.tasks == {"all": "failed"}
-    assert "of 2 objects 1 failed (allowed: 0). First failures: in/empty.docx" in printed()
+    assert "1 failed of 2 objects (allowed: 0): 1 × EmptyFile, e.g. in/empty.docx" in printed()
     assert sorted(str(job.state) for job in client.list_doc_jobs()) == ["Failed", "Success"]
 
 
@@ -68,7 +69,7 @@ def test_a_killed_batch_stops_and_leaves_its_report(
     threading.Thread(target=kill_when_submitted, args=(operator, client)).start()
     with pytest.raises(BatchStoppedError):
         operator.execute(context)
-    report = list(read_report(client, "_ci_batches/killed/report.jsonl"))
+    report = list(read_report(client, report_key(batch_folder("_ci_batches/", "killed"))))
     assert ObjectState.UNFINISHED in {found.state for found in report}
     assert len(report) == 4
     assert JobState.CANCEL not in {job.state for job in client.list_doc_jobs()}

@@ -10,6 +10,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
+from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.triggers import CIBatchTrigger, CIJobTrigger
@@ -17,7 +18,7 @@ from airflow_provider_ci.triggers import CIBatchTrigger, CIJobTrigger
 Fill = Callable[..., None]
 
 PDF = DocProcess(target="pdf")
-FOLDER = "_ci_batches/b/"
+FOLDER = batch_folder("_ci_batches/", "b")
 
 
 def batch(client: CIClient, **options: Any) -> Batch:
@@ -124,10 +125,10 @@ def test_a_queue_that_stays_paused_is_an_event(
     assert "queue" in event["message"]
 
 
-def test_a_batch_that_is_not_there_is_an_event(connection: dict[str, Any]) -> None:
+def test_a_deleted_ledger_lets_the_batch_resume(connection: dict[str, Any]) -> None:
+    """The run that resumes plans again, or says what it cannot know."""
     (event,) = events(trigger())
-    assert event["status"] == "error"
-    assert FOLDER in event["message"]
+    assert (event["status"], event["pending"]) == ("due", 0)
 
 
 def test_a_service_that_answers_late_is_waited_out(

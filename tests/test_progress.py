@@ -117,7 +117,7 @@ def test_the_verdict_comes_first_then_the_reasons_then_the_report(
 ) -> None:
     caplog.set_level(logging.INFO)
     store = Store()
-    BatchProgress(log, store, clock).close(end(first_failures=("in/a.docx: broken",)))
+    BatchProgress(log, store, clock).close(end(failures=(FailureGroup(code="Broken", count=1, example="in/a.docx: broken"),)))
     assert caplog.messages == [
         "4,790 of 5,000 succeeded, 200 up to date, 8 of 5,000 failed (allowed 0), 2 of 5,000 unfinished, "
         "in 3 min 20 s (24.0/s)",
