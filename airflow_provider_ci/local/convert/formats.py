@@ -32,6 +32,9 @@ OTHER_CONTAINERS: Final = {
     ("slides", "zip"): "Impress MS PowerPoint 2007 XML",
 }
 
+# A file system allows 255 bytes, of which LibreOffice takes some for the lock file beside the document.
+_LONGEST_NAME: Final = 230
+
 _OFFICE: Final = {
     ("word", "ole", "MS Word 97"): "doc wps",
     ("word", "ole", "MS Word 97 Vorlage"): "dot wpt",
@@ -71,6 +74,13 @@ def source_suffix(name: str, source_type: str) -> str:
     base = name.rsplit("/", 1)[-1]
     suffix = base.rpartition(".")[2] if "." in base.lstrip(".") else source_type.lstrip(".")
     return suffix.lower()
+
+
+def file_name(name: str, suffix: str) -> str:
+    """Give the name of a document for LibreOffice, which fields of the document may print."""
+    base = name.rsplit("/", 1)[-1]
+    is_usable = base.isprintable() and not base.startswith(".") and len(base.encode()) <= _LONGEST_NAME
+    return base if base and is_usable else f"document.{suffix}"
 
 
 def source_format(name: str, source_type: str) -> SourceFormat:

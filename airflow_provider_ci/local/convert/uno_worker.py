@@ -1,8 +1,8 @@
 """Drive one LibreOffice over UNO: one JSON line in, one JSON line out.
 
 Run by the Python that LibreOffice's ``uno`` module belongs to, so it imports nothing of this package:
-``python3 uno_worker.py SOFFICE_BIN PROFILE_DIR SCRATCH_DIR MEMORY_BYTES FILE_BYTES``.
-It ends when stdin ends, its parent being gone, and takes LibreOffice and SCRATCH_DIR along.
+``python3 uno_worker.py SOFFICE_BIN PROFILE_DIR PIPE_NAME MEMORY_BYTES FILE_BYTES``.
+It ends when stdin ends, its parent being gone, and takes LibreOffice along.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import json
 import os
 import queue
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,7 @@ EXPORTS = (
     ("com.sun.star.text.WebDocument", "writer_web_pdf_Export"),
     ("com.sun.star.text.GenericTextDocument", "writer_pdf_Export"),
 )
-CLONE_NEWUSER, CLONE_NEWNET, PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
+PR_SET_PDEATHSIG = 1
 NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
 LIBC = ctypes.CDLL(None, use_errno=True)
 IS_LEAVING = threading.Event()
@@ -67,32 +65,15 @@ class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # 
         return False
 
 
-def without_network(uid: int, gid: int) -> bool:
-    """Leave the network for a name space of its own, where the system lets us; tells whether it did."""
-    if LIBC.unshare(CLONE_NEWNET) == 0:
-        return True
-    if LIBC.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
-        return False
-    with contextlib.suppress(OSError):
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
-    return True
-
-
 def start_office(
     soffice: str, profile: Path, pipe: str, memory_bytes: int, file_bytes: int
 ) -> subprocess.Popen[bytes]:
-    """Start LibreOffice so that it dies with this process, without network and within its limits."""
-    uid, gid = os.getuid(), os.getgid()
+    """Start LibreOffice so that it dies with this process and stays within its limits."""
 
     def prepare() -> None:
-        with contextlib.suppress(OSError):
-            without_network(uid, gid)
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Last, as entering a user name space forgets it.
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     command = [
@@ -105,7 +86,8 @@ def start_office(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=prepare,
-        env={**os.environ, "TMPDIR": str(profile), "SAL_USE_VCLPLUGIN": "svp"},
+        # Programs find the libraries beside them by /proc, which a sandbox does not show.
+        env={**os.environ, "SAL_USE_VCLPLUGIN": "svp", "LD_LIBRARY_PATH": str(Path(soffice).parent)},
     )
 
 
@@ -123,23 +105,6 @@ def connect(pipe: str) -> Any:
 def create(context: Any, service: str) -> Any:
     """Make a service of LibreOffice."""
     return context.ServiceManager.createInstanceWithContext(service, context)
-
-
-def sockets_of(pid: int) -> list[str]:
-    """Name the socket files that LibreOffice holds open; it cannot remove them when it is killed."""
-    links = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            links.append(str(entry.readlink()))
-    nodes = {link[8:-1] for link in links if link.startswith("socket:[")}
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/unix").read_text(encoding="utf-8").splitlines()]
-    return sorted({row[7] for row in rows if len(row) == 8 and row[6] in nodes and "OSL_PIPE" in row[7]})
-
-
-def resident_bytes(pid: int) -> int:
-    """Give the memory that LibreOffice holds."""
-    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def properties(**values: Any) -> tuple[Any, ...]:
@@ -286,22 +251,14 @@ def answer(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any
         return dict(zip(("code", "message", "detail"), error.args, strict=False))
 
 
-def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes], scratch: Path) -> None:
-    """Queue the lines of stdin; at its end, the parent being gone, clean up and leave."""
+def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes]) -> None:
+    """Queue the lines of stdin; at its end, the parent being gone, end LibreOffice and leave."""
     for line in sys.stdin:
         requests.put(line)
     IS_LEAVING.set()
     with contextlib.suppress(OSError):
-        sockets = sockets_of(office.pid)
         office.kill()
-        for path in sockets:
-            Path(path).unlink(missing_ok=True)
     office.wait()
-    for _ in range(100):  # other workers of the parent remove it too, which can make either stumble
-        shutil.rmtree(scratch, ignore_errors=True)
-        if not scratch.exists():
-            break
-        time.sleep(0.02)
     os._exit(0)
 
 
@@ -315,22 +272,20 @@ def leave_with(pid: int) -> None:
 
 def main() -> None:
     """Start LibreOffice, say so, and answer one request after the other."""
-    soffice, profile, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    soffice, profile, pipe = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     memory_bytes, file_bytes = map(int, sys.argv[4:6])
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
-    pipe = f"ci_local_{uuid.uuid4().hex}"
     office = start_office(soffice, profile, pipe, memory_bytes, file_bytes)
     requests: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=read_requests, args=(requests, office, scratch), daemon=True).start()
+    threading.Thread(target=read_requests, args=(requests, office), daemon=True).start()
     threading.Thread(target=leave_with, args=(office.pid,), daemon=True).start()
     context = connect(pipe)
     desktop = create(context, "com.sun.star.frame.Desktop")
-    answers.write(json.dumps({"office_pid": office.pid, "sockets": sockets_of(office.pid)}) + "\n")
+    answers.write(json.dumps({"office_pid": office.pid}) + "\n")
     while True:
         reply = answer(context, desktop, json.loads(requests.get()))
         reply["is_clean"] = not desktop.Components.createEnumeration().hasMoreElements()
-        reply["resident_bytes"] = resident_bytes(office.pid)
         answers.write(json.dumps(reply) + "\n")
 
 
