@@ -132,28 +132,22 @@ class RealConverters(Converters):
         self.deadline_seconds = deadline_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="ci-local-convert-"))
         self._profile = OfficeProfile(self._folder / "profile", office)
-        self._is_office_allowed = sandbox is not None or find_sandbox().is_confined
+        self.sandbox = sandbox or find_sandbox()
+        self._is_office_allowed = self.sandbox.is_confined or sandbox is not None
         self.slots = tuple(
-            self._new_slot(
-                number,
-                sandbox or find_sandbox(),
-                office_limits or OfficeLimits(),
-                page_limits or PageLimits(),
-            )
+            self._new_slot(number, office_limits or OfficeLimits(), page_limits or PageLimits())
             for number in range(workers)
         )
         self._free = list(self.slots)
         self._changed = threading.Condition()
         self._is_closed = False
 
-    def _new_slot(
-        self, number: int, sandbox: Sandbox, office_limits: OfficeLimits, page_limits: PageLimits
-    ) -> Slot:
+    def _new_slot(self, number: int, office_limits: OfficeLimits, page_limits: PageLimits) -> Slot:
         jobs = self._folder / f"jobs-{number}"
         jobs.mkdir()
         return Slot(
-            OfficeWorker(self._profile.ready, self._folder, jobs, sandbox, office_limits),
-            PageWorker(self._folder, jobs, sandbox, page_limits),
+            OfficeWorker(self._profile.ready, self._folder, jobs, self.sandbox, office_limits),
+            PageWorker(self._folder, jobs, self.sandbox, page_limits),
             jobs,
         )
 

@@ -19,6 +19,7 @@ class Sandbox(ABC):
     """A way to run a command that sees no more than a view and has no network."""
 
     name: ClassVar[str]
+    description: ClassVar[str]
     is_confined: ClassVar[bool] = True
 
     @abstractmethod
@@ -38,6 +39,7 @@ class Bubblewrap(Sandbox):
     """
 
     name: ClassVar[str] = "bubblewrap"
+    description: ClassVar[str] = "bubblewrap: a document reads nothing but itself and has no network"
     program: str
     has_user_namespace: bool
 
@@ -60,6 +62,7 @@ class Landlock(Sandbox):
     """Rules of the kernel for the files of a process and its children; needs no rights at all."""
 
     name: ClassVar[str] = "landlock"
+    description: ClassVar[str] = "Landlock: a document reads nothing but itself and has no network"
 
     def command(self, command: Sequence[str], view: View) -> list[str]:
         """Give the command of the launcher, which restricts itself and then becomes ``command``."""
@@ -76,6 +79,10 @@ class NoSandbox(Sandbox):
     """No isolation of files; the network is still closed where the kernel can do it."""
 
     name: ClassVar[str] = "none"
+    description: ClassVar[str] = (
+        "none holds on this machine: office documents are refused; install bubblewrap, "
+        "or serve with --no-sandbox"
+    )
     is_confined: ClassVar[bool] = False
 
     def command(self, command: Sequence[str], view: View) -> list[str]:

@@ -16,7 +16,8 @@ _SYSTEM: Final = (
     "/usr/local/bin", "/usr/local/lib", "/usr/local/share/fonts",
     "/bin", "/lib", "/lib32", "/lib64", "/nix/store",
     "/etc/alternatives", "/etc/fonts", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
-    "/etc/libreoffice", "/etc/localtime", "/var/cache/fontconfig", "/var/lib/libreoffice",
+    "/etc/libreoffice", "/etc/localtime",
+    "/var/cache/fontconfig", "/var/lib/libreoffice", "/var/spool/libreoffice",
 )  # fmt: skip
 _MODULES: Final = ("PIL", "charset_normalizer", "pypdfium2", "pypdfium2_raw")
 _USER_FONTS: Final = (".fonts", ".local/share/fonts")
