@@ -26,7 +26,9 @@ from airflow_provider_ci.local.convert.sandbox.place import JobFolder
 
 # LibreOffice's options of its text and csv filters; 76 is its number for UTF-8, 1 the first line.
 _TEXT_OPTIONS: Final = "UTF8,LF,,,"
-_CSV_OPTIONS: Final = "{delimiter},34,76,1,,0,false,true,false,false,false,-1"
+# Every column is a text (2): LibreOffice would make dates, times and rounded numbers of what looks like one.
+_CSV_OPTIONS: Final = "{delimiter},34,76,1,{columns},0,false,false,false,false,false,-1"
+_TEXT_COLUMN: Final = "{number}/2"
 _PDF: Final = "document.pdf"
 _SPREADSHEETS: Final = ("sheet", "csv")
 
@@ -151,7 +153,7 @@ def _unlocked_pdf(job: DocumentJob) -> _Pdf:
 
 def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Path) -> dict[str, list[str]]:
     options = job.options
-    import_filter = intake.import_filter(job.source, kind, options.password)
+    import_filter = intake.import_filter(job.source, kind)
     suffix = source_suffix(job.name, options.source_type)
     plain, filter_options = _prepared(job.source, kind.kind, scratch / f"source.{suffix}")
     source = job.folder.put(plain, file_name(job.name, suffix))
@@ -159,6 +161,7 @@ def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Pat
         "source": str(source),
         "output": str(target),
         "filter": import_filter,
+        "kind": kind.kind,
         "filter_options": filter_options,
         "password": options.password,
         "sheet_id": options.sheet_id,
@@ -177,7 +180,10 @@ def _prepared(source: Path, kind: str, target: Path) -> tuple[Path, str]:
     """Give the file that LibreOffice is to read, text as UTF-8 in ``target``, with its filter options."""
     if kind == "csv":
         text.copy_as_utf8(source, target)
-        return target, _CSV_OPTIONS.format(delimiter=ord(text.delimiter_of(target)))
+        delimiter = text.delimiter_of(target)
+        numbers = range(1, text.columns_of(target, delimiter) + 1)
+        columns = "/".join(_TEXT_COLUMN.format(number=number) for number in numbers)
+        return target, _CSV_OPTIONS.format(delimiter=ord(delimiter), columns=columns)
     if kind == "text":
         text.copy_as_utf8(source, target)
         return target, _TEXT_OPTIONS

@@ -32,6 +32,18 @@ OTHER_CONTAINERS: Final = {
     ("slides", "zip"): "Impress MS PowerPoint 2007 XML",
 }
 
+OPEN_DOCUMENT_FILTERS: Final = ("writer8", "calc8", "impress8")
+BINARY_WORKBOOK_FILTER: Final = "Calc MS Excel 2007 Binary"
+KIND_WORDS: Final = {
+    "word": "text document",
+    "sheet": "workbook",
+    "slides": "presentation",
+    "csv": "csv table",
+    "html": "HTML page",
+    "text": "plain text",
+    "pdf": "PDF",
+}
+
 # A file system allows 255 bytes, of which LibreOffice takes some for the lock file beside the document.
 _LONGEST_NAME: Final = 230
 
@@ -88,5 +100,11 @@ def source_format(name: str, source_type: str) -> SourceFormat:
     suffix = source_suffix(name, source_type)
     if suffix in FORMATS:
         return FORMATS[suffix]
-    what = f"type {suffix!r}" if suffix else "the name has no extension and SrcType is empty"
-    raise ConversionError(errors.UNSUPPORTED_TYPE, f"{name}: {what} cannot be converted as a document")
+    if not suffix:
+        raise ConversionError(
+            errors.UNSUPPORTED_TYPE,
+            f"the type of {name} is not known: the name has no extension; give its type as SrcType",
+        )
+    raise ConversionError(
+        errors.UNSUPPORTED_TYPE, f"{name} cannot be converted: {suffix!r} is no type of document"
+    )

@@ -26,6 +26,7 @@ _HEAD: Final = 4096
 _DECLARED: Final = re.compile(r"<meta[^>]{0,200}?charset=[\"' ]*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _XML_DECLARED: Final = re.compile(r"<\?xml[^>]{0,200}?encoding=[\"']([A-Za-z0-9._-]{1,40})")
 _ESCAPES: Final = re.compile(rb"\x1b(\$[@AB]|\$\(|\([BJI])")
+_MOST_COLUMNS: Final = 1024
 _WHOLE_PER_DAMAGED: Final = 4
 # Texts that are declared as the one often hold characters of the other.
 _SUPERSETS: Final = {
@@ -166,3 +167,10 @@ def _evenness(sign: str, lines: list[str]) -> tuple[int, int]:
         return 0, 0
     count, agreeing = counts.most_common(1)[0]
     return agreeing, count
+
+
+def columns_of(source: Path, delimiter: str) -> int:
+    """Give at least the number of columns of a UTF-8 csv, at most what a sheet can have."""
+    with source.open(encoding="utf-8") as stream:
+        most = max((line.count(delimiter) for line in stream), default=0)
+    return min(most + 1, _MOST_COLUMNS)
