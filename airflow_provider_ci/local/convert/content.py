@@ -126,7 +126,7 @@ def _is_printable(head: bytes) -> bool:
 def _in_compound(source: Path) -> Content:
     names = root_names(source)
     kind, words = next((found for name, found in _STREAMS.items() if name in names), ("", ""))
-    return Content("ole", kind, words)
+    return Content("ole", kind or ("none" if words else ""), words)
 
 
 def _in_archive(source: Path) -> Content:

@@ -140,6 +140,7 @@ def _sheet_runs(
 
 
 def _unlocked_pdf(job: DocumentJob) -> _Pdf:
+    intake.check_pdf(job.source)
     found = job.pages.call(
         "unlock",
         job.deadline,

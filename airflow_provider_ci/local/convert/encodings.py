@@ -60,6 +60,7 @@ _CENTRAL_ALPHABETS: Final = (
 _TURKISH_ALPHABETS: Final = ("çğıöşüâîûi̇",)
 _VOWELS: Final = frozenset("aeiouyàâäæèéêëîïôöœùûüÿáíóúãõìòåøýąęěůőűăůı\u0307")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_JOINERS: Final = "’‘·–—…»«“”„\xa0"
 _PLAIN_SIGNS: Final = "№’‘´“”„‚«»‹›–—…•·°©®™€£¥§±×÷¡¿½¼¾²³ºª¹µ\xa0"
 
 
@@ -141,7 +142,7 @@ def _is_cjk_sign(sign: str) -> bool:
 def _common_share(text: str, common: frozenset[str]) -> float:
     letters = [sign for sign in text if sign > "\x7f" and sign.isalpha()]
     share = sum(sign in common for sign in letters) / len(letters) if letters else 0.0
-    return min(1.0, share / 0.3)
+    return min(1.0, share / 0.5)
 
 
 def _has_kana(text: str) -> bool:
@@ -196,10 +197,13 @@ def _korean(text: str) -> float:
     return 0.5 * _mean(text, worth) + 0.5 * _common_share(text, _HANGUL)
 
 
-def _of_script(script: str, common: frozenset[str], typical: float) -> Callable[[str], float]:
+def _of_script(
+    script: str, common: frozenset[str], typical: float, *, is_rare: bool = False, capitals: float = 1.0
+) -> Callable[[str], float]:
     """Rate texts in an alphabet: whole words in it, small letters behind capital ones, its common letters.
 
-    ``typical`` is the share of the common letters in a text of the language.
+    ``typical`` is the share of the common letters in a text of the language. ``is_rare`` wants a longer text
+    for an encoding that few use; ``capitals`` is the worth of a text in capital letters alone.
     """
 
     def rate(text: str) -> float:
@@ -211,7 +215,9 @@ def _of_script(script: str, common: frozenset[str], typical: float) -> Callable[
             return 0.0
         share = sum(sign in common for sign in letters) / len(letters)
         rare = sum(sign in _RARE for sign in letters) / len(letters)
-        return min(1.0, share / typical) * min(1.0, 0.7 + len(letters) * 0.1) * (1 - min(0.5, 3 * rare))
+        length = min(1.0, 0.2 + 0.08 * len(letters)) if is_rare else min(1.0, 0.7 + 0.1 * len(letters))
+        case = 1.0 if any(sign.islower() for sign in text if sign > "\x7f") else capitals
+        return min(1.0, share / typical) * length * case * (1 - min(0.5, 3 * rare))
 
     return rate
 
@@ -226,7 +232,7 @@ def _has_plausible_words(text: str) -> bool:
 def _has_sign_inside(word: str) -> bool:
     """Tell whether there is a sign where only a letter makes sense, as in M³ller or Fran§ois."""
     return any(
-        before.isalpha() and after.isalpha() and sign > "\x7f" and unicodedata.category(sign)[0] not in "LMP"
+        before.isalpha() and after.isalpha() and sign > "\x7f" and not _carries(sign) and sign not in _JOINERS
         for before, sign, after in zip(word, word[1:], word[2:], strict=False)
     )
 
@@ -296,11 +302,11 @@ _RATES: Final[dict[str, Callable[[str], float]]] = {
     "cp932": _japanese,
     "euc_jp": _japanese,
     "cp949": _korean,
-    "cp1251": _of_script("CYRILLIC", _CYRILLIC, 0.65),
-    "koi8_r": _of_script("CYRILLIC", _CYRILLIC, 0.65),
-    "iso8859_5": _of_script("CYRILLIC", _CYRILLIC, 0.65),
-    "cp866": _of_script("CYRILLIC", _CYRILLIC, 0.65),
-    "mac_cyrillic": _of_script("CYRILLIC", _CYRILLIC, 0.65),
+    "cp1251": _of_script("CYRILLIC", _CYRILLIC, 0.65, capitals=0.7),
+    "koi8_r": _of_script("CYRILLIC", _CYRILLIC, 0.65, capitals=0.7),
+    "iso8859_5": _of_script("CYRILLIC", _CYRILLIC, 0.65, is_rare=True, capitals=0.7),
+    "cp866": _of_script("CYRILLIC", _CYRILLIC, 0.65, is_rare=True, capitals=0.7),
+    "mac_cyrillic": _of_script("CYRILLIC", _CYRILLIC, 0.65, is_rare=True, capitals=0.7),
     "cp1253": _of_script("GREEK", _GREEK, 0.8),
     "iso8859_7": _of_script("GREEK", _GREEK, 0.8),
     "cp1255": _of_script("HEBREW", _HEBREW, 0.75),

@@ -40,7 +40,7 @@ KIND_WORDS: Final = {
     "slides": "presentation",
     "csv": "csv table",
     "html": "HTML page",
-    "text": "plain text",
+    "text": "plain text file",
     "pdf": "PDF",
 }
 

@@ -12,6 +12,7 @@ from airflow_provider_ci.local.convert.content import Content, identify
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.formats import (
     BINARY_WORKBOOK_FILTER,
+    FORMATS,
     KIND_WORDS,
     OPEN_DOCUMENT_FILTERS,
     OTHER_CONTAINERS,
@@ -57,8 +58,8 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
     if is_archive:
         _check_archive(source)
     content = identify(source)
-    if source_format.container in ("text", "pdf"):
-        if content.container and content.container != source_format.container and content.kind != "none":
+    if source_format.container == "text":
+        if content.container in ("zip", "ole", "biff", "pdf"):
             raise _mismatch(source_format, content)
         return source_format.filter
     if content.kind == "encrypted":
@@ -97,16 +98,21 @@ def _packaged_filter(source_format: SourceFormat) -> str:
     return OTHER_CONTAINERS[source_format.kind, "zip"]
 
 
+def check_pdf(source: Path) -> None:
+    """Refuse what is named as a PDF and is known to be something else."""
+    content = identify(source)
+    if content.container != "pdf" and content.words not in ("", "plain text"):
+        raise _mismatch(FORMATS["pdf"], content)
+
+
 def _mismatch(source_format: SourceFormat, content: Content) -> ConversionError:
     wanted = KIND_WORDS[source_format.kind]
-    found = f"it is {content.words}" if content.words else f"no {wanted} is in it"
-    return ConversionError(
-        errors.DAMAGED_FILE, f"the content is not what the name says, {_with_article(wanted)}: {found}"
-    )
+    found = f"the content is {content.words}" if content.words else "nothing of the kind is in it"
+    return ConversionError(errors.DAMAGED_FILE, f"the name says {_with_article(wanted)}, but {found}")
 
 
 def _with_article(words: str) -> str:
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+    return f"an {words}" if words[0] in "AEIOUaeiou" else f"a {words}"
 
 
 def _check_archive(source: Path) -> None:
