@@ -112,9 +112,8 @@ class Make:
             states = hidden if isinstance(hidden, Mapping) else dict.fromkeys(hidden, "hidden")
             state = f' state="{states[title]}"' if title in states else ""
             entries += f'<sheet name="{title}" sheetId="{number}"{state} r:id="rId{number}"/>'
-            files[part] = (
-                f'{_XML}<worksheet xmlns="{_SHEET}"><sheetData>{self._rows(rows)}</sheetData>{end}</worksheet>'
-            )
+            cells = f"<sheetData>{self._rows(rows)}</sheetData>"
+            files[part] = f'{_XML}<worksheet xmlns="{_SHEET}">{cells}{end}</worksheet>'
         targets = [("worksheet", f"worksheets/sheet{number}.xml") for number in range(1, len(sheets) + 1)]
         files["[Content_Types].xml"] = _types(parts)
         files["xl/_rels/workbook.xml.rels"] = _rels(targets)

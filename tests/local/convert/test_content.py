@@ -58,7 +58,7 @@ _KINDS = {
     "slides": (["pptx", "ppt", "odp"], {"pptx", "ppt"}),
     "table": (
         ["csv"],
-        {"html", "html table", "excel 2003", "word 2003", "web archive", "text", "png", "zip", "package"},
+        {"rtf", "html", "html table", "excel 2003", "word 2003", "web archive", "text", "png"},
     ),
     "pdf": (["pdf"], {"pdf", "text"}),
 }
@@ -136,11 +136,8 @@ def _old_workbook(version: int) -> bytes:
         start, cell = struct.pack("<HH", 2, 16), struct.pack("<HH3xB", 0, 0, len(text))
         return _record(0x0009, start) + _record(0x0004, cell + text) + _record(0x000A, b"")
     start, cell = struct.pack("<HHH", version, 16, 0), struct.pack("<HHHH", 0, 0, 0, len(text))
-    return (
-        _record(version << 8 | 9 if version == 4 else 0x0209, start)
-        + _record(0x0204, cell + text)
-        + _record(10, b"")
-    )
+    first = {3: 0x0209, 4: 0x0409}[version]
+    return _record(first, start) + _record(0x0204, cell + text) + _record(0x000A, b"")
 
 
 @pytest.mark.parametrize("version", [2, 3, 4])
@@ -172,8 +169,8 @@ def test_fields_show_the_name_of_the_object(
 
 
 _REVISED = (
-    '<w:p><w:r><w:t xml:space="preserve">kept </w:t></w:r><w:del w:id="1" w:author="a"><w:r><w:delText>dropped'
-    '</w:delText></w:r></w:del><w:ins w:id="2" w:author="a"><w:r><w:t>added</w:t></w:r></w:ins></w:p>'
+    '<w:p><w:r><w:t xml:space="preserve">kept </w:t></w:r><w:del w:id="1" w:author="a"><w:r><w:delText>'
+    'dropped</w:delText></w:r></w:del><w:ins w:id="2" w:author="a"><w:r><w:t>added</w:t></w:r></w:ins></w:p>'
 )
 _LOCK = (
     ' w:cryptProviderType="rsaAES" w:cryptAlgorithmSid="14" w:cryptSpinCount="100000" w:hash="ab" w:salt="ab"'

@@ -31,7 +31,10 @@ def _printed(result: DocumentResult, page_texts: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("areas", [[], ["One"], ["One", "Two"], ["One", "Two", "Three"]])
-@pytest.mark.parametrize(("sheet_id", "texts"), [(0, ["first", "second", "third"]), (1, ["first"]), (2, ["second"]), (3, ["third"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sheet_id", "texts"),
+    [(0, ["first", "second", "third"]), (1, ["first"]), (2, ["second"]), (3, ["third"])],
+)
 def test_the_sheets_that_are_asked_for_are_printed_whatever_their_print_areas(
     areas: list[str], sheet_id: int, texts: list[str], make: Any, convert: Convert, page_texts: Any
 ) -> None:
