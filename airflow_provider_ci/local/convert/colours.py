@@ -14,7 +14,7 @@ _SPACES: Final = {
 
 
 def profile_of(image: Image.Image) -> bytes:
-    """Give the colour profile of a picture, empty where there is none or it is for other colours."""
+    """Give the colour profile of a picture; empty if it has none, or one for another colour space."""
     profile: bytes = image.info.get("icc_profile") or b""
     return profile if profile and profile[16:20] == _SPACES.get(image.mode) else b""
 

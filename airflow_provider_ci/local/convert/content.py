@@ -1,4 +1,4 @@
-"""What a file really holds, whatever its name says."""
+"""Identify the real content of a file, independent of its name."""
 
 from __future__ import annotations
 
@@ -82,8 +82,7 @@ _PACKAGES: Final = (
 class Content:
     """The ``container`` of the bytes, the ``kind`` of document in it (empty: unknown), and words for it.
 
-    ``family`` tells the Office packages (``ooxml``, and ``xlsb`` for binary workbooks) from OpenDocument
-    (``odf``).
+    ``family`` is ``ooxml`` for Office packages, ``xlsb`` for binary workbooks, ``odf`` for OpenDocument.
     """
 
     container: str

@@ -115,8 +115,8 @@ class RealConverters(Converters):
 
     A call waits for a free slot, then has ``deadline_seconds``; what does not end by then is killed and fails
     with code Timeout. ``office`` is the LibreOffice to use, found on the machine if not given; without one,
-    documents other than PDF fail with code OfficeMissing. The workers run in ``sandbox``, the one that holds
-    on this machine if not given; where none does, documents other than PDF fail with code SandboxMissing.
+    documents other than PDF fail with code OfficeMissing. The workers run in ``sandbox``; the default is
+    the result of ``find_sandbox``. Without any, documents other than PDF fail with code SandboxMissing.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ def guess(content: bytes) -> str | None:
 
 
 def _best_and_rivals(sample: bytes) -> tuple[_Reading | None, list[_Reading]]:
-    """Give the best reading, and those that would give another text."""
+    """Give the best reading, and all readings whose text differs from it."""
     readings = sorted(
         (reading for encoding, rate in _RATES.items() if (reading := _read(sample, encoding, rate))),
         key=lambda reading: -reading.score,
@@ -202,8 +202,8 @@ def _of_script(
 ) -> Callable[[str], float]:
     """Rate texts in an alphabet: whole words in it, small letters behind capital ones, its common letters.
 
-    ``typical`` is the share of the common letters in a text of the language. ``is_rare`` wants a longer text
-    for an encoding that few use; ``capitals`` is the worth of a text in capital letters alone.
+    ``typical`` is the share of the common letters in a text of the language. ``is_rare`` requires a longer
+    text for a seldom used encoding; ``capitals`` is the worth of a text in capital letters alone.
     """
 
     def rate(text: str) -> float:
@@ -262,7 +262,7 @@ def _is_plausible(word: str) -> bool:
 
 
 def _in_alphabets(alphabets: tuple[str, ...], base: float) -> Callable[[str], float]:
-    """Rate texts in Latin letters: marked ones must be of one language, signs those of a keyboard."""
+    """Rate texts in Latin letters: marked letters of one language, and common signs."""
 
     def rate(text: str) -> float:
         signs = {sign for sign in text if sign > "\x7f" and not sign.isalpha()}

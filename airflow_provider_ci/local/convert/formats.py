@@ -106,5 +106,5 @@ def source_format(name: str, source_type: str) -> SourceFormat:
             f"the type of {name} is not known: the name has no extension; give its type as SrcType",
         )
     raise ConversionError(
-        errors.UNSUPPORTED_TYPE, f"{name} cannot be converted: {suffix!r} is no type of document"
+        errors.UNSUPPORTED_TYPE, f"{name} cannot be converted: {suffix!r} is not a document type"
     )

@@ -32,7 +32,7 @@ _FONTS: Final = (
 )
 _SANDBOX: Final = ("bubblewrap",)
 PACKAGES: Final = (*_OFFICE, *_FONTS, *_SANDBOX)
-"""What is installed by apt-get."""
+"""The packages that apt-get installs."""
 
 _INSTALL: Final = ("install", "--yes", "--no-install-recommends", *PACKAGES)
 # Words of a font's path, or of a folder, that show that a package is there.
@@ -49,13 +49,13 @@ Missing = Callable[[], str | None]
 
 
 class ExtrasMissing(str):
-    """What is missing makes conversion better or safer, but LibreOffice works without it."""
+    """Missing packages that LibreOffice works without; they make conversion better or safer."""
 
     __slots__ = ()
 
 
 def find_missing() -> str | None:
-    """Say what of LibreOffice, its fonts and its sandbox is missing, looking anew, or None."""
+    """Name the missing parts of LibreOffice, its fonts and its sandbox; None if it is complete."""
     find_office.cache_clear()
     try:
         find_office()
@@ -68,7 +68,7 @@ def find_missing() -> str | None:
 
 
 def _installed_fonts() -> str:
-    """Give the paths of all fonts, by fontconfig; without it, all that are looked for."""
+    """Give the paths of all fonts, by fontconfig; without fontconfig, assume that none is missing."""
     try:
         found = subprocess.run(_LIST_FONTS, capture_output=True, check=True, encoding="utf-8")
     except (OSError, subprocess.SubprocessError):
@@ -89,12 +89,12 @@ def main() -> int:
 def install_office(
     out: Callable[[str], object], *, missing: Missing = find_missing, is_root: bool | None = None
 ) -> None:
-    """Install LibreOffice, its fonts and its sandbox where they are missing, telling ``out`` what is done.
+    """Install missing parts of LibreOffice, its fonts and its sandbox; ``out`` gets a line for each step.
 
     Uses apt-get as root, or with sudo where that needs no password. Elsewhere, and when the installation
     fails, raises OfficeMissingError whose message holds the command to run. ``missing`` says what is not
-    there yet, ``is_root`` who asks; both are found out if not given. Where LibreOffice is there and only
-    fonts or the sandbox cannot be installed, that is told and no error.
+    there yet, ``is_root`` who asks; both are found out if not given. If LibreOffice is there and
+    only fonts or the sandbox cannot be installed, ``out`` gets a warning instead of an error.
     """
     lacking = missing()
     if lacking is None:

@@ -50,8 +50,8 @@ def _check_size(source: Path, most: int) -> None:
 def import_filter(source: Path, source_format: SourceFormat) -> str:
     """Give the import filter for what the file really holds, or refuse it.
 
-    Raises ConversionError for content of another kind than the name says, with words for what it is, and for
-    archives that unpack to too much.
+    Raises ConversionError for content of another kind than the name says, and for archives that unpack to
+    too many bytes.
     """
     with source.open("rb") as stream:
         is_archive = stream.read(4) == b"PK\x03\x04"
@@ -99,7 +99,7 @@ def _packaged_filter(source_format: SourceFormat) -> str:
 
 
 def check_pdf(source: Path) -> None:
-    """Refuse what is named as a PDF and is known to be something else."""
+    """Refuse a file that is named as a PDF and holds something else."""
     content = identify(source)
     if content.container != "pdf" and content.words not in ("", "plain text"):
         raise _mismatch(FORMATS["pdf"], content)

@@ -165,8 +165,8 @@ def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
 class OfficeWorker(Worker):
     """One LibreOffice, replaced also after enough documents and when it holds too much memory.
 
-    ``find`` gives LibreOffice and the prepared profile; ``folder`` is that of all workers, ``jobs`` the one
-    whose folders the worker shares. It runs in ``sandbox``.
+    ``find`` gives LibreOffice and the prepared profile; ``folder`` holds the files of all workers, ``jobs``
+    the folders of single jobs, which the worker shares. It runs in ``sandbox``.
     """
 
     crash_message = "LibreOffice crashed while it converted the document"

@@ -34,8 +34,8 @@ class PageLimits:
 class PageWorker(Worker):
     """One worker process for PDF pages and pictures, replaced also after enough requests or a large one.
 
-    ``folder`` is that of all workers, ``jobs`` the one whose folders the worker shares. It runs in
-    ``sandbox``.
+    ``folder`` holds the files of all workers, ``jobs`` the folders of single jobs, which the worker shares.
+    It runs in ``sandbox``.
     """
 
     crash_message = "the page and picture worker crashed on the content"
@@ -70,7 +70,7 @@ class PageWorker(Worker):
 
 
 def _module_path(folder: Path) -> str:
-    """Let the worker import this package without a sight of what lies beside it."""
+    """Let the worker import this package without access to the files beside it."""
     modules = folder / "modules"
     modules.mkdir()
     (modules / package_folder().name).symlink_to(package_folder())

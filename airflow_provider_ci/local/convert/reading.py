@@ -77,7 +77,7 @@ def _plain(frame: Image.Image) -> Image.Image:
 
 
 def _eight_bit_transparency(frame: Image.Image) -> Any:
-    """Give the transparent colour in the depth of the pixels; a png tells it in the depth of the file."""
+    """Give the transparent colour in 8 bits; a png stores it in the bit depth of the file."""
     value = frame.info["transparency"]
     if frame.format != "PNG" or isinstance(value, bytes):
         return value
@@ -110,7 +110,7 @@ def _stretched(frame: Image.Image) -> Image.Image:
     """Map 32 bits to 256 steps: as they are meant where that shows, else from lowest to highest."""
     lowest, highest = (float(value) for value in frame.getextrema())  # type: ignore[arg-type]  # one band
     if not (math.isfinite(lowest) and math.isfinite(highest)):
-        raise ConversionError(errors.DAMAGED_FILE, "the picture holds values that are no finite numbers")
+        raise ConversionError(errors.DAMAGED_FILE, "the picture holds values that are not finite numbers")
     most = 1.0 if frame.mode == "F" else 255.0
     if lowest >= 0 and highest <= most:
         lowest, highest = 0.0, most

@@ -180,7 +180,7 @@ def test_numbers_of_any_range_are_spread_over_the_greys(low: float, high: float,
 
 
 def test_values_that_are_no_numbers_are_refused(apply: Apply) -> None:
-    with pytest.raises(ConversionError, match="no finite numbers"):
+    with pytest.raises(ConversionError, match="not finite numbers"):
         apply(_floats(float("nan"), 1.0), "imageMogr2/format/png")
 
 
