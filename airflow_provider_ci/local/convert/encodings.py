@@ -19,7 +19,9 @@ import charset_normalizer
 _CERTAIN: Final = 0.6
 _MARGIN: Final = 0.15
 _SURE_LANGUAGE: Final = 0.3
-SAMPLE_BYTES: Final = 64 * 1024
+SAMPLE_BYTES: Final = 32 * 1024
+_CASES: Final = (str.islower, str.isupper)
+_LETTERS_OF_A_SENTENCE: Final = 60
 
 # The characters that texts use most: a wrong reading of another encoding seldom hits them.
 _HANZI: Final = frozenset(
@@ -203,7 +205,7 @@ def _of_script(
     """Rate texts in an alphabet: whole words in it, small letters behind capital ones, its common letters.
 
     ``typical`` is the share of the common letters in a text of the language. ``is_rare`` requires a longer
-    text for a seldom used encoding; ``capitals`` is the worth of a text in capital letters alone.
+    text for a seldom used encoding; ``capitals`` is the worth of a text in letters of one case alone.
     """
 
     def rate(text: str) -> float:
@@ -216,7 +218,9 @@ def _of_script(
         share = sum(sign in common for sign in letters) / len(letters)
         rare = sum(sign in _RARE for sign in letters) / len(letters)
         length = min(1.0, 0.2 + 0.08 * len(letters)) if is_rare else min(1.0, 0.7 + 0.1 * len(letters))
-        case = 1.0 if any(sign.islower() for sign in text if sign > "\x7f") else capitals
+        has_small, has_capital = (any(test(sign) for sign in text if sign > "\x7f") for test in _CASES)
+        is_all_small = has_small and not has_capital and len(letters) > _LETTERS_OF_A_SENTENCE
+        case = capitals if not has_small or is_all_small else 1.0
         return min(1.0, share / typical) * length * case * (1 - min(0.5, 3 * rare))
 
     return rate

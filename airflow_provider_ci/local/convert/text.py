@@ -93,7 +93,7 @@ def _is_utf8(source: Path) -> bool:
         while chunk := stream.read(_CHUNK):
             text = decoder.decode(chunk)
             damaged += text.count("\ufffd")
-            whole += sum(sign > "\x7f" for sign in text) if not text.isascii() else 0
+            whole += len(text) - len(text.encode("ascii", "ignore"))
     is_cut = bool(decoder.decode(b"", final=True))  # a cut at the end damages one character at most
     if damaged:
         return whole - damaged >= _WHOLE_PER_DAMAGED * damaged
