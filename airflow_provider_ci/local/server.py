@@ -20,6 +20,7 @@ from aiohttp import web
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters
 from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
+from airflow_provider_ci.local.convert.sandbox import NoSandbox, find_sandbox
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
 from airflow_provider_ci.local.hosts.app import App, Operations
@@ -75,6 +76,8 @@ class LocalCI:
     :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
     :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
+    :param sandbox: False converts office documents even where no sandbox keeps them from reading files of
+        this machine.
     :param synthetic: how many made-up objects each of these buckets lists besides its files.
     :param listing_delay_seconds: seconds after a write in which listings of objects leave it out.
     :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
@@ -99,6 +102,7 @@ class LocalCI:
         queue_concurrency: int = 10,
         deadline_seconds: float = 60,
         office: str | os.PathLike[str] | None = None,
+        sandbox: bool = True,
         synthetic: Mapping[str, int] | None = None,
         listing_delay_seconds: float = 0,
         versioned: Collection[str] = (),
@@ -125,6 +129,7 @@ class LocalCI:
         self._queue_concurrency = queue_concurrency
         self._deadline_seconds = deadline_seconds
         self._office = None if office is None else Path(office).absolute()
+        self._wants_sandbox = sandbox
         self._synthetic = {
             bucket: SyntheticObjects(count=count) for bucket, count in (synthetic or {}).items()
         }
@@ -162,6 +167,15 @@ class LocalCI:
     def reset_request_counts(self) -> None:
         """Count requests from 0 again."""
         self._counts.reset()
+
+    @property
+    def sandbox(self) -> str:
+        """What keeps documents from reading files of this machine; empty where nothing is converted."""
+        if self._convert != "real":
+            return ""
+        if not self._wants_sandbox:
+            return "off: documents can read files of this machine"
+        return find_sandbox().description
 
     def bucket_path(self, bucket: str) -> Path:
         """The folder of a bucket; make it to make the bucket."""
@@ -323,7 +337,14 @@ class LocalCI:
         except OfficeMissingError as error:
             advice = "run ci-local install-office, or serve with --convert instant"
             raise LocalCIError(f"{error.message}; {advice}") from error
-        return RealConverters(workers=self._workers, deadline_seconds=self._deadline_seconds, office=office)
+        if self._wants_sandbox and not find_sandbox().is_confined:
+            _log.warning("%s", self.sandbox)
+        return RealConverters(
+            workers=self._workers,
+            deadline_seconds=self._deadline_seconds,
+            office=office,
+            sandbox=None if self._wants_sandbox else NoSandbox(),
+        )
 
 
 def _tls_listener(server: web.Server, certificate: Path) -> Listener:
