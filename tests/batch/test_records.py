@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_ci.batch import records
-from airflow_provider_ci.batch.ledger.records import LeaseLapsedError, OtherWriterError, RecordError, RecordWriter
+from airflow_provider_ci.batch.ledger.records import (
+    LeaseLapsedError,
+    OtherWriterError,
+    RecordError,
+    RecordWriter,
+)
 from airflow_provider_ci.client import CIClient, NotFoundError
 from airflow_provider_ci.local import LocalCI
 

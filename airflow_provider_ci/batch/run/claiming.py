@@ -20,6 +20,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import BatchSummary, read_report_header
+from airflow_provider_ci.batch.run.neighbours import is_buried
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _FORGET_SECONDS = 31 * 24 * 3600.0
 """Claims older than this are removed: the service keeps its jobs for a month."""
+_SHORTEST_LEASE_SECONDS = 3.0
+"""The service tells times, and reads the ends of signatures, in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,9 @@ class Claimed:
     """The plan of the batch that has not ended."""
     ended: tuple[str, BatchSummary] | None = None
     """Token and summary of the plan that has ended."""
+    keeps_place: bool = False
+    """Whether the claim under which the plan was made, or continued, was still there. Otherwise other batches
+    may have made outputs of the plan since."""
     parked: Mapping[str, Any] = field(default_factory=dict)
     """Proof of a clean end of the run before: what its ledger must hold. Empty without a proof."""
 
@@ -73,7 +79,7 @@ class Claiming:
                 return self._claimed(claim, state, parked={})
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
-            liveness = watch[1].look()
+            liveness = "dead" if is_buried(other) else watch[1].look()
             if liveness != "alive":
                 if claimed := self._take_over(other, is_parked=liveness == "parked"):
                     return claimed
@@ -99,7 +105,7 @@ class Claiming:
             operation=operation_fingerprint(settings.operation),
             definition=settings.definition_name,
             claimed_at=self._client.clock.now(),
-            seconds=settings.lease_seconds,
+            seconds=max(settings.lease_seconds, _SHORTEST_LEASE_SECONDS),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
         )
 
@@ -118,7 +124,13 @@ class Claiming:
         """
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
-        claim = replace(self._new_claim(), plan=plan.header.token if plan else "")
+        keeps_place = plan is not None and (
+            other.token == plan.header.claim or other.plan == plan.header.token
+        )
+        claim = self._new_claim()
+        if plan is not None:  # its outputs count, even if the template renders differently now
+            claim = replace(claim, prefix=other.prefix, operation=other.operation)
+            claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:
             if state.claim(claim.token) or not state.claim(other.token):
@@ -133,7 +145,9 @@ class Claiming:
         if not is_parked:
             log.warning("the run of %s ended without a word; its work is taken over", other.holder)
         parked = dict(beat.details) if beat else {"had_plan": True}
-        return Claimed(claim=claim, state=state, plan=plan, ended=ended, parked=parked)
+        return Claimed(
+            claim=claim, state=state, plan=plan, ended=ended, keeps_place=keeps_place, parked=parked
+        )
 
     def _claimed(self, claim: Claim, state: State, parked: Mapping[str, Any]) -> Claimed:
         plan, ended = self._plan()

@@ -14,7 +14,7 @@ from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
-from airflow_provider_ci.batch.run.neighbours import Neighbour, neighbour_of
+from airflow_provider_ci.batch.run.neighbours import ChangeRegistry, Neighbour, neighbour_of
 from airflow_provider_ci.batch.run.submit import Submitter, keys_of_job
 from airflow_provider_ci.client import CIClient
 
@@ -48,6 +48,7 @@ class Following:
         submitter: Submitter,
         *,
         read_registry: Callable[[], State],
+        change_registry: ChangeRegistry,
         registry_root: str,
         retry_failed: bool,
     ) -> None:
@@ -55,6 +56,7 @@ class Following:
         self._outputs_client = outputs_client
         self._submitter = submitter
         self._read_registry = read_registry
+        self._change_registry = change_registry
         self._registry_root = registry_root
         self._retry_failed = retry_failed
         self._neighbours: dict[str, Neighbour] = {}
@@ -84,7 +86,8 @@ class Following:
         orphans: list[tuple[PlannedObject, Neighbour]] = []
         for plan, objects in by_neighbour.items():
             neighbour = self._neighbour(plan, objects[0])
-            neighbour.refresh(state, [_their_index(planned) for planned in objects])
+            wanted = [_their_index(planned) for planned in objects]
+            neighbour.refresh(state, wanted, self._change_registry)
             for planned in objects:
                 found = self._outcome(planned, neighbour)
                 if found is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_ci.batch.ledger.journal import Journal
@@ -87,6 +88,31 @@ def batch_details(plan: StoredPlan) -> dict[str, str]:
     return {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
 
 
+ChangeRegistry = Callable[[Callable[[State], State]], State]
+
+
+def bury(claim: Claim, change_registry: ChangeRegistry) -> State:
+    """Put a claim that nobody can renew in the place of a dead one, before its outputs are made by others.
+
+    If the dead run was only suspended, it stops when it wakes up. The next run of its batch does not continue
+    the plan blindly but plans the objects again, behind the claims of those who made its outputs.
+    """
+    buried = replace(
+        claim, token=uuid.uuid4().hex[:16], plan="", seconds=0.0, holder="nobody, since its lease expired"
+    )
+
+    def change(state: State) -> State:
+        return state.replaced(claim.token, buried) if state.claim(claim.token) else state
+
+    log.warning("the run of batch %s is dead; what it left undone is made here", claim.batch_id)
+    return change_registry(change)
+
+
+def is_buried(claim: Claim) -> bool:
+    """Whether a claim only keeps the place of a dead one."""
+    return claim.seconds == 0
+
+
 @dataclass(slots=True)
 class Neighbour:
     """Another batch whose results this batch waits for."""
@@ -106,13 +132,15 @@ class Neighbour:
     _watch: LivenessWatch | None = None
     _watched: str = ""
 
-    def refresh(self, state: State, wanted: Iterable[int]) -> None:
+    def refresh(self, state: State, wanted: Iterable[int], change_registry: ChangeRegistry) -> None:
         """Read what is new in the ledger of the other batch.
 
         :param state: the registry as it is now.
         :param wanted: places in the other plan of the outputs that this batch follows.
         """
-        is_over = not self._is_active(state)  # first: what the ledger says afterwards is its last word
+        is_over = not self._is_active(
+            state, change_registry
+        )  # first: what the ledger says afterwards is its last word
         if self._plan is None:
             self._plan = self._find_plan()
         if self._plan is not None:
@@ -128,18 +156,22 @@ class Neighbour:
             return self._failures.get(index, ObjectState.UNFINISHED)
         return ObjectState.UNFINISHED if outcome == _OPEN else None
 
-    def _is_active(self, state: State) -> bool:
+    def _is_active(self, state: State, change_registry: ChangeRegistry) -> bool:
         claim = next((each for each in state.claims if self._is_its_claim(each)), None)
         if claim is None:
             return False
         if self._watch is None or self._watched != claim.token:
             self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
-        return bool(self._watch.look() != "dead")
+        if self._watch.look() != "dead":
+            return True
+        # Another run of that batch may have been quicker.
+        state = bury(claim, change_registry)
+        return any(self._is_its_claim(each) for each in state.claims)
 
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:
             return False
-        return claim.token == self.details["claim"] or claim.plan == self.details["plan"]
+        return bool(claim.token == self.details["claim"] or claim.plan == self.details["plan"])
 
     def _find_plan(self) -> StoredPlan | None:
         try:

@@ -20,12 +20,18 @@ from airflow_provider_ci.batch.planning.planned import Decision
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.claims import Claim
-from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch
+from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import is_ledger_key
-from airflow_provider_ci.batch.run.neighbours import batch_details, claimed_outputs, wait_until_planned
+from airflow_provider_ci.batch.run.neighbours import (
+    batch_details,
+    bury,
+    claimed_outputs,
+    is_buried,
+    wait_until_planned,
+)
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.settings import BatchSettings
@@ -66,13 +72,17 @@ class PlanMaker:
         :raises CIError: a request failed.
         """
         settings, started_at = self.settings, self._now()
-        template = settings.template
+        template, operation = settings.template, settings.operation
+        if old is not None:  # a frozen plan is carried out, however the templates render now
+            operation = restored_operation(dict(old.header.operation), operation)
+            if old.header.output:
+                template = OutputTemplate(text=old.header.output, prefix=old.header.prefix)
         token = uuid.uuid4().hex[:12]
         with new_draft() as draft:
             planner = Planner(
                 draft,
                 template,
-                settings.operation,
+                operation,
                 skip=settings.skip,
                 retry_failed=settings.retry_failed,
                 check=self._check,
@@ -81,7 +91,7 @@ class PlanMaker:
             threads = min(settings.threads, 32)
             existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
             planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
-            self._share(draft, planner, old)
+            self._share(draft, planner, operation_fingerprint(operation), old)
             self._adopt(draft, planner, template, token)
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
@@ -96,8 +106,10 @@ class PlanMaker:
                     token=token,
                     claim=self.lease.claim.token,
                     definition=settings.definition_name,
-                    operation=operation_record(settings.operation),
-                    operation_fingerprint=operation_fingerprint(settings.operation),
+                    operation=operation_record(operation),
+                    operation_fingerprint=operation_fingerprint(operation),
+                    output=template.text,
+                    prefix=template.prefix,
                     tag=self.make_submitter(token, not_before).job_type.tag,
                     total=total,
                     parts=parts,
@@ -179,11 +191,10 @@ class PlanMaker:
 
     # Other batches and jobs in flight
 
-    def _share(self, draft: Draft, planner: Planner, old: StoredPlan | None) -> None:
+    def _share(self, draft: Draft, planner: Planner, operation: str, old: StoredPlan | None) -> None:
         bounds = draft.output_range()
         if bounds is None:
             return
-        operation = operation_fingerprint(self.settings.operation)
         if old is not None and old.header.operation_fingerprint == operation:
             planner.share(claimed_outputs(old, *bounds), batch_details(old), is_same_operation=True)
         for claim in self._earlier_claims():
@@ -192,17 +203,20 @@ class PlanMaker:
     def _earlier_claims(self) -> Iterable[Claim]:
         own = self.lease.claim
         earlier = self.state.earlier_than(own.token)
-        return [each for each in _intersecting(earlier, own.prefix) if each.folder != own.folder]
+        others = [each for each in _intersecting(earlier, own.prefix) if each.folder != own.folder]
+        return [each for each in others if not is_buried(each)]
 
     def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str], operation: str) -> None:
         client = self.settings.client
-        is_dead = LivenessWatch(client, claim).look() == "dead"
         plan = wait_until_planned(client, claim, read_registry=self.lease.read_registry, wait=self.wait)
         if plan is None:
             return
         is_same = plan.header.operation_fingerprint == operation
-        if is_dead and not is_same:
-            return  # its jobs, if any are still in flight, are found by the look at the service
+        if not is_same and self._is_dead(claim):
+            # Its jobs that are still in flight are found by the look at the service.
+            bury(claim, self.lease.change_registry)
+            planner.distrust(claimed_outputs(plan, *bounds))
+            return
         try:
             shared = planner.share(
                 claimed_outputs(plan, *bounds), batch_details(plan), is_same_operation=is_same
@@ -211,6 +225,15 @@ class PlanMaker:
             raise OutputConflictError(self.settings.batch_id, claim.batch_id, error.output) from None
         if shared:
             log.info("%d outputs are being made by batch %s; waiting for them", shared, claim.batch_id)
+
+    def _is_dead(self, claim: Claim) -> bool:
+        """Whether a claim is dead. One without a heartbeat is watched for as long as it is valid."""
+        watch = LivenessWatch(self.settings.client, claim)
+        while (liveness := watch.look()) == "alive" and last_beat(self.settings.client, claim) is None:
+            if all(each.token != claim.token for each in self.lease.read_registry().claims):
+                return False  # it has ended, or another run has taken it over
+            self.wait(0.5)
+        return liveness == "dead"
 
     def _adopt(self, draft: Draft, planner: Planner, template: OutputTemplate, token: str) -> None:
         """Adopt the jobs that are in flight for our outputs, whoever submitted them.

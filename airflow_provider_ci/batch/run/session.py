@@ -162,6 +162,12 @@ class _ClaimedSession:
                     return summary if summary is None else self._judge(summary, lost=0)
                 plan = None
                 self._become_last()
+            if plan is not None and not self._claimed.keeps_place:
+                log.warning(
+                    "batch %s had lost its claim, and others may have made its outputs; planning again",
+                    plan.header.batch_id,
+                )
+                return self._carry_out(self._planned(old=plan), patience)
             if plan is not None:
                 if self._lease.claim.plan != plan.header.token:
                     self._state = self._patiently(partial(self._lease.name_plan, plan.header.token))
@@ -285,6 +291,7 @@ class _ClaimedSession:
             self._outputs_client,
             submitter,
             read_registry=self._lease.read_registry,
+            change_registry=self._lease.change_registry,
             registry_root=self._lease.registry_root,
             retry_failed=self._settings.retry_failed,
         )
