@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_ci.batch.errors import OutputConflictError
 from airflow_provider_ci.batch.ledger.lease import Lease
-from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan
+from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
 from airflow_provider_ci.batch.planning.draft import Draft, new_draft
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
@@ -89,10 +89,11 @@ class PlanMaker:
             )
             expected = max(expected_total, self._take(planner, template, old))
             threads = min(settings.threads, 32)
+            in_flight = self._jobs_in_flight(draft, token)
             existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
             planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
             self._share(draft, planner, operation_fingerprint(operation), old)
-            self._adopt(draft, planner, template, token)
+            self._adopt(planner, in_flight, token)
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
@@ -203,11 +204,15 @@ class PlanMaker:
     def _earlier_claims(self) -> Iterable[Claim]:
         own = self.lease.claim
         earlier = self.state.earlier_than(own.token)
-        others = [each for each in _intersecting(earlier, own.prefix) if each.folder != own.folder]
-        return [each for each in others if not is_buried(each)]
+        return [each for each in _intersecting(earlier, own.prefix) if each.folder != own.folder]
 
     def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str], operation: str) -> None:
         client = self.settings.client
+        if is_buried(claim):
+            plan = read_plan(client, claim.folder)
+            if plan is not None and plan.header.operation_fingerprint != operation:
+                planner.distrust(claimed_outputs(plan, *bounds))
+            return
         plan = wait_until_planned(client, claim, read_registry=self.lease.read_registry, wait=self.wait)
         if plan is None:
             return
@@ -235,20 +240,28 @@ class PlanMaker:
             self.wait(0.5)
         return liveness == "dead"
 
-    def _adopt(self, draft: Draft, planner: Planner, template: OutputTemplate, token: str) -> None:
-        """Adopt the jobs that are in flight for our outputs, whoever submitted them.
+    def _jobs_in_flight(self, draft: Draft, token: str) -> list[Job]:
+        """The jobs in flight for our outputs, whoever submitted them.
+
+        They are listed before the outputs are looked up. A job that ends in between is then seen twice, not
+        never.
+        """
+        if not draft.total:
+            return []
+        jobs = self.make_submitter(token, 0.0).jobs_in_flight()
+        return [job for job in jobs if draft.of_output(first_output_of(job.output_key))]
+
+    def _adopt(self, planner: Planner, in_flight: Iterable[Job], token: str) -> None:
+        """Adopt the jobs that are in flight for our outputs.
 
         This is what remains when the whole ledger was deleted, or when an older version of this package
         submitted the jobs.
         """
-        if not draft.needs_jobs():
-            return
-        submitter = self.make_submitter(token, 0.0)
         try:
             adopted = planner.adopt(
-                submitter.jobs_in_flight(),
+                in_flight,
                 output_of=lambda job: first_output_of(job.output_key),
-                matches=submitter.matches,
+                matches=self.make_submitter(token, 0.0).matches,
                 is_here=self._writes_here,
             )
         except OtherOperationError as error:
