@@ -146,6 +146,7 @@ class _ClaimedSession:
         self._state = claimed.state
         self._outputs_client = output_client(settings)
         self._type = type_of_operation(settings.operation)
+        self._may_have_jobs = False
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         plan, ended = self._claimed.plan, self._claimed.ended
@@ -160,7 +161,7 @@ class _ClaimedSession:
                 summary = self._carry_out(plan, patience, submits=False)
                 if summary is None or self._session.parked:
                     return summary if summary is None else self._judge(summary, lost=0)
-                plan = None
+                plan, self._may_have_jobs = None, False
                 self._become_last()
             if plan is not None and not self._claimed.keeps_place:
                 log.warning(
@@ -254,6 +255,7 @@ class _ClaimedSession:
             is_new = plan.header.claim == self._lease.claim.token
             known = self._new_journal(plan) if is_new else self._patiently(partial(self._journal, plan))
         journal, state, is_clean = known
+        self._may_have_jobs = True
         loop = self._loop(plan, journal, state, submits=submits)
         try:
             if not is_clean:
@@ -400,7 +402,7 @@ class _ClaimedSession:
 
     def _release_if_unused(self) -> None:
         """Remove the claim after an error before anything was in flight, so that nobody waits for it."""
-        if self._session.parked:
+        if self._session.parked or self._may_have_jobs:
             return
         with suppress(CIError, OSError):
             if self._lease.is_held:
