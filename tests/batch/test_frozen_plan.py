@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectSelection
-from airflow_provider_ci.client import CIClient, DocProcess, PicProcess
+from airflow_provider_ci.batch.run.planning import operation_record, restored_operation
+from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, PicTemplate
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import FOLDER, Power, die, dies, pause
 
@@ -322,20 +323,30 @@ def test_a_password_is_in_no_object_of_the_bucket(
     assert (bucket / FOLDER / "plan.json").is_file()
 
 
-def test_a_resumed_plan_uses_the_password_of_the_running_code(
-    client: CIClient, fill_bucket: Fill, batch: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_bucket(*KEYS)
-    resume = pause(client)
-    kept = parked(batch(client, operation=DocProcess(target="pdf", password="old"), max_in_flight=2))
-    sent: list[Any] = []
-    submit = CIClient.submit_doc_job
+def test_a_resumed_plan_uses_the_password_of_the_running_code() -> None:
+    record = operation_record(DocProcess(target="pdf", start_page=2, password="old"))
+    assert "old" not in json.dumps(record)
+    current = DocProcess(target="png", password="new")
+    assert restored_operation(record, current) == DocProcess(target="pdf", start_page=2, password="new")
 
-    def note(self: CIClient, *arguments: Any, **options: Any) -> Any:
-        sent.append(arguments[2].password)
-        return submit(self, *arguments, **options)
 
-    monkeypatch.setattr(CIClient, "submit_doc_job", note)
-    resume()
-    to_end(lambda: batch(client, operation=DocProcess(target="pdf", password="new"), max_in_flight=2), kept)
-    assert sent == ["new"] * 4
+def test_a_password_among_the_extra_nodes_is_kept_out_as_well() -> None:
+    record = operation_record(DocProcess(extra={"DocPassword": "old", "A": "1"}))
+    assert "old" not in json.dumps(record)
+    found = restored_operation(record, DocProcess(extra={"DocPassword": "new", "B": "2"}))
+    assert found == DocProcess(extra={"DocPassword": "new", "A": "1"})
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        DocProcess(target="png", page_ranges="1,3-5", extra={"A": 1}),
+        PicProcess("imageMogr2/rotate/90"),
+        PicTemplate(f"t{1:032}"),
+    ],
+    ids=lambda operation: type(operation).__name__,
+)
+def test_the_operation_of_a_plan_is_restored_whatever_runs_now(operation: Any) -> None:
+    record = json.loads(json.dumps(operation_record(operation)))
+    for current in (DocProcess(), PicProcess("imageMogr2/rotate/180"), PicTemplate(f"t{2:032}")):
+        assert restored_operation(record, current) == operation

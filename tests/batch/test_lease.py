@@ -12,9 +12,9 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from airflow_provider_ci.batch.lease import Lease
 
 from airflow_provider_ci.batch import Batch, BatchRunningError, Progress
-from airflow_provider_ci.batch.lease import Lease
 from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.client import CIClient, CIConnectionError, CIError, RetryPolicy
 from airflow_provider_ci.local import LocalCI

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_provider_ci.batch.plan import PlannedJob, Skip, first_output, plan_jobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ci.batch import ObjectKeys, ObjectSelection, OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints, work_fingerprint
-from airflow_provider_ci.batch.plan import PlannedJob, Skip, first_output, plan_jobs
 from airflow_provider_ci.client import CIClient, DocProcess, ObjectInfo, PicProcess
 from airflow_provider_ci.local import LocalCI
 

@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
-    ObjectState,
     ObjectResult,
+    ObjectState,
     Progress,
     read_report,
 )
@@ -20,6 +20,7 @@ from airflow_provider_ci.client import (
     NotFoundError,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import BatchSummary, ObjectState, ObjectResult, read_report
+from airflow_provider_ci.batch import BatchSummary, ObjectResult, ObjectState, read_report
 from airflow_provider_ci.batch.report import batch_folder, path_safe, write_report
 from airflow_provider_ci.client import CIClient
 

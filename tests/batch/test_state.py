@@ -7,10 +7,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from airflow_provider_ci.batch import ObjectState, ObjectResult
 from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.state import (
     BatchState,
@@ -22,6 +18,10 @@ from airflow_provider_ci.batch.state import (
     waiting_line,
 )
 from airflow_provider_ci.batch.submit import Attempt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_ci.batch import ObjectResult, ObjectState
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.submit import Attempt, Submitter
+
 from airflow_provider_ci.client import (
     CIClient,
     CIConnectionError,
@@ -22,6 +21,7 @@ from airflow_provider_ci.client import (
     RetryPolicy,
     SubmissionUnknownError,
 )
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]

@@ -36,12 +36,14 @@ from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, Job, ObjectInfo
+from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
 
 log = logging.getLogger(__name__)
 
 DEFAULT_REPORT_PREFIX = "_ci_batches/"
-_SECRET_FIELDS = ("doc_password",)
+_SECRET_FIELDS = ("password",)
+_SECRET_NODES = ("DocPassword",)
+_OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTemplate)}
 _RECENT_SECONDS = 3.0
 
 
@@ -311,6 +313,8 @@ def operation_record(operation: Any) -> dict[str, Any]:
         for name, value in asdict(operation).items()
         if value is not None and name not in _SECRET_FIELDS
     }
+    if "extra" in values:
+        values["extra"] = {k: v for k, v in values["extra"].items() if k not in _SECRET_NODES}
     return {"type": type(operation).__name__, **values}
 
 
@@ -319,13 +323,16 @@ def restored_operation(record: dict[str, Any], current: Any) -> Any:
 
     :param current: the operation of the running code, whose arguments may be rendered differently by now.
     """
-    if record.get("type") != type(current).__name__:
-        return current
-    names = {item.name for item in fields(current) if item.init}
+    made_of = _OPERATIONS.get(str(record.get("type")), type(current))
+    names = {item.name for item in fields(made_of) if item.init}
     values = {name: value for name, value in record.items() if name in names}
     for name in names.intersection(_SECRET_FIELDS):
-        values[name] = getattr(current, name)
-    return type(current)(**values)
+        values[name] = getattr(current, name, None)
+    current_extra = getattr(current, "extra", {})
+    if secrets := {name: current_extra[name] for name in _SECRET_NODES if name in current_extra}:
+        if "extra" in names:
+            values["extra"] = {**values.get("extra", {}), **secrets}
+    return made_of(**values)
 
 
 def _intersecting(claims: Iterable[Claim], prefix: str) -> list[Claim]:

@@ -5,8 +5,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-
-from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.reconcile import (
     Unnoted,
@@ -17,7 +15,9 @@ from airflow_provider_ci.batch.reconcile import (
 )
 from airflow_provider_ci.batch.state import BatchState
 from airflow_provider_ci.batch.submit import Attempt, Submitter
+
 from airflow_provider_ci.client import DocProcess, Job, JobState
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_provider_ci.batch.plan import PlannedJob
+from airflow_provider_ci.batch.state import RunningJob, running_line, unsure_line, waiting_line
+from airflow_provider_ci.batch.submit import Attempt
 
 from airflow_provider_ci.batch import Batch, BatchRunningError, ObjectState, ledger
 from airflow_provider_ci.batch.ledger import (
@@ -17,10 +20,7 @@ from airflow_provider_ci.batch.ledger import (
     write_generation,
     write_plan,
 )
-from airflow_provider_ci.batch.plan import PlannedJob
 from airflow_provider_ci.batch.ledger.records import RecordError, RecordWriter
-from airflow_provider_ci.batch.state import RunningJob, running_line, unsure_line, waiting_line
-from airflow_provider_ci.batch.submit import Attempt
 from airflow_provider_ci.batch.results import verdict_without_job
 from airflow_provider_ci.client import CIClient, CIConnectionError, CIError, RetryPolicy
 from airflow_provider_ci.local import LocalCI
