@@ -19,6 +19,7 @@ from airflow_provider_ci.client import (
     CIClient,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
@@ -47,14 +48,14 @@ def test_an_empty_listing_is_an_empty_report(client: CIClient, batch: Make) -> N
     assert list(read_report(client, summary.report_key)) == []
 
 
-def test_the_summary_object_has_the_same_numbers(
+def test_the_report_begins_with_the_summary(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make
 ) -> None:
     fill_bucket("in/a.docx")
     summary = batch(client).run()
-    stored = json.loads((bucket / "_ci_batches/test/summary.json").read_text())
-    assert stored["version"] == 1
-    assert {name: stored[name] for name in summary.to_json()} == summary.to_json()
+    stored = json.loads((bucket / REPORT).read_text().splitlines()[0])
+    assert (stored["version"], stored["is_complete"]) == (2, True)
+    assert stored["summary"] == summary.to_json()
 
 
 def test_a_second_run_does_only_what_is_missing(
@@ -132,7 +133,7 @@ def test_what_is_no_source_is_refused_before_anything_is_asked(
 def test_the_reports_of_earlier_batches_are_no_objects(
     client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
-    fill_bucket("a.docx", "_ci_batches/old/report.jsonl", "_ci_batches/old/summary.json")
+    fill_bucket("a.docx", "_ci_batches/old/report.jsonl", "_ci_batches/old/failures.jsonl")
     assert batch(client, ObjectSelection()).run().total == 1
 
 

@@ -38,6 +38,12 @@ TURN = PicProcess("imageMogr2/rotate/90")
 TURN_BACK = PicProcess("imageMogr2/rotate/270")
 
 
+@pytest.fixture
+def batch(batch: Make) -> Make:
+    """Makes a batch whose output names do not depend on the kind of source."""
+    return lambda *arguments, **options: batch(*arguments, **{"output": "out/{stem}.pdf", **options})
+
+
 def keys(count: int, begin: int = 0) -> list[str]:
     return [f"in/{number:03}.docx" for number in range(begin, begin + count)]
 
@@ -224,7 +230,7 @@ def test_the_followers_of_a_killed_batch_finish_its_outputs(
     resume = pause(client)
     with client_of(local_ci) as doomed:
         Power(doomed, monkeypatch).last_for(2, method="POST", is_heard=True)
-        die(batch(doomed, keys(6), batch_id="x", max_in_flight=2, lease_seconds=1))
+        die(batch(doomed, keys(6), batch_id="x", max_in_flight=2, lease_seconds=3))
         others = {"y": keys(6, 1), "z": keys(6, 2)}
         for batch_id, source in others.items():
             made = batch(client, source, batch_id=batch_id)
@@ -233,7 +239,7 @@ def test_the_followers_of_a_killed_batch_finish_its_outputs(
         found = in_threads(*(batch(client, source, batch_id=name).run for name, source in others.items()))
     assert [total_of(summary) for summary in found] == [(6, 6), (6, 6)]
     assert set(live_outputs(client).values()) == {1}
-    again = batch(client, keys(6), batch_id="x", lease_seconds=1).run()
+    again = batch(client, keys(6), batch_id="x", lease_seconds=3).run()
     assert total_of(again) == (6, 6)
     assert live_outputs(client) == outputs(*keys(8))
 
@@ -250,10 +256,10 @@ def test_a_killed_batch_that_comes_back_shares_with_its_follower(
     fill_bucket(*keys(6))
     with client_of(local_ci) as doomed:
         Power(doomed, monkeypatch).last_for(3, method="POST", is_heard=True)
-        die(batch(doomed, batch_id="x", max_in_flight=3, lease_seconds=1))
+        die(batch(doomed, batch_id="x", max_in_flight=3, lease_seconds=3))
     with client_of(local_ci) as other:
         found = in_threads(
-            batch(client, batch_id="x", lease_seconds=1).run, batch(other, batch_id="y", lease_seconds=1).run
+            batch(client, batch_id="x", lease_seconds=3).run, batch(other, batch_id="y", lease_seconds=3).run
         )
     assert [total_of(summary) for summary in found] == [(6, 6), (6, 6)]
     assert live_outputs(client) == outputs(*keys(6))
@@ -389,9 +395,11 @@ def test_a_job_of_nobody_known_with_another_operation_is_an_error(
 ) -> None:
     fill_bucket("in/a.docx")
     pause(client)
-    client.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess(target="pdf", start_page=2))
-    with pytest.raises(OutputConflictError, match="out/a.pdf"):
-        batch(client).run()
+    client.submit_doc_job("in/a.docx", "out/a-${Number}.png", DocProcess(target="png", image_dpi=96))
+    with pytest.raises(OutputConflictError, match=r"out/a-1\.png"):
+        batch(
+            client, operation=DocProcess(target="png", image_dpi=300), output="out/{stem}-${Number}.png"
+        ).run()
     assert len(list(client.list_doc_jobs())) == 1
 
 
@@ -414,9 +422,11 @@ def test_another_operation_after_a_dead_batch_waits_for_its_jobs(
 ) -> None:
     """The dead batch has left a job in flight: its operation must not win over the new one."""
     fill_bucket("in/a.docx")
-    die(batch(client, batch_id="dead", progress=dies(1)))
+    pages = {"output": "out/{stem}-${Number}.png"}
+    coarse, fine = (DocProcess(target="png", image_dpi=dpi) for dpi in (96, 300))
+    die(batch(client, operation=coarse, **pages, batch_id="dead", progress=dies(1)))
     end_leases()
-    other = batch(client, operation=DocProcess(target="pdf", start_page=2), batch_id="other")
+    other = batch(client, operation=fine, **pages, batch_id="other")
     with pytest.raises(OutputConflictError):
         other.run()
     assert len(list(client.list_doc_jobs())) == 1

@@ -20,6 +20,7 @@ from airflow_provider_ci.client import (
     NotFoundError,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]

@@ -7,72 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, Progress
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectResult, ObjectState, Progress
 from airflow_provider_ci.client import CIClient, CIConnectionError, Job, JobPage, PicProcess
 from airflow_provider_ci.jobs import kinds
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import FOLDER, Power, PowerCut, die, dies
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
 Results = Callable[..., dict[str, ObjectResult]]
 End = Callable[[], None]
-
-
-class PowerCut(BaseException):
-    """The process is gone: nothing of ours may catch this."""
-
-
-class Power:
-    """Cuts the power of whoever uses a client at one of its requests; none is sent after that."""
-
-    def __init__(self, client: CIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._attempt = client._transport._attempt
-        self._lock = Lock()
-        self._is_cut = False
-        self.last_for()
-        monkeypatch.setattr(client._transport, "_attempt", self._pass_on)
-
-    def last_for(self, requests: float = float("inf"), *, method: str = "", is_heard: bool = False) -> None:
-        """Go on until this request (of those with this method), which the service still hears or does not."""
-        self._is_cut, self._left, self._method, self._is_heard = False, requests, method, is_heard
-
-    def _pass_on(self, request: Any, read: Callable[[Any], Any]) -> Any:
-        with self._lock:
-            if self._is_cut:
-                raise PowerCut
-            self._left -= request.method.startswith(self._method)
-            self._is_cut = is_last = self._left <= 0
-        answer = self._attempt(request, read) if self._is_heard or not is_last else None
-        if is_last:
-            raise PowerCut
-        return answer
-
-
-@pytest.fixture
-def power(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> Power:
-    return Power(client, monkeypatch)
-
-
-def dies(*looks: int) -> Callable[[Progress], None]:
-    """Ends the process at these looks at the jobs."""
-    numbers = itertools.count(1)
-
-    def look(_: Progress) -> None:
-        if next(numbers) in looks:
-            raise PowerCut
-
-    return look
-
-
-def die(batch: Batch) -> None:
-    with pytest.raises(PowerCut):
-        batch.run()
 
 
 def objects(fill_bucket: Fill, count: int = 6) -> set[str]:
@@ -165,7 +114,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     local_ci.faults.add(action, method="POST", count=3)
     die(batch(client, threads=3, progress=dies(1)))
     end_leases()
-    assert batch(client, settle_seconds=0.2).run().succeeded == 6
+    assert batch(client).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
@@ -213,7 +162,7 @@ def test_without_an_echo_of_user_data_jobs_are_known_by_input_output_and_operati
     die(batch(client, threads=3))
     power.last_for()
     assert live_jobs(client).total() >= requests - (not is_heard), "though no block says so"
-    assert not list(bucket.glob("_ci_batches/test/0001/submitted/*"))
+    assert not list(bucket.glob("_ci_batches/test-*/*/submitted/*"))
     end_leases()
     assert batch(client).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
@@ -252,7 +201,7 @@ def test_the_services_clock_may_be_hours_off(
     local_ci.faults.add("cut_after", method="POST", count=2)
     die(batch(client, threads=2, progress=dies(1)))
     end_leases()
-    assert batch(client, settle_seconds=0.2).run().succeeded == 6
+    assert batch(client).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
@@ -383,18 +332,17 @@ def test_a_service_that_was_away_too_long_leaves_jobs_for_the_next_run(
         with pytest.raises(CIConnectionError):
             away.run()
     local_ci.faults.clear()
-    assert batch(client, lease_seconds=1, settle_seconds=0.1).run().succeeded == 6
+    assert batch(client, lease_seconds=1).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
 def test_the_ledger_is_readable(client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make) -> None:
     objects(fill_bucket, 2)
     batch(client).run()
-    folder = bucket / "_ci_batches/test"
-    plan = [json.loads(line) for line in (folder / "0001/plan/000001.jsonl").read_text().splitlines()]
-    assert (plan[0]["version"], plan[0]["kind"]) == (1, "plan")
+    folder = bucket / FOLDER
+    plan = [json.loads(line) for line in (folder / "plan.json").read_text().splitlines()]
+    assert (plan[0]["version"], plan[0]["kind"], plan[0]["total"]) == (2, "plan", 2)
     assert [line["key"] for line in plan[1:]] == ["in/0.docx", "in/1.docx"]
-    block = [json.loads(line) for line in (folder / "0001/submitted/000001.jsonl").read_text().splitlines()]
-    assert {line["job_id"] for line in block[1:]} == {job.job_id for job in client.list_doc_jobs()}
-    result = [json.loads(line) for line in (folder / "0001/results/000001.jsonl").read_text().splitlines()]
-    assert [line["state"] for line in result[1:]] == ["succeeded", "succeeded"]
+    result = (folder / "report.jsonl").read_text().splitlines()[1:]
+    assert [json.loads(line)["state"] for line in result] == ["succeeded", "succeeded"]
+    assert {json.loads(line)["job_id"] for line in result} == {job.job_id for job in client.list_doc_jobs()}

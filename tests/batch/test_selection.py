@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_ci.batch import DOCUMENT_SUFFIXES, ObjectKeys, ObjectSelection
 from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient
 
 
@@ -62,7 +63,10 @@ def test_named_objects_keep_their_order_and_missing_ones_are_passed_on(
 ) -> None:
     fill_bucket("b", "a")
     found = list(ObjectKeys(keys=["b", "missing", "a"]).objects(client))
-    assert [(one.key, bool(one.etag)) for one in found] == [("b", True), ("missing", False), ("a", True)]
+    assert [one.key for one in found] == ["b", "missing", "a"]
+    assert found[1] == UnusableKey(
+        key="missing", code="NoSuchKey", message="the bucket has no object 'missing'"
+    )
 
 
 def test_a_string_is_not_taken_for_a_list_of_keys() -> None:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from airflow_provider_ci.batch.lease import Lease
@@ -24,6 +22,7 @@ from airflow_provider_ci.client import (
     JobState,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT, die, dies
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
@@ -114,25 +113,10 @@ def test_a_job_that_somebody_else_cancels_stays_cancelled(
     assert job_count(client) == 5
 
 
-def test_who_stops_a_batch_while_it_waits_for_a_dead_run_need_not_wait(
-    client: CIClient, fill_bucket: Fill, batch: Make
-) -> None:
+def test_a_stop_ends_the_wait_for_a_dead_run(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
     fill_bucket("in/a.docx")
-    with Lease(client, "_ci_batches/test/", seconds=60) as dead:
-        dead.take(bool)
+    die(batch(client, progress=dies(1)))
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(BatchStoppedError):
         batch(client, is_stopped=stop.is_set).run()
-
-
-def test_a_report_without_room_says_what_to_do_and_the_next_run_only_writes_it(
-    client: CIClient, fill_bucket: Fill, batch: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_bucket("in/a.docx", "in/b.docx")
-    with monkeypatch.context() as full:
-        full.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-        with pytest.raises(OSError, match="run the batch again: its jobs are done"):
-            batch(client).run()
-    assert batch(client).run().succeeded == 2
-    assert len(list(client.list_doc_jobs())) == 2

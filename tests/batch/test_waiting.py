@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectState, Pace
-from airflow_provider_ci.batch.ledger.records import RecordError
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, CIError, CIServiceError, DocProcess
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import FOLDER, pause
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
@@ -24,20 +24,13 @@ Connect = Callable[..., CIClient]
 def watch(client: CIClient, **options: Any) -> BatchWatch:
     return BatchWatch(
         client,
-        "_ci_batches/test/",
+        FOLDER,
         **{"pace": Pace(shortest=0.02, longest=0.1), "pause_seconds": 60, **options},
     )
 
 
 def advance(batch: Batch) -> BatchSummary | None:
     return batch.advance(patience=0, deadline=time.time() + 60)
-
-
-def pause(client: CIClient) -> Callable[[], object]:
-    """Pause the queue; what is returned resumes it."""
-    (queue,) = client.list_doc_queues()
-    client.pause_doc_queue(queue.queue_id)
-    return lambda: client.resume_doc_queue(queue.queue_id)
 
 
 def cancel(client: CIClient, count: int) -> None:
@@ -137,9 +130,13 @@ def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
     assert (summary.cancelled, summary.jobs) == (2, 4)
 
 
-def test_without_a_batch_there_is_nothing_to_watch(client: CIClient) -> None:
-    with pytest.raises(RecordError, match="there is no batch in '_ci_batches/test/'"):
-        watch(client)
+def test_without_a_plan_the_batch_is_resumed_after_a_while(client: CIClient) -> None:
+    """It waits for another run of the batch, or its records were deleted."""
+    between = watch(client, pace=Pace(longest=0.3))
+    assert (between.pending, between.is_due) == (0, False)
+    between.look()
+    time.sleep(between.wait_seconds())
+    assert between.is_due
 
 
 def test_a_service_that_is_away_is_asked_again_and_a_refusal_is_told(

@@ -131,6 +131,19 @@ class Planner:
                 shared += 1
         return shared
 
+    def distrust(self, claimed: Iterable[ClaimedOutput]) -> None:
+        """Make outputs again that count as up to date only by their time.
+
+        :param claimed: the outputs of a batch that died, and that may have made them by another operation.
+        """
+        if self._skip != "fresh":
+            return
+        for chunk in self._chunks(claimed):
+            for theirs in chunk:
+                ours = self._draft.of_output(theirs.output)
+                if ours and self._draft.decision(ours.number) is Decision.UP_TO_DATE_BY_TIME:
+                    self._draft.decide(ours.number, Decision.SUBMIT)
+
     def adopt(
         self,
         jobs: Iterable[Job],

@@ -21,7 +21,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import BatchSummary, read_report_header
-from airflow_provider_ci.batch.run.neighbours import is_of_claim, is_unchanged
+from airflow_provider_ci.batch.run.neighbours import is_buried, is_of_claim, is_unchanged
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _CHANGE_SECONDS = 120.0
 """Time limit of one change of the registry; in a bucket with versioning a change takes some 20 seconds."""
+_SHORTEST_LEASE_SECONDS = 3.0
+"""The service tells times, and reads the ends of signatures, in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class Claimed:
     ended: tuple[str, BatchSummary] | None = None
     """Token and summary of the plan that has ended."""
     keeps_place: bool = False
-    """The claim of the plan was in the registry all the time, so that every later batch knew the plan."""
+    """Whether the claim under which the plan was made, or continued, was still there. Otherwise other batches
+    may have made outputs of the plan since."""
     parked: Mapping[str, Any] = field(default_factory=dict)
     """Proof of a clean end of the run before: what its ledger must hold. Empty without a proof."""
 
@@ -81,7 +84,7 @@ class Claiming:
                 continue
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
-            liveness = watch[1].look(other)
+            liveness = "dead" if is_buried(other) else watch[1].look(other)
             if liveness != "alive":
                 if claimed := self._take_over(other, is_parked=liveness == "parked"):
                     return claimed
@@ -107,7 +110,7 @@ class Claiming:
             operation=operation_fingerprint(settings.operation),
             definition=settings.definition_name,
             claimed_at=self._client.clock.now(),
-            seconds=settings.lease_seconds,
+            seconds=max(settings.lease_seconds, _SHORTEST_LEASE_SECONDS),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
         )
 
@@ -126,17 +129,11 @@ class Claiming:
         """
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
-        claim = self._new_claim()
         keeps_place = plan is not None and is_of_claim(plan, other)
-        if plan is not None and keeps_place:
-            # The arguments may be rendered differently by now; the claim is still that of the plan.
-            claim = replace(
-                claim,
-                plan=plan.header.token,
-                prefix=other.prefix,
-                operation=other.operation,
-                definition=other.definition,
-            )
+        claim = self._new_claim()
+        if plan is not None:  # its outputs count, even if the template renders differently now
+            claim = replace(claim, prefix=other.prefix, operation=other.operation)
+            claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:
             if state.claim(claim.token) or not is_unchanged(state, other):
