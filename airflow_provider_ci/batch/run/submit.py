@@ -30,8 +30,8 @@ TIME_SLACK = timedelta(minutes=1)
 EXPIRY_SLACK_SECONDS = 2.0
 """The service compares whole seconds, and takes a request in the last second of its signature."""
 _OLDER_JOBS = 100
-"""After so many older jobs in a row, a listing is read no further. A few older ones prove nothing, because jobs
-of others can be out of order."""
+"""After so many older jobs in a row, a listing is read no further. A few older ones prove nothing, because
+jobs of others can be out of order."""
 _IN_FLIGHT = (JobState.SUBMITTED, JobState.RUNNING, JobState.PAUSE)
 
 
