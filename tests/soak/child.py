@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -53,6 +53,25 @@ class WrongClock(Clock):
         return time.time() + self.offset + (self.jump if self.readings < 0 else 0.0)
 
 
+@dataclass(slots=True, kw_only=True)
+class PausedClock(Clock):
+    """Clocks that stood still while the machine was paused, for as long as a file says."""
+
+    path: Path
+    wall_goes_on: bool
+    """Only the steady clock stood still, as after hibernation."""
+
+    def now(self) -> float:
+        return time.time() - (0.0 if self.wall_goes_on else self._paused_seconds)
+
+    def monotonic(self) -> float:
+        return time.monotonic() - self._paused_seconds
+
+    @property
+    def _paused_seconds(self) -> float:
+        return float(self.path.read_text() or 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """A batch; every try at it gets the same."""
@@ -63,8 +82,8 @@ class Work:
     keys: tuple[str, ...] | None
     """The objects by name, or ``None`` for a selection of ``folder``."""
     folder: str = "in/"
-    clock: WrongClock = field(default_factory=WrongClock)
-    """The wall clock of the machine."""
+    clock: Clock = field(default_factory=Clock)
+    """The clocks of the machine."""
     options: dict[str, Any] = field(default_factory=dict)
     """More arguments of the batch."""
     timeout_seconds: float = 10.0
@@ -83,7 +102,7 @@ class Work:
             endpoint=endpoint,
             timeout=self.timeout_seconds,
             retry=self.retry,
-            _clock=replace(self.clock),
+            _clock=self.clock,
         ) as client:
             source = self.keys or ObjectSelection(prefix=self.folder)
             pace = Pace(shortest=0.02, longest=0.1)

@@ -12,7 +12,7 @@ _DRAWS: Mapping[str, tuple[float, Callable[[Random], Any]]] = {
     "echoes": (0.12, lambda _: {"EndPage:-1": "5001", "Comments:": "1", "TgtType:pdf": "PDF"}),
     "foreign_jobs": (0.12, lambda _: True),
     "empty_pages": (0.12, lambda dice: dice.choice((1, 2))),
-    "endless_tokens": (0.06, lambda dice: dice.choice(("same", "new"))),
+    "endless_tokens": (0.06, lambda _: "same"),
     "hide_jobs_seconds": (0.08, lambda dice: dice.uniform(0.2, 1.0)),
     "forget_jobs_seconds": (0.06, lambda dice: dice.choice((0, 1, 2))),
     "require_queue_id": (0.1, lambda _: True),
