@@ -157,8 +157,8 @@ with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.u
         CIObjectsSensor(task_id="sensor", source=selection),
         CIObjectsSensor.partial(task_id="sensors").expand(source=[selection]),
     ]
-    stored = [DagSerialization.to_dict(dag), [getattr(t, "definition", "") for t in tasks]]
-    print(json.dumps(stored, sort_keys=True))
+stored = [DagSerialization.to_dict(dag), [getattr(t, "definition", "") for t in tasks]]
+print(json.dumps(stored, sort_keys=True))
 """
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -132,6 +133,46 @@ def test_the_verdict_comes_first_then_the_reasons_then_the_report(
         "objects_per_second": 24.0,
         "seconds_left": 0,
     }
+
+
+def test_each_resume_is_one_line_and_one_write_at_once(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = Store()
+    for _ in range(3):  # each resumed process has its own
+        tell = BatchProgress(log, store, clock)
+        tell(halfway())
+        tell(halfway())
+    assert len(caplog.messages) == store.writes == 3
+
+
+def test_no_minute_is_silent_and_none_has_two_lines(
+    clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine reports nothing here, as while it lists a million objects or waits for a slow service."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(progress, "_SILENCE_CHECK_SECONDS", 0.001)
+    store = Store()
+    with BatchProgress(log, store, clock) as tell:
+        clock.now += 59.0
+        time.sleep(0.05)
+        assert caplog.messages == []
+        clock.now += 1.0
+        wait_for(lambda: len(caplog.messages) == 1)
+        tell(halfway())
+        for minute in (2, 3, 4):
+            clock.now += 60.0
+            wait_for(lambda lines=minute + 1: len(caplog.messages) == lines)  # type: ignore[misc]
+    assert caplog.messages[0] == "the objects are being listed and planned; nothing is submitted yet"
+    assert store.writes == 1, "the store is not for other threads"
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def test_a_store_that_fails_ends_no_batch(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ with DAG("mapped_after_upstream", schedule=None):
 
     CIBatchOperator.partial(
         task_id="task",
-        source=ObjectSelection(prefix="mapped_after_upstream/", modified_after=watermark()),
+        source=ObjectSelection(prefix="mapped_after_upstream/", modified_after=watermark()),  # type: ignore[arg-type]
         operation=DocProcess(target="pdf"),
         poll_interval=1,
     ).expand(output=["out/x/{key}.pdf", "out/y/{key}.pdf"])
