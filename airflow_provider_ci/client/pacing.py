@@ -44,6 +44,9 @@ class Pace:
 
     def take(self) -> None:
         """Wait for the next turn."""
+        if self._rate == inf:
+            self._count_one(self._clock.monotonic())  # a count that is lost between threads does no harm
+            return
         wait = self._reserve()
         if wait > 0:
             self._clock.sleep(wait)
@@ -67,18 +70,18 @@ class Pace:
     def _reserve(self) -> float:
         with self._lock:
             now = self._clock.monotonic()
-            if self._rate == inf:
-                self._count_one(now)
-                return 0.0
             self._recover(now)
+            if self._rate == inf:
+                return 0.0
             start = max(self._next_free, now - BURST_SECONDS)
             self._next_free = start + 1 / self._rate
             return start - now
 
     def _count_one(self, now: float) -> None:
         self._count += 1
-        if now - self._counted_since >= 1:
-            self._counted_rate = self._count / (now - self._counted_since)
+        seconds = now - self._counted_since
+        if seconds >= 1:
+            self._counted_rate = self._count / seconds
             self._counted_since, self._count = now, 0
 
     def _measured(self, now: float) -> float:

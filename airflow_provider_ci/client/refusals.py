@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 from airflow_provider_ci.client import errors, nodes
@@ -136,7 +137,12 @@ def request_id_of(headers: Mapping[str, str]) -> str:
 
 def date_of(headers: Mapping[str, str]) -> float | None:
     """When the response was written, in Unix seconds by the service's clock; None where it does not say."""
-    time = nodes.header_time(headers.get("Date"))
+    return _timestamp(headers.get("Date"))
+
+
+@lru_cache(maxsize=64)
+def _timestamp(value: str | None) -> float | None:
+    time = nodes.header_time(value)
     return None if time is None else time.timestamp()
 
 
