@@ -95,11 +95,13 @@ SLOW_FIXTURES = {
 }
 
 SLOW_TESTS = (
+    "tests/batch/test_bucket_traits.py",
     "tests/batch/test_ledger_model.py",
     "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
-    "tests/batch/test_resume.py::test_a_run_that_dies_at_any_request",
+    "tests/batch/test_resume.py",
     "tests/client/test_signing_properties.py",
     "tests/local/convert/",
+    "tests/local/objects/test_listing.py",
     "tests/local/test_restart.py",
     "tests/local/test_server.py",
     "tests/test_benchmarks.py",
