@@ -159,11 +159,11 @@ BACKWARDS = {
     ("batch.run", "batch.engine"),  # for its type; goes when the run no longer takes the whole engine
     ("client.errors", "client.jobs"),  # for its type: JobError carries the job
 }
-"""The only imports that close a circle today. Take out what is no longer needed, and add none."""
+"""The only imports that close a circle today. Remove an entry once it is not needed. Add no new one."""
 
 
 def modules_used(path: Path) -> set[str]:
-    """The modules of ours that a module imports, also those that it imports for types only."""
+    """Our modules that a module imports, for types only included."""
     used = set()
     for name in imports(path):
         if name.startswith(f"{OWN}."):
