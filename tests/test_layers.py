@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,7 +68,12 @@ def room_of(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> list[str]:
+    return list(read_imports(path))
+
+
+def read_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -157,11 +163,11 @@ MODULES = {
 BACKWARDS = {
     ("client.errors", "client.jobs"),  # for its type: JobError carries the job
 }
-"""The only imports that close a circle today. Take out what is no longer needed, and add none."""
+"""The only imports that close a circle today. Remove an entry once it is not needed. Add no new one."""
 
 
 def modules_used(path: Path) -> set[str]:
-    """The modules of ours that a module imports, also those that it imports for types only."""
+    """Our modules that a module imports, for types only included."""
     used = set()
     for name in imports(path):
         if name.startswith(f"{OWN}."):
