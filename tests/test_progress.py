@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci import progress
-from airflow_provider_ci.batch import BatchSummary, Progress
+from airflow_provider_ci.batch import BatchSummary, FailureGroup, Progress
 from airflow_provider_ci.progress import BatchProgress, HumanPace, JobsProgress, rate_and_rest, spoken
 
 RunDag = Callable[..., Any]
@@ -118,11 +118,12 @@ def test_the_verdict_comes_first_then_the_reasons_then_the_report(
 ) -> None:
     caplog.set_level(logging.INFO)
     store = Store()
-    BatchProgress(log, store, clock).close(end(failures=(FailureGroup(code="Broken", count=1, example="in/a.docx: broken"),)))
+    group = FailureGroup(code="Broken", count=1, example="in/a.docx: broken")
+    BatchProgress(log, store, clock).close(end(failures=(group,)))
     assert caplog.messages == [
         "4,790 of 5,000 succeeded, 200 up to date, 8 of 5,000 failed (allowed 0), 2 of 5,000 unfinished, "
         "in 3 min 20 s (24.0/s)",
-        "failed: in/a.docx: broken",
+        "1 × Broken, for example in/a.docx: broken",
         "report: b/report.jsonl",
     ]
     assert store.values["progress"] == {

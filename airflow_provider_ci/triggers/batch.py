@@ -54,9 +54,9 @@ class CIBatchTrigger(CancellingTrigger):
         tell = JobsProgress(self.log, watch.pending)
         while await self._sleep(seconds, lambda: tell(watch.pending)):
             await asyncio.to_thread(watch.look)
+            tell(watch.pending)
             if watch.is_due:
                 return self._event("due", pending=watch.pending)
-            tell(watch.pending)
             seconds = watch.wait_seconds()
         return self._event("timeout", pending=watch.pending)
 

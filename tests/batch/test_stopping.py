@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from airflow_provider_ci.batch.lease import Lease
 
 from airflow_provider_ci.batch import (
     Batch,
