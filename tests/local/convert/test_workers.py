@@ -243,10 +243,11 @@ def test_nothing_is_left_in_the_folder_for_temporary_files(
     assert parent.stdout is not None
     assert parent.stdout.readline() == "converted\n"
     assert list(temporary.iterdir()) != []
-    if is_killed:
+    if is_killed:  # and not waited for yet, so that its process id stays taken
         parent.kill()
+        _wait_until(lambda: list(temporary.iterdir()) == [])
     parent.communicate()
-    _wait_until(lambda: list(temporary.iterdir()) == [])
+    assert list(temporary.iterdir()) == []
 
 
 _CONVERTS = """

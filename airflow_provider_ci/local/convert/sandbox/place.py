@@ -19,8 +19,16 @@ _KEPT_VARIABLES: Final = ("PATH", "LANG", "LANGUAGE", "TZ")
 # A proxy that leads nowhere, for machines that cannot close the network.
 _NO_PROXY: Final = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 # Remove the folder of all workers when their server was killed: no worker sees more than its own part of it.
+# A process whose parent died has a new one at once, while the dead one may stay visible for long.
 _CLEAN_UP: Final = """folder=$1 socket=$2; shift 2; "$@"
-kill -0 $PPID 2>/dev/null || rm -rf -- "$folder" /tmp/OSL_PIPE_*"$socket" /var/tmp/OSL_PIPE_*"$socket"
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    read -r id name state parent rest < /proc/$$/stat || exit
+    if [ "$parent" != "$PPID" ]; then
+        rm -rf -- "$folder" /tmp/OSL_PIPE_*"$socket" /var/tmp/OSL_PIPE_*"$socket"
+    fi
+    [ -e "$folder" ] || exit
+    sleep 0.2
+done
 """
 
 
