@@ -323,15 +323,15 @@ def restored_operation(record: dict[str, Any], current: Any) -> Any:
 
     :param current: the operation of the running code, whose arguments may be rendered differently by now.
     """
-    made_of = _OPERATIONS.get(str(record.get("type")), type(current))
+    made_of: Any = _OPERATIONS.get(str(record.get("type")), type(current))
     names = {item.name for item in fields(made_of) if item.init}
     values = {name: value for name, value in record.items() if name in names}
     for name in names.intersection(_SECRET_FIELDS):
         values[name] = getattr(current, name, None)
     current_extra = getattr(current, "extra", {})
-    if secrets := {name: current_extra[name] for name in _SECRET_NODES if name in current_extra}:
-        if "extra" in names:
-            values["extra"] = {**values.get("extra", {}), **secrets}
+    secrets = {name: current_extra[name] for name in _SECRET_NODES if name in current_extra}
+    if secrets and "extra" in names:
+        values["extra"] = {**values.get("extra", {}), **secrets}
     return made_of(**values)
 
 
