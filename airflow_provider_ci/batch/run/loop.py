@@ -132,6 +132,7 @@ class Loop:
                 adopt(self.state, planned, *unrecorded.by_index.pop(planned.index))
             else:
                 self._touch(planned)
+        self._inherited = frozenset(self.state.running)
         self._journal.write_checkpoint(self.state)
 
     def to_end(self, *, patience: float | None = None) -> bool:
@@ -305,8 +306,11 @@ class Loop:
         attempt, planned = found.attempt, found.attempt.planned
         is_failed = job.state is JobState.FAILED
         if is_failed and concerns_batch(job.code, job.message):
-            self.state.waiting.append(attempt.next())
-            if job.job_id in self._inherited:
+            if planned.decision is Decision.SHARED:
+                self.state.followed[planned.index] = planned
+            else:
+                self.state.waiting.append(attempt.next())
+            if attempt.is_adopted or job.job_id in self._inherited:
                 return None
             return WholeBatchError(self._settings.batch_id, job.code, job.message, planned.key)
         is_retryable = is_failed and job.code in RETRYABLE_JOB_CODES
