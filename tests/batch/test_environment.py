@@ -66,7 +66,7 @@ def test_no_writable_temporary_folder_is_needed_for_small_batches(
     assert child.stdout == "50\n", child.stderr
 
 
-def test_a_tiny_temporary_folder_is_noticed_before_submitting_or_not_needed(
+def test_a_tiny_temporary_folder_is_noticed_before_submitting(
     client: CIClient, fill_bucket: Fill, run_child: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     """64 KiB for any file."""

@@ -189,19 +189,30 @@ def test_a_next_run_goes_on_with_the_numbers_of_the_last(client: CIClient, bucke
     after.write_checkpoint(opened(client).read_state())
     root = bucket / FOLDER / "t"
     assert sorted(path.name for path in (root / "submitted").iterdir()) == ["000001.jsonl", "000002.jsonl"]
-    assert [found.index for found in opened(client).results()] == [0]
+    reread = opened(client)
+    reread.read_state()
+    assert [found.index for found in reread.results()] == [0]
 
 
-def test_verdicts_are_written_with_the_next_block_only_if_nothing_else_tells_them(
-    client: CIClient, bucket: Path
-) -> None:
-    made, results = opened(client), bucket / FOLDER / "t/results"
+def test_deferrable_records_are_written_at_the_next_occasion(client: CIClient, bucket: Path) -> None:
+    made, folder = opened(client), bucket / FOLDER / "t"
+    made.add_block(2, [running(0), running(1)], is_deferrable=True)
     made.add_result(result_without_job(planned(0), ObjectState.SUCCEEDED))
-    write_block(made, 2, [])
-    assert not results.exists(), "the job of the object tells"
-    made.add_result(result_without_job(planned(1), ObjectState.SKIPPED), is_pressing=True)
-    write_block(made, 2, [])
-    assert [found.index for found in made.results()] == [0, 1]
+    assert not folder.exists()
+    assert [found.index for found in made.results()] == [0], "the run itself knows them"
+    made.write_pending()
+    state = opened(client).read_state()
+    assert (state.finished, list(state.running)) == (1, ["d1of1"])
+
+
+def test_a_checkpoint_takes_the_place_of_a_deferred_block(client: CIClient, bucket: Path) -> None:
+    made, state = opened(client), opened(client).read_state()
+    state.apply([running(0)])
+    state.next_index = 1
+    made.add_block(1, [running(0)], is_deferrable=True)
+    made.write_checkpoint(state)
+    assert not (bucket / FOLDER / "t/submitted").exists()
+    assert opened(client).read_state().running.keys() == {"d0of1"}
 
 
 def test_after_many_blocks_a_checkpoint_is_due(client: CIClient) -> None:
@@ -260,9 +271,7 @@ def test_cancelling_is_noted_until_it_is_forgotten(client: CIClient) -> None:
 # Deleted records
 
 
-def test_each_deleted_record_behind_the_checkpoint_is_noticed_or_harmless(
-    client: CIClient, bucket: Path
-) -> None:
+def test_each_deleted_record_is_noticed_or_harmless(client: CIClient, bucket: Path) -> None:
     """Objects whose job is not known any more make the journal damaged; those that have a result do not."""
     made = opened(client)
     for step in STEPS:

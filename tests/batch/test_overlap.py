@@ -439,7 +439,7 @@ def test_another_operation_after_a_dead_batch_waits_for_its_jobs(
 # Content that changes while another batch is at it
 
 
-def test_content_that_changed_after_the_first_batch_planned_is_made_again(
+def test_content_that_changed_after_the_first_plan_is_made_again(
     client: CIClient, fill_bucket: Fill, batch: Make, live_outputs: Count
 ) -> None:
     fill_bucket("in/a.docx", "in/b.docx")

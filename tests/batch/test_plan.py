@@ -224,7 +224,7 @@ def test_another_operation_for_an_output_is_refused(planner_of: Callable[..., Pl
     assert no.value.output == "out/b.pdf"
 
 
-def test_outputs_of_a_dead_batch_with_another_operation_are_made_again(
+def test_outputs_of_a_dead_other_operation_are_made_again(
     client: CIClient, fill_bucket: Fill, planner_of: Callable[..., Planner]
 ) -> None:
     fill_bucket("in/a.docx", "in/b.docx", "out/a.pdf", "out/b.pdf")

@@ -83,7 +83,7 @@ def test_without_an_echo_a_failed_job_is_taken_for_an_earlier_one() -> None:
     assert find_among(jobs, [attempt]) == {}
 
 
-def test_without_an_echo_jobs_that_are_older_or_do_something_else_are_not_ours() -> None:
+def test_without_an_echo_older_and_other_jobs_are_not_ours() -> None:
     attempt = Attempt(planned=planned())
     other = {"Operation": {"DocProcess": {"TgtType": "jpg"}}}
     assert find_among([job(1), job(2, raw=other)], [attempt], not_before=NOON.timestamp()) == {}
@@ -96,7 +96,7 @@ def test_a_slash_before_the_services_keys_is_no_difference() -> None:
     assert find_among([job(1, input_key="/in/a.docx")], [attempt]).keys() == {attempt}
 
 
-def test_the_listing_goes_back_no_further_than_the_job_before_the_submission() -> None:
+def test_the_listing_goes_back_to_the_job_before_the_submission() -> None:
     """Jobs may be a minute out of order; what is older than that ends the search."""
     attempt = Attempt(planned=planned(), look_back_to=NOON - timedelta(seconds=300))
 
@@ -109,10 +109,10 @@ def test_the_listing_goes_back_no_further_than_the_job_before_the_submission() -
     assert find_among(newest_first(), [attempt]) == {}
 
 
-def test_a_submission_before_which_no_job_was_known_is_looked_for_among_all() -> None:
+def test_without_an_earlier_job_all_jobs_are_searched() -> None:
     lost = [Attempt(planned=planned(), look_back_to=moment) for moment in (NOON, None)]
     jobs = [job(1, input_key="x"), job(9_000_000, user_data="ours-0-1")]
-    assert find_among(jobs, lost)[lost[1]].job_id == "d9000000"
+    assert [each.job_id for each in find_among(jobs, lost).values()] == ["d9000000"]
 
 
 def test_the_listing_ends_when_all_are_found() -> None:
