@@ -90,6 +90,12 @@ def results() -> Callable[..., dict[str, ObjectResult]]:
 
 
 @pytest.fixture
+def verdicts(results: Callable[..., dict[str, ObjectResult]]) -> Callable[..., dict[str, ObjectResult]]:
+    """The same under its former name."""
+    return results
+
+
+@pytest.fixture
 def end_leases(bucket: Path) -> Callable[[], None]:
     """Makes all leases look as if their runs had died an hour ago."""
 
