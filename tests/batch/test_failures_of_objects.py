@@ -104,7 +104,7 @@ def test_half_of_the_first_thousand_failures_stop_a_batch(
 
 
 @pytest.mark.parametrize(
-    ("stop_early", "stops"), [(True, True), (False, False), ("60%", False), ("50%", True)]
+    ("stop_early", "stops"), [(True, True), (False, False), ("70%", False), ("50%", True)]
 )
 def test_the_share_that_stops_a_batch_can_be_set(
     stop_early: bool | str,
