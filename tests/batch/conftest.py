@@ -101,7 +101,9 @@ def end_leases(bucket: Path) -> Callable[[], None]:
 
     def end() -> None:
         for path in sorted((bucket / REGISTRY_PREFIX).glob("0*.json"))[-1:]:
-            for claim in json.loads(path.read_text())["claims"]:
+            state = json.loads(path.read_text())
+            for claim in state["claims"]:
+                claim["claimed_at"] -= 3600
                 beat = bucket / key_of(claim["folder"], claim["token"])
                 beat.parent.mkdir(parents=True, exist_ok=True)
                 if not beat.exists():
@@ -109,6 +111,7 @@ def end_leases(bucket: Path) -> Callable[[], None]:
                         json.dumps({"version": 2, "kind": "heartbeat", "seconds": 1, "is_parked": False})
                     )
                 os.utime(beat, (0, 0))
+            path.write_text(json.dumps(state))
 
     return end
 

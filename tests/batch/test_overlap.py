@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -353,12 +354,12 @@ def test_another_operation_makes_the_outputs_again(
 
 @pytest.mark.parametrize("change", [{"image_dpi": 300}, {"image_dpi": 100}, {"start_page": 1}])
 def test_any_changed_parameter_is_another_operation(
-    change: dict[str, int], client: CIClient, fill_bucket: Fill, batch: Make
+    change: dict[str, Any], client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
     fill_bucket("in/a.docx")
     output = "out/{stem}-${Number}.png"
     batch(client, operation=DocProcess(target="png", image_dpi=150), output=output, batch_id="one").run()
-    changed = DocProcess(target="png", **{"image_dpi": 150, **change})
+    changed = replace(DocProcess(target="png", image_dpi=150), **change)
     assert batch(client, operation=changed, output=output, batch_id="two").run().succeeded == 1
 
 
@@ -379,10 +380,7 @@ def test_going_back_with_the_same_batch_id_skips_as_well(
 ) -> None:
     fill_bucket("in/a.docx", "in/b.docx")
     pages = {"operation": PAGES, "output": "pages/{stem}-${Number}.png"}
-    assert [
-        batch(client, **options).run().jobs
-        for options in ({}, pages, {}, pages)  # type: ignore[arg-type]
-    ] == [2, 2, 0, 0]
+    assert [batch(client, **options).run().jobs for options in ({}, pages, {}, pages)] == [2, 2, 0, 0]
     assert live_outputs(client).total() == 4
 
 

@@ -43,6 +43,9 @@ class Index:
         return {key: self._entries[key] for key in keys if key in self._entries}
 
 
+NOTHING: Any = Index()
+
+
 @pytest.fixture
 def planner_of() -> Iterator[Callable[..., Planner]]:
     """Makes a planner with an empty draft."""
@@ -65,7 +68,7 @@ def plan(client: CIClient, planner_of: Callable[..., Planner]) -> Plan:
     def make(text: str = "out/{stem}.pdf", *, index: Any = None, **options: Any) -> list[PlannedObject]:
         planner = planner_of(text, **options)
         planner.take(ObjectSelection(prefix="in/").objects(client))
-        planner.look_up(index or Index(), ExistingOutputs(client, "out/", threads=4))
+        planner.look_up(index or NOTHING, ExistingOutputs(client, "out/", threads=4))
         return list(planner.objects())
 
     return make
@@ -169,7 +172,7 @@ def test_skip_never_takes_everything_and_asks_nothing(
     local_ci.faults.add("error", code="AccessDenied")
     planner = planner_of(skip="never")
     planner.take(objects)
-    planner.look_up(Index(), ExistingOutputs(client, "out/", threads=4))  # type: ignore[arg-type]
+    planner.look_up(NOTHING, ExistingOutputs(client, "out/", threads=4))
     assert [each.decision for each in planner.objects()] == [Decision.SUBMIT]
     assert local_ci.faults.pending()
 
@@ -181,7 +184,7 @@ def test_a_missing_object_is_never_up_to_date(
     fill_bucket("out/gone.pdf")
     planner = planner_of(skip=skip)
     planner.take(ObjectKeys(keys=["in/gone.docx"]).objects(client))
-    planner.look_up(Index(), ExistingOutputs(client, "out/", threads=4))  # type: ignore[arg-type]
+    planner.look_up(NOTHING, ExistingOutputs(client, "out/", threads=4))
     (one,) = planner.objects()
     assert (one.key, one.decision, one.details["code"]) == ("in/gone.docx", Decision.UNUSABLE, "NoSuchKey")
 
@@ -231,7 +234,7 @@ def test_outputs_of_a_dead_other_operation_are_made_again(
     for skip, kept in (("fresh", ["in/b.docx"]), ("exists", ["in/a.docx", "in/b.docx"])):
         planner = planner_of(skip=skip)
         planner.take(client.list_objects("in/"))
-        planner.look_up(Index(), ExistingOutputs(client, "out/", threads=4))  # type: ignore[arg-type]
+        planner.look_up(NOTHING, ExistingOutputs(client, "out/", threads=4))
         planner.distrust(claimed(*planner.objects())[:1])
         assert skipped(list(planner.objects())) == kept
 

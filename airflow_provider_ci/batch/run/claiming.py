@@ -20,7 +20,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import BatchSummary, read_report_header
-from airflow_provider_ci.batch.run.neighbours import is_buried
+from airflow_provider_ci.batch.run.neighbours import is_buried, look_at
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 
@@ -79,7 +79,7 @@ class Claiming:
                 return self._claimed(claim, state, parked={})
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
-            liveness = "dead" if is_buried(other) else watch[1].look()
+            liveness = "dead" if is_buried(other) else look_at(self._client, other, watch[1])
             if liveness != "alive":
                 if claimed := self._take_over(other, is_parked=liveness == "parked"):
                     return claimed
@@ -133,7 +133,8 @@ class Claiming:
             claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:
-            if state.claim(claim.token) or not state.claim(other.token):
+            current = state.claim(other.token)
+            if state.claim(claim.token) or current is None or current.claimed_at != other.claimed_at:
                 return state
             if claim.plan:
                 return state.replaced(other.token, claim)

@@ -20,12 +20,15 @@ from airflow_provider_ci.batch.ledger.state import RunningJob
 from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.planning.planner import ClaimedOutput
 from airflow_provider_ci.batch.registry.claims import Claim
-from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch
+from airflow_provider_ci.batch.registry.heartbeat import CLOCK_SECONDS, Liveness, LivenessWatch
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.client import CIClient
 
 log = logging.getLogger(__name__)
+
+ChangeRegistry = Callable[[Callable[[State], State]], State]
+"""Changes the registry by a function of its state; returns the new state."""
 
 _UNKNOWN, _MADE, _FAILED, _OPEN = range(4)
 _MAX_FAILURES = 10_000
@@ -46,9 +49,10 @@ def wait_until_planned(
     claim: Claim,
     *,
     read_registry: Callable[[], State],
+    change_registry: ChangeRegistry,
     wait: Callable[[float], None],
 ) -> StoredPlan | None:
-    """The plan of an earlier claim, once it is frozen.
+    """The plan of an earlier claim, once it is frozen. A claim that dies before is buried.
 
     :param wait: waits for some seconds, and raises if the batch was told to stop.
     :returns: None if the other run ended, or died, before it froze a plan.
@@ -59,9 +63,11 @@ def wait_until_planned(
         plan = _plan_of(client, claim)
         if plan is not None:
             return plan
-        if all(each.token != claim.token for each in read_registry().claims):
+        current = read_registry().claim(claim.token)
+        if current is None:
             return _plan_of(client, claim)  # it may have been frozen, and carried out, in between
-        if watch.look() == "dead":
+        if look_at(client, current, watch) == "dead":
+            bury(current, change_registry)
             return None
         waited = time.monotonic() - began
         if time.monotonic() - told > 30:
@@ -88,9 +94,6 @@ def batch_details(plan: StoredPlan) -> dict[str, str]:
     return {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
 
 
-ChangeRegistry = Callable[[Callable[[State], State]], State]
-
-
 def bury(claim: Claim, change_registry: ChangeRegistry) -> State:
     """Put a claim that nobody can renew in the place of a dead one, before its outputs are made by others.
 
@@ -102,10 +105,19 @@ def bury(claim: Claim, change_registry: ChangeRegistry) -> State:
     )
 
     def change(state: State) -> State:
-        return state.replaced(claim.token, buried) if state.claim(claim.token) else state
+        current = state.claim(claim.token)
+        has_come_back = current is not None and current.claimed_at != claim.claimed_at
+        return state if current is None or has_come_back else state.replaced(claim.token, buried)
 
     log.warning("the run of batch %s is dead; what it left undone is made here", claim.batch_id)
     return change_registry(change)
+
+
+def look_at(client: CIClient, claim: Claim, watch: LivenessWatch) -> Liveness:
+    """Whether a run is alive. One that has just got its lease back says so in its claim, and beats later."""
+    liveness = watch.look()
+    is_recent = client.clock.now() <= claim.claimed_at + claim.seconds + CLOCK_SECONDS
+    return "alive" if liveness == "dead" and is_recent else liveness
 
 
 def is_buried(claim: Claim) -> bool:
@@ -162,9 +174,9 @@ class Neighbour:
             return False
         if self._watch is None or self._watched != claim.token:
             self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
-        if self._watch.look() != "dead":
+        if look_at(self.client, claim, self._watch) != "dead":
             return True
-        # Another run of that batch may have been quicker.
+        # That run, or another one of its batch, may have been quicker.
         state = bury(claim, change_registry)
         return any(self._is_its_claim(each) for each in state.claims)
 

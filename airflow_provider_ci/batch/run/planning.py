@@ -30,6 +30,7 @@ from airflow_provider_ci.batch.run.neighbours import (
     bury,
     claimed_outputs,
     is_buried,
+    look_at,
     wait_until_planned,
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
@@ -215,13 +216,19 @@ class PlanMaker:
             if plan is not None and plan.header.operation_fingerprint != operation:
                 planner.distrust(claimed_outputs(plan, *bounds))
             return
-        plan = wait_until_planned(client, claim, read_registry=self.lease.read_registry, wait=self.wait)
+        plan = wait_until_planned(
+            client,
+            claim,
+            read_registry=self.lease.read_registry,
+            change_registry=self.lease.change_registry,
+            wait=self.wait,
+        )
         if plan is None:
             return
         is_same = plan.header.operation_fingerprint == operation
-        if not is_same and self._is_dead(claim):
+        if not is_same and (dead := self._dead(claim)):
             # Its jobs that are still in flight are found by the look at the service.
-            bury(claim, self.lease.change_registry)
+            bury(dead, self.lease.change_registry)
             planner.distrust(claimed_outputs(plan, *bounds))
             return
         try:
@@ -233,14 +240,16 @@ class PlanMaker:
         if shared:
             log.info("%d outputs are being made by batch %s; waiting for them", shared, claim.batch_id)
 
-    def _is_dead(self, claim: Claim) -> bool:
-        """Whether a claim is dead. One without a heartbeat is watched for as long as it is valid."""
-        watch = LivenessWatch(self.settings.client, claim)
-        while (liveness := watch.look()) == "alive" and last_beat(self.settings.client, claim) is None:
-            if all(each.token != claim.token for each in self.lease.read_registry().claims):
-                return False  # it has ended, or another run has taken it over
+    def _dead(self, claim: Claim) -> Claim | None:
+        """The claim as it is now, if it is dead. One without a heartbeat is watched while it is valid."""
+        client = self.settings.client
+        watch = LivenessWatch(client, claim)
+        while current := self.lease.read_registry().claim(claim.token):
+            liveness = look_at(client, current, watch)
+            if liveness != "alive" or last_beat(client, current) is not None:
+                return current if liveness == "dead" else None
             self.wait(0.5)
-        return liveness == "dead"
+        return None  # it has ended, or another run has taken it over
 
     def _jobs_in_flight(self, draft: Draft, token: str) -> list[Job]:
         """The jobs in flight for our outputs, whoever submitted them.
