@@ -289,6 +289,22 @@ def test_the_claim_names_the_process_that_holds_it(client: CIClient, fill_bucket
     assert f"process {os.getpid()} on " in holders[0]
 
 
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_the_first_fence_follows_the_services_clock(
+    hours: int, client: CIClient, local_ci: LocalCI, fill_bucket: Fill, batch: Make
+) -> None:
+    """A client that has sent no request yet knows only the clock of its machine."""
+    local_ci.traits.set(clock_offset_seconds=hours * 3600)
+    fill_bucket("in/a.docx")
+    claimed: list[float] = []
+
+    def look(_: Progress) -> None:
+        claimed.extend(claim.claimed_at for claim in Registry(client).read().claims)
+
+    batch(client, progress=look).run()
+    assert abs(claimed[0] - client.server_time().timestamp()) < 60
+
+
 def test_a_damaged_heartbeat_is_named(client: CIClient, take: Take) -> None:
     lease = take(seconds=600)
     client.put_object(key_of(FOLDER, "ours"), b"[]")

@@ -113,7 +113,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     local_ci.faults.add(action, method="POST", count=3)
     die(batch(client, threads=3, lease_seconds=4, progress=dies(1)))
     end_leases()
-    assert batch(client).run().succeeded == 6
+    assert batch(client, lease_seconds=4).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 

@@ -73,7 +73,8 @@ class Claiming:
         began = told = time.monotonic()
         while True:
             claim = self._new_claim()
-            state = self._registry.change(partial(_added, claim=claim))
+            state = self._registry.change(partial(_added, claim=claim, now=self._client.clock.now))
+            claim = state.claim(claim.token) or claim
             other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
             if other is None:
                 return self._claimed(claim, state, parked={})
@@ -166,9 +167,14 @@ class Claiming:
         return plan, None
 
 
-def _added(state: State, claim: Claim) -> State:
-    if any(each.token != claim.token for each in state.of_folder(claim.folder)):
+def _added(state: State, claim: Claim, now: Callable[[], float]) -> State:
+    """With the claim, unless there is one of its batch.
+
+    The time is taken here: the service's clock is known only once the registry has been read.
+    """
+    if state.of_folder(claim.folder):
         return state
+    claim = replace(claim, claimed_at=now())
     return state.forgetting(claim.claimed_at - _FORGET_SECONDS).with_claim(claim)
 
 
