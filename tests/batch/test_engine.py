@@ -28,7 +28,7 @@ Count = Callable[[CIClient], int]
 Results = Callable[..., dict[str, ObjectResult]]
 
 
-def test_every_object_gets_a_job_an_output_and_a_verdict(
+def test_every_object_gets_a_job_an_output_and_a_result(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, results: Results, job_count: Count
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(25)))

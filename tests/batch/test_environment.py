@@ -66,7 +66,7 @@ def test_no_writable_temporary_folder_is_needed_for_small_batches(
     assert child.stdout == "50\n", child.stderr
 
 
-def test_a_tiny_temporary_folder_is_noticed_before_submitting_or_not_needed(
+def test_a_tiny_temporary_folder_is_noticed_before_submitting(
     client: CIClient, fill_bucket: Fill, run_child: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     """64 KiB for any file."""
@@ -80,7 +80,7 @@ def test_a_tiny_temporary_folder_is_noticed_before_submitting_or_not_needed(
         assert (child.stdout, jobs) == ("200\n", 200)
 
 
-@pytest.mark.parametrize("files", [14, 20, 26])
+@pytest.mark.parametrize("files", [14, 20, 23])
 def test_too_few_open_files_are_named_before_submitting(
     files: int,
     client: CIClient,

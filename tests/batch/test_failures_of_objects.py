@@ -92,27 +92,40 @@ def many(tmp_path: Path) -> Callable[[int, int], Path]:
     return make
 
 
-@pytest.mark.parametrize(
-    ("stop_early", "stops"), [(True, True), (False, False), ("60%", False), ("50%", True)]
-)
 def test_half_of_the_first_thousand_failures_stop_a_batch(
+    many: Callable[[int, int], Path], client_of: Connect, batch: Make, job_count: Count
+) -> None:
+    with LocalCI(many(1100, 560), convert="instant") as server, client_of(server) as client:
+        summary = failed_summary(batch(client, max_in_flight=50))
+        assert summary.stopped_early
+        assert job_count(client) == summary.jobs
+        assert 1000 <= summary.jobs < 1100
+        assert (summary.total, summary.unfinished) == (1100, 1100 - summary.jobs)
+
+
+@pytest.mark.parametrize(
+    ("stop_early", "stops"), [(True, True), (False, False), ("70%", False), ("50%", True)]
+)
+def test_the_share_that_stops_a_batch_can_be_set(
     stop_early: bool | str,
     stops: bool,
-    many: Callable[[int, int], Path],
-    client_of: Connect,
+    client: CIClient,
+    fill_bucket: Fill,
     batch: Make,
     job_count: Count,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with LocalCI(many(1150, 600), convert="instant") as server, client_of(server) as client:
-        summary = failed_summary(batch(client, max_in_flight=100, stop_early=stop_early))
-        assert summary.stopped_early is stops
-        assert job_count(client) == summary.jobs
-        assert summary.total == 1150
-        if stops:
-            assert 1000 <= summary.jobs < 1150
-            assert summary.unfinished == 1150 - summary.jobs
-        else:
-            assert (summary.jobs, summary.failed, summary.unfinished) == (1150, 600, 0)
+    """With a first look after 50 objects instead of 1,000."""
+    monkeypatch.setattr("airflow_provider_ci.batch.limits.EARLY_OBJECTS", 50)
+    fill_bucket(*(f"in/{number:02}.docx" for number in range(80)))
+    fill_bucket(*(f"in/{number:02}.docx" for number in range(80) if number % 16 < 9), content=b"")
+    summary = failed_summary(batch(client, max_in_flight=10, threads=1, stop_early=stop_early))
+    assert (summary.total, summary.jobs) == (80, job_count(client))
+    if summary.stopped_early:
+        assert summary.unfinished == 80 - summary.jobs > 0
+    else:
+        assert (summary.failed, summary.succeeded) == (45, 35)
+    assert summary.stopped_early is stops
 
 
 def test_below_a_thousand_objects_nothing_is_stopped_early(

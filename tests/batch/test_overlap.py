@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +269,75 @@ def test_a_killed_batch_that_comes_back_shares_with_its_follower(
     assert live_outputs(client) == outputs(*keys(6))
 
 
+CHILD = """
+import sys
+from airflow_provider_ci.batch import Batch, ObjectSelection, Pace
+from airflow_provider_ci.client import CIClient, Credentials, DocProcess
+
+endpoint, secret_id, secret_key = sys.argv[1:]
+client = CIClient(
+    Credentials(secret_id=secret_id, secret_key=secret_key), "ap-guangzhou", "examplebucket-1250000000",
+    endpoint=endpoint,
+)
+Batch(
+    client, ObjectSelection(prefix="in/"), DocProcess(target="pdf"), "out/{stem}.pdf", batch_id="child",
+    lease_seconds=3, max_in_flight=2, threads=2, pace=Pace(shortest=0.02, longest=0.1),
+).run()
+"""
+
+
+@pytest.fixture
+def child(local_ci: LocalCI, fill_bucket: Fill) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs a batch of twenty objects, two at a time."""
+    fill_bucket(*keys(20))
+    arguments = [local_ci.endpoint, local_ci.secret_id, local_ci.secret_key]
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("local_ci", [0.1], indirect=True)
+def test_a_batch_beside_a_killed_process_does_its_rest(
+    client: CIClient,
+    batch: Make,
+    live_outputs: Count,
+    child: subprocess.Popen[str],
+) -> None:
+    wait_until(lambda: len(list(client.list_doc_jobs())) >= 4)
+    killing = threading.Timer(0.5, child.kill)
+    killing.start()
+    summary = batch(client, batch_id="other", lease_seconds=3).run()
+    killing.join()
+    assert total_of(summary) == (20, 20)
+    assert live_outputs(client) == outputs(*keys(20))
+    again = batch(client, batch_id="child", lease_seconds=3).run()
+    assert total_of(again) == (20, 20)
+    assert live_outputs(client) == outputs(*keys(20))
+
+
+@pytest.mark.parametrize("local_ci", [0.1], indirect=True)
+def test_a_suspended_batch_stops_if_another_has_done_its_rest(
+    client: CIClient,
+    batch: Make,
+    live_outputs: Count,
+    child: subprocess.Popen[str],
+) -> None:
+    """It wakes up with a plan of which somebody else has made the rest."""
+    wait_until(lambda: len(list(client.list_doc_jobs())) >= 4)
+    child.send_signal(signal.SIGSTOP)
+    summary = batch(client, batch_id="other", lease_seconds=3).run()
+    assert total_of(summary) == (20, 20)
+    child.send_signal(signal.SIGCONT)
+    _, said = child.communicate(timeout=30)
+    assert "BatchRunningError" in said
+    assert live_outputs(client) == outputs(*keys(20))
+    again = batch(client, batch_id="child", lease_seconds=3).run()
+    assert total_of(again) == (20, 20)
+    assert live_outputs(client) == outputs(*keys(20))
+
+
 # A4, A5: what changed is made again, whatever the batch id
 
 
@@ -281,12 +354,12 @@ def test_another_operation_makes_the_outputs_again(
 
 @pytest.mark.parametrize("change", [{"image_dpi": 300}, {"image_dpi": 100}, {"start_page": 1}])
 def test_any_changed_parameter_is_another_operation(
-    change: dict[str, int], client: CIClient, fill_bucket: Fill, batch: Make
+    change: dict[str, Any], client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
     fill_bucket("in/a.docx")
     output = "out/{stem}-${Number}.png"
     batch(client, operation=DocProcess(target="png", image_dpi=150), output=output, batch_id="one").run()
-    changed = DocProcess(target="png", **{"image_dpi": 150, **change})
+    changed = replace(DocProcess(target="png", image_dpi=150), **change)
     assert batch(client, operation=changed, output=output, batch_id="two").run().succeeded == 1
 
 
@@ -307,10 +380,7 @@ def test_going_back_with_the_same_batch_id_skips_as_well(
 ) -> None:
     fill_bucket("in/a.docx", "in/b.docx")
     pages = {"operation": PAGES, "output": "pages/{stem}-${Number}.png"}
-    assert [
-        batch(client, **options).run().jobs
-        for options in ({}, pages, {}, pages)  # type: ignore[arg-type]
-    ] == [2, 2, 0, 0]
+    assert [batch(client, **options).run().jobs for options in ({}, pages, {}, pages)] == [2, 2, 0, 0]
     assert live_outputs(client).total() == 4
 
 
@@ -439,7 +509,7 @@ def test_another_operation_after_a_dead_batch_waits_for_its_jobs(
 # Content that changes while another batch is at it
 
 
-def test_content_that_changed_after_the_first_batch_planned_is_made_again(
+def test_content_that_changed_after_the_first_plan_is_made_again(
     client: CIClient, fill_bucket: Fill, batch: Make, live_outputs: Count
 ) -> None:
     fill_bucket("in/a.docx", "in/b.docx")

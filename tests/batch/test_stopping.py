@@ -78,7 +78,7 @@ def test_a_stopped_batch_cancels_what_has_not_begun_if_it_is_told_to(
 
 
 @pytest.mark.parametrize("local_ci", [0.2], indirect=True)
-def test_what_was_cancelled_on_the_way_out_is_submitted_again_by_the_next_run(
+def test_jobs_cancelled_on_the_way_out_are_submitted_again(
     client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Callable[[CIClient], Counter[str]]
 ) -> None:
     keys = [f"in/{number}.docx" for number in range(8)]

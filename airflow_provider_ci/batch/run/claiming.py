@@ -75,7 +75,7 @@ class Claiming:
         began = told = time.monotonic()
         while True:
             claim = self._new_claim()
-            lease = self._changed(claim, partial(_added, claim=claim))
+            lease = self._changed(claim, partial(_added, claim=claim, now=self._client.clock.now))
             state = self._state
             other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
             if lease is not None and other is None:
@@ -171,8 +171,8 @@ class Claiming:
         lease.start()
         try:
             self._state = self._registry.change(change, timeout_seconds=_CHANGE_SECONDS)
-            if self._state.claim(claim.token):
-                lease.confirm(claim)
+            if claimed := self._state.claim(claim.token):
+                lease.confirm(claimed)
                 return lease
         except BaseException:
             lease.abandon()
@@ -192,9 +192,14 @@ class Claiming:
         return plan, None
 
 
-def _added(state: State, claim: Claim) -> State:
-    if any(each.token != claim.token for each in state.of_folder(claim.folder)):
+def _added(state: State, claim: Claim, now: Callable[[], float]) -> State:
+    """With the claim, unless there is one of its batch.
+
+    The time is taken here: the service's clock is known only once the registry has been read.
+    """
+    if state.of_folder(claim.folder):
         return state
+    claim = replace(claim, claimed_at=now())
     return state.forgetting(claim.claimed_at - CLAIM_MAX_SECONDS).with_claim(claim)
 
 

@@ -51,7 +51,7 @@ def wait_until_planned(
     change_registry: ChangeRegistry,
     wait: Callable[[float], None],
 ) -> StoredPlan | None:
-    """The plan of an earlier claim, once it is frozen.
+    """The plan of an earlier claim, once it is frozen. A claim that dies before is buried.
 
     :param wait: waits for some seconds, and raises if the batch has to stop.
     :returns: None if the other run ended, or died, before it froze a plan.
