@@ -94,14 +94,14 @@ def is_unchanged(state: State, claim: Claim) -> bool:
 
 
 def removed_dead(change_registry: Callable[[Callable[[State], State]], State], claim: Claim) -> bool:
-    """Remove the claim of a batch that is dead; false if its run has renewed the claim in the meantime.
+    """Remove the claim of a batch that is dead; false if a run of it is active again.
 
     Whoever makes outputs in place of a dead batch removes its claim first. So a run of that batch that was
     only suspended does not act any more, and its next run plans again.
     """
     state = change_registry(lambda state: state.without(claim.token) if is_unchanged(state, claim) else state)
-    if state.claim(claim.token) is not None:
-        return False
+    if state.of_folder(claim.folder):
+        return False  # it was renewed, or a new run took over
     log.warning("batch %s ended without a word; its claim is removed", claim.batch_id)
     return True
 
