@@ -348,19 +348,22 @@ def _events(
     if deletes:
         extra += [Event(action=_DELETION, **_moment(dice, objects)) for _ in range(dice.choice((0, 1, 1, 2)))]
     kills = []
-    if not any(event.action == _JUMP for event in extra):
+    if not _is_forgetful(server) and not any(event.action == _JUMP for event in extra):
         most = dice.choice(_KILLS if lease == LEASE_SECONDS else _KILLS_WITH_VERSIONING)
-        may_die = lease < LONG_LEASE_SECONDS and not _is_forgetful(server)
+        may_die = lease < LONG_LEASE_SECONDS
         kills = [_kill(dice, objects, may_die=may_die) for _ in range(most)]
     count = dice.choice((0, 0, 1, 2, 3))
     if lease == LONG_LEASE_SECONDS:
         count = 1
     faults = [_fault(dice, work, objects, deletes) for _ in range(count)]
+    if _is_forgetful(server):  # nothing that loses the response to a submission
+        faults = [each for each in faults if each.fault and each.fault.get("method") in ("GET", "PUT")]
     return (*kills, *faults, *extra)
 
 
 def _company(dice: Random, objects: int, lease: float, *, alone: bool) -> list[Event]:
-    action = dice.choice(_COMPANY if lease < LONG_LEASE_SECONDS else (_OTHER, "start a rival", "", ""))
+    # With versioning, a change of the registry takes longer than this lease: a lost lease cannot be renewed.
+    action = dice.choice(_COMPANY if lease == LEASE_SECONDS else (_OTHER, "start a rival", "", ""))
     if not action or (alone and action != _JUMP):
         return []
     moment = _moment(dice, objects, _WRITES if action == _OVERTAKING else _REQUESTS)

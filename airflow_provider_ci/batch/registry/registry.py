@@ -157,6 +157,13 @@ class Registry:
         self._seen = self._followed(self._look_up())
         return self._seen.state
 
+    def look_up(self) -> None:
+        """Find the newest state for :meth:`change`, which does it otherwise, and learn the service's time.
+
+        :raises RecordError: the newest object is damaged, foreign or of a newer version.
+        """
+        self._seen = self._look_up()
+
     def change(self, fn: Change, *, timeout_seconds: float = 60.0) -> State:
         """Create the next state and return it. If ``fn`` changes nothing, nothing is written.
 

@@ -73,6 +73,7 @@ class Claiming:
         """
         watch: tuple[str, LivenessWatch] | None = None
         began = told = time.monotonic()
+        self._registry.look_up()  # before any time is noted: until a response, this machine's clock counts
         while True:
             claim = self._new_claim()
             lease = self._changed(claim, partial(_added, claim=claim, now=self._client.clock.now))

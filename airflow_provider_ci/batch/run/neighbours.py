@@ -103,7 +103,7 @@ def batch_details(plan: StoredPlan) -> dict[str, str]:
 
 
 def is_buried_by(change_registry: ChangeRegistry, claim: Claim) -> bool:
-    """Put a claim without a run in the place of a dead one; false if its run has renewed it in the meantime.
+    """Put a claim without a run in the place of a dead one; false if a run of it is active again.
 
     A batch does this before it makes outputs in place of a dead one. If the dead run was only suspended, it
     stops when it wakes up. The next run of its batch plans the objects again, behind the claims of others.
@@ -114,8 +114,8 @@ def is_buried_by(change_registry: ChangeRegistry, claim: Claim) -> bool:
     state = change_registry(
         lambda state: state.replaced(claim.token, buried) if is_unchanged(state, claim) else state
     )
-    if state.claim(claim.token) is not None:
-        return False
+    if any(not is_buried(each) for each in state.of_folder(claim.folder)):
+        return False  # it was renewed, or a new run took over
     log.warning("batch %s ended without a word; this batch makes the missing outputs", claim.batch_id)
     return True
 
