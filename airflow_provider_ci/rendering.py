@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
@@ -93,6 +93,8 @@ class Templated(_Task):
         return super().render_template(content, context, jinja_env, seen_oids)
 
     def _render_text(self, content: str, context: Context, jinja_env: Any) -> Any:
+        if not _has_template(content, jinja_env):
+            return content  # a list may have a million keys
         seen: list[Any] = []
         result = self._rendered_by(jinja_env, content, context, lambda value: _none_marked(value, seen))
         if not isinstance(result, str):
@@ -170,6 +172,12 @@ def _results_in(content: Any) -> Iterator[Any]:
         yield content
 
 
+def _has_template(content: str, jinja_env: Any) -> bool:
+    names = ("variable_start_string", "block_start_string", "comment_start_string")
+    is_literal = content.startswith(("[", "{"))  # native rendering makes a list or a dict of it
+    return is_literal or any(getattr(jinja_env, name) in content for name in names)
+
+
 def _none_marked(value: Any, seen: list[Any]) -> Any:
     if hasattr(type(value), "__wrapped__"):  # Airflow reads some values, such as Variables, only on use
         value = value.__wrapped__
@@ -189,6 +197,6 @@ def _code(content: Any) -> Any:
         return {str(name): _code(value) for name, value in content.items()}
     if isinstance(content, (set, frozenset)):
         return sorted(map(_code, content), key=str)
-    if isinstance(content, (list, tuple)):
+    if isinstance(content, Sequence) and not isinstance(content, bytes):
         return [_code(item) for item in content]
     return stable_text(content)

@@ -25,7 +25,6 @@ from airflow_provider_ci.arguments import (
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import (
     Batch,
-    BatchFailedError,
     BatchRunningError,
     BatchSummary,
     ObjectKeys,
@@ -35,7 +34,7 @@ from airflow_provider_ci.batch import (
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.batch.selection import as_source
-from airflow_provider_ci.client import Callback
+from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
 from airflow_provider_ci.lineage import batch_lineage
@@ -231,7 +230,9 @@ class CIBatchOperator(CIOperator):
         links = self.begin(context)
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"
-            raise BatchWaitError(f"{reason}; {_GOES_ON} (batch {self._id_that_fits()})")
+            raise BatchWaitError(
+                f"waiting for the batch failed: {reason}. {_GOES_ON} Batch: {self._id_that_fits()}"
+            )
         note = event.get("note") or {}
         end_of_try = note.get("end_of_try")
         self.raise_if_overdue(end_of_try, _GOES_ON)
@@ -269,16 +270,18 @@ class CIBatchOperator(CIOperator):
                     deadline=earliest(deadline, end_of_try),
                     resume=parked,
                 )
-        except BatchFailedError as failed:
-            self._close(context, failed.summary, progress, links, batch.folder, has_failed=True)
-            if failed.summary.unfinished:
-                self.raise_if_overdue(end_of_try, _GOES_ON)
-            raise
         except BatchRunningError as other:
             if self.on_running == "fail" or not self.deferrable:
                 raise
             self.log.info("another run of this batch is alive, waiting for it: %s", other)
             self._defer(batch, deadline, end_of_try)
+        except CIError as error:
+            ended = getattr(error, "summary", None)
+            if isinstance(ended, BatchSummary):
+                self._close(context, ended, progress, links, batch.folder, has_failed=True)
+                if ended.unfinished:
+                    self.raise_if_overdue(end_of_try, _GOES_ON)
+            raise
         if summary is None:
             self._defer(batch, deadline, end_of_try)
         values = self._close(context, summary, progress, links, batch.folder)

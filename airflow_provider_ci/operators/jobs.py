@@ -170,7 +170,7 @@ class _JobOperator(CIOperator):
     ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
-        :param input_bytes: size of the input, in deferrals that an older version has stored.
+        :param input_bytes: size of the input, as it was when the job was submitted.
         :raises JobWaitError: waiting failed, or the event is missing.
         """
         links = self._begin(context)
@@ -178,7 +178,7 @@ class _JobOperator(CIOperator):
             reason = (event or {}).get("message") or "the trigger sent no event that this version knows"
             raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
         note = event.get("note") or {}
-        self._input_bytes = note.get("input_bytes", input_bytes)
+        self._input_bytes = input_bytes
         (job_id,) = event["job_ids"]
         job = type_of_job_id(job_id).get(self.hook.client, job_id)
         links.tell_job(job_id)
@@ -320,9 +320,10 @@ class _JobOperator(CIOperator):
                 deadline=earliest(deadline, end_of_try),
                 poll_interval=self.poll_interval,
                 cancel_on_kill=self.cancel_on_kill,
-                note={"input_bytes": self._input_bytes, "end_of_try": end_of_try},
+                note={"end_of_try": end_of_try},
             ),
             method_name="execute_complete",
+            kwargs={"input_bytes": self._input_bytes},
         )
 
     def _end(self, job: Job, context: Context) -> dict[str, Any]:
