@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from airflow_provider_ci.batch.lease import Lease
 
 from airflow_provider_ci.batch import Batch, BatchRunningError, lease
+from airflow_provider_ci.batch.lease import Lease
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.local import LocalCI
 
