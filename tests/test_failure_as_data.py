@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ def test_a_task_that_handles_failures_finds_the_summary_of_a_failed_batch(
     assert group["code"]
     assert "in/bad.docx" in group["example"]
     assert "in/worse.docx" in page(summary["report_url"])
+
+
+def test_the_summary_stays_below_2_kib_whatever_the_keys(run_tasks: RunTasks, fill_bucket: Fill) -> None:
+    folder = "/".join(["in", *["很长的文件夹名" * 11] * 3])
+    fill_bucket(*(f"{folder}/{number}.docx" for number in range(5)), content=b"")
+    summary = run_tasks(BATCH % "max_failures=5").results["all"]
+    assert len(json.dumps(summary)) < 2048
+    assert summary["first_failures"]
+    assert summary["failures"][0]["count"] == 5
+    assert summary["report_url"]
 
 
 def test_the_size_of_outputs_is_left_out_where_the_service_does_not_tell_it(

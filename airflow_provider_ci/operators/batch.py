@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import Asset, Context, XComArg
@@ -60,6 +62,7 @@ _INLINE_SECONDS = 10.0
 """A batch that ends within this time is not worth a deferral."""
 _IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
 """What the event of an asset says of the batch."""
+_MAX_XCOM = 2000
 _GOES_ON = "The jobs keep running; a retry of the task resumes them."
 
 
@@ -302,9 +305,15 @@ class CIBatchOperator(CIOperator):
         self._summary = summary
         url = links.tell_report(folder, "report.jsonl")
         progress.close(summary, has_failed=has_failed, report_url=url)
-        values = {**summary.to_json(), "report_url": url}
+        values = {
+            **summary.to_json(),
+            "first_failures": list(summary.first_failures),
+            "failures": [asdict(group) for group in summary.failures],
+            "report_url": url,
+        }
         if not summary.output_bytes:  # the service does not report the size of documents
             values.pop("output_bytes", None)
+        values = _fitting_xcom(values)
         if has_failed:
             context["ti"].xcom_push(key="return_value", value=values)
         return values
@@ -402,6 +411,25 @@ class CIBatchOperator(CIOperator):
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote, if it came as far as its report."""
         return self.get_openlineage_facets_on_complete(task_instance)
+
+
+def _fitting_xcom(values: dict[str, Any]) -> dict[str, Any]:
+    """The summary below 2 KiB: failures that do not fit are left to the report."""
+    first, groups = list(values["first_failures"]), [dict(group) for group in values["failures"]]
+    fitted = {**values, "first_failures": first, "failures": groups}
+    while len(json.dumps(fitted)) > _MAX_XCOM:
+        if len(first) > 1:
+            first.pop()
+        elif longest := max((len(group["example"]) for group in groups), default=0):
+            for group in groups:  # their counts matter more
+                group["example"] = group["example"][: longest // 2]
+        elif groups:
+            groups.pop()
+        elif first:
+            first.pop()
+        else:
+            break
+    return fitted
 
 
 def _fitting(batch_id: str, report_prefix: str) -> str:
