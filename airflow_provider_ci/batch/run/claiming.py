@@ -42,6 +42,8 @@ class Claimed:
     """The plan of the batch that has not ended."""
     ended: tuple[str, BatchSummary] | None = None
     """Token and summary of the plan that has ended."""
+    is_unpublished: bool = False
+    """The plan has ended, but its run may have died before its results were in the index of outputs."""
     keeps_place: bool = False
     """The claim of the plan was in the registry all the time, so that every later batch knew the plan."""
     parked: Mapping[str, Any] = field(default_factory=dict)
@@ -148,6 +150,7 @@ class Claiming:
             state=self._state,
             plan=plan,
             ended=ended,
+            is_unpublished=ended is not None,
             keeps_place=keeps_place,
             parked=parked,
         )
