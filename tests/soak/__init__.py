@@ -12,8 +12,8 @@ own, the local CI in another, and a relay between them counts the requests. At r
 
 A round has traits, which last (see :mod:`tests.soak.traits`): a wrong clock of the service or the machine,
 cut or missing UserData, changed echoes, unreadable jobs of others, empty pages, hidden and forgotten jobs,
-late listings, versioning, strict signatures. A later phase changes objects or the operation, or makes everything
-again.
+late listings, versioning, strict signatures. A later phase changes objects or the operation, or makes
+everything again.
 
 The batch is started anew, under the same batch id, until it ends well. Then every object must have exactly
 the jobs that its phases call for, and every report must agree with the job table and the bucket.
@@ -23,6 +23,6 @@ it deletes the outputs and all records before every new try, and jobs are double
 
 Some events are never combined, because no promise can hold then: deleted records with other processes, with
 submissions on their way, and with a changed operation (only the records say how an output was made);
-forgotten jobs with crashes and lost responses (the service keeps its jobs for a month); a clock of the service
-that jumps back with kills and freezes (signatures that had expired are valid again).
+forgotten jobs with crashes and lost responses (the service keeps its jobs for a month); a clock of the
+service that jumps back with kills and freezes (signatures that had expired are valid again).
 """
