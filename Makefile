@@ -5,6 +5,8 @@ BIN := .venv/bin
 BENCH ?=
 # Processes that run tests. One more than two cores: the tests of a real Airflow mostly wait.
 WORKERS ?= 3
+# Where this is set, each process compiles all that it imports, and pytest rewrites every test.
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: demo up test quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean

@@ -44,9 +44,9 @@ def create_asset(*, bucket: str, key: str = "", extra: dict[str, Any] | None = N
 def sanitize_uri(uri: SplitResult) -> SplitResult:
     """The one spelling of a ``cos`` URI; Airflow calls it for every asset.
 
-    A connection before the bucket (``cos://conn@bucket/key``) is dropped, as it is no part of the asset.
+    A connection before the bucket (``cos://conn@bucket/key``) is dropped: it does not belong to the asset.
 
-    :raises ValueError: there is no bucket with its APPID, or a ``?`` that is not percent-encoded.
+    :raises ValueError: the bucket or its APPID is missing, or a ``?`` is not percent-encoded.
     """
     bucket = uri.netloc.rpartition("@")[2]
     if not _BUCKET.fullmatch(bucket):
@@ -76,11 +76,11 @@ def lineage_name(uri: str) -> tuple[str, str]:
 def announce(
     context: Context, outlets: Iterable[object], *, uri: str, objects: int, details: Mapping[str, Any]
 ) -> None:
-    """Tell those who wait for a task's outlets what it wrote. Call it right before the task succeeds.
+    """Report the written objects in the events of a task's outlets. Call it right before the task succeeds.
 
     The event of every outlet that is a ``cos`` asset gets ``details`` and the number of objects as its
-    extra. An ``AssetAlias`` gets an event for the asset ``uri``, and none when nothing was written, so that
-    nobody is woken for nothing. A task without outlets tells nothing.
+    extra. An ``AssetAlias`` gets an event for the asset ``uri``, but only when something was written, so
+    that no consumer starts needlessly.
 
     :param uri: of the object or the folder that was written, see :func:`output_uri`.
     :param objects: how many objects were written.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from airflow.sdk import Connection, Context
 
-# The types are those of the newest Airflow, which warns of the older places.
+# The newest Airflow gives the types; it warns about the older places.
 try:
     from airflow.sdk import BaseHook
 except ImportError:  # Airflow 3.0
@@ -16,19 +16,35 @@ except ImportError:  # Airflow 3.0
 
 try:
     from airflow.sdk import conf
-    from airflow.sdk.exceptions import AirflowException, AirflowSensorTimeout
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+    )
 except ImportError:  # Airflow 3.0 and 3.1
     from airflow.configuration import conf  # type: ignore[assignment]
     from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
         AirflowException,
+        AirflowFailException,
         AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
     )
 
 __all__ = [
     "AirflowException",
+    "AirflowFailException",
     "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseHook",
     "StateStore",
+    "TaskDeferralTimeout",
+    "allow_in_xcom",
     "conf",
     "connection",
     "require_retry_policies",
@@ -40,8 +56,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 USER_KILLED = frozenset({"failed", "success", "skipped", "removed"})
-"""States that only somebody's action gives to a task whose work is still going on. A cleared task is not
-among them: its next try takes over the job that it finds."""
+"""States that a task gets while its work is still going on: a user marked it, or Airflow gave it up. A
+cleared task is not among them: its next try takes over the job that it finds."""
 
 
 class StateStore(Protocol):
@@ -67,8 +83,21 @@ class _NoStore:
         pass
 
 
+def allow_in_xcom(*classes: type) -> None:
+    """Let this process build instances of these classes of ours from XCom.
+
+    Airflow builds only what an administrator allows or what Airflow itself knows; a task that imports our
+    operators may read our own values.
+    """
+    try:
+        from airflow.sdk import serde
+    except ImportError:  # Airflow 3.0 and 3.1
+        from airflow.serialization import serde  # type: ignore[attr-defined, no-redef]
+    serde._extra_allowed.update(f"{cls.__module__}.{cls.__qualname__}" for cls in classes)
+
+
 def state_store(context: Context) -> StateStore:
-    """The task's state store, or one that forgets on an Airflow that has none."""
+    """The task's state store, or a stand-in that forgets where Airflow has no store."""
     store: StateStore | None = context.get("task_state_store")
     return store if store is not None else _NoStore()
 
@@ -88,7 +117,7 @@ def triggers_hear_of_kills() -> bool:
 
 
 def was_killed_by_user(ti: Any) -> bool:
-    """Whether somebody ended this task (marked or cleared it), as Airflow's server sees it now.
+    """Whether a user ended this task, or Airflow gave it up, by the state that Airflow's server has now.
 
     False as well where the server cannot be asked: then the work is better left running, for a retry.
     """

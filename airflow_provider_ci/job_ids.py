@@ -9,7 +9,7 @@ from typing import Any
 def job_ids_in(value: Any) -> Iterator[str]:
     """The job ids in a text with commas, an operator's result, or a list of either.
 
-    :raises ValueError: something in it is no job id and has none.
+    :raises ValueError: a job id cannot be read from part of it.
     """
     if isinstance(value, str):
         yield from (job_id.strip() for job_id in value.split(",") if job_id.strip())
@@ -19,4 +19,4 @@ def job_ids_in(value: Any) -> Iterator[str]:
         for item in value:
             yield from job_ids_in(item)
     elif value is not None:
-        raise ValueError(f"job_ids holds {value!r}, which is no job id and has none")
+        raise ValueError(f"job_ids: cannot read a job id from {value!r}")

@@ -30,7 +30,7 @@ class Portion:
     uri: str
     objects: int
     size: int | None
-    """Bytes in all; None if nobody has told."""
+    """Bytes in all; None if it is unknown."""
 
 
 def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
@@ -56,8 +56,10 @@ def batch_lineage(
     source: ObjectSelection | ObjectKeys | Iterable[str],
     output_template: str,
     summary: BatchSummary,
+    *,
+    output_bucket: str | None = None,
 ) -> OperatorLineage[Any, Any]:
-    """What a batch read and wrote. The service tells no size of documents that it made."""
+    """What a batch read and wrote. The service does not report the size of documents that it made."""
     source = as_source(source)
     prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(source.keys)
     return lineage(
@@ -67,7 +69,7 @@ def batch_lineage(
             size=summary.input_bytes,
         ),
         wrote=Portion(
-            uri=output_uri(bucket, output_template),
+            uri=output_uri(output_bucket or bucket, output_template),
             objects=summary.outputs,
             size=summary.output_bytes or None,
         ),
@@ -75,11 +77,15 @@ def batch_lineage(
 
 
 def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLineage[Any, Any]:
-    """What a job that has ended well read and wrote."""
+    """What a successful job read and wrote."""
     size = job.result.size if isinstance(job.result, PicProcessResult) else None
     return lineage(
         read=Portion(uri=cos_uri(bucket, _folder(job.input_key)), objects=1, size=input_bytes),
-        wrote=Portion(uri=cos_uri(bucket, _folder(job.output_key)), objects=outputs_of(job), size=size),
+        wrote=Portion(
+            uri=cos_uri(job.output_bucket or bucket, _folder(job.output_key)),
+            objects=outputs_of(job),
+            size=size,
+        ),
     )
 
 

@@ -1,13 +1,15 @@
 """Links from a task to its job, its queue and its report.
 
-Airflow itself notes the links of a task when the task has ended. Here each is told as soon as it is known, so
-that it can be followed while the task runs: to the local CI's own pages, or to the cloud's console.
+Airflow itself stores the links of a task when the task has ended. Here each link is pushed as soon as it is
+known, so that users can follow it while the task runs: to the local CI's own pages, or to the console.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
@@ -23,10 +25,7 @@ _CONSOLE = "https://console.cloud.tencent.com"
 
 class _ToldLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """What was told while the task ran: Airflow overwrites it with this when the task has ended.
-
-        By the operator itself, or before its deferral by one in another process.
-        """
+        """The address that the task pushed while it ran; Airflow asks for it when the task has ended."""
         from airflow.sdk.execution_time.xcom import XCom
 
         links: TaskLinks | None = getattr(operator, "task_links", None)
@@ -48,7 +47,7 @@ class CIQueueLink(_ToldLink):
 
 
 class CIReportLink(_ToldLink):
-    """To the report of a batch; as long as there is none, to what is known of the batch."""
+    """To the report of a batch; until it is written, to the batch's own record."""
 
     name = "CI report"
 
@@ -57,37 +56,54 @@ class TaskLinks:
     """The links of the task that runs; its operator keeps them as ``task_links``.
 
     :param hook: of the connection, which says whether a local CI or the cloud has the pages.
+    :param task: gets the links that lead somewhere, so that Airflow stores no empty ones.
     """
 
-    def __init__(self, context: Context, hook: CIHook) -> None:
+    def __init__(self, context: Context, hook: CIHook, task: Any = None) -> None:
         self._context = context
+        self._hook = hook
+        self._task = task
         self.urls: dict[str, str] = {}
-        """What was told, by the key of the link's XCom."""
-        endpoint = urlsplit(hook.get_connection(hook.conn_id).extra_dejson.get("endpoint") or "")
-        is_local = endpoint.scheme == "http" and is_loopback(endpoint.hostname or "")
-        bucket, region = hook.client.bucket, hook.client.region
-        self._pages: _LocalPages | _ConsolePages = (
-            _LocalPages(base=f"http://{endpoint.netloc}/_local", bucket=bucket)
-            if is_local
-            else _ConsolePages(place=f"bucket={quote(bucket)}&region={quote(region)}")
-        )
+        """The pushed addresses, by the key of the link's XCom."""
 
-    def tell_job(self, job_id: str) -> None:
+    def tell_job(self, job_id: str) -> str:
         """The task's job is known."""
-        self._tell(CIJobLink(), self._pages.job(job_id))
+        return self._tell(CIJobLink(), self._pages.job(job_id))
 
-    def tell_queue(self, queue_id: str | None) -> None:
-        """The task's queue is known, or it is the default one."""
-        self._tell(CIQueueLink(), self._pages.queue(queue_id))
+    def tell_queue(self, queue_id: str | None, default: Callable[[], str | None] = lambda: None) -> str:
+        """The task's queue is known, or it is the default one.
 
-    def tell_report(self, folder: str, name: str) -> None:
+        :param default: finds the id of the default queue; called only where a page needs it.
+        """
+        if queue_id is None and self._pages.needs_queue_id:
+            queue_id = default()
+        return self._tell(CIQueueLink(), self._pages.queue(queue_id))
+
+    def tell_report(self, folder: str, name: str) -> str:
         """The report is the object ``name`` in ``folder``, which ends with ``/``."""
-        self._tell(CIReportLink(), self._pages.report(folder, name))
+        return self._tell(CIReportLink(), self._pages.object(folder + name))
 
-    def _tell(self, link: BaseOperatorLink, url: str) -> None:
+    def of_object(self, key: str) -> str:
+        """The address of a page that shows an object of the bucket."""
+        return self._pages.object(key)
+
+    @cached_property
+    def _pages(self) -> _LocalPages | _ConsolePages:
+        connection = self._hook.get_connection(self._hook.tencent_ci_conn_id)
+        endpoint = urlsplit(connection.extra_dejson.get("endpoint") or "")
+        bucket, region = self._hook.client.bucket, self._hook.client.region
+        if endpoint.scheme == "http" and is_loopback(endpoint.hostname or ""):
+            return _LocalPages(base=f"http://{endpoint.netloc}/_local", bucket=bucket)
+        return _ConsolePages(place=f"bucket={quote(bucket)}&region={quote(region)}")
+
+    def _tell(self, link: BaseOperatorLink, url: str) -> str:
         if url:
+            if self._task is not None and link.xcom_key not in self.urls:
+                self._task.operator_extra_links = (*self._task.operator_extra_links, link)
             self.urls[link.xcom_key] = url
-            self._context["ti"].xcom_push(key=link.xcom_key, value=url)
+            if (ti := self._context.get("ti")) is not None:
+                ti.xcom_push(key=link.xcom_key, value=url)
+        return url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +112,7 @@ class _LocalPages:
 
     base: str
     bucket: str
+    needs_queue_id = True
 
     def job(self, job_id: str) -> str:
         return f"{self.base}/jobs/{quote(job_id)}"
@@ -103,8 +120,8 @@ class _LocalPages:
     def queue(self, queue_id: str | None) -> str:
         return f"{self.base}/queues/{quote(queue_id)}" if queue_id else ""
 
-    def report(self, folder: str, name: str) -> str:
-        return f"{self.base}/objects/{self.bucket}/{quote(folder + name)}"
+    def object(self, key: str) -> str:
+        return f"{self.base}/objects/{self.bucket}/{quote(key)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +129,7 @@ class _ConsolePages:
     """The console has no address for one job or one queue; the bucket's page of CI leads to both."""
 
     place: str
+    needs_queue_id = False
 
     def job(self, job_id: str) -> str:
         return f"{_CONSOLE}/ci/bucket?{self.place}"
@@ -119,6 +137,7 @@ class _ConsolePages:
     def queue(self, queue_id: str | None) -> str:
         return f"{_CONSOLE}/ci/bucket?{self.place}"
 
-    def report(self, folder: str, name: str) -> str:
+    def object(self, key: str) -> str:
+        folder = key[: key.rfind("/") + 1]  # the console has addresses of folders only
         path = quote(quote(f"/{folder}", safe=""), safe="")  # twice, as the console itself writes it
         return f"{_CONSOLE}/cos/bucket?{self.place}&path={path}"

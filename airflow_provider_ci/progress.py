@@ -1,9 +1,10 @@
-"""How far the jobs of a task are, told at a human pace: soon at first, then ever more rarely."""
+"""The progress of a task's jobs in its log: soon at first, then less and less often."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
 from airflow_provider_ci.batch import BatchSummary, Progress
@@ -13,6 +14,7 @@ STORE_KEY = "progress"
 """Where Airflow 3.3 and newer show it among the task's state."""
 _FIRST_SECONDS = 2.0
 _LONGEST_SECONDS = 60.0
+_SILENCE_CHECK_SECONDS = 1.0
 
 Clock = Callable[[], float]
 
@@ -24,43 +26,80 @@ class Log(Protocol):
 
     def warning(self, message: str, /, *values: Any) -> Any: ...  # noqa: D102
 
+    def error(self, message: str, /, *values: Any) -> Any: ...  # noqa: D102
+
 
 class HumanPace:
-    """Says when to tell something: after 2 seconds, then after twice as long each time, up to a minute."""
+    """Says when to log something: after 2 seconds, then after twice as long each time, up to a minute."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._wait = _FIRST_SECONDS
-        self._next = clock() + self._wait
+        self._last = clock()
+        self._next = self._last + self._wait
+
+    def hurry(self) -> None:
+        """The next time is now."""
+        self._next = self._clock()
 
     def is_time(self) -> bool:
-        """Whether to tell something now; if so, the next time is later."""
+        """Whether to log something now; if so, the next time is later."""
         now = self._clock()
         if now < self._next:
             return False
         self._wait = min(self._wait * 2, _LONGEST_SECONDS)
+        self._last = now
         self._next = now + self._wait
         return True
 
+    def is_late(self) -> bool:
+        """The same, but only when a minute has passed: for lines that repeat old numbers."""
+        return self._clock() >= self._last + _LONGEST_SECONDS and self.is_time()
+
+
+def immediate_pace() -> HumanPace:
+    """A pace whose first time is now."""
+    pace = HumanPace()
+    pace.hurry()
+    return pace
+
 
 class BatchProgress:
-    """Tells in the log, and in the task's state store, how far a batch is."""
+    """Tells in the log, and in the task's state store, how far a batch is.
 
-    def __init__(self, log: Log, store: StateStore, clock: Clock = time.monotonic) -> None:
+    The first numbers are logged at once, so that each resumed window shows up. As a context manager it also
+    repeats the last numbers while nothing else is logged, so that no minute is silent.
+
+    :param allowed: how many objects may fail, as the user wrote it.
+    """
+
+    def __init__(
+        self, log: Log, store: StateStore, clock: Clock = time.monotonic, *, allowed: int | str = 0
+    ) -> None:
         self._log = log
         self._store = store
+        self._allowed = allowed
         self._pace = HumanPace(clock)
+        self._last: Progress | None = None
+        self._lock = Lock()
+        self._is_over = Event()
+
+    def __enter__(self) -> BatchProgress:
+        Thread(target=self._fill_silence, name="ci-progress", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
 
     def __call__(self, progress: Progress) -> None:
         """Tell it, if it is time."""
-        if not self._pace.is_time():
-            return
-        done = progress.finished - progress.skipped - progress.earlier
-        self._log.info(
-            "%s of %s objects done, %s failed, %s in flight; %s",
-            *_counts(progress.finished, progress.total, progress.failed, progress.in_flight),
-            rate_and_rest(done, progress.total - progress.finished, progress.seconds),
-        )
+        with self._lock:
+            if self._last is None:
+                self._pace.hurry()
+            self._last = progress
+            if not self._pace.is_time():
+                return
+        done = self._tell(progress)
         self._keep(
             total=progress.total,
             finished=progress.finished,
@@ -70,18 +109,17 @@ class BatchProgress:
             seconds_left=None if progress.seconds_left is None else round(progress.seconds_left),
         )
 
-    def close(self, summary: BatchSummary) -> None:
-        """Tell the end, in one line, and the first failures below it."""
+    def close(self, summary: BatchSummary, *, has_failed: bool = False, report_url: str = "") -> None:
+        """Tell the end: the verdict first, then the reasons of failures, then where to read more.
+
+        :param report_url: of a page with the report; without it the log has the key.
+        """
+        tell = self._log.error if has_failed else self._log.info
+        tell(self._verdict(summary, has_failed))
+        for group in summary.failures:
+            self._log.warning("%s × %s, for example %s", group.count, group.code or "no code", group.example)
+        self._log.info("report: %s", report_url or summary.report_key)
         done = summary.succeeded + summary.failed + summary.cancelled
-        self._log.info(
-            "%s objects: %s succeeded, %s failed, %s skipped in %s (%.1f/s); report %s",
-            *_counts(summary.total, summary.succeeded, summary.failed, summary.skipped),
-            spoken(summary.seconds),
-            _rate(done, summary.seconds),
-            summary.report_key,
-        )
-        for failure in summary.first_failures:
-            self._log.warning("failed: %s", failure)
         self._keep(
             total=summary.total,
             finished=summary.total - summary.unfinished,
@@ -91,10 +129,46 @@ class BatchProgress:
             seconds_left=0,
         )
 
+    def _verdict(self, summary: BatchSummary, has_failed: bool) -> str:
+        done = summary.succeeded + summary.failed + summary.cancelled
+        bad = summary.failed + summary.cancelled
+        counts = [
+            f"{bad:,} of {summary.total:,} failed (allowed {self._allowed})" * bool(bad),
+            f"{summary.unfinished:,} of {summary.total:,} unfinished" * bool(summary.unfinished),
+            f"{summary.succeeded:,} of {summary.total:,} succeeded",
+            f"{summary.skipped:,} up to date" * bool(summary.skipped),
+            f"{summary.failed_before:,} failed before" * bool(summary.failed_before),
+        ]
+        if not has_failed:  # then the good news comes first
+            counts = counts[2:] + counts[:2]
+        spent = f"in {spoken(summary.seconds)} ({_rate(done, summary.seconds):.1f}/s)"
+        return f"{', '.join(filter(None, counts))}, {spent}"
+
+    def _tell(self, progress: Progress) -> int:
+        done = progress.finished - progress.skipped - progress.earlier
+        self._log.info(
+            "%s of %s objects done, %s failed, %s in flight; %s",
+            *_counts(progress.finished, progress.total, progress.failed, progress.in_flight),
+            rate_and_rest(done, progress.total - progress.finished, progress.seconds),
+        )
+        return done
+
+    def _fill_silence(self) -> None:
+        """Repeat the last numbers when it is time; only to the log, as the store is not for other threads."""
+        while not self._is_over.wait(_SILENCE_CHECK_SECONDS):
+            with self._lock:
+                if not self._pace.is_late():
+                    continue
+                last = self._last
+            if last is None:
+                self._log.info("the objects are being listed and planned; nothing is submitted yet")
+            else:
+                self._tell(last)
+
     def _keep(self, **values: float | None) -> None:
         try:
             self._store.set(STORE_KEY, values)
-        except Exception as error:  # whatever it is, a batch does not end because nobody can watch it
+        except Exception as error:  # a batch must not fail because its progress cannot be shown
             self._log.warning("the progress cannot be stored: %s", error)
 
 

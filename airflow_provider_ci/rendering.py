@@ -1,42 +1,202 @@
-"""Airflow's templates inside the dataclasses that operators and sensors take."""
+"""What our operators and sensors do with their arguments: templates, results of other tasks, mapping, types.
+
+A class declares its arguments once, in ``argument_types``. From this follow its template fields, the types
+that are restored when it runs, and the tasks that it depends on, plain or mapped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
+from airflow.sdk.definitions.mappedoperator import OperatorPartial
+
+from airflow_provider_ci import compat
+from airflow_provider_ci.arguments import Reader
+from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.client import Callback, DocProcess, MqConfig, NotifyConfig, PicProcess, PicTemplate
+from airflow_provider_ci.client.values import is_value, rendered, stable_text, values_in
 
 if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
     _Task = BaseOperator
 else:
     # Airflow's metaclass gives every subclass of its operators a constructor, which would pass over the
     # sensor's where both are bases.
     _Task = object
 
+_NONE = "\0None\0"
+"""Stands for None while a template is rendered, so that it is never mistaken for text."""
+_TIME_BOUNDS = {"modified_after", "modified_before"}
+_RENAMED = {"conn_id": "tencent_ci_conn_id"}
+"""Arguments that had another name before version 0.3."""
 
-class RendersRecords(_Task):
-    """To be named before the base class of an operator or a sensor."""
+compat.allow_in_xcom(
+    Callback, DocProcess, MqConfig, NotifyConfig, ObjectKeys, ObjectSelection, PicProcess, PicTemplate
+)
 
-    def depend_on_values_in(self, *records: Any) -> None:
-        """Run after the tasks whose results are in these dataclasses, into which Airflow does not look."""
-        for record in records:
-            XComArg.apply_upstream_relationship(self, [value for _, value in _values(record)])
+
+class Templated(_Task):
+    """Mixin of an operator or a sensor, to be named before its base class."""
+
+    argument_types: ClassVar[Mapping[str, Reader]] = {}
+    """What restores the type of each attribute. An attribute has the name of its argument, except
+    ``output_template``."""
+    definition: str = ""
+    """Sixteen hex digits that change with the code of the task, and not with what its templates become."""
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """As Airflow's own; the mapped task also depends on results inside value objects."""
+        made = super().partial(**with_new_names(kwargs))
+        made._expand_called = True  # or Airflow warns that it was never mapped
+        return _Partial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
+
+    def keep_arguments(self, *defining: str) -> None:
+        """Call this at the end of the constructor: it notes upstream tasks, and what defines the work.
+
+        :param defining: attributes that decide which objects are processed, and how.
+        """
+        for name in self.argument_types:
+            _depend(self, getattr(self, name))
+        code = [type(self).__name__, {name: _code(getattr(self, name)) for name in defining}]
+        self.definition = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
+
+    def read_arguments(self) -> None:
+        """Call this first when the task runs: arguments have their types again, and are checked.
+
+        :raises ValueError: an argument makes no sense; its name and its value are named.
+        """
+        for attribute, read in self.argument_types.items():
+            name = f"{type(self).__name__}.{attribute.removesuffix('_template')}"
+            setattr(self, attribute, read(name, getattr(self, attribute)))
 
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Render as Airflow does, and inside dataclasses too, which are built (and checked) anew."""
-        if not is_dataclass(content) or isinstance(content, type):
-            return super().render_template(content, context, jinja_env, seen_oids)
-        rendered = {
-            name: self.render_template(value, context, jinja_env, seen_oids)
-            for name, value in _values(content)
-        }
-        return type(content)(**rendered)
+        """Render as Airflow does, and inside value objects too; None stays None."""
+        if seen_oids is not None and id(content) in seen_oids:
+            return content  # another task's result, in which nothing is a template
+        if is_value(content):
+            known = {
+                name: self.render_template(value, context, jinja_env, seen_oids)
+                for name, value in values_in(content)
+            }
+            return rendered(content, known)
+        if isinstance(content, str):
+            return self._render_text(content, context, jinja_env or self.get_template_env())
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _render_text(self, content: str, context: Context, jinja_env: Any) -> Any:
+        if not _has_template(content, jinja_env):
+            return content  # a list may have a million keys
+        seen: list[Any] = []
+        result = self._rendered_by(jinja_env, content, context, lambda value: _none_marked(value, seen))
+        if not isinstance(result, str):
+            is_object = any(value is result for value in seen) or isinstance(result, (list, dict))
+            # Native rendering reads text as Python, and would make 2026.1 of "2026.10". It leaves alone what
+            # begins with a character that no Python expression begins with.
+            return result if is_object else self._rendered_by(jinja_env, f"\0{content}", context, str)[1:]
+        if result == _NONE or (result == "None" and content != "None"):
+            return None
+        if _NONE in result:
+            raise ValueError(
+                f"the template {content!r} puts None into a text: give it a default, such as "
+                "{{ params.folder or 'inbox' }}"
+            )
+        return result
+
+    def _rendered_by(
+        self, jinja_env: Any, content: str, context: Context, finalize: Callable[[Any], Any]
+    ) -> Any:
+        """Render with a function that sees every value that is put into the text."""
+        own = jinja_env.finalize or (lambda value: value)
+        environment = jinja_env.overlay(finalize=lambda value: finalize(own(value)))
+        return self._render(environment.from_string(content), context)
 
 
-def _values(content: Any) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(content):
-        yield from ((field.name, getattr(content, field.name)) for field in fields(content) if field.init)
+class _Partial(OperatorPartial):
+    """A partial whose mapped task depends on everything in its arguments."""
+
+    def expand(self, **mapped_kwargs: Any) -> MappedOperator:
+        mapped = with_new_names(mapped_kwargs)
+        return self._depending(super().expand(**mapped), mapped)
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
+        if isinstance(kwargs, (list, tuple)):
+            kwargs = [with_new_names(each) if isinstance(each, Mapping) else each for each in kwargs]
+        return self._depending(super().expand_kwargs(kwargs, strict=strict), kwargs)
+
+    def _depending(self, task: MappedOperator, mapped: Any) -> MappedOperator:
+        """The task, after all whose results are in its arguments; Airflow looks into some of them only."""
+        _depend(task, mapped)
+        for name, value in self.kwargs.items():
+            if name not in _AIRFLOWS_OWN:
+                _depend(task, value)
+        return task
+
+
+_AIRFLOWS_OWN = frozenset({"dag", "task_group", "params", "default_args"})
+"""Arguments that hold tasks without depending on them."""
+
+
+def with_new_names(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by their present names."""
+    for old, new in _RENAMED.items():
+        if old in kwargs:
+            warnings.warn(f"the argument {old} is now called {new}", DeprecationWarning, stacklevel=3)
+    return {_RENAMED.get(name, name): value for name, value in kwargs.items()}
+
+
+def _depend(task: Any, content: Any) -> None:
+    for found in _results_in(content):
+        XComArg.apply_upstream_relationship(task, found)
+
+
+def _results_in(content: Any) -> Iterator[Any]:
+    if is_value(content):
+        for _, value in values_in(content):
+            yield from _results_in(value)
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from _results_in(value)
+    elif isinstance(content, (list, tuple, set, frozenset)):
+        for item in content:
+            yield from _results_in(item)
+    elif isinstance(content, XComArg):
+        yield content
+
+
+def _has_template(content: str, jinja_env: Any) -> bool:
+    names = ("variable_start_string", "block_start_string", "comment_start_string")
+    is_literal = content.startswith(("[", "{"))  # native rendering makes a list or a dict of it
+    return is_literal or any(getattr(jinja_env, name) in content for name in names)
+
+
+def _none_marked(value: Any, seen: list[Any]) -> Any:
+    if hasattr(type(value), "__wrapped__"):  # Airflow reads some values, such as Variables, only on use
+        value = value.__wrapped__
+    seen.append(value)
+    return _NONE if value is None else value
+
+
+def _code(content: Any) -> Any:
+    """An argument as it stands in the code, the same in every process."""
+    if is_value(content):
+        skipped = _TIME_BOUNDS if isinstance(content, ObjectSelection) else set()
+        named = {name: _code(value) for name, value in values_in(content) if name not in skipped}
+        return [type(content).__name__, named]
+    if content is None or isinstance(content, (bool, int, float, str)):
+        return content
+    if isinstance(content, Mapping):
+        return {str(name): _code(value) for name, value in content.items()}
+    if isinstance(content, (set, frozenset)):
+        return sorted(map(_code, content), key=str)
+    if isinstance(content, Sequence) and not isinstance(content, bytes):
+        return [_code(item) for item in content]
+    return stable_text(content)

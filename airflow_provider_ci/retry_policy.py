@@ -1,4 +1,4 @@
-"""Which failures of a task heal by waiting, which never do, and how long to wait (Airflow 3.3 and newer)."""
+"""Which failures of a task are worth a retry, and how long to wait (Airflow 3.3 and newer)."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _MAX_REASON = 500
-"""Airflow's column for it is no longer."""
+"""The length of Airflow's column for it."""
 
 _HEAL = (BatchRunningError, QueueStaysPausedError)
-"""What ends when another run ends, or somebody resumes the queue."""
+"""These pass when another run ends, or when the queue is resumed."""
 _HOPELESS = (
     *(AccessDeniedError, AuthenticationError, InvalidRequestError, ServerError, JobFailedError),
     *(BatchFailedError, JobsFailedError, ConnectionConfigError, OutputTemplateError),
 )
-"""What stays as it is until somebody changes something, unless the error itself says otherwise."""
+"""These stay until a user changes something, unless the error itself says otherwise."""
 _HOPELESS_CODES = frozenset({"NoSuchBucket", "QueueNotFound", "TemplateNotFound"})
 """Of what is not found. An object that is not there may still come, so Airflow's own rules hold for it."""
 _OPEN_CODES = frozenset({"ExpiredToken"})
@@ -51,7 +51,7 @@ _OPEN_CODES = frozenset({"ExpiredToken"})
 
 
 class CIRetryPolicy(RetryPolicy):
-    """Retries what heals by waiting, and fails at once what never does; leaves the rest to Airflow.
+    """Retries failures that may pass, fails permanent ones at once, and leaves the rest to Airflow.
 
     Worth waiting for: too many requests, a full or paused queue, no connection, a failing service, a batch
     that ran out of time or that another run is at. For these the delay doubles with every try, with a tenth

@@ -1,6 +1,6 @@
-"""Empties a queue: it is paused, what waits in it is cancelled, what runs ends, and then it goes on.
+"""Empties a queue: it is paused, waiting jobs are cancelled, running jobs end, and then it is resumed.
 
-The queue goes on even when the jobs could not be cancelled: resuming it is the teardown of pausing it.
+The queue is resumed even when the jobs could not be cancelled: resuming it is the teardown of pausing it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,18 @@ from airflow_provider_ci.operators import CICancelJobsOperator, CIQueueOperator
 
 with DAG(
     "manage_queue",
+    description="Cancel all that waits in a queue",
     schedule=None,
     tags=["cloud infinite"],
-    params={"kind": Param("doc", enum=["doc", "pic"])},
+    params={
+        "kind": Param(
+            "doc",
+            type="string",
+            enum=["doc", "pic"],
+            title="Kind of queue",
+            description="doc: document jobs; pic: picture jobs",
+        )
+    },
     doc_md=__doc__,
 ):
     pause = CIQueueOperator(task_id="pause", kind="{{ params.kind }}", state="Paused")

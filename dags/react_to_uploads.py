@@ -1,12 +1,13 @@
-"""Documents that somebody uploads become PDFs, and a second DAG reacts to the PDFs as soon as they are there.
+"""Uploaded documents become PDFs, and a second DAG makes previews of the PDFs at once.
 
-The first DAG waits until no upload has come for half a minute. Its batch names the folder of the PDFs as its
-outlet; the second DAG is scheduled on that asset and makes a preview of each first page.
+Put documents into the folder ``uploads/`` and trigger the first DAG. It waits until no upload has come for
+half a minute. Its batch names the folder of the PDFs as its outlet; the second DAG is scheduled on that
+asset. When all PDFs were up to date already, nothing is announced, and the second DAG does not run.
 """
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, Param
 
 from airflow_provider_ci.batch import DOCUMENT_SUFFIXES, ObjectSelection
 from airflow_provider_ci.client import DocProcess
@@ -17,20 +18,55 @@ from airflow_provider_ci.sensors import CIObjectsSensor
 pdfs = Asset("cos://examplebucket-1250000000/pdf/uploads")
 uploads = ObjectSelection(prefix="uploads/", suffixes=DOCUMENT_SUFFIXES)
 
-with DAG("react_to_uploads", schedule=None, tags=["cloud infinite"], doc_md=__doc__):
+with DAG(
+    "react_to_uploads",
+    description="Wait for uploads, convert them, and announce the PDFs",
+    schedule=None,
+    tags=["cloud infinite"],
+    doc_md=__doc__,
+    params={
+        "settled_seconds": Param(
+            30,
+            type="integer",
+            minimum=0,
+            maximum=3600,
+            title="Quiet time",
+            description="Seconds without a new upload before the conversion begins",
+        ),
+        "max_failures": Param(
+            "10%",
+            type="string",
+            pattern=r"^\d+%?$",
+            title="Failures allowed",
+            description="A number of documents, or a percentage",
+        ),
+    },
+):
     wait = CIObjectsSensor(
-        task_id="wait", source=uploads, settled_seconds=30, deferrable=True, poke_interval=30, timeout=3600
+        task_id="wait",
+        source=uploads,
+        settled_seconds="{{ params.settled_seconds }}",
+        deferrable=True,
+        poke_interval=30,
+        timeout=3600,
     )
     to_pdf = CIBatchOperator(
         task_id="to_pdf",
         source=uploads,
         operation=DocProcess(target="pdf"),
         output="pdf/uploads/{dir}{stem}.pdf",
+        max_failures="{{ params.max_failures }}",
         outlets=[pdfs],
     )
     wait >> to_pdf
 
-with DAG("preview_uploads", schedule=[pdfs], tags=["cloud infinite"], doc_md=__doc__):
+with DAG(
+    "preview_uploads",
+    description="A preview of each PDF that react_to_uploads announces",
+    schedule=[pdfs],
+    tags=["cloud infinite"],
+    doc_md=__doc__,
+):
     CIBatchOperator(
         task_id="first_page",
         source=ObjectSelection(prefix="pdf/uploads/", suffixes=[".pdf"]),

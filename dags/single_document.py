@@ -1,4 +1,7 @@
-"""One document, three ways to wait for its job: a sensor, in place, and in the triggerer."""
+"""One document becomes a PDF, its first page a picture, and that picture a thumbnail.
+
+The three jobs show three ways to wait: a sensor, in place, and in the triggerer.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,25 @@ from airflow_provider_ci.sensors import CIJobSensor
 
 with DAG(
     "single_document",
+    description="One document, its first page and a thumbnail, in three ways to wait",
     schedule=None,
     tags=["cloud infinite"],
     params={
-        "document": Param("inbox/reports/annual-review-2025.docx", type="string"),
-        "folder": Param("single", type="string"),
+        "document": Param(
+            "inbox/reports/annual-review-2025.docx",
+            type="string",
+            minLength=1,
+            title="Document",
+            description="Key of a document in the bucket",
+        ),
+        "folder": Param(
+            "single",
+            type="string",
+            minLength=1,
+            maxLength=200,
+            title="Output folder",
+            description="Folder of the three results, without a / at its end",
+        ),
     },
     doc_md=__doc__,
 ):

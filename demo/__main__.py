@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from airflow_provider_ci.batch import ObjectState, ObjectResult, read_report
+from airflow_provider_ci.batch import ObjectResult, ObjectState, read_report
 from airflow_provider_ci.client import CIClient
 from demo.environment import BUCKET, DEMO, Airflow, LocalServer, StartError
 from demo.table import render_table
@@ -65,7 +65,7 @@ def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectRe
     """The verdicts of all batches of a DAG, each with the name of its task."""
     for report in client.list_objects(f"_ci_batches/{dag_id}/"):
         if report.key.endswith("/report.jsonl"):
-            task = report.key.split("/")[2]
+            task = report.key.split("/")[2]  # a batch is named DAG/task/run
             for verdict in read_report(client, report.key):
                 yield task, verdict
 

@@ -27,17 +27,18 @@ class StartError(Exception):
 
 
 class LocalServer:
-    """A local CI in a process of its own, on a free port."""
+    """A local CI in a process of its own, on this port; 0 is a free one."""
 
-    def __init__(self, root: Path, logs: Path = LOGS) -> None:
+    def __init__(self, root: Path, logs: Path = LOGS, *, port: int = 0) -> None:
         self._root = root
         self._logs = logs
+        self._port = port
         self.endpoint = ""
 
     def __enter__(self) -> LocalServer:
         self._logs.mkdir(parents=True, exist_ok=True)
         serve = [sys.executable, "-m", "airflow_provider_ci.local", "serve"]
-        command = [*serve, "--root", str(self._root), "--port", "0"]
+        command = [*serve, "--root", str(self._root), "--port", str(self._port)]
         self._log = self._logs / "local-ci.log"
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -67,18 +68,14 @@ class LocalServer:
 
 
 def airflow_environment(home: Path, endpoint: str, **settings: object) -> dict[str, str]:
-    """The environment of an Airflow with this home, the example DAGs, and a connection to the local CI.
+    """The environment of an Airflow with this home and the example DAGs.
 
     What the caller's own environment says of Airflow is dropped.
 
+    :param endpoint: of the local CI that the default connection leads to; empty leaves the connection to
+        Airflow's database.
     :param settings: further ones, named by section and key, such as ``API__PORT``.
     """
-    connection = {
-        "conn_type": "tencent_ci",
-        "login": DEFAULT_SECRET_ID,
-        "password": DEFAULT_SECRET_KEY,
-        "extra": {"region": REGION, "bucket": BUCKET, "endpoint": endpoint},
-    }
     own = {
         "CORE__DAGS_FOLDER": DEMO.parent / "dags",
         "CORE__LOAD_EXAMPLES": False,
@@ -90,7 +87,17 @@ def airflow_environment(home: Path, endpoint: str, **settings: object) -> dict[s
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         **{f"AIRFLOW__{name}": str(value) for name, value in own.items()},
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONN_TENCENT_CI_DEFAULT": json.dumps(connection),
+        **({"AIRFLOW_CONN_TENCENT_CI_DEFAULT": json.dumps(connection(endpoint))} if endpoint else {}),
+    }
+
+
+def connection(endpoint: str) -> dict[str, object]:
+    """The default connection, which leads to a local CI."""
+    return {
+        "conn_type": "tencent_ci",
+        "login": DEFAULT_SECRET_ID,
+        "password": DEFAULT_SECRET_KEY,
+        "extra": {"region": REGION, "bucket": BUCKET, "endpoint": endpoint},
     }
 
 

@@ -1,47 +1,56 @@
 """Airflow's web UI with the example DAGs, beside the local CI on the demo's samples, until Ctrl-C.
 
 Run it with ``make up``. Everything that it writes, the bucket included, is in ``demo/airflow-up`` and is
-still there the next time; another folder may be given as an argument.
+still there the next time; another folder may be given as an argument. Ports are remembered, so that links and
+bookmarks survive a restart.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
-from demo.environment import BUCKET, DEMO, LocalServer, StartError, airflow_environment
+from demo.environment import BUCKET, DEMO, LocalServer, StartError, airflow_environment, connection
+from demo.memory import Memory, free_port
 
-_PORT = 8080
-"""Airflow's own; another one if it is taken."""
+__all__ = ["WebUI", "fill_bucket", "free_port", "main", "session_members"]
+
 _START_SECONDS = 300
 _STOP_SECONDS = 10
 """A task that runs keeps Airflow from ending, and may take much longer."""
+_COMMAND_SECONDS = 300
+_LOOK_SECONDS = 2.0
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until SIGINT or SIGTERM; 0 when all that was started has ended."""
+    """Serve until SIGINT or SIGTERM; 0 when everything that was started has ended."""
     home = Path(arguments[0] if arguments else DEMO / "airflow-up").resolve()
     home.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    bucket = home / "buckets" / BUCKET
-    for folder in ("inbox", "photos"):
-        shutil.copytree(DEMO / "samples" / folder, bucket / folder, dirs_exist_ok=True)
+    bucket = fill_bucket(home)
+    memory = Memory(home / "up.json")
     try:
-        with LocalServer(home / "buckets", home / "logs") as server, WebUI(home, server.endpoint) as airflow:
-            print(f"up: the bucket is {bucket}, the local CI {server.endpoint}", flush=True)
+        with (
+            LocalServer(home / "buckets", home / "logs", port=memory.port("local_ci", 9000)) as server,
+            WebUI(home, server.endpoint, memory) as airflow,
+        ):
+            print(
+                f"up: the bucket is {bucket} (own files: uploads/), the local CI {server.endpoint}",
+                flush=True,
+            )
             print(f"up: Airflow is on {airflow.url}; no login is asked for; Ctrl-C ends it", flush=True)
             airflow.wait()
     except KeyboardInterrupt:
@@ -52,26 +61,41 @@ def main(arguments: list[str]) -> int:
     return 1
 
 
+def fill_bucket(home: Path) -> Path:
+    """The bucket with the samples, and an empty folder for what the user uploads."""
+    bucket = home / "buckets" / BUCKET
+    for folder in ("inbox", "photos"):
+        shutil.copytree(DEMO / "samples" / folder, bucket / folder, dirs_exist_ok=True)
+    (bucket / "uploads").mkdir(exist_ok=True)
+    return bucket
+
+
 class WebUI:
     """Airflow with all its parts, as ``airflow standalone`` starts them, for this machine alone."""
 
-    def __init__(self, home: Path, endpoint: str) -> None:
-        port = free_port(_PORT)
+    def __init__(self, home: Path, endpoint: str, memory: Memory) -> None:
+        port = memory.port("airflow", 8080)
         self.url = f"http://127.0.0.1:{port}"
+        self._home = home
+        self._endpoint = endpoint
+        self._memory = memory
         self._log = home / "logs" / "airflow.log"
         settings = airflow_environment(
             home,
-            endpoint,
+            "",
             API__BASE_URL=self.url,
             API__HOST="127.0.0.1",
             API__PORT=port,
             API__WORKERS=1,
-            API_AUTH__JWT_SECRET=secrets.token_hex(32),
-            CORE__DAGS_ARE_PAUSED_AT_CREATION=False,
+            API_AUTH__JWT_SECRET=memory.secret("jwt"),
+            # A task that starts before the API server answers would be seen as "up for retry".
+            CORE__DAGS_ARE_PAUSED_AT_CREATION=True,
             CORE__EXECUTION_API_SERVER_URL=f"{self.url}/execution/",
             CORE__PARALLELISM=4,
             CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS=True,
             CORE__TEST_CONNECTION="Enabled",
+            DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=10,
+            DAG_PROCESSOR__REFRESH_INTERVAL=10,
             DATABASE__LOAD_DEFAULT_CONNECTIONS=False,
             LOGGING__TRIGGER_LOG_SERVER_PORT=free_port(),
             LOGGING__WORKER_LOG_SERVER_PORT=free_port(),
@@ -83,7 +107,8 @@ class WebUI:
 
     def __enter__(self) -> WebUI:
         print("up: starting Airflow (half a minute) ...", flush=True)
-        with self._log.open("w") as log:
+        self._store_connection()
+        with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", "standalone"],
                 env=self._environment,
@@ -93,10 +118,34 @@ class WebUI:
             )
         try:
             self._wait_until_healthy()
+            self._start_new_dags()
         except BaseException:
             self._stop()
             raise
         return self
+
+    def _store_connection(self) -> None:
+        """Put the connection into Airflow's database, where the UI shows it; what the user changes stays."""
+        if self._memory.get("endpoint") == self._endpoint:
+            return
+        values = self._home / "connection.json"
+        values.write_text(json.dumps({"tencent_ci_default": connection(self._endpoint)}))
+        self._airflow("db", "migrate")
+        self._airflow("connections", "import", str(values), "--overwrite")
+        values.unlink()
+        self._memory.set("endpoint", self._endpoint)
+
+    def _airflow(self, *arguments: str) -> None:
+        with self._log.open("a") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", *arguments],
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=_COMMAND_SECONDS,
+            )
+        if done.returncode != 0:
+            raise StartError(f"airflow {' '.join(arguments)} failed; see {self._log}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -105,8 +154,32 @@ class WebUI:
 
     def wait(self) -> None:
         """Return never; raise when Airflow has ended by itself."""
-        status = self._process.wait()
-        raise StartError(f"Airflow ended with status {status}; see {self._log}")
+        while self._process.poll() is None:
+            time.sleep(_LOOK_SECONDS)
+            with suppress(OSError, ValueError):
+                self._start_new_dags()
+        raise StartError(f"Airflow ended with status {self._process.returncode}; see {self._log}")
+
+    def _start_new_dags(self) -> None:
+        """Unpause DAGs that are new; a DAG that the user has paused stays paused."""
+        known = set(self._memory.get("dags", []))
+        found = {dag["dag_id"] for dag in self._call("GET", "dags?limit=100")["dags"]}
+        for dag_id in sorted(found - known):
+            self._call("PATCH", f"dags/{dag_id}", {"is_paused": False})
+        if found - known:
+            self._memory.set("dags", sorted(known | found))
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        with urlopen(f"{self.url}/auth/token", timeout=30) as answer:  # noqa: S310 our own
+            token = json.load(answer)["access_token"]
+        request = Request(  # noqa: S310 our own
+            f"{self.url}/api/v2/{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 our own
+            return json.load(answer)
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -140,7 +213,7 @@ class WebUI:
 def session_members(session: int) -> list[int]:
     """The processes that a session still has: tasks have a process group of their own, but no session.
 
-    The oldest come first, so that nobody is left who could start another one.
+    The oldest come first, so that none is left that could start another one.
     """
     found = []
     for pid in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):
@@ -148,19 +221,6 @@ def session_members(session: int) -> list[int]:
             if os.getsid(pid) == session:
                 found.append(pid)
     return found
-
-
-def free_port(wanted: int = 0) -> int:
-    """The wanted port of this machine if it is free, else another one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StartError("no port is free on 127.0.0.1")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ from airflow_provider_ci.client import CIClient, Credentials  # noqa: E402
 from airflow_provider_ci.local import LocalCI  # noqa: E402
 from airflow_provider_ci.local.convert import DocumentResult, InstantConverters  # noqa: E402
 
-# Airflow before 3.3 builds its API server anew for every task of a test run, which takes seconds each time.
+# Airflow before 3.3 builds a new API server for every task of a test run, which takes seconds each time.
 supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
 _ask_for_date = RuntimeTaskInstance.get_first_reschedule_date
 
@@ -95,11 +95,13 @@ SLOW_FIXTURES = {
 }
 
 SLOW_TESTS = (
+    "tests/batch/test_bucket_traits.py",
     "tests/batch/test_ledger_model.py",
     "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
-    "tests/batch/test_resume.py::test_a_run_that_dies_at_any_request",
+    "tests/batch/test_resume.py",
     "tests/client/test_signing_properties.py",
     "tests/local/convert/",
+    "tests/local/objects/test_listing.py",
     "tests/local/test_restart.py",
     "tests/local/test_server.py",
     "tests/test_benchmarks.py",
@@ -144,7 +146,7 @@ def local_ci(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalCI
 
 
 class SlowConverters(InstantConverters):
-    """Instant conversion after so many seconds."""
+    """Instant conversion after a delay, in seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()

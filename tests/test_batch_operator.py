@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import BatchStoppedError, ObjectSelection, ObjectState, read_report
+from airflow_provider_ci.batch.report import batch_folder, report_key
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.operators import BatchWaitError, CIBatchOperator
 
@@ -43,7 +44,7 @@ def test_a_batch_that_fails_names_the_object(
     fill_bucket("in/empty.docx", content=b"")
     result = run_tasks(BATCH)
     assert result.tasks == {"all": "failed"}
-    assert "of 2 objects 1 failed (allowed: 0). First failures: in/empty.docx" in printed()
+    assert "1 failed of 2 objects (allowed: 0): 1 × EmptyFile, e.g. in/empty.docx" in printed()
     assert sorted(str(job.state) for job in client.list_doc_jobs()) == ["Failed", "Success"]
 
 
@@ -68,7 +69,7 @@ def test_a_killed_batch_stops_and_leaves_its_report(
     threading.Thread(target=kill_when_submitted, args=(operator, client)).start()
     with pytest.raises(BatchStoppedError):
         operator.execute(context)
-    report = list(read_report(client, "_ci_batches/killed/report.jsonl"))
+    report = list(read_report(client, report_key(batch_folder("_ci_batches/", "killed"))))
     assert ObjectState.UNFINISHED in {found.state for found in report}
     assert len(report) == 4
     assert JobState.CANCEL not in {job.state for job in client.list_doc_jobs()}
@@ -82,7 +83,7 @@ def kill_when_submitted(operator: CIBatchOperator, client: CIClient) -> None:
 
 def test_what_is_no_source_is_named(context: Any) -> None:
     operator = CIBatchOperator(task_id="all", source=[], operation=DocProcess(), output="out/{stem}.pdf")
-    operator.source = None  # type: ignore[assignment] # what an upstream task that returns nothing leaves
+    operator.source = None
     with pytest.raises(ValueError, match="list of object keys, not None"):
         operator.execute(context)
 
@@ -92,13 +93,13 @@ def test_a_batch_whose_trigger_cannot_wait_waits_in_place(context: Any, fill_buc
     """The same trigger would come back at once, again and again."""
     fill_bucket("in/a.docx", "in/b.docx")
     event = {"status": "error", "message": "no connection here", "deadline": time.time() + 60}
-    assert batch(batch_id="resumed", deferrable=True).resume(context, event)["succeeded"] == 2
+    assert batch(batch_id="resumed", deferrable=True).execute_complete(context, event)["succeeded"] == 2
 
 
 def test_a_queue_that_stays_paused_fails_the_task(context: Any) -> None:
     event = {"status": "paused", "message": "queue p1 has been paused for 600 s", "deadline": 0.0}
     with pytest.raises(BatchWaitError, match="queue p1 has been paused"):
-        batch(batch_id="resumed", deferrable=True).resume(context, event)
+        batch(batch_id="resumed", deferrable=True).execute_complete(context, event)
 
 
 def run_named(context: Any, dag_id: str, task_id: str, run_id: str) -> dict[str, Any]:

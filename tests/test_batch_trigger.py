@@ -10,6 +10,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
+from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.triggers import CIBatchTrigger, CIJobTrigger
@@ -17,7 +18,7 @@ from airflow_provider_ci.triggers import CIBatchTrigger, CIJobTrigger
 Fill = Callable[..., None]
 
 PDF = DocProcess(target="pdf")
-FOLDER = "_ci_batches/b/"
+FOLDER = batch_folder("_ci_batches/", "b")
 
 
 def batch(client: CIClient, **options: Any) -> Batch:
@@ -32,7 +33,6 @@ def left_waiting(client: CIClient, **options: Any) -> None:
 def trigger(**options: Any) -> CIBatchTrigger:
     arguments = {
         "folder": FOLDER,
-        "conn_id": "tencent_ci_default",
         "deadline": time.time() + 30,
         "poll_interval": 0.1,
         **options,
@@ -94,7 +94,7 @@ def test_a_trigger_never_fires_at_once(
     left_waiting(client)
     (job,) = client.list_doc_jobs()
     client.cancel_doc_job(job.job_id)
-    options: dict[str, Any] = {"conn_id": "tencent_ci_default", "deadline": time.time() + 30}
+    options: dict[str, Any] = {"deadline": time.time() + 30}
     waiting: dict[str, CIBatchTrigger | CIJobTrigger] = {
         "batch": CIBatchTrigger(folder=FOLDER, poll_interval=0.7, **options),
         "job": CIJobTrigger(job_ids=[job.job_id], poll_interval=0.7, **options),
@@ -125,10 +125,10 @@ def test_a_queue_that_stays_paused_is_an_event(
     assert "queue" in event["message"]
 
 
-def test_a_batch_that_is_not_there_is_an_event(connection: dict[str, Any]) -> None:
+def test_a_deleted_ledger_lets_the_batch_resume(connection: dict[str, Any]) -> None:
+    """The run that resumes plans again, or says what it cannot know."""
     (event,) = events(trigger())
-    assert event["status"] == "error"
-    assert FOLDER in event["message"]
+    assert (event["status"], event["pending"]) == ("due", 0)
 
 
 def test_a_service_that_answers_late_is_waited_out(

@@ -121,7 +121,7 @@ def test_only_the_named_queue_is_emptied(
         ({"job_ids": ""}, "job_ids is empty"),
         ({"job_ids": "d1", "all_waiting_of": "doc"}, "not both"),
         ({"all_waiting_of": "all"}, "one of doc, pic, not 'all'"),
-        ({"job_ids": {"total": 3}}, "no job id"),
+        ({"job_ids": {"total": 3}}, "cannot read a job id"),
     ],
 )
 def test_it_must_be_clear_which_jobs_are_meant(

@@ -14,6 +14,11 @@ from typing import Any
 
 import pypdfium2
 import pytest
+
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
 from airflow.models.asset import AssetEvent
 from airflow.utils.session import create_session
 from PIL import Image
@@ -68,6 +73,45 @@ def test_backfill_archive_takes_the_day_of_its_run(
     assert result.state == "success"
     assert list(report_of(client, result, "to_pdf")) == ["archive/1.txt"]
     assert (bucket / "archive-pdf" / "1.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_backfill_archive_without_a_logical_date_takes_the_whole_folder(
+    run_dag_file: Callable[..., Any], client: CIClient, bucket: Path
+) -> None:
+    """As the UI triggers it when the date is left empty: there is no interval then."""
+    for day in range(2):
+        path = bucket / "archive" / f"{day}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"text")
+        os.utime(path, times=(86400.0 * day,) * 2)
+    result = run_dag_file(REPO / "dags" / "backfill_archive.py", logical_date=None)
+    assert result.state == "success"
+    assert sorted(report_of(client, result, "to_pdf")) == ["archive/0.txt", "archive/1.txt"]
+
+
+def test_convert_documents_of_an_own_folder_with_a_form(
+    run_dag_file: Callable[..., Any], client: CIClient, bucket: Path
+) -> None:
+    (bucket / "uploads").mkdir()
+    shutil.copy(bucket / "inbox" / "suppliers.txt", bucket / "uploads" / "mine.txt")
+    form = {"prefix": "uploads/", "target": "jpg", "max_failures": "0"}
+    first = run_dag_file(REPO / "dags" / "convert_documents.py", run_conf=form)
+    assert first.state == "success"
+    assert (bucket / "pdf" / "mine.pdf").exists()
+    assert (bucket / "pages" / "mine" / "1.jpg").exists()
+    again = run_dag_file(REPO / "dags" / "convert_documents.py", run_conf=form)
+    assert again.results["to_pdf"]["skipped"] == 1
+    forced = run_dag_file(REPO / "dags" / "convert_documents.py", run_conf={**form, "force": True})
+    assert forced.results["to_pdf"]["succeeded"] == 1
+
+
+def test_each_dag_has_a_description_and_a_form_with_titles() -> None:
+    for path in (REPO / "dags").glob("*.py"):
+        for dag in DagBag(path).dags.values():
+            assert dag.description and dag.doc_md, dag.dag_id
+            for name in dag.params:
+                schema = dag.params.get_param(name).schema
+                assert schema.get("title") and schema.get("description"), f"{dag.dag_id}: {name}"
 
 
 def test_convert_documents(run_dag_file: Callable[..., Any], client: CIClient, bucket: Path) -> None:

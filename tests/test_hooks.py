@@ -240,3 +240,24 @@ def test_airflow_knows_the_provider() -> None:
     assert hook is not None
     assert hook.hook_name == "Tencent Cloud Infinite"
     assert hook.connection_testable
+
+
+def test_a_uri_that_spells_the_type_with_an_underscore_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow reads neither login nor password from it."""
+    uri = "://SECRET_ID:SECRET_KEY@/?region=ap-guangzhou&bucket=examplebucket-1250000000"
+    monkeypatch.setenv("AIRFLOW_CONN_BY_URI", f"tencent_ci{uri}")
+    with pytest.raises(ConnectionConfigError, match="spells the type with a hyphen, tencent-ci://"):
+        _ = CIHook("by_uri").client
+    is_good, message = CIHook("by_uri").test_connection()
+    assert not is_good
+    assert "tencent-ci://" in message
+    monkeypatch.setenv("AIRFLOW_CONN_BY_URI", f"tencent-ci{uri}")
+    assert CIHook("by_uri").client.bucket == "examplebucket-1250000000"
+
+
+def test_the_old_name_of_the_connection_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="conn_id is now called tencent_ci_conn_id"):
+        hook = CIHook(conn_id="mine")
+    assert hook.tencent_ci_conn_id == "mine"
+    with pytest.warns(DeprecationWarning):
+        assert hook.conn_id == "mine"

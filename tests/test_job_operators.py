@@ -162,4 +162,4 @@ def test_a_retry_submits_what_an_earlier_try_only_meant_to_submit(
 )
 def test_an_event_that_says_nothing_fails_the_task(context: Any, event: dict[str, Any] | None) -> None:
     with pytest.raises(JobWaitError, match="told so" if event and "message" in event else "no event"):
-        convert().resume(context, event)
+        convert().execute_complete(context, event)

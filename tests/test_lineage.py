@@ -167,7 +167,7 @@ def test_a_deferred_job_tells_the_size_that_its_input_had(
     while not client.get_doc_job(job_id).state.is_final:
         time.sleep(0.05)
     event = {"status": "done", "job_ids": [job_id], "pending": []}
-    operator["after"].resume(context, event, **(deferral.value.kwargs or {}))
+    operator["after"].execute_complete(context, event, **(deferral.value.kwargs or {}))
     told = operator["after"].get_openlineage_facets_on_complete(None)
     assert told is not None
     assert told.inputs[0].inputFacets["inputStatistics"].size == 100

@@ -116,7 +116,7 @@ def test_a_timeout_is_the_error_that_airflow_knows_in_every_way_of_waiting(
     with pytest.raises(AirflowSensorTimeout):
         sensor(timeout=0).execute(Context())
     with pytest.raises(AirflowSensorTimeout, match="under 'in/' have not arrived in 9 s"):
-        sensor().resume(Context(), {"status": "timeout", "message": "", "found": {}})
+        sensor().execute_complete(Context(), {"status": "timeout", "message": "", "found": {}})
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_a_timeout_is_the_error_that_airflow_knows_in_every_way_of_waiting(
 )
 def test_events_that_are_no_success(event: dict[str, Any] | None, words: str) -> None:
     with pytest.raises(AirflowException, match=words):
-        sensor().resume(Context(), event)
+        sensor().execute_complete(Context(), event)

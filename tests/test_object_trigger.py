@@ -22,7 +22,7 @@ def trigger(*, min_objects: int = 1, settled_seconds: float = 0, **options: Any)
         source=ObjectSelection(prefix="in/"), min_objects=min_objects, settled_seconds=settled_seconds
     )
     arguments = {
-        "conn_id": "tencent_ci_default",
+        "tencent_ci_conn_id": "tencent_ci_default",
         "deadline": time.time() + 30,
         "poll_interval": 0.1,
         "first_wait": 0.0,

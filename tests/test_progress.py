@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci import progress
-from airflow_provider_ci.batch import BatchSummary, Progress
+from airflow_provider_ci.batch import BatchSummary, FailureGroup, Progress
 from airflow_provider_ci.progress import BatchProgress, HumanPace, JobsProgress, rate_and_rest, spoken
 
 RunDag = Callable[..., Any]
@@ -112,13 +113,18 @@ def test_what_airflow_shows_is_written_as_often_as_the_log(
     }
 
 
-def test_one_line_closes_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_verdict_comes_first_then_the_reasons_then_the_report(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     store = Store()
-    BatchProgress(log, store, clock).close(end(first_failures=("in/a.docx: broken",)))
+    group = FailureGroup(code="Broken", count=1, example="in/a.docx: broken")
+    BatchProgress(log, store, clock).close(end(failures=(group,)))
     assert caplog.messages == [
-        "5,000 objects: 4,790 succeeded, 7 failed, 200 skipped in 3 min 20 s (24.0/s); report b/report.jsonl",
-        "failed: in/a.docx: broken",
+        "4,790 of 5,000 succeeded, 200 up to date, 8 of 5,000 failed (allowed 0), 2 of 5,000 unfinished, "
+        "in 3 min 20 s (24.0/s)",
+        "1 × Broken, for example in/a.docx: broken",
+        "report: b/report.jsonl",
     ]
     assert store.values["progress"] == {
         "total": 5000,
@@ -128,6 +134,46 @@ def test_one_line_closes_it(clock: Clock, caplog: pytest.LogCaptureFixture) -> N
         "objects_per_second": 24.0,
         "seconds_left": 0,
     }
+
+
+def test_each_resume_is_one_line_and_one_write_at_once(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = Store()
+    for _ in range(3):  # each resumed process has its own
+        tell = BatchProgress(log, store, clock)
+        tell(halfway())
+        tell(halfway())
+    assert len(caplog.messages) == store.writes == 3
+
+
+def test_no_minute_is_silent_and_none_has_two_lines(
+    clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine reports nothing here, as while it lists a million objects or waits for a slow service."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(progress, "_SILENCE_CHECK_SECONDS", 0.001)
+    store = Store()
+    with BatchProgress(log, store, clock) as tell:
+        clock.now += 59.0
+        time.sleep(0.05)
+        assert caplog.messages == []
+        clock.now += 1.0
+        wait_for(lambda: len(caplog.messages) == 1)
+        tell(halfway())
+        for minute in (2, 3, 4):
+            clock.now += 60.0
+            wait_for(lambda lines=minute + 1: len(caplog.messages) == lines)  # type: ignore[misc]
+    assert caplog.messages[0] == "the objects are being listed and planned; nothing is submitted yet"
+    assert store.writes == 1, "the store is not for other threads"
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def test_a_store_that_fails_ends_no_batch(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,5 +237,5 @@ with DAG(DAG_ID, schedule=None) as dag:
     assert result.state == "success"
     logged = "".join(capfd.readouterr())
     assert ("of 6 jobs ended" if "True" in how else "of 6 objects done") in logged
-    assert logged.count("6 objects: 6 succeeded, 0 failed, 0 skipped in") == 1
+    assert logged.count("6 of 6 succeeded, in") == 1
     assert ("shown: {'total': 6, 'finished': 6, 'failed': 0," in logged) is HAS_STATE_STORE

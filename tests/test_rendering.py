@@ -125,5 +125,5 @@ def test_the_password_of_a_document_is_in_no_rendered_field_and_no_log(
     (instance,) = result.run.get_task_instances()
     rendered = RenderedTaskInstanceFields.get_templated_fields(instance)
     assert rendered is not None
-    assert "target='pdf'" in rendered["operation"]
+    assert rendered["operation"] == {"target": "pdf", "password": "***"}
     assert "open-sesame" not in str(rendered)

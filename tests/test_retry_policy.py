@@ -21,7 +21,7 @@ from airflow_provider_ci.batch import (
     OutputTemplateError,
     QueueStaysPausedError,
 )
-from airflow_provider_ci.batch.errors import FailureLimit
+from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.client import (
     AccessDeniedError,
     AuthenticationError,

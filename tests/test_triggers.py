@@ -20,7 +20,6 @@ Fill = Callable[..., None]
 
 def trigger(job_ids: list[str], **options: Any) -> CIJobTrigger:
     arguments = {
-        "conn_id": "tencent_ci_default",
         "deadline": time.time() + 30,
         "poll_interval": 0.1,
         **options,
@@ -60,7 +59,7 @@ class OwnTrigger(CIJobTrigger):
 
 def test_a_derived_trigger_is_stored_with_its_own_path_and_all_arguments() -> None:
     arguments: dict[str, Any] = {
-        **{"job_ids": ["d1"], "conn_id": "other", "deadline": 1_900_000_000.5, "bucket": "b-1"},
+        **{"job_ids": ["d1"], "tencent_ci_conn_id": "other", "deadline": 1_900_000_000.5, "bucket": "b-1"},
         **{"region": "ap-beijing", "poll_interval": 5.0, "cancel_on_kill": False},
     }
     assert OwnTrigger(**arguments).serialize() == (f"{__name__}.OwnTrigger", arguments)

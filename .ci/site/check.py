@@ -20,7 +20,7 @@ _PUBLIC_ROOMS = ("batch", "client", "hooks", "local", "operators", "sensors", "t
 
 
 def main(site: Path) -> int:
-    """Print what is wrong; 1 if anything is."""
+    """Print each fault; return 1 if there is one."""
     wrong = [*foreign(site), *missing(site)]
     print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
     return bool(wrong)

@@ -17,7 +17,7 @@ _CSS = Path(__file__).with_name("site.css")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the root, and the style sheet, which is no page of the manual."""
+    """Add the pages of the root, and the style sheet."""
     root = Path(config.config_file_path).parent
     for name, page in _ROOT_PAGES.items():
         text = (root / name).read_text("utf-8")

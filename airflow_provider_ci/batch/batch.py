@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_ci.batch.report import BatchSummary
@@ -54,8 +54,11 @@ class Batch(BatchSettings):
         :param resume: :attr:`parked` of the run before. Its plan is continued even if the settings differ.
         :returns: the summary, or None if jobs are in flight or another run of the batch is active.
         """
+        settings = self
+        if resume and resume.get("batch_id"):  # the id may be rendered differently by now
+            settings = replace(self, batch_id=resume["batch_id"], report_prefix=resume["report_prefix"])
         seconds_left = deadline - self.client.clock.now()
-        session = Session(self, seconds_left=seconds_left, resume=resume)
+        session = Session(settings, seconds_left=seconds_left, resume=resume)
         self.parked.clear()
         try:
             return session.advance(patience)

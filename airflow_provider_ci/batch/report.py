@@ -24,7 +24,7 @@ PART_BYTES = 8 * 1024 * 1024
 MAX_GROUPS = 10
 """Groups of failures in a summary; the rest is counted together as ``other``."""
 _MAX_JSON = 3000
-_MAX_FOLDER_BYTES = 600
+_MAX_FOLDER_BYTES = 618
 """Object keys have at most 850 bytes, and the records of a batch need the rest."""
 _OTHER = "other"
 _LEDGER_FOLDER = re.compile(r"(?:^|/)[^/]*\.ci-batch/")
@@ -85,7 +85,11 @@ class BatchSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""
-        values = {**asdict(self), "failures": [asdict(group) for group in self.failures]}
+        values = {
+            **asdict(self),
+            "failures": [asdict(group) for group in self.failures],
+            "first_failures": list(self.first_failures),
+        }
         if not self.output_bytes:
             del values["output_bytes"]  # unknown for documents
         while values["failures"] and len(json.dumps(values)) > _MAX_JSON:

@@ -174,6 +174,7 @@ def result_line(result: ObjectResult) -> dict[str, Any]:
 def result_of_line(line: Mapping[str, Any]) -> ObjectResult:
     """A result from its JSON; unknown names are ignored."""
     values = {name: line[name] for name in _NAMES if name in line}
+    values = {"key": "", "output_key": "", **values}  # empty fields are left out
     return ObjectResult(**{**values, "state": ObjectState(line["state"])})
 
 

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
+from typing import Any, ClassVar
 
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
+from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo, checks
+from airflow_provider_ci.client.values import VERSION, Value, restore
 
 _KEYS_AT_A_TIME = 1000
 
@@ -34,11 +36,11 @@ PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 """Picture types that ``imageMogr2`` rules read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectSelection:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ObjectSelection(Value):
     """The objects under a prefix, filtered by suffix, size and time of their last change.
 
-    Every string may be an Airflow template. Folder placeholders (keys that end in ``/``) are never taken.
+    Every field may be an Airflow template. Folder placeholders (keys that end in ``/``) are never taken.
 
     :param prefix: what the keys begin with; ``""`` is the whole bucket.
     :param suffixes: what the keys end with, compared without regard to case; none given takes all.
@@ -48,6 +50,8 @@ class ObjectSelection:
     :param max_size: largest size in bytes; ``None`` has no limit.
     """
 
+    always_shown: ClassVar[tuple[str, ...]] = ("prefix",)
+
     prefix: str = ""
     suffixes: Sequence[str] = ()
     modified_after: datetime | str | None = None
@@ -56,12 +60,36 @@ class ObjectSelection:
     max_size: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.suffixes, str):
-            raise ValueError(
-                f"ObjectSelection.suffixes is a sequence of strings, not the string {self.suffixes!r}"
-            )
-        if self.min_size < 0 or (self.max_size is not None and self.max_size < self.min_size):
-            raise ValueError(f"ObjectSelection: sizes must be 0 <= {self.min_size=} <= {self.max_size=}")
+        object.__setattr__(self, "prefix", checks.text("ObjectSelection.prefix", self.prefix))
+        if checks.was_template() and self.prefix is None:
+            raise ValueError("ObjectSelection.prefix is None; '' takes the whole bucket")
+        object.__setattr__(self, "suffixes", _suffixes(self.suffixes))
+        min_size = 0 if self.min_size is None else checks.number("ObjectSelection.min_size", self.min_size, 0)
+        max_size = checks.number("ObjectSelection.max_size", self.max_size, 0)
+        if isinstance(min_size, int) and isinstance(max_size, int) and max_size < min_size:
+            raise ValueError(f"ObjectSelection: min_size {min_size} is more than max_size {max_size}")
+        object.__setattr__(self, "min_size", min_size)
+        object.__setattr__(self, "max_size", max_size)
+
+    @classmethod
+    def deserialize(cls, data: Mapping[str, Any], version: int = VERSION) -> ObjectSelection:
+        """The selection from :meth:`serialize`, its bounds as times again."""
+        restored = {
+            name: _time_of(data[name]) for name in ("modified_after", "modified_before") if name in data
+        }
+        return restore(cls, {**data, **restored}, version)
+
+    def described(self) -> str:
+        """Where it looks, in words that follow "no object"."""
+        first, rest = self.suffixes[:5], len(self.suffixes) - 5
+        named = ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
+        parts = [
+            f"under {self.prefix!r}",
+            f"with suffixes {named}" if first else "",
+            f"modified from {self.modified_after}" if self.modified_after else "",
+            f"modified before {self.modified_before}" if self.modified_before else "",
+        ]
+        return " ".join(filter(None, parts))
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -71,8 +99,7 @@ class ObjectSelection:
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
 
-        :raises ValueError: the prefix is not text, a bound of the window is not a time, or the window is
-            empty.
+        :raises ValueError: the prefix is no text, a bound of the window no time, or the window empty.
         """
         if not isinstance(self.prefix, str):
             raise ValueError(f"ObjectSelection.prefix is {self.prefix!r}, not a text")
@@ -96,8 +123,8 @@ class ObjectSelection:
                 yield found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectKeys:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ObjectKeys(Value):
     """Objects that are named one by one, for example by an upstream task."""
 
     keys: Sequence[str]
@@ -110,8 +137,12 @@ class ObjectKeys:
         return (frozenset(self.keys),)
 
     def __post_init__(self) -> None:
-        if isinstance(self.keys, str):
-            raise ValueError(f"ObjectKeys.keys is a sequence of keys, not the string {self.keys!r}")
+        if not checks.is_template(self.keys):
+            object.__setattr__(self, "keys", tuple(_flat(self.keys)))
+
+    def described(self) -> str:
+        """Where it looks, in words that follow "no object"."""
+        return "in the list of keys"
 
     def objects(self, client: CIClient, *, threads: int = 32) -> Iterator[ObjectInfo | UnusableKey]:
         """The named objects in the given order, each once.
@@ -142,11 +173,53 @@ def as_source(source: ObjectSelection | ObjectKeys | Iterable[str]) -> ObjectSel
     """A selection as it is, or a list of keys made into one."""
     if isinstance(source, (ObjectSelection, ObjectKeys)):
         return source
-    if isinstance(source, str):
-        raise ValueError(f"source is an ObjectSelection or a list of object keys, not the string {source!r}")
-    if isinstance(source, Mapping) or not isinstance(source, Iterable):
-        raise ValueError(f"source is an ObjectSelection or a list of object keys, not {source!r}")
-    return ObjectKeys(keys=tuple(source))
+    return ObjectKeys(keys=source)  # type: ignore[arg-type] # it takes every iterable
+
+
+def _flat(keys: Any) -> Iterator[str]:
+    """The keys of a list, of a list of lists (what mapped tasks return), and so on."""
+    if isinstance(keys, (set, frozenset)):
+        keys = sorted(keys)
+    if isinstance(keys, (str, bytes, Mapping)) or not isinstance(keys, Iterable):
+        raise ValueError(f"source is an ObjectSelection or a list of object keys, not {_kind(keys)}")
+    for key in keys:
+        if isinstance(key, str) or checks.is_template(key):
+            yield key
+        else:
+            yield from _flat(key)
+
+
+def _kind(keys: Any) -> str:
+    return f"the string {keys!r}" if isinstance(keys, str) else repr(keys)
+
+
+def _suffixes(suffixes: Any) -> Any:
+    """The suffixes as a tuple; a rendered template leaves them as a text with commas."""
+    if suffixes is None:
+        return ()
+    if checks.is_template(suffixes):
+        return suffixes
+    if isinstance(suffixes, str):
+        if not checks.was_template():
+            raise ValueError(
+                f"ObjectSelection.suffixes is a sequence of strings, not the string {suffixes!r}"
+            )
+        suffixes = [part.strip(" '\"") for part in suffixes.strip(" []()").split(",")]
+        suffixes = [part for part in suffixes if part]
+    found = sorted(suffixes) if isinstance(suffixes, (set, frozenset)) else tuple(suffixes)
+    for suffix in found:
+        if not isinstance(suffix, str) and not checks.is_template(suffix):
+            raise ValueError(f"ObjectSelection.suffixes holds {suffix!r}, not a text such as '.docx'")
+    return tuple(found)
+
+
+def _time_of(text: Any) -> Any:
+    """A time that :func:`datetime.isoformat` wrote; every other text as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text
+    return moment if moment.isoformat() == text else text
 
 
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
@@ -163,4 +236,6 @@ def _moment(name: str, value: datetime | str | None) -> datetime | None:
         raise ValueError(
             f"ObjectSelection.{name} is {value!r}, not a time such as '2026-11-21T00:00:00+00:00'"
         ) from None
+    if not isinstance(moment, datetime):
+        raise ValueError(f"ObjectSelection.{name} is {value!r}, not a time")
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

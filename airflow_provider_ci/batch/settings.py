@@ -79,7 +79,7 @@ class BatchSettings:
     """Deprecated and ignored: a submission whose response was lost is repeated when its signature has
     expired."""
     lease_seconds: float = 60
-    """How long a run that has died keeps the next one waiting, in seconds."""
+    """How long a run that has died keeps the next one waiting, in seconds. Less than 3 counts as 3."""
     report_prefix: str = "_ci_batches/"
     """Folder of all batches in the bucket."""
     pace: Pace = field(default_factory=Pace)

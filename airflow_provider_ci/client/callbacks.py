@@ -6,9 +6,11 @@ addresses only. Sources: tencentcloud.com document/product/1045/73035, 47935 and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 
 from airflow_provider_ci.client import checks, nodes
+from airflow_provider_ci.client.values import Value
 
 FORMATS = ("XML", "JSON")
 SILENT = "no"
@@ -16,8 +18,8 @@ SILENT = "no"
 _ADDRESSES = ("http://", "https://")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MqConfig:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class MqConfig(Value):
     """A TDMQ destination: its ``region`` (sh, bj, gz, cd, hk), ``name``, and ``mode`` (Queue or Topic)."""
 
     region: str
@@ -43,8 +45,8 @@ class MqConfig:
         return cls(region=nodes.text(node, "MqRegion"), name=name, mode=nodes.text(node, "MqMode") or "Queue")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaConfig:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class KafkaConfig(Value):
     """A Kafka destination: its region, the id of the instance, and the topic (as the Go SDK sends it)."""
 
     region: str
@@ -61,8 +63,8 @@ class KafkaConfig:
         return {"Region": self.region, "InstanceId": self.instance_id, "Topic": self.topic}
 
 
-@dataclass(frozen=True, slots=True)
-class Callback:
+@dataclass(frozen=True, slots=True, repr=False)
+class Callback(Value):
     """Whom to tell that a job has ended; it goes before the callback of the job's queue.
 
     :param url: an ``http://`` or ``https://`` address, or ``no`` for no callback at all.
@@ -80,6 +82,10 @@ class Callback:
     kafka: KafkaConfig | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.mq, Mapping):  # as serialized
+            object.__setattr__(self, "mq", MqConfig(**self.mq))
+        if isinstance(self.kafka, Mapping):
+            object.__setattr__(self, "kafka", KafkaConfig(**self.kafka))
         if self.url is None and self.mq is None and self.kafka is None:
             raise ValueError("Callback needs a url, or mq for a TDMQ destination, or kafka")
         if self.mq is not None and self.kafka is not None:
@@ -106,8 +112,8 @@ class Callback:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class NotifyConfig:
+@dataclass(frozen=True, slots=True, repr=False)
+class NotifyConfig(Value):
     """The callback of a queue.
 
     :param url: an ``http://`` or ``https://`` address; a change takes some five minutes to have an effect.
@@ -127,6 +133,9 @@ class NotifyConfig:
     mq: MqConfig | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.mq, Mapping):  # as serialized
+            object.__setattr__(self, "mq", MqConfig(**self.mq))
+        object.__setattr__(self, "is_on", checks.flag("NotifyConfig.is_on", self.is_on))
         if self.url:
             _check_address("NotifyConfig.url", self.url)
         checks.one_of("NotifyConfig.format", self.format, FORMATS)

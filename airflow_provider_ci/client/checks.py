@@ -1,13 +1,16 @@
 """Checks of what users pass in, made when a record is built.
 
-A text that holds ``{{`` is an Airflow template: it is let through, and checked when the record is built
-again from what the template became.
+A text that holds ``{{`` or ``{%`` is an Airflow template, and an object with a ``resolve`` method stands for
+another task's result. Both pass, and are checked when the record is built again from what they became.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 MAX_KEY_BYTES = 850
 MAX_USER_DATA = 1024
@@ -15,11 +18,51 @@ MAX_USER_DATA = 1024
 _NOT_IN_KEY = re.compile(r"[\x18-\x1b]")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_FLAGS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_ALL_RENDERED: ContextVar[bool] = ContextVar("all templates are rendered", default=False)
+
+
+@contextmanager
+def no_templates() -> Iterator[None]:
+    """Within this block nothing is a template: what looks like one is the text that a template became."""
+    token = _ALL_RENDERED.set(True)
+    try:
+        yield
+    finally:
+        _ALL_RENDERED.reset(token)
 
 
 def is_template(value: object) -> bool:
-    """Whether this is an Airflow template that is not rendered yet."""
-    return isinstance(value, str) and "{{" in value
+    """Whether this is an Airflow template, or another task's result, that is not known yet."""
+    if _ALL_RENDERED.get():
+        return False
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    return callable(getattr(value, "resolve", None))
+
+
+def was_template() -> bool:
+    """Whether the record is built from rendered templates, which leave numbers and lists as text."""
+    return _ALL_RENDERED.get()
+
+
+def text(name: str, value: Any) -> Any:
+    """A text; a number that a template left behind becomes one. None and templates pass."""
+    if value is None or is_template(value) or isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"{name} must be a text, not {value!r}")
+
+
+def flag(name: str, value: Any) -> Any:
+    """A boolean, also where a template left it as text. None and templates pass."""
+    if value is None or is_template(value) or isinstance(value, bool):
+        return value
+    found = _FLAGS.get(str(value).strip().lower())
+    if found is None:
+        raise ValueError(f"{name} must be true or false, not {value!r}")
+    return found
 
 
 def one_of(name: str, value: object, allowed: Collection[object]) -> None:
@@ -28,9 +71,7 @@ def one_of(name: str, value: object, allowed: Collection[object]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
 
 
-def number(
-    name: str, value: object, lowest: int, highest: int | None = None, *, also: int | None = None
-) -> object:
+def number(name: str, value: Any, lowest: int, highest: int | None = None, *, also: int | None = None) -> Any:
     """A number in its range, also where a rendered template left it as text; None and templates pass."""
     if value is None or is_template(value):
         return value
@@ -38,6 +79,8 @@ def number(
         found = int(value) if isinstance(value, str) else value
     except ValueError:
         found = None
+    if isinstance(found, float) and found.is_integer():  # JSON knows only one kind of number
+        found = int(found)
     if not isinstance(found, int) or isinstance(found, bool):
         raise ValueError(f"{name} must be a whole number, not {value!r}")
     if found != also and (found < lowest or (highest is not None and found > highest)):

@@ -65,7 +65,7 @@ class ServiceClock:
 
     @property
     def offset(self) -> float:
-        """What is added to steady time."""
+        """Seconds from steady time to the service's time."""
         return self._offset
 
     @property
@@ -76,6 +76,8 @@ class ServiceClock:
     def learn(self, date: float, *, sent: float, received: float) -> None:
         """Take in the ``Date`` of a response, and the steady times between which the service wrote it."""
         low, high = date - received, date + DATE_RESOLUTION_SECONDS - sent
+        if low <= self._low and self._high <= high:
+            return  # nearly always: the bounds are narrower already
         with self._lock:
             if max(low, self._low) < min(high, self._high):
                 low, high = max(low, self._low), min(high, self._high)

@@ -31,7 +31,7 @@ class Deadline:
         self._piece_seconds = piece_seconds
 
     def extend(self, size: int) -> None:
-        """Allow the time that so many bytes of an object need."""
+        """Add the time that ``size`` bytes of an object may take."""
         self._at += size / SLOWEST_BYTES_PER_SECOND
 
     def next_wait(self) -> float:
@@ -77,7 +77,7 @@ class TimedResponse(http.client.HTTPResponse):
 
 
 class _Opened:
-    """What http.client wants of a socket: a file to read from."""
+    """The part of a socket that http.client uses: a file to read from."""
 
     def __init__(self, reader: _TimedReader) -> None:
         self._reader = reader

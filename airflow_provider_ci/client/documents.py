@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_ci.client import checks, nodes
+from airflow_provider_ci.client.values import Value
 
 TAG = "DocProcess"
 TARGETS = ("pdf", "png", "jpg")
@@ -35,6 +36,8 @@ _NODES = {
     "pic_pagination": "PicPagination",
 }
 
+_TEXTS = ("source_type", "page_ranges", "image_params", "password")
+
 _RANGES: dict[str, tuple[int, int | None, int | None]] = {
     # lowest, highest, and one value outside that is allowed as well
     "start_page": (1, None, None),
@@ -50,8 +53,8 @@ _RANGES: dict[str, tuple[int, int | None, int | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DocProcess:
+@dataclass(frozen=True, slots=True, repr=False)
+class DocProcess(Value):
     """How a document is converted: to a PDF, or page by page to pictures.
 
     What is None is not sent, and the service takes its default. Numbers left as text by a rendered template
@@ -75,6 +78,8 @@ class DocProcess:
     :param pic_pagination: 1 makes one long picture of at most 20 pages.
     :param extra: further nodes of ``DocProcess``, by the names of the API page.
     """
+
+    always_shown: ClassVar[tuple[str, ...]] = ("target",)
 
     target: str | None = "pdf"
     _: KW_ONLY
@@ -102,6 +107,8 @@ class DocProcess:
                 object.__setattr__(
                     self, name, checks.number(f"DocProcess.{name}", value, lowest, highest, also=also)
                 )
+        for name in _TEXTS:
+            object.__setattr__(self, name, checks.text(f"DocProcess.{name}", getattr(self, name)))
         ranges = self.page_ranges
         if ranges is not None and not checks.is_template(ranges) and not _PAGE_RANGES.fullmatch(ranges):
             raise ValueError(f"DocProcess.page_ranges must look like '1,2-4,7', not {ranges!r}")

@@ -1,4 +1,4 @@
-"""What a forked child must not share with its parent: connections, and locks that another thread held."""
+"""Forked processes: a child must not use its parent's connections, or locks that another thread held."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 
 class Forkable(Protocol):
-    """Something that is set up anew in a child."""
+    """Something that a child process sets up again."""
 
     def after_fork(self) -> None:
         """Drop what belongs to the parent; the only thread of the child runs this."""

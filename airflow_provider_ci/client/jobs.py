@@ -27,7 +27,7 @@ JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
 
 
 class JobState(str, Enum):
-    """The states of a job, spelt as the API spells them, and one for what it does not describe."""
+    """The states of a job, spelt as the API spells them, and ``UNKNOWN`` for any other."""
 
     SUBMITTED = "Submitted"
     RUNNING = "Running"
@@ -83,11 +83,11 @@ class Job:
 
     Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` mean
     something for a failed job only. ``progress`` is in percent, of jobs that have one. ``result`` is None
-    until the job succeeds. ``raw`` holds everything that the service said, under the API page's names; it is not
-    shown, since it may echo a document's password.
+    until the job succeeds. ``raw`` holds everything that the service said, under the API page's names; it is
+    not shown, since it may echo a document's password.
 
     In a listing only ``job_id`` is certain: ``state`` may be ``UNKNOWN``, ``created_at`` None, and any text
-    empty. A submitted job, and one that was asked for by its id, has them all.
+    empty. A submitted job, or a job read by its id, has all of them.
     """
 
     job_id: str
@@ -157,7 +157,7 @@ class Job:
     def checked(self) -> Job:
         """The job itself, if all is there that a caller relies on.
 
-        :raises CIResponseError: a field is missing, or none of those that the API page describes.
+        :raises CIResponseError: a field is missing or cannot be read.
         """
         for name in ("Tag", "State", "CreationTime"):
             nodes.required(dict(self.raw), name, self.request_id)
@@ -206,9 +206,9 @@ class JobAnswer:
         )
 
     def submitted(self, input_key: str, output_key: str) -> Job:
-        """The job that a submission made, which has to be the one that was asked for.
+        """The job that a submission made. Its input and output have to match the request.
 
-        :raises CIResponseError: it is another, as if this were the response to another request.
+        :raises CIResponseError: they differ: this is the response to another request.
         """
         self._require_names()
         if len(self.jobs) != 1:

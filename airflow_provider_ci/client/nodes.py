@@ -57,7 +57,7 @@ def texts(node: Tree, name: str) -> list[str]:
 
 
 def integer(node: Tree, name: str) -> int | None:
-    """A child's number, None if there is none, or something else such as ``-``.
+    """A child's number; None if it is missing or is not a number, such as ``-``.
 
     One field that the service writes in a new way must not hide all the others.
     """
@@ -69,7 +69,7 @@ def integer(node: Tree, name: str) -> int | None:
 
 
 def moment(node: Tree, name: str) -> datetime | None:
-    """A child's time with its zone, None if there is none, or something else such as ``-``."""
+    """A child's time with its zone; None if it is missing or is not a time, such as ``-``."""
     try:
         return parse_time(text(node, name))
     except ValueError:

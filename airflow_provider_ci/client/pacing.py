@@ -20,9 +20,10 @@ STEPS = 10
 class Pace:
     """Requests go at a steady rate: each one takes its turn, and waits for it.
 
-    :meth:`slow_down` halves the rate, at most once a second, since many threads hear of the same overload.
-    Afterwards it grows by a tenth of the full rate per second. Without a limit, the full rate is the one at
-    which requests went when the service said that it is too much; once it is back, there is no limit again.
+    :meth:`slow_down` halves the rate, and does nothing for the next second, because many threads meet the
+    same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a configured
+    limit, the full rate is the measured rate at which the overload began; when it is reached again, the limit
+    is removed.
     """
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:
@@ -43,6 +44,9 @@ class Pace:
 
     def take(self) -> None:
         """Wait for the next turn."""
+        if self._rate == inf:
+            self._count_one(self._clock.monotonic())  # a count that is lost between threads does no harm
+            return
         wait = self._reserve()
         if wait > 0:
             self._clock.sleep(wait)
@@ -66,22 +70,22 @@ class Pace:
     def _reserve(self) -> float:
         with self._lock:
             now = self._clock.monotonic()
-            if self._rate == inf:
-                self._count_one(now)
-                return 0.0
             self._recover(now)
+            if self._rate == inf:
+                return 0.0
             start = max(self._next_free, now - BURST_SECONDS)
             self._next_free = start + 1 / self._rate
             return start - now
 
     def _count_one(self, now: float) -> None:
         self._count += 1
-        if now - self._counted_since >= 1:
-            self._counted_rate = self._count / (now - self._counted_since)
+        seconds = now - self._counted_since
+        if seconds >= 1:
+            self._counted_rate = self._count / seconds
             self._counted_since, self._count = now, 0
 
     def _measured(self, now: float) -> float:
-        """Requests per second in the last full second, or in the one that has begun if there were more."""
+        """Requests per second in the last full second or in the current one, whichever is higher."""
         return max(self._counted_rate, self._count / max(now - self._counted_since, 1.0))
 
     def _recover(self, now: float) -> None:

@@ -10,13 +10,14 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from airflow_provider_ci.client import checks, nodes
+from airflow_provider_ci.client.values import Value
 
 TAG = "PicProcess"
 MAX_STEPS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class PicProcess:
+@dataclass(frozen=True, slots=True, repr=False)
+class PicProcess(Value):
     """How a picture is processed.
 
     :param rule: the processing rule, such as ``imageMogr2/thumbnail/!50p``; at most 10 steps joined by ``|``.
@@ -31,14 +32,15 @@ class PicProcess:
 
     def __post_init__(self) -> None:
         check_rule("PicProcess.rule", self.rule)
+        object.__setattr__(self, "is_pic_info", checks.flag("PicProcess.is_pic_info", self.is_pic_info))
 
     def to_node(self) -> dict[str, object]:
         """The ``PicProcess`` node of a request."""
         return {"IsPicInfo": self.is_pic_info, "ProcessRule": self.rule, **self.extra}
 
 
-@dataclass(frozen=True, slots=True)
-class PicTemplate:
+@dataclass(frozen=True, slots=True, repr=False)
+class PicTemplate(Value):
     """A template of the service that says how a picture is processed, in place of a :class:`PicProcess`.
 
     :param template_id: ``t`` and 32 hex digits, from :meth:`CIClient.create_template` or the console.
@@ -165,10 +167,12 @@ class PicProcessResult:
 
 def check_rule(name: str, rule: str) -> None:
     """Refuse a processing rule that is empty or has too many steps."""
+    if checks.is_template(rule):
+        return
     if not isinstance(rule, str) or not rule.strip():
         raise ValueError(f"{name} must be a processing rule, not {rule!r}")
     steps = rule.count("|") + 1
-    if steps > MAX_STEPS and not checks.is_template(rule):
+    if steps > MAX_STEPS:
         raise ValueError(f"{name} has {steps} steps, at most {MAX_STEPS} are allowed: {rule!r}")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 from airflow_provider_ci.client import errors, nodes
@@ -123,7 +124,7 @@ def _class_of(status: int, code: str, message: str) -> type[CIServiceError]:
 
 
 def _did_nothing(status: int, code: str) -> bool:
-    """Whether the service, if it was the one to answer so, has certainly not done what it was asked."""
+    """Whether this error, if the service itself sent it, means that the request had no effect."""
     if code in REFUSED_FOR_SURE:
         return True
     return 400 <= status < 500 or (status < 400 and code not in errors.TRANSIENT_CODES)
@@ -136,7 +137,12 @@ def request_id_of(headers: Mapping[str, str]) -> str:
 
 def date_of(headers: Mapping[str, str]) -> float | None:
     """When the response was written, in Unix seconds by the service's clock; None where it does not say."""
-    time = nodes.header_time(headers.get("Date"))
+    return _timestamp(headers.get("Date"))
+
+
+@lru_cache(maxsize=64)
+def _timestamp(value: str | None) -> float | None:
+    time = nodes.header_time(value)
     return None if time is None else time.timestamp()
 
 

@@ -27,7 +27,7 @@ MAX_XML_BYTES = 32 * 1024 * 1024
 MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
 """COS announces the length of every object; something that does not may never end."""
 MAX_OTHER_BYTES = 64 * 1024
-"""Of an error, or of a body that nobody needs, no more is read."""
+"""Limit for the body of an error, and for a body that is not used."""
 
 _GZIP = b"\x1f\x8b"
 _PAGES = ("text/html", "text/xml", "application/xml", "application/json")
@@ -35,7 +35,7 @@ _PAGES = ("text/html", "text/xml", "application/xml", "application/json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """What a success of an operation holds, beside a status below 300.
+    """The contents that a successful response of an operation must have, beside a status below 300.
 
     :param root: the name of the root element of its body; None where the body says nothing.
     :param headers: which have to be there.
@@ -48,9 +48,9 @@ class Success:
 
 
 NOTHING = Success()
-"""An empty body, or one that says nothing."""
+"""The body is not used."""
 RESPONSE = Success(root="Response")
-"""What CI answers to nearly everything."""
+"""The root element of nearly all responses of CI."""
 OBJECT = Success(is_object=True)
 
 
@@ -104,7 +104,7 @@ class Response:
 
 
 def nothing(response: Response) -> None:
-    """What is read of a response that says no more than that it is a success."""
+    """Read nothing: the response only says that the request succeeded."""
 
 
 def accepted(
@@ -113,7 +113,7 @@ def accepted(
     """The response, if it is a success.
 
     :param signed_for: the service's time that the request was signed for.
-    :raises CIServiceError: the service says, with any status, that it is none.
+    :raises CIServiceError: the response is an error of the service, whatever its status.
     :raises CIResponseError: it is not what the operation's success holds.
     :raises CIConnectionError: it ends early.
     """
@@ -229,7 +229,7 @@ def _page_of_html(request_id: str) -> CIResponseError:
 
 
 def unpacked(body: bytes, most: int) -> bytes:
-    """A body without the gzip that nobody asked for, and no more of it than so many bytes."""
+    """A body, decompressed if the server sent gzip unasked; ``most`` limits its size in bytes."""
     if not body.startswith(_GZIP):
         return body
     try:

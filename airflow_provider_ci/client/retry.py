@@ -42,14 +42,12 @@ class RetryPolicy:
     def run(self, sleep: Callable[[float], None], attempt: Callable[[A, B], T], first: A, second: B) -> T:
         """Attempt until there is a result, or an error after which no other attempt may follow.
 
-        :param sleep: waits so many seconds.
+        :param sleep: waits, in seconds.
         :param attempt: is called with ``first`` and ``second``.
         :raises CIError: the last one, as it was.
         """
         try:
-            return attempt(
-                first, second
-            )  # nearly always all there is to it, and tenacity costs as much as a signature
+            return attempt(first, second)  # tenacity costs as much as a signature, and most attempts succeed
         except CIError as error:
             if not error.is_retryable:
                 raise

@@ -138,7 +138,7 @@ class Transport:
         if request.submits is not None:
             input_key, output_key = request.submits
             return SubmissionUnknownError(input_key=input_key, output_key=output_key, reason=str(error))
-        error.is_retryable = False  # sent once more, it could do twice what it does
+        error.is_retryable = False  # a second one could have its effect twice
         return error
 
     def _is_late(self, request: Request) -> bool:
@@ -148,8 +148,8 @@ class Transport:
     def _exchange_patiently(self, request: Request, read: Callable[[Response], T]) -> T:
         """Exchange; sign once more with another time, and once with another key, if that may help.
 
-        The service's time may turn out to be another than the one that was signed for. This response may have
-        shown it, or one that another thread got since.
+        The estimate of the service's time may have changed since the request was signed: because of this
+        response, or of a response to another thread.
         """
         key, is_time_new, is_key_new = self._source.current(), False, False
         while True:
@@ -210,11 +210,11 @@ class Transport:
 
     def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
         date = date_of(raw.headers)
-        if date is not None and "Age" not in raw.headers:  # what comes from a cache has an old date
+        if date is not None and "Age" not in raw.headers:  # a cached response has an old date
             self.clock.learn(date, sent=sent, received=self.clock.monotonic())
 
     def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
-        """Sign all that a bucket in strict signature mode wants to be signed: whatever says something."""
+        """Sign every header that may be signed, because a bucket in strict signature mode requires it."""
         body, headers = request.body, {"Host": address.host, **request.headers}
         if body is not None:
             headers["Content-Length"] = str(body.size if isinstance(body, Upload) else len(body))
@@ -236,8 +236,8 @@ class Transport:
         start = now - now % SIGNATURE_STEP_SECONDS - SIGNATURE_STEP_SECONDS
         end = start + SIGNATURE_VALID_SECONDS
         if request.expires_at is not None:
-            # The service reads whole seconds, and takes what comes in the last one. Where the estimate of its
-            # clock is wrong, the end is right all the same.
+            # The service compares whole seconds and accepts a request in the last one. The end does not
+            # depend on the estimate of its clock.
             end = min(end, math.floor(request.expires_at))
         return signing.key_time(start, end)
 

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class DocWatermark:
-    """A watermark on the pages of a document (``DocWatermark``). What is None is not sent.
+    """A watermark on the pages of a document (``DocWatermark``). Fields that are None are not sent.
 
     :param type: of the watermark, such as ``1`` for an image.
-    :param image: its address, such as that of an object.
+    :param image: the address of the picture.
     :param source_type: the kind of document, such as ``pdf``.
     :param dx: distance from the edge, across; likewise ``dy``, down.
     :param batch: 1 repeats it over the page.
@@ -58,7 +58,9 @@ class DocWatermark:
 
 @dataclass(frozen=True, slots=True)
 class DocAIGCMetadata:
-    """The mark that a document's content is generated (``DocAIGCMetadata``). What is None is not sent.
+    """The mark that a document's content is generated (``DocAIGCMetadata``).
+
+    Fields that are None are not sent.
 
     :param label: whether it is, may be, or is suspected to be.
     :param content_producer: name or code of who generated it.

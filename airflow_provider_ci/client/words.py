@@ -1,4 +1,4 @@
-"""What the body of an error says: code, message, resource and request id, however badly it is written.
+"""Error bodies: code, message, resource and request id, however badly the body is written.
 
 An error is first read as the XML or JSON that the documentation shows. Where that fails, a second, lenient
 look finds the same words in the text: gateways on the way cut bodies, wrap them, and forget to escape them.
@@ -18,7 +18,7 @@ from airflow_provider_ci.client.errors import CIResponseError
 MAX_SEARCHED_BYTES = 64 * 1024
 MAX_PLAIN_BYTES = 4096
 MAX_MESSAGE = 200
-"""Characters of a text that is no documented error."""
+"""Limit, in characters, for a text without a documented form."""
 MAX_JSON_DEPTH = 4
 
 _BOM = b"\xef\xbb\xbf"
@@ -38,7 +38,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """What an error says; empty where it says nothing. ``is_xml`` where it is the service's own form."""
+    """The words of an error; empty where missing. ``is_xml`` if it has the service's own form."""
 
     code: str = ""
     message: str = ""
@@ -48,7 +48,7 @@ class Words:
 
 
 def words_of(body: bytes) -> Words:
-    """Read the body of an error; of anything else there is no code."""
+    """Read the body of an error; for any other body, ``code`` is empty."""
     text = body[:MAX_SEARCHED_BYTES].removeprefix(_BOM).strip()
     if text[:1] == b"{":
         return _words(_from_json(text), is_xml=False)
@@ -99,7 +99,7 @@ def _members(node: object, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _from_xml(body: bytes) -> dict[str, str] | None:
-    """What a well-formed ``<Error>`` says, at the root or further in; None where there is none."""
+    """Read a well-formed ``<Error>``, at the root or further in; None if the body has no such element."""
     try:
         root = xml.document(body)
     except CIResponseError:
@@ -117,7 +117,7 @@ def _from_xml(body: bytes) -> dict[str, str] | None:
 
 
 def _from_text(text: str) -> dict[str, str]:
-    """What stands between the tags of an error that is not well-formed."""
+    """Read the text between the tags of an error that is not well-formed."""
     start = text.index("<Error") if "<Error" in text else 0
     words = {
         word: _between(text, f"<{name}>", f"</{name}>", start)
@@ -134,7 +134,7 @@ def _between(text: str, opening: str, closing: str, start: int) -> str:
 
 
 def _usable(words: dict[str, str]) -> dict[str, str]:
-    """Without surrounding blanks, what is empty, and a code that cannot be one."""
+    """Strip blanks; drop empty words, and a code with impossible characters."""
     found = {name: value.strip() for name, value in words.items() if value.strip()}
     code = found.get("code", "")
     if code in ("0", "Success") or not _CODE.fullmatch(code):

@@ -52,7 +52,7 @@ def client_of(
     """The client that a connection describes.
 
     :param bucket, region: take the place of the connection's.
-    :param options: further arguments of the client, which go before the connection's.
+    :param options: further arguments of the client, which override the connection's.
     :raises ConnectionConfigError: the connection cannot be used.
     """
     extra = conn.extra_dejson
@@ -60,7 +60,7 @@ def client_of(
         raise ConnectionConfigError(f"connection {conn_id!r}: its extra is no JSON object")
     given = {name: value for name, value in extra.items() if value not in (None, "")}
     given |= {name: value for name, value in (("bucket", bucket), ("region", region)) if value}
-    problems = [*_missing(conn, given), *_contradictions(conn, given), *_unusable(given)]
+    problems = [*_misread(conn), *_missing(conn, given), *_contradictions(conn, given), *_unusable(given)]
     if problems:
         raise ConnectionConfigError(f"connection {conn_id!r}: {'; '.join(problems)}")
     try:
@@ -87,12 +87,19 @@ def signs_with(conn: Connection) -> str:
 
 
 def shortened(secret_id: str) -> str:
-    """Enough of a SecretId to tell it from another one."""
+    """Enough of a SecretId to distinguish it from another one."""
     return secret_id if len(secret_id) <= 12 else f"{secret_id[:6]}...{secret_id[-4:]}"
 
 
 def _source_of(given: Mapping[str, Any]) -> str:
     return str(given.get("credentials", STATIC))
+
+
+def _misread(conn: Connection) -> list[str]:
+    """A URI whose scheme has an underscore: Airflow reads no type and no key from it."""
+    if conn.conn_type or conn.login or conn.password:
+        return []
+    return ["it has no type: a connection URI spells the type with a hyphen, tencent-ci://"]
 
 
 def _missing(conn: Connection, given: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 8.0
 """For all reads together, whatever the network does."""
 CLIENT_OPTIONS: dict[str, Any] = {
-    "timeout": (2.5, 2.5),
+    "timeout": (2.5, 2.5, 10.0),
     "retry": RetryPolicy(max_attempts=2, max_seconds=3, first_wait_seconds=0.2),
 }
 """How the client of a test is made: an answer soon, and a second chance for what passes."""
@@ -54,7 +54,7 @@ _EXPLANATIONS = {
     "SignatureExpired": _CLOCK,
     "TemporaryRedirect": _OTHER_REGION,
 }
-"""By the service's code; what is not here is said in the error's own words."""
+"""By the service's code; all other codes keep the error's own message."""
 
 
 class _Read(NamedTuple):
@@ -143,7 +143,7 @@ class Diagnosis:
 def _code_of(error: CIError) -> str:
     if not isinstance(error, CIServiceError):
         return ""
-    # The documents' own refusal has come with several codes; its text is what they share.
+    # The documents' own refusal has come with several codes; they share its text.
     return "MediaBucketUnBinded" if "unbinded" in error.message.lower() else error.code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,7 @@ from airflow_provider_ci.hooks.connection import client_of, signs_with
 from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
 
 _TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
-"""A trigger looks again anyway, and a thread that sleeps between attempts is one that other triggers lack."""
+"""A trigger looks again anyway, and a thread that sleeps between attempts is missing for other triggers."""
 
 
 class CIHook(BaseHook):
@@ -23,23 +24,36 @@ class CIHook(BaseHook):
 
     What the connection may hold is in ``docs/connection.md``. It is read on first use.
 
-    :param conn_id: the Airflow connection.
+    :param tencent_ci_conn_id: the Airflow connection.
     :param bucket: takes the place of the connection's bucket (``BucketName-APPID``).
     :param region: takes the place of the connection's region, such as ``ap-guangzhou``.
     """
 
-    conn_name_attr = "conn_id"
+    conn_name_attr = "tencent_ci_conn_id"
     default_conn_name = "tencent_ci_default"
     conn_type = "tencent_ci"
     hook_name = "Tencent Cloud Infinite"
 
     def __init__(
-        self, conn_id: str = default_conn_name, *, bucket: str | None = None, region: str | None = None
+        self,
+        tencent_ci_conn_id: str = default_conn_name,
+        *,
+        bucket: str | None = None,
+        region: str | None = None,
+        conn_id: str | None = None,
     ) -> None:
         super().__init__()
-        self.conn_id = conn_id
+        if conn_id is not None:
+            warnings.warn("conn_id is now called tencent_ci_conn_id", DeprecationWarning, stacklevel=2)
+        self.tencent_ci_conn_id = conn_id or tencent_ci_conn_id
         self.bucket = bucket
         self.region = region
+
+    @property
+    def conn_id(self) -> str:
+        """The connection, by the name that it had before version 0.3."""
+        warnings.warn("conn_id is now called tencent_ci_conn_id", DeprecationWarning, stacklevel=2)
+        return self.tencent_ci_conn_id
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -55,9 +69,9 @@ class CIHook(BaseHook):
     def client(self) -> CIClient:
         """The client of the connection.
 
-        :raises ConnectionConfigError: the connection cannot be used; all that is wrong is named.
+        :raises ConnectionConfigError: the connection cannot be used; the message names every problem.
         """
-        conn = self.get_connection(self.conn_id)
+        conn = self.get_connection(self.tencent_ci_conn_id)
         client = self._client_of(conn)
         if token := conn.extra_dejson.get("token"):
             mask_secret(token)  # Airflow 3.1 masks the password only
@@ -65,7 +79,7 @@ class CIHook(BaseHook):
 
     async def async_client(self) -> CIClient:
         """A new client, for a trigger: nothing here blocks the event loop."""
-        return self._client_of(await compat.connection(self.conn_id), retry=_TRIGGER_RETRY)
+        return self._client_of(await compat.connection(self.tencent_ci_conn_id), retry=_TRIGGER_RETRY)
 
     def get_conn(self) -> CIClient:
         """The client, under the name that Airflow's hooks have for it."""
@@ -76,7 +90,7 @@ class CIHook(BaseHook):
 
         Answers within ten seconds.
         """
-        conn = self.get_connection(self.conn_id)
+        conn = self.get_connection(self.tencent_ci_conn_id)
         try:
             client = self._client_of(conn, **CLIENT_OPTIONS)
         except ValueError as error:
@@ -84,4 +98,4 @@ class CIHook(BaseHook):
         return Diagnosis(client, signs_with(conn))()
 
     def _client_of(self, conn: Any, **options: Any) -> CIClient:
-        return client_of(conn, self.conn_id, bucket=self.bucket, region=self.region, **options)
+        return client_of(conn, self.tencent_ci_conn_id, bucket=self.bucket, region=self.region, **options)

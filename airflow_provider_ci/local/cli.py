@@ -83,6 +83,7 @@ def _serve(options: argparse.Namespace) -> None:
         queue_concurrency=options.queue_concurrency,
         deadline_seconds=options.deadline,
         office=options.office,
+        sandbox=options.sandbox,
         synthetic=dict(options.synthetic),
         listing_delay_seconds=options.listing_delay,
         versioned=options.versioned,
@@ -104,6 +105,8 @@ def _serve(options: argparse.Namespace) -> None:
         print(f"ci-local: serving {server.root} on {server.endpoint}", flush=True)  # noqa: T201 - the ready line
         if server.certificate:
             print(f"ci-local: certificate {server.certificate}", flush=True)  # noqa: T201 - for TLS clients
+        if server.sandbox:
+            print(f"ci-local: sandbox: {server.sandbox}", flush=True)  # noqa: T201 - beside the ready line
         stopping.wait()
 
 
@@ -125,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
         help="convert, only pretend, or do nothing at all",
     )
     serve.add_argument("--office", type=Path, help="folder of LibreOffice's soffice.bin; found if not given")
+    serve.add_argument(
+        "--no-sandbox",
+        dest="sandbox",
+        action="store_false",
+        help="convert office documents even where nothing keeps them from reading files of this machine",
+    )
     serve.add_argument(
         "--synthetic",
         type=_bucket_and_count,

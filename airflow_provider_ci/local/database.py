@@ -1,4 +1,4 @@
-"""The SQLite file beside the buckets: jobs, queues, templates, and what is known about objects."""
+"""The SQLite file beside the buckets: jobs, queues, templates, and known facts about objects."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ DROP INDEX IF EXISTS jobs_waiting;
 class Database:
     """One connection, used by the server's loop and by the workers' threads in turn.
 
-    WAL with ``synchronous=NORMAL``: what was committed survives a killed process, and a commit needs no
+    WAL with ``synchronous=NORMAL``: committed changes survive a killed process, and a commit needs no
     fsync.
     """
 
@@ -96,9 +96,9 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is changed inside is changed as a whole or, when something is raised, not at all.
+        """Commit all changes inside together, or none of them if an error is raised.
 
-        One inside another is a part of it.
+        A nested transaction becomes part of the outer one.
         """
         with self._lock:
             if self._connection.in_transaction:

@@ -126,7 +126,7 @@ class ServiceError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong inside the local CI, in words without paths; the log has the rest."""
+    """A failure inside the local CI in plain words, without paths; the log has the details."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) if isinstance(error, sqlite3.OperationalError) else type(error).__name__

@@ -20,6 +20,7 @@ from aiohttp import web
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters
 from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
+from airflow_provider_ci.local.convert.sandbox import NoSandbox, find_sandbox
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
 from airflow_provider_ci.local.hosts.app import App, Operations
@@ -75,8 +76,10 @@ class LocalCI:
     :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
     :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
+    :param sandbox: False converts office documents even where no sandbox keeps them from reading files of
+        this machine.
     :param synthetic: how many made-up objects each of these buckets lists besides its files.
-    :param listing_delay_seconds: an object written less than so long ago is missing from listings of objects.
+    :param listing_delay_seconds: seconds after a write in which listings of objects leave it out.
     :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
     :param tls: answer TLS, too, with a certificate of its own making, see :attr:`certificate`.
     :param faults: faults that wait from the start, as ``/_local/faults`` takes them.
@@ -99,6 +102,7 @@ class LocalCI:
         queue_concurrency: int = 10,
         deadline_seconds: float = 60,
         office: str | os.PathLike[str] | None = None,
+        sandbox: bool = True,
         synthetic: Mapping[str, int] | None = None,
         listing_delay_seconds: float = 0,
         versioned: Collection[str] = (),
@@ -125,6 +129,7 @@ class LocalCI:
         self._queue_concurrency = queue_concurrency
         self._deadline_seconds = deadline_seconds
         self._office = None if office is None else Path(office).absolute()
+        self._wants_sandbox = sandbox
         self._synthetic = {
             bucket: SyntheticObjects(count=count) for bucket, count in (synthetic or {}).items()
         }
@@ -163,6 +168,15 @@ class LocalCI:
         """Count requests from 0 again."""
         self._counts.reset()
 
+    @property
+    def sandbox(self) -> str:
+        """What keeps documents from reading files of this machine; empty where nothing is converted."""
+        if self._convert != "real":
+            return ""
+        if not self._wants_sandbox:
+            return "off: documents can read files of this machine"
+        return find_sandbox().description
+
     def bucket_path(self, bucket: str) -> Path:
         """The folder of a bucket; make it to make the bucket."""
         return self.root / bucket
@@ -186,7 +200,7 @@ class LocalCI:
             raise self._failure
 
     def stop(self) -> None:
-        """Answer what was asked, wait a little for running jobs, and stop; harmless when it does not run."""
+        """Respond to open requests, wait a little for running jobs, and stop; harmless when not started."""
         if self._thread:
             with suppress(RuntimeError):  # its loop ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
@@ -283,7 +297,7 @@ class LocalCI:
             database.close()
 
     async def _listen(self, app: App, scheduler: Scheduler) -> None:
-        # What is not HTTP at all is answered by aiohttp itself and is no news here.
+        # aiohttp itself responds to bytes that are not HTTP; the log needs no line about them.
         quiet = logging.getLogger(f"{__name__}.http")
         quiet.setLevel(logging.CRITICAL)
         server = web.Server(app.handle, access_log=None, auto_decompress=False, logger=quiet)
@@ -323,7 +337,14 @@ class LocalCI:
         except OfficeMissingError as error:
             advice = "run ci-local install-office, or serve with --convert instant"
             raise LocalCIError(f"{error.message}; {advice}") from error
-        return RealConverters(workers=self._workers, deadline_seconds=self._deadline_seconds, office=office)
+        if self._wants_sandbox and not find_sandbox().is_confined:
+            _log.warning("%s", self.sandbox)
+        return RealConverters(
+            workers=self._workers,
+            deadline_seconds=self._deadline_seconds,
+            office=office,
+            sandbox=None if self._wants_sandbox else NoSandbox(),
+        )
 
 
 def _tls_listener(server: web.Server, certificate: Path) -> Listener:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.operators.batch import BatchWaitError, CIBatchOperator
+from airflow_provider_ci.operators.batch import BatchWaitError, CIBatchOperator, NoObjectsError
 from airflow_provider_ci.operators.cancel import CICancelJobsOperator
 from airflow_provider_ci.operators.jobs import CIDocProcessOperator, CIPicProcessOperator, JobWaitError
 from airflow_provider_ci.operators.listing import CIListObjectsOperator, TooManyObjectsError
@@ -18,5 +18,6 @@ __all__ = [
     "CIPicProcessOperator",
     "CIQueueOperator",
     "JobWaitError",
+    "NoObjectsError",
     "TooManyObjectsError",
 ]

@@ -1,43 +1,41 @@
-"""What all operators share."""
+"""The base class of all operators."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_ci.arguments import Reader
 from airflow_provider_ci.hooks import CIHook
-from airflow_provider_ci.links import TaskLinks
-from airflow_provider_ci.rendering import RendersRecords
+from airflow_provider_ci.rendering import with_new_names
+from airflow_provider_ci.task import CONNECTION, CITask
 
 
-class CIOperator(RendersRecords, BaseOperator):
+class CIOperator(CITask, BaseOperator):
     """A task on the bucket of a ``tencent_ci`` connection.
 
-    :param conn_id: the Airflow connection.
+    :param tencent_ci_conn_id: the Airflow connection. (templated)
     :param bucket: takes the place of the connection's bucket. (templated)
     :param region: takes the place of the connection's region. (templated)
     """
 
+    argument_types: ClassVar[Mapping[str, Reader]] = CONNECTION
+    template_fields: Sequence[str] = tuple(CONNECTION)
     ui_color = "#e5f1fb"
-    task_links: TaskLinks | None = None
-    """Those that were told in this process."""
 
     def __init__(
         self,
         *,
-        conn_id: str = CIHook.default_conn_name,
+        tencent_ci_conn_id: str = CIHook.default_conn_name,
         bucket: str | None = None,
         region: str | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs = with_new_names(kwargs)
+        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # by its old name
         super().__init__(**kwargs)
-        self.conn_id = conn_id
+        self.tencent_ci_conn_id = conn_id
         self.bucket = bucket
         self.region = region
-
-    @cached_property
-    def hook(self) -> CIHook:
-        """The hook of the connection; nothing is read before its client is used."""
-        return CIHook(self.conn_id, bucket=self.bucket, region=self.region)

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
-from airflow.sdk import Context, XComArg
+from airflow.sdk import Asset, Context, XComArg
 
 from airflow_provider_ci import compat
+from airflow_provider_ci.arguments import (
+    Reader,
+    Seconds,
+    anything,
+    flag,
+    one_of,
+    optional,
+    seconds,
+    share_or,
+    text,
+    whole_number,
+)
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import (
     Batch,
-    BatchFailedError,
+    BatchRunningError,
     BatchSummary,
     ObjectKeys,
     ObjectSelection,
@@ -21,18 +33,23 @@ from airflow_provider_ci.batch import (
 )
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.report import batch_folder
-from airflow_provider_ci.compat import AirflowException, conf
-from airflow_provider_ci.jobs.kinds import Operation
+from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.client import Callback, CIError
+from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
+from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIQueueLink, CIReportLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.operators.queues import default_queue
 from airflow_provider_ci.progress import BatchProgress
+from airflow_provider_ci.task import earliest
 from airflow_provider_ci.triggers import CIBatchTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-Source = ObjectSelection | ObjectKeys | Sequence[str]
+Source = ObjectSelection | ObjectKeys | Sequence[str] | XComArg
+OnEmpty = Literal["succeed", "skip", "fail"]
 
 _BATCH_ID = (
     "{{ dag.dag_id }}/{{ ti.task_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
@@ -40,160 +57,300 @@ _BATCH_ID = (
 _HEAD_BYTES = 200
 """How much of a default batch id is left to read where the whole is too long for a key."""
 _INLINE_SECONDS = 10.0
-"""A batch that ends so soon is not worth a deferral."""
-_ANNOUNCED = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
+"""A batch that ends within this time is not worth a deferral."""
+_IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
 """What the event of an asset says of the batch."""
+_GOES_ON = "The jobs keep running; a retry of the task resumes them."
 
 
 class BatchWaitError(AirflowException):
-    """The wait for a batch came to no result. Its jobs go on; a retry of the task goes on with them."""
+    """Waiting failed. The jobs keep running; a retry of the task resumes them."""
+
+
+class NoObjectsError(AirflowException):
+    """The source has no objects, and ``on_empty`` is ``"fail"``."""
 
 
 class CIBatchOperator(CIOperator):
-    """Processes many objects with one operation in one task: exactly one good job for each.
+    """Processes many objects with one operation in one task: exactly one successful job for each.
 
     It lists, submits a window of jobs side by side, waits for all of them with one listing, and reports:
-    ``report.jsonl`` in the bucket has the verdict of every object; the XCom is only the summary.
+    ``report.jsonl`` in the bucket has the result of every object; the XCom is only the summary, and is there
+    also when the task fails.
 
-    What it does is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry goes on from
-    there; when the task is cleared, it plans anew and does what is missing or changed.
+    Its state is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry resumes from
+    there; when the task is cleared, it plans again and processes missing and changed objects.
 
-    :param source: an ``ObjectSelection``, or a list of object keys. (templated inside)
-    :param operation: a ``DocProcess`` or ``PicProcess``. (templated inside)
+    Every argument is templated. Durations are seconds or a ``timedelta``.
+
+    :param source: an ``ObjectSelection``, or a list of object keys; lists of lists are flattened.
+    :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``.
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
-        :class:`~airflow_provider_ci.batch.OutputTemplate`. (templated)
+        :class:`~airflow_provider_ci.batch.OutputTemplate`.
     :param batch_id: names the batch and its report; by default from DAG, task and run, with a hash of them
-        where they are too long for an object key. (templated)
+        where they are too long for an object key.
     :param skip: ``fresh`` leaves out objects whose output is up to date, ``exists`` those whose output is
         newer, ``never`` none; see :class:`~airflow_provider_ci.batch.Batch`.
-    :param queue_id: queue of the jobs; the default queue if not given. (templated)
-    :param max_in_flight: jobs that wait or run at the same time, at most.
-    :param object_attempts: jobs for an object, at most; only what may be transient is submitted again.
+    :param retry_failed: submit also objects whose unchanged content failed permanently before.
+    :param on_empty: what to do when the source has no objects: ``succeed``, ``skip`` or ``fail``.
+    :param on_running: when another run of the same batch is alive, ``wait`` for it or ``fail``.
+    :param queue_id: queue of the jobs; the default queue if not given.
+    :param job_level: 0, 1 or 2; jobs of a higher level go first.
+    :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
+    :param output_bucket: bucket of the outputs, in place of the connection's.
+    :param output_region: region of ``output_bucket``.
+    :param max_in_flight: largest number of jobs that wait or run at the same time.
+    :param object_attempts: largest number of jobs for an object; only transient failures are submitted
+        again.
     :param max_failures: how many objects may fail, as a number or a percentage such as ``"5%"``.
+    :param stop_early: stop submitting when at least 1,000 objects have finished and half of them failed; a
+        percentage sets another share, False never stops.
     :param deferrable: wait in the triggerer, which holds no worker slot: a window is submitted, and the task
         comes back for the next one.
-    :param poll_interval: seconds between two looks at the jobs, at most.
-    :param timeout_seconds: after so long, what has not ended is reported as unfinished.
+    :param poll_interval: longest time between two requests for the jobs.
+    :param timeout_seconds: after this time, objects without a result are reported as unfinished.
     :param outage_seconds: how long the service may be away, or the queue be paused.
-    :param report_prefix: folder of the report in the bucket. (templated)
-    :param cancel_on_kill: cancel jobs that have not begun when a user ends the task.
-    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
+    :param report_prefix: folder of the report in the bucket.
+    :param cancel_on_kill: cancel jobs that have not begun when a user ends the task, or Airflow gives it up.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
+        objects. Nothing written means no event.
     """
 
     operator_extra_links = (CIQueueLink(), CIReportLink())
 
-    template_fields: Sequence[str] = (
-        *("source", "operation", "output_template", "batch_id", "queue_id", "report_prefix"),
-        *("bucket", "region"),
-    )
+    argument_types: ClassVar[Mapping[str, Reader]] = {
+        **CIOperator.argument_types,
+        "source": lambda name, value: as_source(value),
+        "operation": anything,
+        "output_template": text,
+        "batch_id": text,
+        "skip": one_of("fresh", "exists", "never"),
+        "retry_failed": flag,
+        "on_empty": one_of("succeed", "skip", "fail"),
+        "on_running": one_of("wait", "fail"),
+        "queue_id": optional(text),
+        "job_level": optional(whole_number(0, 2)),
+        "callback": anything,
+        "output_bucket": optional(text),
+        "output_region": optional(text),
+        "max_in_flight": whole_number(1),
+        "object_attempts": whole_number(1),
+        "max_failures": share_or(whole_number(0)),
+        "stop_early": share_or(flag),
+        "deferrable": flag,
+        "poll_interval": seconds,
+        "timeout_seconds": seconds,
+        "outage_seconds": seconds,
+        "report_prefix": text,
+        "cancel_on_kill": flag,
+    }
+    template_fields: Sequence[str] = tuple(argument_types)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "source": "json",
+        "operation": "json",
+        "callback": "json",
+    }
 
     def __init__(
         self,
         *,
-        source: Source | XComArg,
-        operation: Operation,
-        output: str,
+        source: Source,
+        operation: Operation | XComArg,
+        output: str | XComArg,
         batch_id: str = _BATCH_ID,
-        skip: Skip = "fresh",
+        skip: Skip | str = "fresh",
+        retry_failed: bool | str = False,
+        on_empty: OnEmpty | str = "succeed",
+        on_running: Literal["wait", "fail"] | str = "wait",
         queue_id: str | None = None,
-        max_in_flight: int = 1000,
-        object_attempts: int = 2,
+        job_level: int | str | None = None,
+        callback: Callback | None = None,
+        output_bucket: str | None = None,
+        output_region: str | None = None,
+        max_in_flight: int | str = 1000,
+        object_attempts: int | str = 2,
         max_failures: int | str = 0,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 30.0,
-        timeout_seconds: float = 24 * 3600.0,
-        outage_seconds: float = 600.0,
+        stop_early: bool | str = True,
+        deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: Seconds = 30.0,
+        timeout_seconds: Seconds = 24 * 3600.0,
+        outage_seconds: Seconds = 600.0,
         report_prefix: str = "_ci_batches/",
-        cancel_on_kill: bool = True,
+        cancel_on_kill: bool | str = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source = cast(Source, source)  # an XComArg is resolved before execute
-        self.operation = operation
-        self.output_template = output  # Airflow's operators have an `output` of their own
-        self.batch_id = batch_id
+        self.source: Any = source
+        self.operation: Any = operation
+        self.output_template: Any = output  # Airflow's operators have an `output` of their own
+        self.batch_id: Any = batch_id
         self._is_named_by_airflow = batch_id == _BATCH_ID
-        self.skip = skip
+        self.skip: Any = skip
+        self.retry_failed: Any = retry_failed
+        self.on_empty: Any = on_empty
+        self.on_running: Any = on_running
         self.queue_id = queue_id
-        self.max_in_flight = max_in_flight
-        self.object_attempts = object_attempts
-        self.max_failures = max_failures
-        self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout_seconds = timeout_seconds
-        self.outage_seconds = outage_seconds
+        self.job_level: Any = job_level
+        self.callback = callback
+        self.output_bucket = output_bucket
+        self.output_region = output_region
+        self.max_in_flight: Any = max_in_flight
+        self.object_attempts: Any = object_attempts
+        self.max_failures: Any = max_failures
+        self.stop_early: Any = stop_early
+        self.deferrable: Any = deferrable
+        self.poll_interval: Any = poll_interval
+        self.timeout_seconds: Any = timeout_seconds
+        self.outage_seconds: Any = outage_seconds
         self.report_prefix = report_prefix
-        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_kill: Any = cancel_on_kill
         self._is_killed = False
         self._summary: BatchSummary | None = None
-        self.depend_on_values_in(source, operation)
+        self.keep_arguments(
+            *("source", "operation", "output_template", "skip", "retry_failed"),
+            *("output_bucket", "output_region"),
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the batch, or submit its first window and defer; return its summary.
 
         :raises BatchFailedError: more objects failed than allowed, or some did not finish.
-        :raises BatchRunningError: another run of the same batch is alive.
+        :raises BatchRunningError: another run of the same batch is alive, and ``on_running`` is ``"fail"``.
+        :raises NoObjectsError: the source is empty, and ``on_empty`` is ``"fail"``.
         """
-        return self._advance(context, time.time() + self.timeout_seconds, _INLINE_SECONDS)
+        links = self.begin(context)
+        deadline = time.time() + self.timeout_seconds
+        return self._advance(context, links, deadline, self.end_of_try(), patience=_INLINE_SECONDS)
 
-    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the trigger's event, with the next window or to the end.
 
-        :raises BatchWaitError: the queue stayed paused, or there is no event.
+        :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
+        links = self.begin(context)
         if not event or event.get("status") == "paused":
-            reason = (event or {}).get("message") or "the trigger fired no event"
-            raise BatchWaitError(f"waiting for batch {self._id_that_fits()} failed: {reason}")
-        if event["status"] != "error":
-            return self._advance(context, event["deadline"], 0.0)
-        # Of the triggerer's surroundings, as likely as not: another deferral would come back at once.
-        self.log.warning("the trigger could not wait, so this task does: %s", event["message"])
-        return self._advance(context, event["deadline"], None)
+            reason = (event or {}).get("message") or "the trigger sent no event"
+            raise BatchWaitError(
+                f"waiting for the batch failed: {reason}. {_GOES_ON} Batch: {self._id_that_fits()}"
+            )
+        note = event.get("note") or {}
+        end_of_try = note.get("end_of_try")
+        self.raise_if_overdue(end_of_try, _GOES_ON)
+        patience: float | None = 0.0
+        if event["status"] == "error":
+            # The triggerer's environment is the likely reason, so another deferral would come back at once.
+            self.log.warning("the trigger cannot wait, so the task waits in place: %s", event["message"])
+            patience = None
+        deadline = note.get("deadline") or event["deadline"]
+        parked = note.get("parked")
+        return self._advance(context, links, deadline, end_of_try, patience=patience, parked=parked)
 
-    def _advance(self, context: Context, deadline: float, patience: float | None) -> dict[str, Any]:
-        progress = BatchProgress(self.log, compat.state_store(context))
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
+        return self.execute_complete(context, event)
+
+    def _advance(
+        self,
+        context: Context,
+        links: TaskLinks,
+        deadline: float,
+        end_of_try: float | None,
+        *,
+        patience: float | None,
+        parked: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        progress = BatchProgress(self.log, compat.state_store(context), allowed=self.max_failures)
         batch = self._batch(context, progress)
-        self.task_links = TaskLinks(context, self.hook)
-        self.task_links.tell_queue(self.queue_id)
-        self.task_links.tell_report(batch.folder, "batch.json")
+        links.tell_queue(self.queue_id, lambda: default_queue(self.hook.client, self.operation))
+        links.tell_report(batch.folder, "plan.json")
         try:
-            summary = batch.advance(patience=patience if self.deferrable else None, deadline=deadline)
-        except BatchFailedError as failed:
-            self._close(failed.summary, progress, self.task_links, batch.folder)
+            with progress:
+                summary = batch.advance(
+                    patience=patience if self.deferrable else None,
+                    deadline=earliest(deadline, end_of_try),
+                    resume=parked,
+                )
+        except BatchRunningError as other:
+            if self.on_running == "fail" or not self.deferrable:
+                raise
+            self.log.info("another run of this batch is alive, waiting for it: %s", other)
+            self._defer(batch, deadline, end_of_try)
+        except CIError as error:
+            ended = getattr(error, "summary", None)
+            if isinstance(ended, BatchSummary):
+                self._close(context, ended, progress, links, batch.folder, has_failed=True)
+                if ended.unfinished:
+                    self.raise_if_overdue(end_of_try, _GOES_ON)
             raise
         if summary is None:
-            self._defer(batch.folder, deadline)
-        self._close(summary, progress, self.task_links, batch.folder)
+            self._defer(batch, deadline, end_of_try)
+        values = self._close(context, summary, progress, links, batch.folder)
+        self._end(context, summary, values)
+        return values
+
+    def _close(
+        self,
+        context: Context,
+        summary: BatchSummary,
+        progress: BatchProgress,
+        links: TaskLinks,
+        folder: str,
+        *,
+        has_failed: bool = False,
+    ) -> dict[str, Any]:
+        """Tell the end; a summary that the task cannot return is pushed, for tasks that handle failures."""
+        self._summary = summary
+        url = links.tell_report(folder, "report.jsonl")
+        progress.close(summary, has_failed=has_failed, report_url=url)
+        values = {**summary.to_json(), "report_url": url}
+        if not summary.output_bytes:  # the service does not report the size of documents
+            values.pop("output_bytes", None)
+        if has_failed:
+            context["ti"].xcom_push(key="return_value", value=values)
+        return values
+
+    def _end(self, context: Context, summary: BatchSummary, values: dict[str, Any]) -> None:
+        """Announce the written objects; an empty source ends as ``on_empty`` says."""
+        if not summary.total:
+            self._report_empty(context, values)
+        if not summary.succeeded:
+            # Airflow sends an event for each asset that is left among the outlets.
+            self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
         announce(
             context,
             self.outlets,
-            uri=output_uri(self.hook.client.bucket, self.output_template),
+            uri=output_uri(self.output_bucket or self.hook.client.bucket, self.output_template),
             objects=summary.succeeded,
-            details={name: getattr(summary, name) for name in _ANNOUNCED},
+            details={name: getattr(summary, name) for name in _IN_EVENT},
         )
-        return summary.to_json()
 
-    def _close(self, summary: BatchSummary, progress: BatchProgress, links: TaskLinks, folder: str) -> None:
-        self._summary = summary
-        progress.close(summary)
-        links.tell_report(folder, "report.jsonl")
+    def _report_empty(self, context: Context, values: dict[str, Any]) -> None:
+        what = f"no object {self.source.described()}"
+        if self.on_empty == "succeed":
+            self.log.warning("%s: nothing was done", what)
+            return
+        context["ti"].xcom_push(key="return_value", value=values)
+        if self.on_empty == "skip":
+            raise AirflowSkipException(f"{what}; on_empty is 'skip'")
+        raise NoObjectsError(f"{what}; on_empty is 'fail'")
 
-    def _defer(self, folder: str, deadline: float) -> NoReturn:
+    def _defer(self, batch: Batch, deadline: float, end_of_try: float | None) -> NoReturn:
         self.defer(
             trigger=CIBatchTrigger(
-                folder=folder,
-                conn_id=self.conn_id,
-                bucket=self.bucket,
-                region=self.region,
-                deadline=deadline,
+                folder=batch.parked["folder"],
+                claim=batch.parked.get("claim", ""),
+                **self.connection_of_trigger(),
+                deadline=earliest(deadline, end_of_try),
                 poll_interval=self.poll_interval,
                 pause_seconds=self.outage_seconds,
                 cancel_on_kill=self.cancel_on_kill,
+                note={"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked},
             ),
-            method_name="resume",
+            method_name="execute_complete",
         )
 
     def _batch(self, context: Context, progress: BatchProgress) -> Batch:
+        type_of_operation(self.operation)
         return Batch(
             self.hook.client,
             self.source,
@@ -201,10 +358,18 @@ class CIBatchOperator(CIOperator):
             self.output_template,
             batch_id=self._id_that_fits(),
             skip=self.skip,
+            retry_failed=self.retry_failed,
+            on_running=self.on_running,
+            definition=self.definition,
             queue_id=self.queue_id,
+            job_level=self.job_level,
+            callback=self.callback,
+            output_bucket=self.output_bucket,
+            output_region=self.output_region,
             max_in_flight=self.max_in_flight,
             object_attempts=self.object_attempts,
             max_failures=self.max_failures,
+            stop_early=self.stop_early,
             timeout_seconds=self.timeout_seconds,
             outage_seconds=self.outage_seconds,
             report_prefix=self.report_prefix,
@@ -215,18 +380,24 @@ class CIBatchOperator(CIOperator):
         )
 
     def _id_that_fits(self) -> str:
-        """The batch id; one that nobody has chosen is made to fit."""
+        """The batch id; a default one is shortened to fit."""
         return _fitting(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
 
     def on_kill(self) -> None:
-        """Only note it. Whether a user ended the task, or its worker goes away, is found out by the wait."""
+        """Set a flag. The wait loop decides whether a user ended the task or the worker is shutting down."""
         self._is_killed = True
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote; OpenLineage's provider asks when the task has ended."""
         if self._summary is None:
             return None
-        return batch_lineage(self.hook.client.bucket, self.source, self.output_template, self._summary)
+        return batch_lineage(
+            self.hook.client.bucket,
+            self.source,
+            self.output_template,
+            self._summary,
+            output_bucket=self.output_bucket,
+        )
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote, if it came as far as its report."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
+from airflow_provider_ci.arguments import Reader, anything, one_of, optional, text
 from airflow_provider_ci.client import CIClient, CIServiceError, JobState, NotFoundError
 from airflow_provider_ci.job_ids import job_ids_in
 from airflow_provider_ci.jobs import DOCUMENTS, PICTURES, type_of_job_id
+from airflow_provider_ci.links import CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.queues import only_queue
 
@@ -26,24 +28,31 @@ _FATES = {
     JobState.SUCCESS: "ended",
     JobState.FAILED: "ended",
 }
-"""What is said of a job whose cancellation the service refused, by the state that it was in."""
+"""The outcome for a job whose cancellation the service refused, by the job's state."""
 
 
 class CICancelJobsOperator(CIOperator):
     """Cancels jobs that have not begun; the service lets running ones end.
 
     Give either ``job_ids``, or ``all_waiting_of``, which cancels everything that waits in a queue, whoever
-    submitted it.
+    submitted it. Every argument is templated.
 
-    :param job_ids: a job id, several with commas, a list, or what the operators return. (templated)
-    :param all_waiting_of: ``doc`` or ``pic``: all jobs that wait in the queue of this kind. (templated)
+    :param job_ids: a job id, several with commas, a list, or what the operators return.
+    :param all_waiting_of: ``doc`` or ``pic``: all jobs that wait in the queue of this kind.
     :param queue_id: which queue, for ``all_waiting_of``; the bucket's only one of its kind if not given.
-        (templated)
 
     Returns how many jobs were ``cancelled``, are ``running``, have ``ended`` already, or are ``unknown``.
     """
 
-    template_fields: Sequence[str] = ("job_ids", "all_waiting_of", "queue_id", "bucket", "region")
+    operator_extra_links = (CIQueueLink(),)
+
+    argument_types: ClassVar[Mapping[str, Reader]] = {
+        **CIOperator.argument_types,
+        "job_ids": anything,
+        "all_waiting_of": optional(one_of(*_KINDS)),
+        "queue_id": optional(text),
+    }
+    template_fields: Sequence[str] = tuple(argument_types)
 
     def __init__(
         self,
@@ -57,44 +66,44 @@ class CICancelJobsOperator(CIOperator):
         self.job_ids = job_ids
         self.all_waiting_of = all_waiting_of
         self.queue_id = queue_id
+        self.keep_arguments()
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Cancel, and count what became of the jobs.
+        """Cancel the jobs, and count the outcomes.
 
         :raises ValueError: it is not clear which jobs are meant.
         :raises CIError: the service refuses for another reason than the job's state.
         """
-        client = self.hook.client
-        job_ids = self._named() if self.all_waiting_of is None else self._all_waiting(client)
+        links, client = self.begin(context), self.hook.client
+        job_ids = self._named() if self.all_waiting_of is None else self._all_waiting(client, links)
         with ThreadPoolExecutor(_THREADS, "ci-cancel") as executor:
             fates = Counter(executor.map(partial(_cancel, client), job_ids))
         counts = {fate: fates[fate] for fate in ("cancelled", "running", "ended", "unknown")}
-        self.log.info("of %d jobs %s", len(job_ids), ", ".join(f"{n} {fate}" for fate, n in counts.items()))
+        told = ", ".join(f"{number} {fate}" for fate, number in counts.items())
+        self.log.info("%s of %d jobs", told, len(job_ids))
         return counts
 
     def _named(self) -> list[str]:
-        if self.job_ids is None or self.job_ids == "":
+        if self.job_ids is None or (isinstance(self.job_ids, str) and not self.job_ids.strip()):
             raise ValueError("which jobs to cancel? job_ids is empty; all_waiting_of takes all of a queue")
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         for job_id in job_ids:
-            type_of_job_id(job_id)  # what is no id is refused before anything is cancelled
+            type_of_job_id(job_id)  # a wrong id is refused before anything is cancelled
         return job_ids
 
-    def _all_waiting(self, client: CIClient) -> list[str]:
+    def _all_waiting(self, client: CIClient, links: TaskLinks) -> list[str]:
         """The waiting jobs, the newest first: the oldest may begin at any moment."""
         if self.job_ids is not None:
             raise ValueError("give job_ids or all_waiting_of, not both")
-        if self.all_waiting_of not in _KINDS:
-            raise ValueError(
-                f"all_waiting_of must be one of {', '.join(_KINDS)}, not {self.all_waiting_of!r}"
-            )
+        assert self.all_waiting_of is not None
         queue_id = self.queue_id or only_queue(client, self.all_waiting_of)
+        links.tell_queue(queue_id)
         waiting = _KINDS[self.all_waiting_of].list(client, states=_WAITING, queue_id=queue_id, order="Desc")
         return [job.job_id for job in waiting]
 
 
 def _cancel(client: CIClient, job_id: str) -> str:
-    """What became of the job. Why a cancellation is refused is not documented, so its state tells."""
+    """The outcome for the job. The reasons for a refusal are not documented, so its state decides."""
     job_type = type_of_job_id(job_id)
     try:
         job_type.cancel(client, job_id)

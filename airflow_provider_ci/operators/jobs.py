@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import Context
+from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
+from airflow_provider_ci.arguments import (
+    Reader,
+    Seconds,
+    anything,
+    flag,
+    optional,
+    seconds,
+    text,
+    whole_number,
+)
 from airflow_provider_ci.assets import announce, output_uri
+from airflow_provider_ci.batch import OutputTemplate
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
 from airflow_provider_ci.client import (
+    Callback,
     DocProcess,
     DocProcessResult,
     Job,
@@ -21,6 +33,7 @@ from airflow_provider_ci.client import (
     NotFoundError,
     PicProcess,
     PicProcessResult,
+    PicTemplate,
 )
 from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.jobs import (
@@ -36,7 +49,8 @@ from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.lineage import job_lineage, outputs_of
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
-from airflow_provider_ci.progress import JobsProgress
+from airflow_provider_ci.progress import JobsProgress, spoken
+from airflow_provider_ci.task import earliest
 from airflow_provider_ci.triggers import CIJobTrigger
 
 if TYPE_CHECKING:
@@ -44,116 +58,173 @@ if TYPE_CHECKING:
 
 _STORE_KEY = "ci_job"
 _INLINE_SECONDS = 5.0
-"""A job that ends so soon is not worth a deferral; very short ones are unsafe in Airflow 3.3.0 to 3.3.2."""
+"""A job that ends within this time is not worth a deferral; very short deferrals are unsafe in Airflow 3.3.0
+to 3.3.2."""
 _KILL_CHECK_SECONDS = 0.5
 _OLDER_VERSION_SECONDS = 60.0
+"""How long a request of version 0.2, which did not store the end of its signature, may still be accepted."""
 
 
 class JobWaitError(AirflowException):
-    """The wait for a job came to no result. The job itself may go on; a retry of the task takes it over."""
+    """Waiting failed. The job keeps running; a retry of the task takes it over."""
 
 
 class _JobOperator(CIOperator):
     """Submits one job, and waits for it or not.
 
-    On Airflow 3.3 and newer the task's state store keeps a mark from before the submission, and then its
-    id, so that a retry takes over what an earlier try submitted, as long as input, operation and output are
-    the same.
+    On Airflow 3.3 and newer the task's state store keeps a mark from before the submission, and then the id
+    of the job, so that a retry takes over what an earlier try submitted, as long as input, operation and
+    output are the same.
     """
 
-    template_fields: Sequence[str] = ("input_key", "output_key", "operation", "queue_id", "bucket", "region")
     operator_extra_links = (CIJobLink(), CIQueueLink())
-    operation_type: ClassVar[type[Operation]]
+    operations: ClassVar[tuple[type[Any], ...]] = ()
+
+    argument_types: ClassVar[Mapping[str, Reader]] = {
+        **CIOperator.argument_types,
+        "input_key": text,
+        "output_key": text,
+        "operation": anything,
+        "queue_id": optional(text),
+        "job_level": optional(whole_number(0, 2)),
+        "callback": anything,
+        "output_bucket": optional(text),
+        "output_region": optional(text),
+        "wait_for_completion": flag,
+        "deferrable": flag,
+        "poll_interval": seconds,
+        "timeout_seconds": seconds,
+        "cancel_on_kill": flag,
+    }
+    template_fields: Sequence[str] = tuple(argument_types)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"operation": "json", "callback": "json"}
 
     def __init__(
         self,
         *,
-        input_key: str,
-        output_key: str,
-        operation: Operation,
+        input_key: str | XComArg,
+        output_key: str | XComArg,
+        operation: Operation | XComArg,
         queue_id: str | None = None,
-        wait_for_completion: bool = True,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 10.0,
-        timeout_seconds: float = 3600.0,
-        cancel_on_kill: bool = True,
+        job_level: int | str | None = None,
+        callback: Callback | None = None,
+        output_bucket: str | None = None,
+        output_region: str | None = None,
+        wait_for_completion: bool | str = True,
+        deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: Seconds = 10.0,
+        timeout_seconds: Seconds = 3600.0,
+        cancel_on_kill: bool | str = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.input_key = input_key
-        self.output_key = output_key
-        self.operation = operation
+        self.input_key: Any = input_key
+        self.output_key: Any = output_key
+        self.operation: Any = operation
         self.queue_id = queue_id
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout_seconds = timeout_seconds
-        self.cancel_on_kill = cancel_on_kill
+        self.job_level: Any = job_level
+        self.callback = callback
+        self.output_bucket = output_bucket
+        self.output_region = output_region
+        self.wait_for_completion: Any = wait_for_completion
+        self.deferrable: Any = deferrable
+        self.poll_interval: Any = poll_interval
+        self.timeout_seconds: Any = timeout_seconds
+        self.cancel_on_kill: Any = cancel_on_kill
         self._is_killed = False
         self._input_bytes: int | None = None
         self._done: Job | None = None
-        self.depend_on_values_in(operation)
+        self.keep_arguments("input_key", "output_key", "operation", "output_bucket", "output_region")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Submit, then return, wait in place, or defer.
 
-        :raises NotFoundError: the input object is not there.
+        :raises NotFoundError: the input object does not exist.
         :raises JobFailedError: the job failed.
         :raises JobWaitError: it did not end in time.
         """
-        if not isinstance(self.operation, self.operation_type):
-            raise TypeError(f"operation must be a {self.operation_type.__name__}, not {self.operation!r}")
-        self.task_links = TaskLinks(context, self.hook)
+        links = self._begin(context)
+        end_of_try = self.end_of_try()
+        deadline = time.time() + self.timeout_seconds
         job = self._submit_or_take_over(context)
         context["ti"].xcom_push(key="job_id", value=job.job_id)
-        self.task_links.tell_job(job.job_id)
-        self.task_links.tell_queue(job.queue_id)
+        self.log.info("job %s: %s", job.job_id, links.tell_job(job.job_id))
+        links.tell_queue(job.queue_id or self.queue_id)
         if not self.wait_for_completion:
-            compat.state_store(context).delete(
-                _STORE_KEY
-            )  # the work of this task ends here, whatever follows
+            # The work of this task ends here, whatever follows.
+            compat.state_store(context).delete(_STORE_KEY)
             return _result(job)
-        deadline = time.time() + self.timeout_seconds
         if self.deferrable:
             job = self._wait(job, context, until=min(deadline, time.time() + _INLINE_SECONDS))
             if not job.state.is_final:
-                self._defer(job, deadline)
+                self._defer(job, deadline, end_of_try)
         else:
             job = self._wait(job, context, until=deadline)
+        return self._end(job, context)
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        input_bytes: int | None = None,
+    ) -> dict[str, Any]:
+        """Go on after the trigger's event.
+
+        :param input_bytes: size of the input, as it was when the job was submitted.
+        :raises JobWaitError: waiting failed, or the event is missing.
+        """
+        links = self._begin(context)
+        if not event or event.get("status") not in ("done", "timeout"):
+            reason = (event or {}).get("message") or "the trigger sent no event that this version knows"
+            raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
+        note = event.get("note") or {}
+        self._input_bytes = input_bytes
+        (job_id,) = event["job_ids"]
+        job = type_of_job_id(job_id).get(self.hook.client, job_id)
+        links.tell_job(job_id)
+        links.tell_queue(job.queue_id or self.queue_id)
+        if not job.state.is_final:
+            self.raise_if_overdue(
+                note.get("end_of_try"), f"Job {job_id} keeps running; a retry takes it over."
+            )
         return self._end(job, context)
 
     def resume(
         self, context: Context, event: dict[str, Any] | None = None, input_bytes: int | None = None
     ) -> dict[str, Any]:
-        """Go on after the trigger's event.
-
-        :param input_bytes: size of the input, as it was when the job was submitted.
-        :raises JobWaitError: the event says that the wait failed, or there is none.
-        """
-        if not event or event.get("status") not in ("done", "timeout"):
-            reason = (event or {}).get("message") or "the trigger fired no event that this version knows"
-            raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
-        self._input_bytes = input_bytes
-        (job_id,) = event["job_ids"]
-        return self._end(type_of_job_id(job_id).get(self.hook.client, job_id), context)
+        """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
+        return self.execute_complete(context, event, input_bytes)
 
     def on_kill(self) -> None:
-        """Only note it. Whether a user ended the task, or its worker goes away, is found out by the wait."""
+        """Set a flag. The wait loop decides whether a user ended the task or the worker is shutting down."""
         self._is_killed = True
 
+    def _begin(self, context: Context) -> TaskLinks:
+        links = self.begin(context)
+        if not isinstance(self.operation, self.operations):
+            names = " or a ".join(each.__name__ for each in self.operations)
+            raise TypeError(f"operation must be a {names}, not {self.operation!r}")
+        return links
+
+    @property
+    def _output_of_job(self) -> str:
+        """The output key, with ``{stem}`` and the others filled in as a batch does it."""
+        return OutputTemplate(text=self.output_key).output_key(self.input_key)
+
     def _submit_or_take_over(self, context: Context) -> Job:
-        client = self.hook.client
+        client, request = self.hook.client, self._request
         found = client.head_object(self.input_key)
         self._input_bytes = found.size
-        fingerprint = Fingerprints(self.operation).of(found.key, found.etag, self.output_key)
+        place = f"{self.output_bucket or ''}/{request.output_key}"
+        fingerprint = Fingerprints(self.operation).of(found.key, found.etag, place)
         store = compat.state_store(context)
         stored = store.get(_STORE_KEY) or {}
         if stored.get("fingerprint") != fingerprint:
             stored = {}
         if job := self._earlier(stored):
-            self.log.info("taking over job %s of an earlier try", job.job_id)
+            self.log.info("taking over the job of an earlier try")
         else:
-            # Noted before the submission: whatever becomes of this try, the next one can find the job.
+            # Stored before the submission, so that the next try can find the job if this one dies.
             stored = {
                 "fingerprint": fingerprint,
                 "token": uuid.uuid4().hex,
@@ -162,17 +233,17 @@ class _JobOperator(CIOperator):
             store.set(_STORE_KEY, stored)
             job = submit_once(
                 client,
-                self._request,
+                request,
                 token=stored["token"],
                 before_sending=lambda expires_at: store.set(_STORE_KEY, {**stored, "expires_at": expires_at}),
                 raise_if_stopped=self._raise_if_killed,
             )
-            self.log.info("submitted job %s: %s -> %s", job.job_id, self.input_key, self.output_key)
+            self.log.info("submitted: %s → %s", self.input_key, request.output_key)
         store.set(_STORE_KEY, {**stored, "job_id": job.job_id})
         return job
 
     def _earlier(self, stored: dict[str, Any]) -> Job | None:
-        """The job that an earlier try has submitted, noted or not, unless it has come to no good end."""
+        """The job that an earlier try submitted, recorded or not, unless it failed or was cancelled."""
         if "job_id" in stored:
             return self._alive(stored["job_id"])
         if "token" not in stored:
@@ -183,7 +254,6 @@ class _JobOperator(CIOperator):
             self._request,
             token=stored["token"],
             since=since,
-            # Without it, only an older version of this package can have sent a request.
             expires_at=stored.get("expires_at", since.timestamp() + _OLDER_VERSION_SECONDS),
             raise_if_stopped=self._raise_if_killed,
         )
@@ -191,7 +261,16 @@ class _JobOperator(CIOperator):
 
     @property
     def _request(self) -> JobRequest:
-        return JobRequest(self.input_key, self.output_key, self.operation, queue_id=self.queue_id)
+        return JobRequest(
+            self.input_key,
+            self._output_of_job,
+            self.operation,
+            queue_id=self.queue_id,
+            job_level=self.job_level,
+            callback=self.callback,
+            output_bucket=self.output_bucket,
+            output_region=self.output_region,
+        )
 
     def _raise_if_killed(self) -> None:
         if self._is_killed:
@@ -207,16 +286,17 @@ class _JobOperator(CIOperator):
         return None if job.state in (JobState.FAILED, JobState.CANCEL) else job
 
     def _wait(self, job: Job, context: Context, *, until: float) -> Job:
-        watch = JobWatch(self.hook.client, [job.job_id], created={job.job_id: job.created_at})
+        created = {job.job_id: job.created_at} if job.created_at else {}
+        watch = JobWatch(self.hook.client, [job.job_id], created=created)
         pace = Pace(shortest=min(0.5, self.poll_interval), longest=self.poll_interval)
         tell = JobsProgress(self.log, 1)
         while True:
             watch.look_patiently()
             if not watch.pending:
                 return watch.finished[job.job_id]
-            tell(len(watch.pending))
             next_look = time.time() + watch.wait_seconds(pace)
             while time.time() < next_look:
+                tell(len(watch.pending))
                 if self._is_killed:
                     self._stop(job, context)
                 if time.time() >= until:
@@ -232,39 +312,47 @@ class _JobOperator(CIOperator):
             + ("it was cancelled" if is_cancelled else "it goes on, and a retry takes it over")
         )
 
-    def _defer(self, job: Job, deadline: float) -> NoReturn:
+    def _defer(self, job: Job, deadline: float, end_of_try: float | None) -> NoReturn:
         self.defer(
             trigger=CIJobTrigger(
                 job_ids=[job.job_id],
-                conn_id=self.conn_id,
-                bucket=self.bucket,
-                region=self.region,
-                deadline=deadline,
+                **self.connection_of_trigger(),
+                deadline=earliest(deadline, end_of_try),
                 poll_interval=self.poll_interval,
                 cancel_on_kill=self.cancel_on_kill,
+                note={"end_of_try": end_of_try},
             ),
-            method_name="resume",
+            method_name="execute_complete",
             kwargs={"input_bytes": self._input_bytes},
         )
 
     def _end(self, job: Job, context: Context) -> dict[str, Any]:
         if not job.state.is_final:
             raise JobWaitError(
-                f"job {job.job_id} of {self.input_key!r} has not ended after {self.timeout_seconds:g} s "
-                f"(state {job.state}); it goes on, and a retry of this task takes it over"
+                f"job of {self.input_key!r} has not ended after {spoken(self.timeout_seconds)} "
+                f"(state {job.state}); job {job.job_id} keeps running, and a retry of this task takes it over"
             )
         compat.state_store(context).delete(_STORE_KEY)
         job.raise_for_state()
         self._done = job
         result = _result(job)
+        bucket = self.output_bucket or self.hook.client.bucket
+        self.log.info("succeeded: %s → %s", _told(job), self._url_of_output(job))
         announce(
             context,
             self.outlets,
-            uri=output_uri(self.hook.client.bucket, self.output_key),
+            uri=output_uri(bucket, job.output_key),
             objects=outputs_of(job),
             details=result,
         )
         return result
+
+    def _url_of_output(self, job: Job) -> str:
+        """A page that shows the first output; its key where that is in another bucket."""
+        key = OutputTemplate(text=self.output_key).first_output(self.input_key)
+        if self.output_bucket not in (None, self.hook.client.bucket) or self.task_links is None:
+            return f"{self.output_bucket}/{key}"
+        return self.task_links.of_object(key)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the job read and wrote, if it was waited for; OpenLineage's provider asks for it."""
@@ -276,41 +364,58 @@ class _JobOperator(CIOperator):
 class CIDocProcessOperator(_JobOperator):
     """Converts one document: to PDF, or its pages to pictures.
 
-    :param input_key: key of the document. (templated)
-    :param output_key: key of the output, with ``${Number}`` or ``${Page}`` when there are pages. (templated)
-    :param operation: a :class:`~airflow_provider_ci.client.DocProcess`. (templated inside)
-    :param queue_id: queue of the job; the default queue if not given. (templated)
+    Every argument is templated. Durations are seconds or a ``timedelta``.
+
+    :param input_key: key of the document.
+    :param output_key: key of the output, with ``${Number}`` or ``${Page}`` when there are pages; ``{stem}``,
+        ``{dir}`` and the others are filled in from ``input_key``, as in a batch.
+    :param operation: a :class:`~airflow_provider_ci.client.DocProcess`.
+    :param queue_id: queue of the job; the default queue if not given.
+    :param job_level: 0, 1 or 2; jobs of a higher level go first.
+    :param callback: a :class:`~airflow_provider_ci.client.Callback` for the end of the job.
+    :param output_bucket: bucket of the output, in place of the connection's.
+    :param output_region: region of ``output_bucket``.
     :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
-    :param poll_interval: seconds between two looks at the job, at most.
+    :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
-    :param cancel_on_kill: cancel a job that has not begun when a user ends the task.
-    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
+    :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
+        objects.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
     """
 
-    operation_type = DocProcess
+    operations = (DocProcess,)
 
 
 class CIPicProcessOperator(_JobOperator):
-    """Runs one picture through a processing rule.
+    """Runs one picture through a processing rule, or through a template of the service.
 
-    :param input_key: key of the picture. (templated)
-    :param output_key: key of the output. (templated)
-    :param operation: a :class:`~airflow_provider_ci.client.PicProcess`. (templated inside)
-    :param queue_id: queue of the job; the default queue if not given. (templated)
+    Every argument is templated. Durations are seconds or a ``timedelta``.
+
+    :param input_key: key of the picture.
+    :param output_key: key of the output; ``{stem}``, ``{dir}`` and the others are filled in from
+        ``input_key``, as in a batch.
+    :param operation: a :class:`~airflow_provider_ci.client.PicProcess` or a
+        :class:`~airflow_provider_ci.client.PicTemplate`.
+    :param queue_id: queue of the job; the default queue if not given.
+    :param job_level: 0, 1 or 2; jobs of a higher level go first.
+    :param callback: a :class:`~airflow_provider_ci.client.Callback` for the end of the job.
+    :param output_bucket: bucket of the output, in place of the connection's.
+    :param output_region: region of ``output_bucket``.
     :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
-    :param poll_interval: seconds between two looks at the job, at most.
+    :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
-    :param cancel_on_kill: cancel a job that has not begun when a user ends the task.
-    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, say what was written.
+    :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
+    :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
+        objects.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
     """
 
-    operation_type = PicProcess
+    operations = (PicProcess, PicTemplate)
 
 
 def _result(job: Job) -> dict[str, Any]:
@@ -326,3 +431,17 @@ def _result(job: Job) -> dict[str, Any]:
     if isinstance(job.result, PicProcessResult):
         result["size"] = job.result.size
     return result
+
+
+def _told(job: Job) -> str:
+    """The result of the job, in words: ``3 pages in 0.9 s``."""
+    if isinstance(job.result, DocProcessResult):
+        pages = job.result.total_page_count
+        made = "1 page" if pages == 1 else f"{pages:,} pages"
+    elif isinstance(job.result, PicProcessResult) and job.result.size is not None:
+        made = f"{job.result.size:,} bytes"
+    else:
+        made = "1 object"
+    if job.started_at is None or job.ended_at is None:
+        return made
+    return f"{made} in {(job.ended_at - job.started_at).total_seconds():.1f} s"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
-from airflow.sdk import Context
+from airflow.sdk import Context, XComArg
 
+from airflow_provider_ci.arguments import Reader, anything, whole_number
 from airflow_provider_ci.batch import ObjectSelection
 from airflow_provider_ci.operators.base import CIOperator
 
@@ -20,31 +21,45 @@ class CIListObjectsOperator(CIOperator):
     """Lists the keys of a selection, for tasks that take a few objects by name.
 
     The keys go through XCom, so their number is limited. For many objects give the same selection to
-    :class:`CIBatchOperator`, which lists them itself.
+    :class:`CIBatchOperator`, which lists them itself. Every argument is templated.
 
-    :param source: which objects. (templated inside)
-    :param max_objects: more than so many are an error.
+    :param source: which objects.
+    :param max_objects: a longer listing is an error.
     """
 
-    template_fields: Sequence[str] = ("source", "bucket", "region")
+    argument_types: ClassVar[Mapping[str, Reader]] = {
+        **CIOperator.argument_types,
+        "source": anything,
+        "max_objects": whole_number(1),
+    }
+    template_fields: Sequence[str] = tuple(argument_types)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"source": "json"}
 
-    def __init__(self, *, source: ObjectSelection, max_objects: int = 1000, **kwargs: Any) -> None:
+    def __init__(
+        self, *, source: ObjectSelection | XComArg, max_objects: int | str = 1000, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.source = source
-        self.max_objects = max_objects
-        self.depend_on_values_in(source)
+        self.source: Any = source
+        self.max_objects: Any = max_objects
+        self.keep_arguments("source")
 
     def execute(self, context: Context) -> list[str]:
         """The keys, in key order.
 
         :raises TooManyObjectsError: there are more than ``max_objects``.
         """
+        self.begin(context)
+        if not isinstance(self.source, ObjectSelection):
+            raise TypeError(f"source must be an ObjectSelection, not {self.source!r}")
         found = self.source.objects(self.hook.client)
         keys = [selected.key for selected in islice(found, self.max_objects + 1)]
         if len(keys) > self.max_objects:
             raise TooManyObjectsError(
-                f"more than {self.max_objects} objects under {self.source.prefix!r}: narrow the selection, "
+                f"more than {self.max_objects} objects {self.source.described()}: narrow the selection, "
                 "raise max_objects, or give the selection to CIBatchOperator, which needs no XCom for it"
             )
-        self.log.info("%d objects under %r", len(keys), self.source.prefix)
+        if keys:
+            self.log.info("%d objects %s", len(keys), self.source.described())
+        else:
+            self.log.warning("no object %s", self.source.described())
         return keys

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from airflow_provider_ci.client import CIClient, NotifyConfig, Queue, QueueState
+from airflow_provider_ci.arguments import Reader, anything, one_of, optional, text
+from airflow_provider_ci.client import CIClient, CIError, NotifyConfig, Queue, QueueState
+from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
+from airflow_provider_ci.links import CIQueueLink
 from airflow_provider_ci.operators.base import CIOperator
 
 _LIST: dict[str, Callable[[CIClient], list[Queue]]] = {
@@ -29,19 +32,30 @@ class AmbiguousQueueError(ValueError):
 class CIQueueOperator(CIOperator):
     """Pauses a queue, resumes it, or changes its name and callback.
 
-    While a queue is paused its jobs wait; those that run end. What is not given stays as it is.
+    While a queue is paused its jobs wait; running jobs end. Arguments that are not given change nothing.
+    Every argument is templated.
 
-    :param kind: ``doc``, ``pic``, or ``media``, where ``/jobs`` run. (templated)
-    :param queue_id: which queue; the bucket's only one of its kind if not given. (templated)
-    :param state: ``Paused`` or ``Active``. (templated)
-    :param name: a new name. (templated)
-    :param notify: whom to tell that jobs have ended; takes some five minutes to have an effect.
-        (templated inside)
+    :param kind: ``doc``, ``pic``, or ``media``, where ``/jobs`` run.
+    :param queue_id: which queue; the bucket's only one of its kind if not given.
+    :param state: ``Paused`` or ``Active``.
+    :param name: a new name.
+    :param notify: the callback for ended jobs; a change takes some five minutes to have an effect.
 
     Returns ``{"queue_id", "name", "state"}`` as they are now.
     """
 
-    template_fields: Sequence[str] = ("kind", "queue_id", "state", "name", "notify", "bucket", "region")
+    operator_extra_links = (CIQueueLink(),)
+
+    argument_types: ClassVar[Mapping[str, Reader]] = {
+        **CIOperator.argument_types,
+        "kind": one_of(*_LIST),
+        "queue_id": optional(text),
+        "state": optional(anything),
+        "name": optional(text),
+        "notify": anything,
+    }
+    template_fields: Sequence[str] = tuple(argument_types)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"notify": "json"}
 
     def __init__(
         self,
@@ -59,19 +73,19 @@ class CIQueueOperator(CIOperator):
         self.state = state
         self.name = name
         self.notify = notify
-        self.depend_on_values_in(notify)
+        self.keep_arguments()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the queue.
 
-        :raises AmbiguousQueueError: no queue is named, and the bucket has not exactly one.
-        :raises ValueError: nothing is to be changed, or the state is none.
+        :raises AmbiguousQueueError: no queue is named, and the bucket does not have exactly one.
+        :raises ValueError: no change is given, or the state does not exist.
         """
-        client = self.hook.client
+        links, client = self.begin(context), self.hook.client
         queue_id = self.queue_id or only_queue(client, self.kind)
-        update = _call(_UPDATE, self.kind)
-        queue = update(client, queue_id, name=self.name, state=self.state, notify=self.notify)
-        self.log.info("queue %s (%s) is %s", queue.queue_id, queue.name, queue.state)
+        url = links.tell_queue(queue_id)
+        queue = _UPDATE[self.kind](client, queue_id, name=self.name, state=self.state, notify=self.notify)
+        self.log.info("%s: queue %s (%s) %s", queue.state, queue.queue_id, queue.name, url)
         return {"queue_id": queue.queue_id, "name": queue.name, "state": str(queue.state)}
 
 
@@ -80,14 +94,17 @@ def only_queue(client: CIClient, kind: str) -> str:
 
     :raises AmbiguousQueueError: it has none, or several.
     """
-    queues: list[Queue] = _call(_LIST, kind)(client)
+    queues = _LIST[kind](client)
     if len(queues) != 1:
         known = ", ".join(f"{queue.queue_id} ({queue.name})" for queue in queues) or "none"
         raise AmbiguousQueueError(f"bucket {client.bucket} has these {kind} queues: {known}; give queue_id")
     return queues[0].queue_id
 
 
-def _call(table: dict[str, Callable[..., Any]], kind: str) -> Callable[..., Any]:
-    if kind not in table:
-        raise ValueError(f"kind must be one of {', '.join(table)}, not {kind!r}")
-    return table[kind]
+def default_queue(client: CIClient, operation: Operation) -> str | None:
+    """The id of the queue that takes jobs without a queue id; None where several queues are possible."""
+    try:
+        queues = type_of_operation(operation).queues(client)
+    except CIError:
+        return None  # it is only for a link
+    return queues[0].queue_id if len(queues) == 1 else None

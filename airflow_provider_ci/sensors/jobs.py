@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 
-from airflow.sdk import BaseSensorOperator, Context, PokeReturnValue
+from airflow.sdk import Context, PokeReturnValue
 
+from airflow_provider_ci.arguments import Reader, anything
 from airflow_provider_ci.client import Job, JobState
-from airflow_provider_ci.compat import AirflowException, AirflowSensorTimeout, conf
-from airflow_provider_ci.hooks import CIHook
+from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.job_ids import job_ids_in
 from airflow_provider_ci.jobs import JobWatch
 from airflow_provider_ci.links import CIJobLink, TaskLinks
+from airflow_provider_ci.progress import HumanPace, immediate_pace
+from airflow_provider_ci.sensors.base import CISensor
 from airflow_provider_ci.triggers import CIJobTrigger
 
 
@@ -22,70 +23,33 @@ class JobsFailedError(AirflowException):
     """All jobs have ended, and some of them failed or were cancelled."""
 
 
-class CIJobSensor(BaseSensorOperator):
+class CIJobSensor(CISensor):
     """Waits until one or many jobs have ended, and fails when any of them failed.
 
-    All three ways of waiting are there: ``mode="poke"``, ``mode="reschedule"``, and ``deferrable=True``.
-    All jobs are waited for before the sensor fails, so that its message names every job that did.
+    There are three ways of waiting: ``mode="poke"``, ``mode="reschedule"``, and ``deferrable=True``. All jobs
+    are waited for before the sensor fails, so that its message names every job that did. An empty list of
+    jobs is done at once. Every argument is templated.
 
-    :param job_ids: a job id, several with commas, a list, or what the operators return. (templated)
-    :param conn_id: the Airflow connection.
-    :param bucket: takes the place of the connection's bucket. (templated)
-    :param region: takes the place of the connection's region. (templated)
+    :param job_ids: a job id, several with commas, a list, or what the operators return.
     :param deferrable: wait in the triggerer, which holds no worker slot.
 
     Returns ``{"jobs": how many}``.
     """
 
-    template_fields: Sequence[str] = ("job_ids", "bucket", "region")
     operator_extra_links = (CIJobLink(),)
-    task_links: TaskLinks | None = None
-    """Those that were told in this process; of many jobs none leads anywhere."""
 
-    def __init__(
-        self,
-        *,
-        job_ids: Any,
-        conn_id: str = CIHook.default_conn_name,
-        bucket: str | None = None,
-        region: str | None = None,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        **kwargs: Any,
-    ) -> None:
+    argument_types: ClassVar[Mapping[str, Reader]] = {**CISensor.argument_types, "job_ids": anything}
+    template_fields: Sequence[str] = tuple(argument_types)
+
+    def __init__(self, *, job_ids: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job_ids = job_ids
-        self.conn_id = conn_id
-        self.bucket = bucket
-        self.region = region
-        self.deferrable = deferrable
+        self.keep_arguments("job_ids")
 
-    def execute(self, context: Context) -> Any:
-        """Wait in place, by rescheduling, or in the triggerer.
-
-        :raises JobsFailedError: jobs failed; all have ended.
-        """
-        self.task_links = TaskLinks(context, self._hook)
+    def look_around(self, links: TaskLinks) -> None:
+        """Link to the job where there is only one."""
         if len(self._watch.pending) == 1:
-            self.task_links.tell_job(*self._watch.pending)
-        if not self.deferrable:
-            return super().execute(context)
-        if done := self.poke(context):
-            return done.xcom_value
-        return self._defer()
-
-    def _defer(self) -> NoReturn:
-        self.defer(
-            trigger=CIJobTrigger(
-                job_ids=list(self._watch.pending),
-                conn_id=self.conn_id,
-                bucket=self.bucket,
-                region=self.region,
-                deadline=time.time() + self.timeout,
-                poll_interval=self.poke_interval,
-                cancel_on_kill=False,
-            ),
-            method_name="resume",
-        )
+            links.tell_job(*self._watch.pending)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look at the jobs once.
@@ -93,39 +57,55 @@ class CIJobSensor(BaseSensorOperator):
         :raises JobsFailedError: all have ended, and some failed.
         """
         self._watch.look_patiently()
-        if self._watch.pending:
-            self.log.info("%d jobs ended, %d to go", len(self._watch.finished), len(self._watch.pending))
-            return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._outcome())
-
-    def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Go on after the trigger's event.
-
-        :raises AirflowSensorTimeout: the event says that the wait took too long.
-        :raises AirflowException: it says that the wait failed, or there is none.
-        """
-        status = (event or {}).get("status")
-        if status == "done":
-            self._watch.look()  # patience is of no use here: nothing would look again
+        if not self._watch.pending:
             return self._outcome()
-        if event and status == "timeout":
-            raise AirflowSensorTimeout(f"{len(event['pending'])} jobs have not ended in {self.timeout:g} s")
-        raise AirflowException(f"waiting for the jobs failed: {(event or {}).get('message') or 'no event'}")
+        if self._pace.is_time():
+            ended, total = len(self._watch.finished), len(self._watch.finished) + len(self._watch.pending)
+            self.log.info("%d of %d jobs ended, %d to go", ended, total, total - ended)
+        return PokeReturnValue(is_done=False)
 
-    def _outcome(self) -> dict[str, int]:
-        _raise_for_failures(list(self._watch.finished.values()))
-        return {"jobs": len(self._watch.finished)}
+    def trigger(self, deadline: float) -> CIJobTrigger:
+        """The trigger that does the waiting."""
+        return CIJobTrigger(
+            job_ids=list(self._watch.pending or self._watch.finished),
+            **self.connection_of_trigger(),
+            deadline=deadline,
+            poll_interval=self.poke_interval,
+            cancel_on_kill=False,
+        )
+
+    def after_event(self, context: Context, event: dict[str, Any]) -> PokeReturnValue:
+        """Read the jobs once more. Patience is of no use here: nothing would look again."""
+        self._watch.look()
+        return self._outcome()
+
+    def missing_in(self, event: dict[str, Any]) -> str:
+        """How many jobs have not ended."""
+        return f"{len(event['pending'])} jobs have not ended"
+
+    def _outcome(self) -> PokeReturnValue:
+        jobs = list(self._watch.finished.values())
+        _raise_for_failures(jobs)
+        if jobs:
+            self.log.info("succeeded: %d jobs, for example %s → %s", len(jobs), *_keys_of(jobs[0]))
+        else:
+            self.log.warning("succeeded: there are no jobs to wait for")
+        return PokeReturnValue(is_done=True, xcom_value={"jobs": len(jobs)})
 
     @cached_property
-    def _hook(self) -> CIHook:
-        return CIHook(self.conn_id, bucket=self.bucket, region=self.region)
+    def _pace(self) -> HumanPace:
+        return immediate_pace()
 
     @cached_property
     def _watch(self) -> JobWatch:
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
-        if not job_ids:
-            raise ValueError(f"job_ids holds no job id: {self.job_ids!r}")
-        return JobWatch(self._hook.client, job_ids)
+        if not job_ids and (self.job_ids is None or isinstance(self.job_ids, str)):
+            raise ValueError(f"job_ids: there is no job id in {self.job_ids!r}")
+        return JobWatch(self.hook.client, job_ids)
+
+
+def _keys_of(job: Job) -> tuple[str, str]:
+    return job.input_key, job.output_key
 
 
 def _raise_for_failures(jobs: Sequence[Job]) -> None:

@@ -17,35 +17,29 @@ from airflow_provider_ci.triggers.kill import CancellingTrigger
 class CIBatchTrigger(CancellingTrigger):
     """Fires when a batch should be taken up again: most of its window has ended, or all of it.
 
-    It reads from the batch's ledger which jobs those are. The event is
-    ``{"status": "due" | "timeout" | "paused" | "error", "message", "pending", "deadline"}``.
+    It reads from the batch's ledger which jobs those are. The event is ``{"status": "due" | "timeout" |
+    "paused" | "error", "message", "pending", "deadline"}``.
 
     :param folder: of the batch in the bucket, with its ``/`` at the end.
-    :param conn_id: the Airflow connection.
-    :param bucket: takes the place of the connection's bucket.
-    :param region: takes the place of the connection's region.
-    :param poll_interval: seconds between two looks, at most.
+    :param claim: token of the claim that the trigger keeps valid while the batch waits.
     :param pause_seconds: how long a paused queue is waited for.
-    :param deadline: Unix time of the end of the batch. It is absolute, so a restart grants no more time.
-    :param cancel_on_kill: cancel what is still waiting when a user ends the task (Airflow 3.3 and newer).
+    :param cancel_on_kill: cancel waiting jobs when a user ends the task (Airflow 3.3 and newer).
+    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between
+        two requests.
     """
 
     def __init__(
         self,
         *,
         folder: str,
-        conn_id: str,
-        deadline: float,
-        bucket: str | None = None,
-        region: str | None = None,
-        poll_interval: float = 30.0,
+        claim: str = "",
         pause_seconds: float = 600.0,
         cancel_on_kill: bool = True,
+        **shared: Any,
     ) -> None:
-        super().__init__(
-            conn_id=conn_id, deadline=deadline, bucket=bucket, region=region, poll_interval=poll_interval
-        )
+        super().__init__(**shared)
         self.folder = folder
+        self.claim = claim
         self.pause_seconds = pause_seconds
         self.cancel_on_kill = cancel_on_kill
 
@@ -58,11 +52,11 @@ class CIBatchTrigger(CancellingTrigger):
     async def _look(self, watch: BatchWatch) -> dict[str, Any]:
         seconds = min(FIRST_LOOK_SECONDS, self.poll_interval)
         tell = JobsProgress(self.log, watch.pending)
-        while await self._sleep(seconds):
+        while await self._sleep(seconds, lambda: tell(watch.pending)):
             await asyncio.to_thread(watch.look)
+            tell(watch.pending)
             if watch.is_due:
                 return self._event("due", pending=watch.pending)
-            tell(watch.pending)
             seconds = watch.wait_seconds()
         return self._event("timeout", pending=watch.pending)
 
@@ -71,7 +65,7 @@ class CIBatchTrigger(CancellingTrigger):
 
     def _watch(self, client: CIClient) -> BatchWatch:
         pace = Pace(shortest=min(2.0, self.poll_interval), longest=self.poll_interval)
-        return BatchWatch(client, self.folder, pace=pace, pause_seconds=self.pause_seconds)
+        return BatchWatch(client, self.folder, pace=pace, pause_seconds=self.pause_seconds, claim=self.claim)
 
     def _event(self, status: str, message: str = "", pending: int = 0) -> dict[str, Any]:
         return {"status": status, "message": message, "pending": pending, "deadline": self.deadline}

@@ -16,32 +16,17 @@ from airflow_provider_ci.triggers.kill import CancellingTrigger
 class CIJobTrigger(CancellingTrigger):
     """Fires once when all the jobs have ended, or at the deadline.
 
-    The event is ``{"status": "done" | "timeout" | "error", "message", "job_ids", "pending"}``; the
-    task that it resumes asks for the jobs itself, so that no result passes through Airflow's database.
+    The event is ``{"status": "done" | "timeout" | "error", "message", "job_ids", "pending"}``;
+    the resumed task asks for the jobs itself, so that no result passes through Airflow's database.
 
     :param job_ids: the jobs to wait for.
-    :param conn_id: the Airflow connection.
-    :param bucket: takes the place of the connection's bucket.
-    :param region: takes the place of the connection's region.
-    :param poll_interval: seconds between two looks, at most; the first ones follow each other sooner.
-    :param deadline: Unix time of the end of the wait. It is absolute, so a restart grants no more time.
-    :param cancel_on_kill: cancel what is still waiting when a user ends the task (Airflow 3.3 and newer).
+    :param cancel_on_kill: cancel waiting jobs when a user ends the task (Airflow 3.3 and newer).
+    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between
+        two requests, and the first ones follow each other sooner.
     """
 
-    def __init__(
-        self,
-        *,
-        job_ids: Sequence[str],
-        conn_id: str,
-        deadline: float,
-        bucket: str | None = None,
-        region: str | None = None,
-        poll_interval: float = 30.0,
-        cancel_on_kill: bool = True,
-    ) -> None:
-        super().__init__(
-            conn_id=conn_id, deadline=deadline, bucket=bucket, region=region, poll_interval=poll_interval
-        )
+    def __init__(self, *, job_ids: Sequence[str], cancel_on_kill: bool = True, **shared: Any) -> None:
+        super().__init__(**shared)
         self.job_ids = list(job_ids)
         self.cancel_on_kill = cancel_on_kill
 
@@ -50,7 +35,7 @@ class CIJobTrigger(CancellingTrigger):
         pace = Pace(shortest=min(2.0, self.poll_interval), longest=self.poll_interval)
         tell = JobsProgress(self.log, len(watch.pending))
         seconds = min(FIRST_LOOK_SECONDS, self.poll_interval)
-        while await self._sleep(seconds):
+        while await self._sleep(seconds, lambda: tell(len(watch.pending))):
             await asyncio.to_thread(watch.look_patiently)
             if not watch.pending:
                 return self._event("done", pending=())

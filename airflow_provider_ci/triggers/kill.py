@@ -1,4 +1,4 @@
-"""What becomes of jobs when a user ends the task that a trigger waits for."""
+"""Cancelling jobs when a user ends the task that a trigger waits for."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _CANCELLING: set[asyncio.Task[None]] = set()
 
 
 class CancellingTrigger(CITrigger):
-    """Waits for jobs, and cancels those that are still waiting when a user ends the task."""
+    """Waits for jobs, and cancels waiting ones when a user ends the task."""
 
     cancel_on_kill: bool
-    """Whether it does so; only Airflow 3.3 and newer tell a trigger of it."""
+    """Whether it does so; only Airflow 3.3 and newer notify a trigger."""
 
     async def on_kill(self) -> None:
-        """Cancel what is still waiting, once Airflow confirms that a user ended the task.
+        """Cancel waiting jobs, once Airflow confirms that a user ended the task.
 
         It asks first: a triggerer that was away for a while calls this for tasks that go on elsewhere. The
         triggerer cancels a trigger again while its ``on_kill`` runs (seen with 3.3.2, some seconds later); a

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_ci.batch.arrivals import Arrival
 from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.progress import immediate_pace
 from airflow_provider_ci.triggers.base import CITrigger
 
 
@@ -18,41 +19,31 @@ class CIObjectsTrigger(CITrigger):
     The event is ``{"status": "done" | "timeout" | "error", "message", "found"}``.
 
     :param arrival: what to wait for, as ``Arrival.to_json`` gives it.
-    :param conn_id: the Airflow connection.
-    :param bucket: takes the place of the connection's bucket.
-    :param region: takes the place of the connection's region.
-    :param poll_interval: seconds between two looks.
-    :param first_wait: seconds before the first one, as the sensor has just looked.
-    :param deadline: Unix time of the end of the wait. It is absolute, so a restart grants no more time.
+    :param first_wait: seconds before the first listing, because the sensor has just made one.
+    :param shared: the arguments of :class:`CITrigger`.
     """
 
-    def __init__(
-        self,
-        *,
-        arrival: Mapping[str, Any],
-        conn_id: str,
-        deadline: float,
-        bucket: str | None = None,
-        region: str | None = None,
-        poll_interval: float = 60.0,
-        first_wait: float = 60.0,
-    ) -> None:
-        super().__init__(
-            conn_id=conn_id, deadline=deadline, bucket=bucket, region=region, poll_interval=poll_interval
-        )
+    def __init__(self, *, arrival: Mapping[str, Any], first_wait: float = 60.0, **shared: Any) -> None:
+        super().__init__(**{"poll_interval": 60.0, **shared})
         self.arrival = dict(arrival)
         self.first_wait = first_wait
 
     async def _wait(self, client: CIClient) -> dict[str, Any]:
         arrival = Arrival.from_json(self.arrival)
+        pace, missing = immediate_pace(), "nothing is known yet"
         wait_seconds = self.first_wait
-        while await self._sleep(wait_seconds):
+
+        def tell() -> None:
+            if pace.is_time():
+                self.log.info("still waiting: %s", missing)
+
+        while await self._sleep(wait_seconds, tell):
             seen = await asyncio.to_thread(arrival.look_patiently, client)
             if seen is not None:
                 missing = arrival.missing(seen)
                 if not missing:
                     return self._event("done", found=seen.to_json())
-                self.log.info("still waiting: %s", missing)
+                tell()
             jitter = random.uniform(0.9, 1.1)  # noqa: S311 no secret: many sensors are not to look at once
             wait_seconds = arrival.wait_seconds(seen, self.poll_interval * jitter)
         return self._event("timeout")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, ObjectSelection, ObjectResult, Pace, read_report
+from airflow_provider_ci.batch import Batch, ObjectResult, ObjectSelection, Pace, Progress, read_report
+from airflow_provider_ci.batch.registry.heartbeat import key_of
+from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
+from airflow_provider_ci.batch.report import batch_folder, report_key
 from airflow_provider_ci.client import CIClient, Credentials, DocProcess, JobState, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 
@@ -19,6 +27,8 @@ INBOX = ObjectSelection(prefix="in/")
 PDF = DocProcess(target="pdf")
 FAST = Pace(shortest=0.02, longest=0.1)
 DEAD = (JobState.CANCEL, JobState.FAILED)
+FOLDER = batch_folder("_ci_batches/", "test")
+REPORT = report_key(FOLDER)
 
 
 @pytest.fixture
@@ -67,12 +77,12 @@ def job_count() -> Callable[[CIClient], int]:
 
 
 @pytest.fixture
-def verdicts() -> Callable[[CIClient, str], dict[str, ObjectResult]]:
-    """Reads a report: each object's verdict, of which there must be one."""
+def results() -> Callable[..., dict[str, ObjectResult]]:
+    """Reads a report: the result of each object, of which there must be one."""
 
-    def read(client: CIClient, report_key: str = "_ci_batches/test/report.jsonl") -> dict[str, ObjectResult]:
+    def read(client: CIClient, report_key: str = REPORT) -> dict[str, ObjectResult]:
         found = list(read_report(client, report_key))
-        by_key = {verdict.key: verdict for verdict in found}
+        by_key = {result.key: result for result in found}
         assert len(by_key) == len(found), "an object stands in the report twice"
         return by_key
 
@@ -80,11 +90,119 @@ def verdicts() -> Callable[[CIClient, str], dict[str, ObjectResult]]:
 
 
 @pytest.fixture
+def verdicts(results: Callable[..., dict[str, ObjectResult]]) -> Callable[..., dict[str, ObjectResult]]:
+    """The same under its former name."""
+    return results
+
+
+@pytest.fixture
 def end_leases(bucket: Path) -> Callable[[], None]:
-    """Makes all leases look as if their holders had died an hour ago."""
+    """Makes all leases look as if their runs had died an hour ago."""
 
     def end() -> None:
-        for path in bucket.glob("_ci_batches/*/lease/*"):
-            os.utime(path, (0, 0))
+        for path in sorted((bucket / REGISTRY_PREFIX).glob("0*.json"))[-1:]:
+            state = json.loads(path.read_text())
+            for claim in state["claims"]:
+                claim["claimed_at"] -= 3600
+                beat = bucket / key_of(claim["folder"], claim["token"])
+                beat.parent.mkdir(parents=True, exist_ok=True)
+                if not beat.exists():
+                    beat.write_text(
+                        json.dumps({"version": 2, "kind": "heartbeat", "seconds": 1, "is_parked": False})
+                    )
+                os.utime(beat, (0, 0))
+            path.write_text(json.dumps(state))
 
     return end
+
+
+@pytest.fixture
+def live_outputs() -> Callable[[CIClient], Counter[str]]:
+    """Counts the jobs that are neither cancelled nor failed, by output key."""
+
+    def count(client: CIClient) -> Counter[str]:
+        jobs = (*client.list_doc_jobs(), *client.list_pic_jobs())
+        return Counter(job.output_key.removeprefix("/") for job in jobs if job.state not in DEAD)
+
+    return count
+
+
+class PowerCut(BaseException):
+    """The process is gone: nothing of ours may catch this."""
+
+
+class Power:
+    """Cuts the power of whoever uses a client at one of its requests; none is sent after that."""
+
+    def __init__(self, client: CIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._attempt = client._transport._attempt
+        self._lock = Lock()
+        self._is_cut = False
+        self.last_for()
+        monkeypatch.setattr(client._transport, "_attempt", self._pass_on)
+
+    def last_for(self, requests: float = float("inf"), *, method: str = "", is_heard: bool = False) -> None:
+        """Go on until this request (of those with this method), which the service still hears or does not."""
+        self._is_cut, self._left, self._method, self._is_heard = False, requests, method, is_heard
+
+    def _pass_on(self, request: Any, *more: Any, **options: Any) -> Any:
+        with self._lock:
+            if self._is_cut:
+                raise PowerCut
+            self._left -= request.method.startswith(self._method)
+            self._is_cut = is_last = self._left <= 0
+        response = self._attempt(request, *more, **options) if self._is_heard or not is_last else None
+        if is_last:
+            raise PowerCut
+        return response
+
+
+@pytest.fixture
+def power(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> Power:
+    """Power of the client's process."""
+    return Power(client, monkeypatch)
+
+
+def dies(*looks: int) -> Callable[[Progress], None]:
+    """Ends the process at these looks at the jobs."""
+    numbers = itertools.count(1)
+
+    def look(_: Progress) -> None:
+        if next(numbers) in looks:
+            raise PowerCut
+
+    return look
+
+
+def die(batch: Batch) -> None:
+    """Run a batch until its process dies."""
+    with pytest.raises(PowerCut):
+        batch.run()
+
+
+def in_threads(*steps: Callable[[], Any]) -> list[Any]:
+    """Do things at once; the result of each, or its exception."""
+
+    def outcome(step: Callable[[], Any]) -> Any:
+        try:
+            return step()
+        except Exception as error:
+            return error
+
+    with ThreadPoolExecutor(len(steps)) as executor:
+        return list(executor.map(outcome, steps))
+
+
+def pause(client: CIClient) -> Callable[[], object]:
+    """Pause the queue of documents; what is returned resumes it."""
+    (queue,) = client.list_doc_queues()
+    client.pause_doc_queue(queue.queue_id)
+    return lambda: client.resume_doc_queue(queue.queue_id)
+
+
+def wait_until(holds: Callable[[], Any]) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)

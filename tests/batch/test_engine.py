@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_ci.batch import (
     Batch,
+    ObjectResult,
     ObjectSelection,
     ObjectState,
-    ObjectResult,
     Progress,
     read_report,
 )
@@ -19,21 +19,22 @@ from airflow_provider_ci.client import (
     CIClient,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 
 
-def test_every_object_gets_a_job_an_output_and_a_verdict(
-    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, verdicts: Verdicts, job_count: Count
+def test_every_object_gets_a_job_an_output_and_a_result(
+    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, results: Results, job_count: Count
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(25)))
     summary = batch(client).run()
     assert (summary.total, summary.succeeded, summary.failed) == (25, 25, 0)
-    report = verdicts(client, summary.report_key)
+    report = results(client, summary.report_key)
     assert len(report) == 25
     assert {verdict.state for verdict in report.values()} == {ObjectState.SUCCEEDED}
     assert report["in/7.docx"].pages == 1
@@ -47,14 +48,14 @@ def test_an_empty_listing_is_an_empty_report(client: CIClient, batch: Make) -> N
     assert list(read_report(client, summary.report_key)) == []
 
 
-def test_the_summary_object_has_the_same_numbers(
+def test_the_report_begins_with_the_summary(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make
 ) -> None:
     fill_bucket("in/a.docx")
     summary = batch(client).run()
-    stored = json.loads((bucket / "_ci_batches/test/summary.json").read_text())
-    assert stored["version"] == 1
-    assert {name: stored[name] for name in summary.to_json()} == summary.to_json()
+    stored = json.loads((bucket / REPORT).read_text().splitlines()[0])
+    assert (stored["version"], stored["is_complete"]) == (2, True)
+    assert stored["summary"] == summary.to_json()
 
 
 def test_a_second_run_does_only_what_is_missing(
@@ -132,7 +133,7 @@ def test_what_is_no_source_is_refused_before_anything_is_asked(
 def test_the_reports_of_earlier_batches_are_no_objects(
     client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
-    fill_bucket("a.docx", "_ci_batches/old/report.jsonl", "_ci_batches/old/summary.json")
+    fill_bucket("a.docx", "_ci_batches/old/report.jsonl", "_ci_batches/old/failures.jsonl")
     assert batch(client, ObjectSelection()).run().total == 1
 
 

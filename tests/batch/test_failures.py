@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from airflow_provider_ci.batch import BatchFailedError, BatchSummary
-from airflow_provider_ci.batch.errors import FailureLimit
+from airflow_provider_ci.batch import BatchFailedError, BatchSummary, FailureGroup
+from airflow_provider_ci.batch.limits import FailureLimit
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_limit_that_makes_no_sense_is_refused(limit: int | str) -> None:
         FailureLimit.parse(limit)
 
 
-def test_the_error_says_what_failed_and_where_the_report_is_and_survives_pickling() -> None:
+def test_the_error_names_failures_and_report_and_can_be_pickled() -> None:
     summary = BatchSummary(
         batch_id="b",
         total=9,
@@ -45,12 +45,13 @@ def test_the_error_says_what_failed_and_where_the_report_is_and_survives_picklin
         unfinished=1,
         seconds=1.0,
         report_key="_ci_batches/b/report.jsonl",
-        first_failures=("in/a.docx: Broken: cannot be opened",),
+        failures=(FailureGroup(code="Broken", count=2, example="in/a.docx: Broken: cannot be opened"),),
     )
     error = pickle.loads(pickle.dumps(BatchFailedError(summary, FailureLimit(count=1))))
     assert str(error) == (
-        "batch b: of 9 objects 2 failed, 1 unfinished (allowed: 1). "
-        "First failures: in/a.docx: Broken: cannot be opened. "
-        "Every object's verdict is in _ci_batches/b/report.jsonl; a retry takes only what is missing."
+        "2 failed, 1 unfinished of 9 objects (allowed: 1): "
+        "2 × Broken, e.g. in/a.docx: Broken: cannot be opened. "
+        "Report: _ci_batches/b/report.jsonl; batch b. "
+        "A retry submits only the objects that can still succeed"
     )
     assert error.summary == summary

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ci.batch.planning.existing import Outputs
+from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.client import CIClient, CIServiceError, Credentials, ObjectPage
 from airflow_provider_ci.local import LocalCI
 
@@ -41,8 +41,8 @@ def requests(local_ci: LocalCI) -> Callable[[], dict[str, int]]:
 
 
 @pytest.fixture
-def outputs(client: CIClient) -> Outputs:
-    return Outputs(client, "out/", threads=8)
+def outputs(client: CIClient) -> ExistingOutputs:
+    return ExistingOutputs(client, "out/", threads=8)
 
 
 def numbered(numbers: Any) -> list[str]:
@@ -50,7 +50,7 @@ def numbered(numbers: Any) -> list[str]:
 
 
 def test_neighbours_are_found_with_one_request(
-    outputs: Outputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
+    outputs: ExistingOutputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
 ) -> None:
     there = numbered(range(0, 600, 2))
     fill_bucket(*there)
@@ -59,7 +59,7 @@ def test_neighbours_are_found_with_one_request(
 
 
 def test_the_rest_of_a_page_serves_the_keys_that_are_asked_for_next(
-    outputs: Outputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
+    outputs: ExistingOutputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
 ) -> None:
     keys = numbered(range(2500))
     fill_bucket(*keys)
@@ -69,7 +69,7 @@ def test_the_rest_of_a_page_serves_the_keys_that_are_asked_for_next(
 
 
 def test_where_nothing_is_there_yet_one_request_tells(
-    outputs: Outputs, requests: Callable[[], dict[str, int]]
+    outputs: ExistingOutputs, requests: Callable[[], dict[str, int]]
 ) -> None:
     keys = numbered(range(5000))
     assert [outputs.last_modified(keys[start : start + 1000]) for start in range(0, 5000, 1000)] == [{}] * 5
@@ -77,7 +77,7 @@ def test_where_nothing_is_there_yet_one_request_tells(
 
 
 def test_a_few_among_many_are_asked_for_one_by_one(
-    outputs: Outputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
+    outputs: ExistingOutputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
 ) -> None:
     fill_bucket(*numbered(range(6000)))
     keys = [*numbered(range(1, 6000, 700)), "out/100000.pdf"]
@@ -86,7 +86,7 @@ def test_a_few_among_many_are_asked_for_one_by_one(
 
 
 def test_a_single_one_is_asked_for(
-    outputs: Outputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
+    outputs: ExistingOutputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
 ) -> None:
     fill_bucket("out/a.pdf")
     assert list(outputs.last_modified(["out/a.pdf"])) == ["out/a.pdf"]
@@ -95,7 +95,11 @@ def test_a_single_one_is_asked_for(
 
 @pytest.mark.parametrize(("every", "pages"), [(100, 3), (40, 3), (300, 1)])
 def test_pages_are_read_only_as_long_as_they_save_time(
-    every: int, pages: int, outputs: Outputs, fill_bucket: Fill, requests: Callable[[], dict[str, int]]
+    every: int,
+    pages: int,
+    outputs: ExistingOutputs,
+    fill_bucket: Fill,
+    requests: Callable[[], dict[str, int]],
 ) -> None:
     """Never more than one page for twenty keys."""
     fill_bucket(*numbered(range(6000)))
@@ -107,7 +111,7 @@ def test_pages_are_read_only_as_long_as_they_save_time(
 
 
 def test_an_error_is_no_absence_and_leaves_no_thread_behind(
-    outputs: Outputs, fill_bucket: Fill, local_ci: LocalCI
+    outputs: ExistingOutputs, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
     fill_bucket(*numbered(range(3000)))
     local_ci.faults.add("slow", seconds=0, method="HEAD", count=2)
@@ -141,7 +145,7 @@ def test_whatever_the_keys_are_called_those_that_are_there_are_found(
     for key in names:
         small_pages.put_object(key, b"x")
     keys = sorted({*names, *(f"{prefix}{text}.p" for text in others)})
-    outputs = Outputs(small_pages, prefix, threads=4)
+    outputs = ExistingOutputs(small_pages, prefix, threads=4)
     found = [outputs.last_modified(keys[start : start + chunk]) for start in range(0, len(keys), chunk)]
     assert set(itertools.chain(*found)) == set(names)
 

@@ -1,3 +1,5 @@
+"""A lease: kept while it is renewed, lost when another run takes over, and never acted on after its end."""
+
 from __future__ import annotations
 
 import json
@@ -5,206 +7,71 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import pytest
 
 from airflow_provider_ci.batch import Batch, BatchRunningError, Progress
-from airflow_provider_ci.batch.lease import Lease
-from airflow_provider_ci.batch.ledger.records import RecordError
+from airflow_provider_ci.batch.ledger.lease import Lease
+from airflow_provider_ci.batch.ledger.records import LeaseExpiredError
+from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, key_of, last_beat
+from airflow_provider_ci.batch.registry.registry import Registry
+from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.client import CIClient, CIConnectionError, CIError, RetryPolicy
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import FOLDER, REPORT, die, dies, wait_until
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
+Take = Callable[..., Lease]
 
-FOLDER = "_ci_batches/test/"
-LEASES = f"/{FOLDER}lease/"
+RUNS = f"/{FOLDER}runs/"
 ONCE = RetryPolicy(max_attempts=1)
 
 
+def claim_of(client: CIClient, token: str = "ours", seconds: float = 3.0) -> Claim:
+    client.server_time()
+    return Claim(
+        token=token,
+        folder=FOLDER,
+        batch_id="test",
+        prefix="out/",
+        operation="o",
+        claimed_at=client.clock.now(),
+        seconds=seconds,
+        holder=f"process of {token}",
+    )
+
+
 @pytest.fixture
-def take(client: CIClient) -> Iterator[Callable[..., Lease]]:
-    """Takes leases that last until the end of the test."""
+def take(client: CIClient) -> Iterator[Take]:
+    """Takes leases that are renewed until the end of the test."""
     with ExitStack() as stack:
 
-        def take(seconds: float = 1.0, *, client: CIClient = client) -> Lease:
-            lease = stack.enter_context(Lease(client, FOLDER, seconds=seconds))
-            lease.take(bool)
+        def take(token: str = "ours", *, seconds: float = 3.0, client: CIClient = client) -> Lease:
+            claim, registry = claim_of(client, token, seconds), Registry(client)
+            registry.change(lambda state: state.with_claim(claim))
+            lease = stack.enter_context(Lease(client, registry, claim))
+            lease.start()
             return lease
 
         yield take
 
 
-def die(client: CIClient, seconds: float = 0.4) -> None:
-    """Take the lease and be gone."""
-    with Lease(client, FOLDER, seconds=seconds) as lease:
-        lease.take(bool)
+def take_over(client: CIClient, token: str = "theirs") -> None:
+    """Replace the claims of the batch, as a run does that takes over."""
+    claim = claim_of(client, token)
 
+    def taken(state: State) -> State:
+        for other in state.of_folder(FOLDER):
+            state = state.replaced(other.token, claim)
+        return state
 
-def wait_until(what: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
-def content(client: CIClient, number: int = 1) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(client.read_object(f"{FOLDER}lease/{number:08}.json"))
-    return found
-
-
-def test_a_free_lease_is_taken_and_says_who_has_it(client: CIClient, take: Callable[..., Lease]) -> None:
-    lease = take()
-    lease.check()
-    assert lease.is_held
-    assert not lease.follows_a_crash
-    assert f"process {os.getpid()}" in content(client)["holder"]
-
-
-def test_a_living_holder_keeps_others_out(client: CIClient, take: Callable[..., Lease]) -> None:
-    lease = take()
-    with pytest.raises(BatchRunningError, match=f"is being run by process {os.getpid()}"):
-        take()
-    lease.check()
-    assert [found.key for found in client.list_objects(f"{FOLDER}lease/")] == [f"{FOLDER}lease/00000001.json"]
-
-
-def test_a_shorter_lease_does_not_outlive_a_longer_one(take: Callable[..., Lease]) -> None:
-    take(2.0)
-    with pytest.raises(BatchRunningError):
-        take(0.1)
-
-
-def test_a_dead_holder_is_followed_after_the_time_of_its_lease(
-    client: CIClient, take: Callable[..., Lease]
-) -> None:
-    die(client, 0.4)
-    began = time.monotonic()
-    assert take(0.4).follows_a_crash
-    assert time.monotonic() - began >= 0.4
-
-
-def test_a_holder_that_died_long_ago_is_followed_at_once(client: CIClient, bucket: Path) -> None:
-    die(client, 600)
-    os.utime(bucket / FOLDER / "lease/00000001.json", (0, 0))
-    with Lease(client, FOLDER, seconds=600) as lease:
-        lease.take(lambda: pytest.fail("it waits"))
-        assert lease.follows_a_crash
-
-
-def test_a_released_lease_is_taken_at_once(client: CIClient, take: Callable[..., Lease]) -> None:
-    take(600).release()
-    with Lease(client, FOLDER, seconds=600) as lease:
-        lease.take(lambda: pytest.fail("it waits"))
-        assert not lease.follows_a_crash
-
-
-def test_of_the_leases_of_many_runs_few_are_kept(client: CIClient) -> None:
-    for _ in range(25):
-        with Lease(client, FOLDER, seconds=600) as lease:
-            lease.take(bool)
-            lease.release()
-    kept = [found.key.rpartition("/")[2] for found in client.list_objects(f"{FOLDER}lease/")]
-    assert kept[-1] == "00000025.json"
-    assert 20 <= len(kept) <= 21
-
-
-@pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b"null", b"\xff", b'{"id": "a", "seconds": "long"}'])
-def test_a_damaged_lease_is_refused_by_name(client: CIClient, damaged: bytes) -> None:
-    client.put_object(f"{FOLDER}lease/00000007.json", damaged)
-    with (
-        Lease(client, FOLDER, seconds=1) as lease,
-        pytest.raises(RecordError, match=r"00000007\.json.*damaged"),
-    ):
-        lease.take(bool)
-
-
-def test_whose_lease_is_damaged_holds_none(client: CIClient, take: Callable[..., Lease]) -> None:
-    lease = take(0.4)
-    client.put_object(f"{FOLDER}lease/00000001.json", b"{}")
-    wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
-
-
-def test_a_lease_that_is_released_while_it_is_watched_is_taken_at_once(
-    take: Callable[..., Lease], client: CIClient
-) -> None:
-    lease = take(600)
-    with Lease(client, FOLDER, seconds=600) as next_one:
-        next_one.take(lease.release)
-        assert next_one.is_held
-
-
-def test_who_waits_for_a_dead_run_can_give_up(client: CIClient) -> None:
-    die(client, 600)
-    with Lease(client, FOLDER, seconds=600) as lease, pytest.raises(KeyboardInterrupt):
-        lease.take(give_up)
-
-
-def give_up() -> None:
-    raise KeyboardInterrupt
-
-
-def test_of_two_that_come_at_once_one_gets_it(client: CIClient) -> None:
-    with Lease(client, FOLDER, seconds=5) as first:
-        first.take(bool)
-        first.release()
-    both = Barrier(2)
-    leases = [Lease(client, FOLDER, seconds=1) for _ in range(2)]
-
-    def take(lease: Lease) -> bool:
-        both.wait()
-        try:
-            lease.take(bool)
-        except BatchRunningError:
-            return False
-        return True
-
-    with leases[0], leases[1], ThreadPoolExecutor(2) as executor:
-        assert sorted(executor.map(take, leases)) == [False, True]
-        assert sorted(lease.is_held for lease in leases) == [False, True]
-
-
-def test_a_lease_that_is_not_renewed_is_not_held_until_it_is_renewed_again(
-    local_ci: LocalCI, take: Callable[..., Lease], client_of: Connect
-) -> None:
-    with client_of(local_ci, retry=ONCE) as client:
-        lease = take(0.4, client=client)
-        local_ci.faults.add("error", status=503, method="PUT", path=LEASES, count=10_000)
-        wait_until(lambda: not lease.is_held)
-        with pytest.raises(CIError, match="ServiceUnavailable") as problem:
-            lease.check()
-        assert problem.value.is_retryable
-        local_ci.faults.clear()
-        wait_until(lambda: lease.is_held)
-        lease.check()
-        lease.release()
-
-
-def test_who_was_overtaken_is_told(
-    local_ci: LocalCI, take: Callable[..., Lease], client_of: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with client_of(local_ci, retry=ONCE) as client:
-        lease = take(0.4, client=client)
-        with monkeypatch.context() as network:
-            network.setattr(client._transport, "_attempt", unplugged)
-            take(0.4)
-            assert not lease.is_held
-        wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
-        assert not lease.is_held
-        with pytest.raises(BatchRunningError):
-            lease.writes_until()
-        lease.release()
-    assert content(client, 2)["released"] is False
-
-
-def unplugged(*_: object) -> None:
-    raise CIConnectionError("the network is unreachable", was_sent=False)
+    Registry(client).change(taken)
 
 
 def problem_of(lease: Lease) -> CIError | None:
@@ -215,43 +82,137 @@ def problem_of(lease: Lease) -> CIError | None:
     return None
 
 
-@pytest.mark.parametrize("action", ["cut_before", "cut_after", "error_after"])
-@pytest.mark.parametrize("retry", [ONCE, RetryPolicy(first_wait_seconds=0.01)], ids=["once", "retry"])
-def test_a_lost_answer_to_taking_it_locks_nobody_out(
-    local_ci: LocalCI, client_of: Connect, action: str, retry: RetryPolicy
-) -> None:
-    local_ci.faults.add(action, method="PUT", path=LEASES)
-    with client_of(local_ci, retry=retry) as client, Lease(client, FOLDER, seconds=600) as lease:
-        if retry is ONCE:
-            with pytest.raises(CIError):
-                lease.take(bool)
-        lease.take(lambda: pytest.fail("it waits for itself"))
-        lease.check()
-        assert not lease.follows_a_crash
+def unplugged(*_: object, **__: object) -> None:
+    raise CIConnectionError("the network is unreachable", was_sent=False)
 
 
-def test_lost_answers_to_renewals_are_borne(
-    local_ci: LocalCI, take: Callable[..., Lease], client_of: Connect
+def test_a_lease_is_renewed_by_heartbeats(client: CIClient, take: Take) -> None:
+    lease = take()
+    first = lease.expires_at()
+    assert lease.is_held
+    wait_until(lambda: lease.expires_at() > first)
+    beat = last_beat(client, lease.claim)
+    assert beat is not None
+    assert not beat.is_parked
+    lease.check()
+
+
+def test_the_fence_is_two_thirds_of_the_lease_after_the_heartbeat(client: CIClient, take: Take) -> None:
+    lease = take(seconds=6.0)
+    wait_until(lambda: last_beat(client, lease.claim))
+    wait_until(lambda: lease.expires_at() != lease.claim.claimed_at + 4)
+    beat = last_beat(client, lease.claim)
+    assert beat is not None
+    assert beat.at + 4 - 2 <= lease.expires_at() <= beat.at + 4 + 2
+    assert lease.expires_at() <= client.clock.now() + 4
+
+
+def test_a_released_lease_leaves_no_claim_and_no_heartbeat(client: CIClient, take: Take) -> None:
+    lease = take()
+    wait_until(lambda: last_beat(client, lease.claim))
+    lease.release()
+    assert not Registry(client).read().claims
+    assert not list(client.list_objects(f"{FOLDER}runs/"))
+
+
+def test_a_parked_lease_says_what_the_ledger_holds(client: CIClient, take: Take) -> None:
+    lease = take()
+    lease.park({"plan": "t", "blocks": 3})
+    beat = last_beat(client, lease.claim)
+    assert beat is not None
+    assert (beat.is_parked, beat.details) == (True, {"plan": "t", "blocks": 3})
+    assert LivenessWatch(client, lease.claim).look() == "parked"
+    assert Registry(client).read().claim("ours") is not None
+
+
+def test_a_lease_that_is_not_renewed_is_not_held_until_it_is_regained(
+    local_ci: LocalCI, take: Take, client_of: Connect
 ) -> None:
     with client_of(local_ci, retry=ONCE) as client:
-        lease = take(1.0, client=client)
-        local_ci.faults.add("cut_after", method="PUT", path=LEASES, count=2)
-        wait_until(lambda: content(client)["renewals"] >= 4)
+        lease = take(client=client)
+        local_ci.faults.add("error", status=503, method="PUT", count=10_000)
+        wait_until(lambda: not lease.is_held)
+        problem = problem_of(lease)
+        assert problem is not None
+        assert problem.is_retryable
+        local_ci.faults.clear()
         wait_until(lambda: lease.is_held)
         lease.check()
-
-
-def test_a_lost_answer_to_the_release_is_no_error(
-    local_ci: LocalCI, take: Callable[..., Lease], client_of: Connect
-) -> None:
-    with client_of(local_ci, retry=ONCE) as client:
-        lease = take(600, client=client)
-        local_ci.faults.add("cut_after", method="PUT", path=LEASES)
         lease.release()
-    assert not take(600).follows_a_crash
 
 
-def test_a_second_run_of_a_batch_stops_and_changes_nothing(
+def test_a_run_that_was_taken_over_may_not_act(
+    local_ci: LocalCI, client: CIClient, take: Take, client_of: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with client_of(local_ci, retry=ONCE) as away:
+        lease = take(client=away)
+        with monkeypatch.context() as network:
+            network.setattr(away._transport, "_attempt", unplugged)
+            wait_until(lambda: not lease.is_held)
+            take_over(client)
+        wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
+        assert not lease.is_held
+        assert lease.expires_at() == 0
+        with pytest.raises(BatchRunningError, match="process of theirs, which took over"):
+            lease.writes_until()
+    assert Registry(client).read().claim("theirs") is not None
+
+
+def test_a_living_run_notices_that_it_was_taken_over(client: CIClient, take: Take) -> None:
+    """The registry is read now and then, although the heartbeats go well."""
+    lease = take()
+    take_over(client)
+    wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
+
+
+def test_a_claim_that_was_deleted_is_added_again(client: CIClient, bucket: Path, take: Take) -> None:
+    lease = take()
+    for path in (bucket / "_ci_batches.registry").glob("0*"):
+        path.unlink()
+    wait_until(lambda: Registry(client).read().claim("ours"))
+    lease.check()
+
+
+def test_lost_responses_to_heartbeats_are_borne(local_ci: LocalCI, take: Take, client_of: Connect) -> None:
+    with client_of(local_ci, retry=ONCE) as client:
+        lease = take(client=client)
+        local_ci.faults.add("cut_after", method="PUT", path=RUNS, count=2)
+        wait_until(lambda: not local_ci.faults.pending())
+        begin = lease.expires_at()
+        wait_until(lambda: lease.expires_at() > begin)
+        lease.check()
+
+
+def test_a_late_heartbeat_is_refused(local_ci: LocalCI, client: CIClient, take: Take) -> None:
+    lease = take()
+    local_ci.faults.add("slow", seconds=4, method="PUT", path=RUNS)
+    wait_until(lambda: not lease.is_held)
+    wait_until(lambda: lease.is_held)
+    assert lease.claim.claimed_at <= client.clock.now()
+    lease.check()
+
+
+def test_without_a_lease_in_time_the_error_is_worth_a_retry(client: CIClient) -> None:
+    lease = Lease(client, Registry(client), claim_of(client, seconds=0.1))
+    time.sleep(0.2)
+    with pytest.raises(LeaseExpiredError, match="was not renewed in time") as problem:
+        lease.check()
+    assert problem.value.is_retryable
+
+
+# Batches and their leases
+
+
+def test_a_dead_run_is_taken_over_after_its_lease(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    die(batch(client, lease_seconds=3, max_in_flight=1, progress=dies(1)))
+    began = time.monotonic()
+    assert batch(client, lease_seconds=3).run().succeeded == 2
+    assert 3 <= time.monotonic() - began < 15
+    assert len(list(client.list_doc_jobs())) == 2
+
+
+def test_a_second_run_of_a_batch_changes_nothing(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(6)))
@@ -262,24 +223,22 @@ def test_a_second_run_of_a_batch_stops_and_changes_nothing(
         if len(looks) == 2:
             before = state_of(bucket)
             with pytest.raises(BatchRunningError):
-                batch(client, lease_seconds=2).run()
+                batch(client, on_running="fail").run()
             assert state_of(bucket) == before
 
-    summary = batch(client, lease_seconds=2, max_in_flight=2, progress=run_again).run()
+    summary = batch(client, max_in_flight=2, progress=run_again).run()
     assert len(looks) > 2
     assert (summary.succeeded, summary.jobs) == (6, 6)
-    assert len(list(client.list_doc_jobs())) == 6
 
 
 def state_of(bucket: Path) -> dict[str, bytes]:
-    """The batch's objects, without the lease that is renewed."""
-    folder = bucket / FOLDER
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "lease"]
+    """The batch's objects, without the heartbeat."""
+    paths = [path for path in (bucket / FOLDER).rglob("*") if path.is_file() and path.parent.name != "runs"]
     assert paths
     return {str(path): path.read_bytes() for path in paths}
 
 
-def test_a_batch_whose_lease_is_not_renewed_submits_nothing_and_then_goes_on(
+def test_a_batch_that_cannot_renew_its_lease_pauses_and_goes_on(
     local_ci: LocalCI, fill_bucket: Fill, batch: Make, client_of: Connect
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(4)))
@@ -289,33 +248,19 @@ def test_a_batch_whose_lease_is_not_renewed_submits_nothing_and_then_goes_on(
         if not jobs and not now.in_flight:
             return
         if not jobs:
-            local_ci.faults.add("error", status=503, method="PUT", path=LEASES, count=10_000)
-            time.sleep(1.5)  # longer than the lease is good for
+            local_ci.faults.add("error", status=503, method="PUT", count=10_000)
+            time.sleep(3.1)  # longer than the fence
         jobs.append(len(list(client.list_doc_jobs())))
         if len(jobs) == 5:
             local_ci.faults.clear()
 
     with client_of(local_ci) as client:
-        summary = batch(client, lease_seconds=2, max_in_flight=1, progress=look).run()
+        summary = batch(client, lease_seconds=4, max_in_flight=1, progress=look).run()
     assert jobs[:5] == [1] * 5
     assert (summary.succeeded, summary.jobs) == (4, 4)
 
 
-def test_what_a_batch_writes_is_refused_when_it_comes_after_its_lease(
-    local_ci: LocalCI,
-    client: CIClient,
-    fill_bucket: Fill,
-    batch: Make,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    fill_bucket(*(f"in/{number}.docx" for number in range(4)))
-    local_ci.faults.add("slow", seconds=4, method="PUT", path=f"/{FOLDER}0001/submitted/")
-    summary = batch(client, lease_seconds=2).run()
-    assert (summary.succeeded, summary.jobs) == (4, 4)
-    assert "Request has expired" in caplog.text
-
-
-def test_a_batch_that_was_overtaken_ends_and_submits_nothing_more(
+def test_a_batch_that_was_taken_over_submits_nothing_more(
     client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(5)))
@@ -323,34 +268,57 @@ def test_a_batch_that_was_overtaken_ends_and_submits_nothing_more(
 
     def overtake(now: Progress) -> None:
         if now.in_flight and not jobs:
-            client.delete_object(f"{FOLDER}lease/00000001.json")
-            client.put_object(f"{FOLDER}lease/00000002.json", b'{"id": "another", "holder": "another"}')
-            time.sleep(1.0)  # until it should have been renewed
+            take_over(client)
+            time.sleep(4)  # until the registry should have been read
         jobs.append(len(list(client.list_doc_jobs())))
 
     with pytest.raises(BatchRunningError, match="took over"):
-        batch(client, lease_seconds=2, max_in_flight=1, progress=overtake).run()
+        batch(client, lease_seconds=3, max_in_flight=1, progress=overtake).run()
     assert jobs[-1] == len(list(client.list_doc_jobs())) == 1
-    assert not list(client.list_objects(f"{FOLDER}report")), "the report is the other run's"
+    assert not list(client.list_objects(REPORT)), "the report is the other run's"
 
 
-def test_a_batch_that_is_overtaken_at_its_end_does_not_wait_for_its_lease(
-    local_ci: LocalCI, client: CIClient, fill_bucket: Fill, batch: Make
-) -> None:
+def test_the_claim_names_the_process_that_holds_it(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
     fill_bucket("in/a.docx")
-    local_ci.faults.add("slow", seconds=2, method="PUT", path=f"/{FOLDER}summary.json")
+    holders: list[str] = []
 
-    def overtake() -> None:
-        wait_until(lambda: not local_ci.faults.pending())
-        client.put_object(f"{FOLDER}lease/00000002.json", b'{"id": "another", "holder": "another"}')
+    def look(_: Progress) -> None:
+        holders.extend(claim.holder for claim in Registry(client).read().claims)
 
-    with ThreadPoolExecutor(1) as executor:
-        overtaking = executor.submit(overtake)
-        with pytest.raises(BatchRunningError, match="took over"):
-            batch(client, lease_seconds=2).run()
-        overtaking.result()
+    batch(client, progress=look).run()
+    assert f"process {os.getpid()} on " in holders[0]
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_the_first_fence_follows_the_services_clock(
+    hours: int, client: CIClient, local_ci: LocalCI, fill_bucket: Fill, batch: Make
+) -> None:
+    """A client that has sent no request yet knows only the clock of its machine."""
+    local_ci.traits.set(clock_offset_seconds=hours * 3600)
+    fill_bucket("in/a.docx")
+    claimed: list[float] = []
+
+    def look(_: Progress) -> None:
+        claimed.extend(claim.claimed_at for claim in Registry(client).read().claims)
+
+    batch(client, progress=look).run()
+    assert abs(claimed[0] - client.server_time().timestamp()) < 60
+
+
+def test_a_damaged_heartbeat_is_named(client: CIClient, take: Take) -> None:
+    lease = take(seconds=600)
+    client.put_object(key_of(FOLDER, "ours"), b"[]")
+    with pytest.raises(ValueError, match=r"ours\.json"):
+        LivenessWatch(client, lease.claim).look()
 
 
 def test_the_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(BatchRunningError(FOLDER, "process 7 on worker")))
     assert (error.folder, error.holder) == (FOLDER, "process 7 on worker")
+
+
+def test_a_heartbeat_is_plain_json(client: CIClient, bucket: Path, take: Take) -> None:
+    lease = take()
+    lease.park({"total": 7})
+    stored: dict[str, Any] = json.loads((bucket / key_of(FOLDER, "ours")).read_text())
+    assert stored == {"version": 2, "kind": "heartbeat", "seconds": 900.0, "is_parked": True, "total": 7}

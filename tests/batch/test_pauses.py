@@ -18,7 +18,7 @@ def queue_id(client: CIClient) -> str:
     return queue.queue_id
 
 
-def test_a_batch_gives_up_on_a_paused_queue_and_its_jobs_are_there_for_the_next_run(
+def test_the_jobs_of_a_paused_queue_are_left_to_the_next_run(
     client: CIClient,
     queue_id: str,
     fill_bucket: Fill,

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ci.batch import records
-from airflow_provider_ci.batch.ledger.records import LeaseLapsedError, OtherWriterError, RecordError, RecordWriter
+from airflow_provider_ci.batch.ledger import records
+from airflow_provider_ci.batch.ledger.records import (
+    LeaseExpiredError,
+    RecordError,
+    RecordWriter,
+)
 from airflow_provider_ci.client import CIClient, NotFoundError
 from airflow_provider_ci.local import LocalCI
 
@@ -17,8 +20,8 @@ LINES = [{"index": 0, "key": "合同"}, {"index": 1, "key": "a\u2028b\u0085c\nd\
 
 @given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none() | st.booleans())))
 def test_what_is_encoded_is_decoded(lines: list[dict[str, object]]) -> None:
-    header, found = records.decode("k", records.encode("plan", {"generation": 7}, lines), "plan")
-    assert header == {"version": 1, "kind": "plan", "generation": 7}
+    header, found = records.decode("k", records.encode("plan", {"plan": "t"}, lines), "plan")
+    assert header == {"version": 2, "kind": "plan", "plan": "t"}
     assert list(found) == lines
 
 
@@ -28,9 +31,17 @@ def test_each_record_is_a_line_that_everybody_can_read() -> None:
     assert [json.loads(line) for line in text.rstrip("\n").split("\n")[1:]] == LINES
 
 
-@pytest.mark.parametrize("header", [{"version": 2, "kind": "plan"}, {"version": 1, "kind": "checkpoint"}, {}])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"version": 1, "kind": "plan"},
+        {"version": 3, "kind": "plan"},
+        {"version": 2, "kind": "checkpoint"},
+        {},
+    ],
+)
 def test_another_version_or_kind_is_refused_by_name(header: dict[str, object]) -> None:
-    with pytest.raises(RecordError, match=r"'b/plan\.jsonl' is .* this package reads 'plan' of version 1"):
+    with pytest.raises(RecordError, match=r"'b/plan\.jsonl' is .* this package reads 'plan' of version 2"):
         records.decode("b/plan.jsonl", json.dumps(header).encode(), "plan")
 
 
@@ -53,27 +64,18 @@ def test_what_is_not_there_is_not_found(client: CIClient) -> None:
         records.read(client, "b/plan.jsonl", "plan")
 
 
-def test_an_object_is_written_once(client: CIClient) -> None:
-    etag = records.write_new(client, "b/1.jsonl", b"ours")
-    assert client.head_object("b/1.jsonl").etag == etag
-    with pytest.raises(OtherWriterError, match=r"'b/1\.jsonl' has been written by another run"):
-        records.write_new(client, "b/1.jsonl", b"theirs")
-    assert client.read_object("b/1.jsonl") == b"ours"
-
-
-def test_the_same_bytes_are_taken_for_our_own_whose_answer_was_lost(client: CIClient) -> None:
-    etag = records.write_new(client, "b/1.jsonl", b"ours")
-    assert records.write_new(client, "b/1.jsonl", b"ours") == etag
-
-
-def test_what_is_on_its_way_when_the_lease_ends_is_not_written(client: CIClient, local_ci: LocalCI) -> None:
-    writer = RecordWriter(client=client, expires_at=lambda: time.time() + 1)
-    for write in (writer.write, writer.write_new):
-        local_ci.faults.add("slow", seconds=2.5, method="PUT", path="/b/")
-        with pytest.raises(LeaseLapsedError) as problem:
-            write("b/1.jsonl", b"late")
-        assert problem.value.is_retryable
+def test_a_write_that_arrives_after_the_lease_is_refused(client: CIClient, local_ci: LocalCI) -> None:
+    client.server_time()
+    writer = RecordWriter(client=client, expires_at=lambda: client.clock.now() + 1)
+    local_ci.faults.add("slow", seconds=3, method="PUT", path="/b/")
+    with pytest.raises(LeaseExpiredError) as problem:
+        writer.write("b/1.jsonl", b"late")
+    assert problem.value.is_retryable
     assert not list(client.list_objects("b/"))
-    writer.write_new("b/1.jsonl", b"in time")
-    writer.write("b/1.jsonl", b"in time, too")
-    assert client.read_object("b/1.jsonl") == b"in time, too"
+    RecordWriter(client=client, expires_at=lambda: client.clock.now() + 10).write("b/1.jsonl", b"in time")
+    assert client.read_object("b/1.jsonl") == b"in time"
+
+
+def test_a_lone_surrogate_survives_a_record() -> None:
+    body = records.encode("plan", {}, [{"key": "in/\ud800"}])
+    assert list(records.decode("k", body, "plan")[1]) == [{"key": "in/\ud800"}]

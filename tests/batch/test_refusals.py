@@ -7,8 +7,8 @@ import pytest
 from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
-    ObjectState,
     ObjectResult,
+    ObjectState,
     Progress,
     read_report,
 )
@@ -20,11 +20,12 @@ from airflow_provider_ci.client import (
     NotFoundError,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 
 
 def test_a_wrong_key_ends_the_batch_at_once(
@@ -44,13 +45,13 @@ def test_an_unknown_bucket_ends_the_batch_at_once(local_ci: LocalCI, batch: Make
 
 
 def test_a_refusal_of_one_object_names_its_request(
-    client: CIClient, fill_bucket: Fill, local_ci: LocalCI, batch: Make, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, local_ci: LocalCI, batch: Make, results: Results
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(4)))
     local_ci.faults.add("error", status=400, code="ResourceAccessDenied", method="POST", count=1)
     summary = batch(client, max_failures=1).run()
     assert (summary.succeeded, summary.failed) == (3, 1)
-    (refused,) = [found for found in verdicts(client, summary.report_key).values() if found.reason]
+    (refused,) = [found for found in results(client, summary.report_key).values() if found.reason]
     assert refused.code == "ResourceAccessDenied"
     assert refused.request_id
 
@@ -64,7 +65,7 @@ def test_what_the_next_object_would_meet_too_ends_the_batch(
     local_ci.faults.add("error", status=status, code=code, method="POST", count=10_000)
     with pytest.raises(CIError, match=code):
         batch(client).run()
-    states = {found.state for found in read_report(client, "_ci_batches/test/report.jsonl")}
+    states = {found.state for found in read_report(client, REPORT)}
     assert states == {ObjectState.UNFINISHED}
 
 
@@ -89,7 +90,7 @@ def test_a_key_that_becomes_wrong_on_the_way_loses_no_verdict(
 
     with pytest.raises(error, match=code):
         batch(client, max_in_flight=1, progress=turn).run()
-    states = [found.state for found in read_report(client, "_ci_batches/test/report.jsonl")]
+    states = [found.state for found in read_report(client, REPORT)]
     assert sorted(states) == [ObjectState.SUCCEEDED, ObjectState.UNFINISHED, ObjectState.UNFINISHED]
 
 

@@ -1,14 +1,27 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import BatchSummary, ObjectState, ObjectResult, read_report
-from airflow_provider_ci.batch.report import batch_folder, path_safe, write_report
+from airflow_provider_ci.batch import BatchSummary, ObjectResult, ObjectState, read_report
+from airflow_provider_ci.batch.ledger.records import RecordWriter
+from airflow_provider_ci.batch.report import batch_folder, read_report_header, write_report
 from airflow_provider_ci.client import CIClient
+
+EMPTY = BatchSummary(
+    batch_id="b",
+    total=0,
+    succeeded=0,
+    failed=0,
+    skipped=0,
+    cancelled=0,
+    unfinished=0,
+    seconds=60,
+    report_key="",
+    jobs=3,
+)
 
 
 def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any) -> ObjectResult:
@@ -17,7 +30,12 @@ def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any)
 
 def write(client: CIClient, *verdicts: ObjectResult) -> BatchSummary:
     return write_report(
-        client, "reports/b/", batch_id="b", verdicts=verdicts, jobs=3, started_at=time.time() - 60
+        RecordWriter(client=client),
+        "reports/b/",
+        plan="token",
+        is_complete=lambda: True,
+        results=verdicts,
+        summary=EMPTY,
     )
 
 
@@ -44,7 +62,7 @@ def test_a_key_may_hold_any_character(client: CIClient, key: str) -> None:
     assert [found.key for found in read_report(client, summary.report_key)] == [key, "next"]
 
 
-def test_the_first_objects_without_a_good_end_are_named(client: CIClient) -> None:
+def test_failures_are_grouped_by_code_with_an_example(client: CIClient) -> None:
     summary = write(
         client,
         verdict("good"),
@@ -52,12 +70,14 @@ def test_the_first_objects_without_a_good_end_are_named(client: CIClient) -> Non
         verdict("late", ObjectState.UNFINISHED),
         verdict("ended", ObjectState.CANCELLED),
         verdict("bad", ObjectState.FAILED, code="Broken", message="x" * 1000),
-        verdict("fourth", ObjectState.FAILED),
+        verdict("worse", ObjectState.FAILED, code="Broken", message="y"),
     )
-    late, ended, bad = summary.first_failures
-    assert (late, ended) == ("late: unfinished", "ended: cancelled")
-    assert bad.startswith("bad: Broken: xxx")
-    assert len(bad) <= 210
+    broken, cancelled = summary.failures
+    assert (broken.code, broken.count, cancelled.count) == ("Broken", 2, 1)
+    assert cancelled.example == "ended: cancelled"
+    assert broken.example.startswith("bad: Broken: xxx")
+    assert len(broken.example) <= 210
+    assert summary.first_failures == (broken.example, cancelled.example)
 
 
 def test_the_summary_survives_the_way_through_json(client: CIClient) -> None:
@@ -65,10 +85,31 @@ def test_the_summary_survives_the_way_through_json(client: CIClient) -> None:
     assert BatchSummary.from_json(json.loads(json.dumps({**summary.to_json(), "new": 1}))) == summary
 
 
-def test_a_report_of_a_later_version_is_refused(client: CIClient) -> None:
-    client.put_object("r.jsonl", b'{"version": 2}\n')
-    with pytest.raises(ValueError, match="version 2; this package reads version 1"):
-        list(read_report(client, "r.jsonl"))
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_report_of_another_version_is_refused(client: CIClient, version: int) -> None:
+    header = {"version": version, "kind": "report"}
+    client.put_object("b/report.jsonl", json.dumps(header).encode())
+    with pytest.raises(ValueError, match=f"version {version}; this package reads version 2"):
+        list(read_report(client, "b/report.jsonl"))
+    with pytest.raises(ValueError, match=f"version {version}; this package reads version 2"):
+        read_report_header(client, "b/")
+
+
+def test_no_report_has_no_header(client: CIClient) -> None:
+    assert read_report_header(client, "b/") is None
+
+
+def test_results_in_several_parts_are_read_in_order(
+    client: CIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ci.batch.report.PART_BYTES", 300)
+    verdicts = [verdict(f"{number:03}", ObjectState.FAILED, code="Broken") for number in range(50)]
+    summary = write(client, *verdicts)
+    assert list(read_report(client, summary.report_key)) == verdicts
+    assert list(read_report(client, "reports/b/failures.jsonl")) == verdicts
+    header = read_report_header(client, "reports/b/")
+    assert header is not None
+    assert (header.plan, header.summary, len(header.parts) > 3) == ("token", summary, True)
 
 
 def test_what_came_to_no_good_end_stands_in_a_list_of_its_own(client: CIClient) -> None:
@@ -82,21 +123,19 @@ def test_the_summary_says_what_it_took(client: CIClient) -> None:
         client, verdict("a", size=5), verdict("b", size=7), verdict("c", ObjectState.UNFINISHED, size=100)
     )
     assert (summary.jobs, summary.input_bytes) == (3, 12)
-    assert 60 <= summary.seconds < 90
-    stored = json.loads(client.read_object("reports/b/summary.json"))
-    assert stored == {"version": 1, **summary.to_json()}
+    assert summary.seconds == 60
 
 
 @pytest.mark.parametrize(
-    ("batch_id", "safe"),
+    ("batch_id", "begin"),
     [
         ("dag/task/manual__2026-11-21T00:00:00+00:00", "dag/task/manual__2026-11-21T00-00-00-00-00"),
         ("转换/合同", "转换/合同"),
         ("/a b/", "a-b"),
     ],
 )
-def test_batch_ids_become_keys(batch_id: str, safe: str) -> None:
-    assert path_safe(batch_id) == safe
+def test_batch_ids_can_be_read_in_their_folders(batch_id: str, begin: str) -> None:
+    assert batch_folder("reports/", batch_id).startswith(f"reports/{begin}-")
 
 
 @pytest.mark.parametrize("batch_id", ["", "/", "x" * 850, "合" * 300])

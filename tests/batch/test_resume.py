@@ -5,74 +5,22 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectState, ObjectVerdict, Progress
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectResult, ObjectState, Progress
 from airflow_provider_ci.client import CIClient, CIConnectionError, Job, JobPage, PicProcess
 from airflow_provider_ci.jobs import kinds
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import FOLDER, Power, PowerCut, die, dies
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 End = Callable[[], None]
-
-
-class PowerCut(BaseException):
-    """The process is gone: nothing of ours may catch this."""
-
-
-class Power:
-    """Cuts the power of whoever uses a client at one of its requests; none is sent after that."""
-
-    def __init__(self, client: CIClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._attempt = client._transport._attempt
-        self._lock = Lock()
-        self._is_cut = False
-        self.last_for()
-        monkeypatch.setattr(client._transport, "_attempt", self._pass_on)
-
-    def last_for(self, requests: float = float("inf"), *, method: str = "", is_heard: bool = False) -> None:
-        """Go on until this request (of those with this method), which the service still hears or does not."""
-        self._is_cut, self._left, self._method, self._is_heard = False, requests, method, is_heard
-
-    def _pass_on(self, request: Any, read: Callable[[Any], Any]) -> Any:
-        with self._lock:
-            if self._is_cut:
-                raise PowerCut
-            self._left -= request.method.startswith(self._method)
-            self._is_cut = is_last = self._left <= 0
-        answer = self._attempt(request, read) if self._is_heard or not is_last else None
-        if is_last:
-            raise PowerCut
-        return answer
-
-
-@pytest.fixture
-def power(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> Power:
-    return Power(client, monkeypatch)
-
-
-def dies(*looks: int) -> Callable[[Progress], None]:
-    """Ends the process at these looks at the jobs."""
-    numbers = itertools.count(1)
-
-    def look(_: Progress) -> None:
-        if next(numbers) in looks:
-            raise PowerCut
-
-    return look
-
-
-def die(batch: Batch) -> None:
-    with pytest.raises(PowerCut):
-        batch.run()
 
 
 def objects(fill_bucket: Fill, count: int = 6) -> set[str]:
@@ -87,7 +35,7 @@ def test_a_run_that_dies_at_any_request_is_continued_by_the_next(
     fill_bucket: Fill,
     batch: Make,
     live_jobs: Count,
-    verdicts: Verdicts,
+    results: Results,
     end_leases: End,
     power: Power,
     is_heard: bool,
@@ -107,7 +55,7 @@ def test_a_run_that_dies_at_any_request_is_continued_by_the_next(
         summary = made.run()
         lives += 1
         assert summary.total == summary.succeeded + summary.skipped == 3
-        assert verdicts(client, summary.report_key).keys() == keys
+        assert results(client, summary.report_key).keys() == keys
         assert live_jobs(client).total() == 3 * lives, f"at request {requests}: {before}"
     assert lives > 15
 
@@ -118,7 +66,7 @@ def test_what_is_continued_is_the_frozen_plan(
     fill_bucket: Fill,
     batch: Make,
     live_jobs: Count,
-    verdicts: Verdicts,
+    results: Results,
     end_leases: End,
     look: int,
 ) -> None:
@@ -130,12 +78,12 @@ def test_what_is_continued_is_the_frozen_plan(
     summary = batch(client).run()
     assert summary.total == summary.succeeded == 6
     assert summary.jobs == 6
-    assert verdicts(client).keys() == keys
+    assert results(client).keys() == keys
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
 def test_a_batch_may_die_again_and_again(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts, end_leases: End
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results, end_leases: End
 ) -> None:
     keys = objects(fill_bucket, 8)
     for _ in range(5):
@@ -143,7 +91,7 @@ def test_a_batch_may_die_again_and_again(
         end_leases()
     assert batch(client).run().succeeded == 8
     assert live_jobs(client) == dict.fromkeys(keys, 1)
-    assert {found.state for found in verdicts(client).values()} == {ObjectState.SUCCEEDED}
+    assert {found.state for found in results(client).values()} == {ObjectState.SUCCEEDED}
 
 
 @pytest.mark.parametrize("action", ["cut_after", "cut_before", "error_after"])
@@ -160,28 +108,26 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
     echoes: bool,
 ) -> None:
     if not echoes:
-        monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
+        monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=""))
     keys = objects(fill_bucket)
     local_ci.faults.add(action, method="POST", count=3)
-    die(batch(client, threads=3, progress=dies(1)))
+    die(batch(client, threads=3, lease_seconds=4, progress=dies(1)))
     end_leases()
-    assert batch(client, settle_seconds=0.2).run().succeeded == 6
+    assert batch(client, lease_seconds=4).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
-def other_service(*, hours: float = 0, **values: Any) -> kinds.JobType:
-    """Document jobs of a service with another clock, or that says less of them."""
+def other_service(**values: Any) -> kinds.JobType:
+    """Document jobs of a service that says less of them."""
 
     def seen(job: Job) -> Job:
-        return replace(job, created_at=job.created_at + timedelta(hours=hours), **values)
+        return replace(job, **values)
 
-    def jobs(client: CIClient, *, created_after: datetime | None = None, **options: Any) -> Iterator[Job]:
-        after = created_after and created_after - timedelta(hours=hours)
-        yield from map(seen, client.list_doc_jobs(created_after=after, **options))
+    def jobs(client: CIClient, **options: Any) -> Iterator[Job]:
+        yield from map(seen, client.list_doc_jobs(**options))
 
-    def page(client: CIClient, *, created_after: datetime | None = None, **options: Any) -> JobPage:
-        after = created_after and created_after - timedelta(hours=hours)
-        found = client.list_doc_jobs_page(created_after=after, **options)
+    def page(client: CIClient, **options: Any) -> JobPage:
+        found = client.list_doc_jobs_page(**options)
         return replace(found, jobs=tuple(map(seen, found.jobs)))
 
     def submit(client: CIClient, *arguments: Any, **options: Any) -> Job:
@@ -195,7 +141,7 @@ def other_service(*, hours: float = 0, **values: Any) -> kinds.JobType:
 
 @pytest.mark.parametrize("is_heard", [False, True], ids=["unheard", "heard"])
 @pytest.mark.parametrize("requests", [1, 2, 4, 6])
-def test_without_an_echo_of_user_data_jobs_are_known_by_input_output_and_operation(
+def test_without_an_echo_keys_and_operation_tell_our_jobs(
     client: CIClient,
     fill_bucket: Fill,
     batch: Make,
@@ -207,19 +153,19 @@ def test_without_an_echo_of_user_data_jobs_are_known_by_input_output_and_operati
     requests: int,
     is_heard: bool,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=""))
     keys = objects(fill_bucket)
     power.last_for(requests, method="POST", is_heard=is_heard)
     die(batch(client, threads=3))
     power.last_for()
     assert live_jobs(client).total() >= requests - (not is_heard), "though no block says so"
-    assert not list(bucket.glob("_ci_batches/test/0001/submitted/*"))
+    assert not list(bucket.glob("_ci_batches/test-*/*/submitted/*"))
     end_leases()
     assert batch(client).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
-def test_without_an_echo_the_jobs_of_an_earlier_generation_are_not_taken_for_ours(
+def test_without_an_echo_jobs_of_an_earlier_plan_are_not_ours(
     client: CIClient,
     fill_bucket: Fill,
     batch: Make,
@@ -227,7 +173,7 @@ def test_without_an_echo_the_jobs_of_an_earlier_generation_are_not_taken_for_our
     end_leases: End,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=None))
+    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(user_data=""))
     keys = objects(fill_bucket)
     batch(client).run()
     die(batch(client, skip="never", max_in_flight=2, progress=dies(2)))
@@ -244,15 +190,14 @@ def test_the_services_clock_may_be_hours_off(
     batch: Make,
     live_jobs: Count,
     end_leases: End,
-    monkeypatch: pytest.MonkeyPatch,
     hours: float,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.jobs.kinds.DOCUMENTS", other_service(hours=hours))
+    local_ci.traits.set(clock_offset_seconds=hours * 3600)
     keys = objects(fill_bucket)
     local_ci.faults.add("cut_after", method="POST", count=2)
     die(batch(client, threads=2, progress=dies(1)))
     end_leases()
-    assert batch(client, settle_seconds=0.2).run().succeeded == 6
+    assert batch(client).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
@@ -267,7 +212,7 @@ def test_clearing_a_finished_batch_submits_nothing(
 
 
 def test_only_changed_content_and_missing_outputs_are_done_again(
-    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     objects(fill_bucket)
     batch(client).run()
@@ -276,7 +221,7 @@ def test_only_changed_content_and_missing_outputs_are_done_again(
     fill_bucket("in/6.docx")
     summary = batch(client).run()
     assert (summary.succeeded, summary.skipped, summary.jobs) == (3, 4, 3)
-    done = {key for key, found in verdicts(client).items() if found.state is ObjectState.SUCCEEDED}
+    done = {key for key, found in results(client).items() if found.state is ObjectState.SUCCEEDED}
     assert done == {"in/1.docx", "in/2.docx", "in/6.docx"}
     assert live_jobs(client)["in/1.docx"] == live_jobs(client)["in/2.docx"] == 2
 
@@ -313,7 +258,7 @@ def test_never_skipping_does_all_again_exactly_once(
 
 
 @pytest.mark.parametrize("local_ci", [0.2], indirect=True)
-def test_a_batch_that_was_changed_first_waits_for_the_jobs_of_its_old_plan(
+def test_a_changed_batch_waits_for_the_jobs_of_its_old_plan(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, end_leases: End
 ) -> None:
     objects(fill_bucket, 4)
@@ -349,14 +294,14 @@ def test_documents_may_become_pictures_while_the_old_jobs_run(
 
 
 def test_jobs_that_outlive_their_batch_are_adopted_by_the_next_run(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     keys = objects(fill_bucket)
     (queue,) = client.list_doc_queues()
     client.pause_doc_queue(queue.queue_id)
     with pytest.raises(BatchFailedError, match="6 unfinished"):
         batch(client, timeout_seconds=0.5).run()
-    assert {found.job_id for found in verdicts(client).values()} == {
+    assert {found.job_id for found in results(client).values()} == {
         job.job_id for job in client.list_doc_jobs()
     }
     client.resume_doc_queue(queue.queue_id)
@@ -364,7 +309,7 @@ def test_jobs_that_outlive_their_batch_are_adopted_by_the_next_run(
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
-def test_a_service_that_was_away_too_long_leaves_jobs_for_the_next_run(
+def test_a_long_outage_leaves_the_jobs_to_the_next_run(
     client: CIClient,
     local_ci: LocalCI,
     fill_bucket: Fill,
@@ -383,18 +328,17 @@ def test_a_service_that_was_away_too_long_leaves_jobs_for_the_next_run(
         with pytest.raises(CIConnectionError):
             away.run()
     local_ci.faults.clear()
-    assert batch(client, lease_seconds=1, settle_seconds=0.1).run().succeeded == 6
+    assert batch(client, lease_seconds=1).run().succeeded == 6
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
 def test_the_ledger_is_readable(client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make) -> None:
     objects(fill_bucket, 2)
     batch(client).run()
-    folder = bucket / "_ci_batches/test"
-    plan = [json.loads(line) for line in (folder / "0001/plan/000001.jsonl").read_text().splitlines()]
-    assert (plan[0]["version"], plan[0]["kind"]) == (1, "plan")
+    folder = bucket / FOLDER
+    plan = [json.loads(line) for line in (folder / "plan.json").read_text().splitlines()]
+    assert (plan[0]["version"], plan[0]["kind"], plan[0]["total"]) == (2, "plan", 2)
     assert [line["key"] for line in plan[1:]] == ["in/0.docx", "in/1.docx"]
-    block = [json.loads(line) for line in (folder / "0001/submitted/000001.jsonl").read_text().splitlines()]
-    assert {line["job_id"] for line in block[1:]} == {job.job_id for job in client.list_doc_jobs()}
-    result = [json.loads(line) for line in (folder / "0001/results/000001.jsonl").read_text().splitlines()]
-    assert [line["state"] for line in result[1:]] == ["succeeded", "succeeded"]
+    result = (folder / "report.jsonl").read_text().splitlines()[1:]
+    assert [json.loads(line)["state"] for line in result] == ["succeeded", "succeeded"]
+    assert {json.loads(line)["job_id"] for line in result} == {job.job_id for job in client.list_doc_jobs()}

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_ci.batch import DOCUMENT_SUFFIXES, ObjectKeys, ObjectSelection
 from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient
 
 
@@ -57,12 +58,15 @@ def test_a_listing_of_several_pages_is_complete(client: CIClient, fill_bucket: C
     assert keys(ObjectSelection(prefix="in/"), client) == names
 
 
-def test_named_objects_keep_their_order_and_missing_ones_are_passed_on(
+def test_named_objects_keep_their_order_with_missing_ones(
     client: CIClient, fill_bucket: Callable[..., None]
 ) -> None:
     fill_bucket("b", "a")
     found = list(ObjectKeys(keys=["b", "missing", "a"]).objects(client))
-    assert [(one.key, bool(one.etag)) for one in found] == [("b", True), ("missing", False), ("a", True)]
+    assert [one.key for one in found] == ["b", "missing", "a"]
+    assert found[1] == UnusableKey(
+        key="missing", code="NoSuchKey", message="the bucket has no object 'missing'"
+    )
 
 
 def test_a_string_is_not_taken_for_a_list_of_keys() -> None:
@@ -96,7 +100,7 @@ def test_a_window_that_is_no_time_does_not_take_the_whole_bucket(client: CIClien
         keys(ObjectSelection(modified_before=bound), client)
 
 
-def test_a_prefix_that_an_upstream_task_did_not_give_does_not_take_the_whole_bucket(client: CIClient) -> None:
+def test_a_missing_prefix_does_not_take_the_whole_bucket(client: CIClient) -> None:
     nothing: Any = None
     with pytest.raises(ValueError, match=r"ObjectSelection\.prefix is None"):
         keys(ObjectSelection(prefix=nothing), client)

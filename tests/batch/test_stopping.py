@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,31 +11,31 @@ from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
     BatchStoppedError,
-    ObjectState,
     ObjectResult,
+    ObjectState,
     Progress,
     read_report,
 )
-from airflow_provider_ci.batch.lease import Lease
 from airflow_provider_ci.client import (
     CIClient,
     JobState,
 )
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import REPORT, die, dies
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], int]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 
 
 def test_what_has_not_ended_in_time_is_reported_as_unfinished(
-    client: CIClient, fill_bucket: Fill, batch: Make, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, results: Results
 ) -> None:
     fill_bucket("in/a.docx")
     with pytest.raises(BatchFailedError, match="1 unfinished") as failed:
         batch(client, timeout_seconds=-1).run()
-    assert verdicts(client, failed.value.summary.report_key)["in/a.docx"].state is ObjectState.UNFINISHED
+    assert results(client, failed.value.summary.report_key)["in/a.docx"].state is ObjectState.UNFINISHED
 
 
 def test_a_batch_can_be_stopped(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
@@ -56,7 +54,7 @@ def test_a_batch_that_is_stopped_says_what_it_leaves_behind(
     stopped = batch(client, progress=lambda _: stop.set(), is_stopped=stop.is_set, max_in_flight=1)
     with pytest.raises(BatchStoppedError) as left:
         stopped.run()
-    report = list(read_report(client, "_ci_batches/test/report.jsonl"))
+    report = list(read_report(client, REPORT))
     unfinished = [found for found in report if found.state is ObjectState.UNFINISHED]
     assert len(report) == 3
     assert set(left.value.job_ids) == {found.job_id for found in unfinished if found.job_id}
@@ -80,7 +78,7 @@ def test_a_stopped_batch_cancels_what_has_not_begun_if_it_is_told_to(
 
 
 @pytest.mark.parametrize("local_ci", [0.2], indirect=True)
-def test_what_was_cancelled_on_the_way_out_is_submitted_again_by_the_next_run(
+def test_jobs_cancelled_on_the_way_out_are_submitted_again(
     client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Callable[[CIClient], Counter[str]]
 ) -> None:
     keys = [f"in/{number}.docx" for number in range(8)]
@@ -114,25 +112,10 @@ def test_a_job_that_somebody_else_cancels_stays_cancelled(
     assert job_count(client) == 5
 
 
-def test_who_stops_a_batch_while_it_waits_for_a_dead_run_need_not_wait(
-    client: CIClient, fill_bucket: Fill, batch: Make
-) -> None:
+def test_a_stop_ends_the_wait_for_a_dead_run(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
     fill_bucket("in/a.docx")
-    with Lease(client, "_ci_batches/test/", seconds=60) as dead:
-        dead.take(bool)
+    die(batch(client, progress=dies(1)))
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
     with pytest.raises(BatchStoppedError):
         batch(client, is_stopped=stop.is_set).run()
-
-
-def test_a_report_without_room_says_what_to_do_and_the_next_run_only_writes_it(
-    client: CIClient, fill_bucket: Fill, batch: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_bucket("in/a.docx", "in/b.docx")
-    with monkeypatch.context() as full:
-        full.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-        with pytest.raises(OSError, match="run the batch again: its jobs are done"):
-            batch(client).run()
-    assert batch(client).run().succeeded == 2
-    assert len(list(client.list_doc_jobs())) == 2

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.jobs.kinds import DOCUMENTS
-from airflow_provider_ci.batch.plan import PlannedJob
-from airflow_provider_ci.batch.submit import Attempt, Submitter
+from airflow_provider_ci.batch.ledger.state import Attempt
+from airflow_provider_ci.batch.planning.planned import PlannedObject
+from airflow_provider_ci.batch.run.submit import Submitter, Unconfirmed
 from airflow_provider_ci.client import (
     CIClient,
     CIConnectionError,
@@ -22,6 +22,7 @@ from airflow_provider_ci.client import (
     RetryPolicy,
     SubmissionUnknownError,
 )
+from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
@@ -29,12 +30,19 @@ PDF = DocProcess(target="pdf")
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 
 
-def planned(key: str = "in/a.docx", output_key: str = "out/a.pdf") -> PlannedJob:
-    return PlannedJob(index=0, key=key, size=1, etag="e", output_key=output_key, fingerprint="f")
+def planned(key: str = "in/a.docx", output_key: str = "out/a.pdf") -> PlannedObject:
+    return PlannedObject(index=0, key=key, size=1, etag="e", output_key=output_key, fingerprint="f")
 
 
 def submitter(client: CIClient, **options: Any) -> Submitter:
-    return Submitter(client=client, **{"kind": DOCUMENTS, "operation": PDF, "token": "ours", **options})
+    defaults = {"job_type": DOCUMENTS, "operation": PDF, "token": "ours", "queue_id": None, "not_before": 0.0}
+    return Submitter(
+        client=client,
+        listed_queue_id=None,
+        expires_at=lambda: client.clock.now() + 60,
+        options={},
+        **{**defaults, **options},
+    )
 
 
 def lose_answer(client: CIClient, local_ci: LocalCI) -> Attempt:
@@ -42,8 +50,8 @@ def lose_answer(client: CIClient, local_ci: LocalCI) -> Attempt:
     local_ci.faults.add("cut_after", method="POST", count=1)
     attempt = Attempt(planned=planned())
     with pytest.raises(SubmissionUnknownError):
-        submitter(client).submit(attempt)
-    return attempt.lost_now(None)
+        submitter(client).submit(attempt, client.clock.now() + 60)
+    return attempt.unconfirmed(None, 0.0)
 
 
 def test_a_job_whose_answer_was_lost_is_found(client: CIClient, local_ci: LocalCI, fill_bucket: Fill) -> None:
@@ -75,10 +83,10 @@ def test_without_an_echo_a_failed_job_is_taken_for_an_earlier_one() -> None:
     assert find_among(jobs, [attempt]) == {}
 
 
-def test_without_an_echo_jobs_that_are_older_or_do_something_else_are_not_ours() -> None:
+def test_without_an_echo_older_and_other_jobs_are_not_ours() -> None:
     attempt = Attempt(planned=planned())
     other = {"Operation": {"DocProcess": {"TgtType": "jpg"}}}
-    assert find_among([job(1), job(2, raw=other)], [attempt], foreign_jobs=frozenset({"d1"})) == {}
+    assert find_among([job(1), job(2, raw=other)], [attempt], not_before=NOON.timestamp()) == {}
     same = {"Operation": {"DocProcess": {"TgtType": "pdf"}}}
     assert find_among([job(3, raw=same)], [attempt])[attempt].job_id == "d3"
 
@@ -88,7 +96,7 @@ def test_a_slash_before_the_services_keys_is_no_difference() -> None:
     assert find_among([job(1, input_key="/in/a.docx")], [attempt]).keys() == {attempt}
 
 
-def test_the_listing_goes_back_no_further_than_the_job_before_the_submission() -> None:
+def test_the_listing_goes_back_to_the_job_before_the_submission() -> None:
     """Jobs may be a minute out of order; what is older than that ends the search."""
     attempt = Attempt(planned=planned(), look_back_to=NOON - timedelta(seconds=300))
 
@@ -101,10 +109,10 @@ def test_the_listing_goes_back_no_further_than_the_job_before_the_submission() -
     assert find_among(newest_first(), [attempt]) == {}
 
 
-def test_a_submission_before_which_no_job_was_known_is_looked_for_among_all() -> None:
+def test_without_an_earlier_job_all_jobs_are_searched() -> None:
     lost = [Attempt(planned=planned(), look_back_to=moment) for moment in (NOON, None)]
     jobs = [job(1, input_key="x"), job(9_000_000, user_data="ours-0-1")]
-    assert find_among(jobs, lost)[lost[1]].job_id == "d9000000"
+    assert [each.job_id for each in find_among(jobs, lost).values()] == ["d9000000"]
 
 
 def test_the_listing_ends_when_all_are_found() -> None:
@@ -146,8 +154,8 @@ def job(age_seconds: int, **values: Any) -> Job:
 
 
 def find_among(jobs: Any, attempts: list[Attempt], **options: Any) -> dict[Attempt, Job]:
-    kind = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
-    return submitter(None, kind=kind, **options).find(attempts)  # type: ignore[arg-type] # not asked
+    job_type = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
+    return submitter(None, job_type=job_type, **options).find(attempts)  # type: ignore[arg-type] # not asked
 
 
 def test_a_refused_key_does_not_keep_the_others_from_being_sent(client: CIClient, fill_bucket: Fill) -> None:
@@ -175,7 +183,7 @@ def test_once_the_service_is_away_nothing_more_is_sent(tmp_path: Path) -> None:
 
 def submit_all(client: CIClient, attempts: list[Attempt]) -> list[Any]:
     with ThreadPoolExecutor(1) as executor:
-        came_of = list(submitter(client).submit_all(attempts, executor, may_go_on=lambda: True))
+        came_of = list(submitter(client).submit_all(attempts, executor, may_continue=lambda: True))
     assert [attempt for attempt, _ in came_of] == attempts
     return [outcome for _, outcome in came_of]
 
@@ -186,6 +194,34 @@ def test_who_may_not_go_on_sends_nothing(client: CIClient, fill_bucket: Fill) ->
     attempts = [Attempt(planned=planned(output_key=f"out/{number}.pdf")) for number in range(4)]
     with ThreadPoolExecutor(1) as executor:
         came_of = list(
-            submitter(client).submit_all(attempts, executor, may_go_on=lambda: next(answers, True))
+            submitter(client).submit_all(attempts, executor, may_continue=lambda: next(answers, True))
         )
     assert [type(outcome) for _, outcome in came_of] == [Job, Job, type(None), Job]
+
+
+def test_a_lost_response_is_kept_with_the_end_of_its_signature(
+    client: CIClient, local_ci: LocalCI, fill_bucket: Fill
+) -> None:
+    """After it nothing more is sent, since the service may be unavailable."""
+    fill_bucket("in/a.docx")
+    local_ci.faults.add("cut_after", method="POST", count=1)
+    attempts = [Attempt(planned=planned(output_key=f"out/{number}.pdf")) for number in range(3)]
+    before = client.clock.now()
+    lost, *rest = submit_all(client, attempts)
+    assert isinstance(lost, Unconfirmed)
+    assert before < lost.expires_at <= client.clock.now() + 60
+    assert rest == [None, None]
+
+
+def test_a_submission_whose_time_is_up_is_not_sent(client: CIClient, fill_bucket: Fill) -> None:
+    fill_bucket("in/a.docx")
+    client.server_time()
+    late = submitter(client)
+    with ThreadPoolExecutor(1) as executor:
+        outcomes = list(
+            replace(late, expires_at=lambda: client.clock.now() - 1).submit_all(
+                [Attempt(planned=planned())], executor, may_continue=lambda: True
+            )
+        )
+    assert [outcome for _, outcome in outcomes] == [None]
+    assert not list(client.list_doc_jobs())

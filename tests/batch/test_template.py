@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ci.batch import OutputTemplate, OutputTemplateError
-from airflow_provider_ci.batch.planning.template import first_output
 
 
 @pytest.mark.parametrize(
@@ -49,8 +48,8 @@ def test_what_all_outputs_begin_with(text: str, prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output_key", "first"),
+    ("text", "first"),
     [("a.pdf", "a.pdf"), ("a/${Number}.png", "a/1.png"), ("a/${SheetID}-${Page}.png", "a/1-1.png")],
 )
-def test_the_first_object_that_a_job_writes(output_key: str, first: str) -> None:
-    assert first_output(output_key) == first
+def test_the_first_object_that_a_job_writes(text: str, first: str) -> None:
+    assert OutputTemplate(text=text).first_output("in/x.docx") == first

@@ -8,36 +8,29 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, BatchSummary, ObjectState, ObjectResult, Pace
-from airflow_provider_ci.batch.ledger.records import RecordError
+from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectState, Pace
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, CIError, CIServiceError, DocProcess
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import FOLDER, pause
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
-Verdicts = Callable[..., dict[str, ObjectResult]]
+Results = Callable[..., dict[str, ObjectResult]]
 Connect = Callable[..., CIClient]
 
 
 def watch(client: CIClient, **options: Any) -> BatchWatch:
     return BatchWatch(
         client,
-        "_ci_batches/test/",
+        FOLDER,
         **{"pace": Pace(shortest=0.02, longest=0.1), "pause_seconds": 60, **options},
     )
 
 
 def advance(batch: Batch) -> BatchSummary | None:
     return batch.advance(patience=0, deadline=time.time() + 60)
-
-
-def pause(client: CIClient) -> Callable[[], object]:
-    """Pause the queue; what is returned resumes it."""
-    (queue,) = client.list_doc_queues()
-    client.pause_doc_queue(queue.queue_id)
-    return lambda: client.resume_doc_queue(queue.queue_id)
 
 
 def cancel(client: CIClient, count: int) -> None:
@@ -48,7 +41,7 @@ def cancel(client: CIClient, count: int) -> None:
 
 
 def test_a_batch_goes_window_by_window_to_its_end(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     keys = {f"in/{number}.docx" for number in range(10)}
     fill_bucket(*keys)
@@ -62,7 +55,7 @@ def test_a_batch_goes_window_by_window_to_its_end(
     assert rounds > 2
     assert (summary.succeeded, summary.jobs) == (10, 10)
     assert live_jobs(client) == dict.fromkeys(keys, 1)
-    assert verdicts(client).keys() == keys
+    assert results(client).keys() == keys
 
 
 def test_it_leaves_with_its_jobs_in_the_ledger(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
@@ -109,7 +102,7 @@ def test_with_nothing_more_to_submit_all_must_have_ended(
 
 
 def test_what_the_watch_cancels_is_submitted_again(
-    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, verdicts: Verdicts
+    client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, results: Results
 ) -> None:
     keys = {f"in/{number}.docx" for number in range(6)}
     fill_bucket(*keys)
@@ -121,7 +114,7 @@ def test_what_the_watch_cancels_is_submitted_again(
     summary = batch(client).run()
     assert (summary.succeeded, summary.jobs) == (6, 10)
     assert live_jobs(client) == dict.fromkeys(keys, 1)
-    assert {found.state for found in verdicts(client).values()} == {ObjectState.SUCCEEDED}
+    assert {found.state for found in results(client).values()} == {ObjectState.SUCCEEDED}
 
 
 def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
@@ -137,9 +130,13 @@ def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
     assert (summary.cancelled, summary.jobs) == (2, 4)
 
 
-def test_without_a_batch_there_is_nothing_to_watch(client: CIClient) -> None:
-    with pytest.raises(RecordError, match="there is no batch in '_ci_batches/test/'"):
-        watch(client)
+def test_without_a_plan_the_batch_is_resumed_after_a_while(client: CIClient) -> None:
+    """It waits for another run of the batch, or its records were deleted."""
+    between = watch(client, pace=Pace(longest=0.3))
+    assert (between.pending, between.is_due) == (0, False)
+    between.look()
+    time.sleep(between.wait_seconds())
+    assert between.is_due
 
 
 def test_a_service_that_is_away_is_asked_again_and_a_refusal_is_told(
@@ -159,7 +156,7 @@ def test_a_service_that_is_away_is_asked_again_and_a_refusal_is_told(
             between.look()
 
 
-def test_a_service_that_takes_nothing_ends_the_batch_instead_of_being_left_again_and_again(
+def test_a_service_that_takes_nothing_ends_the_batch(
     local_ci: LocalCI, client_of: Connect, fill_bucket: Fill, batch: Make
 ) -> None:
     fill_bucket("in/a.docx", "in/b.docx")
@@ -168,7 +165,7 @@ def test_a_service_that_takes_nothing_ends_the_batch_instead_of_being_left_again
         advance(batch(client, outage_seconds=0.3))
 
 
-def test_a_queue_full_of_others_jobs_is_left_and_tried_again_after_a_while(
+def test_a_queue_full_of_foreign_jobs_is_tried_again_later(
     tmp_path: Path, client_of: Connect, batch: Make
 ) -> None:
     inbox = tmp_path / "examplebucket-1250000000/in"
@@ -215,7 +212,7 @@ def test_waiting_for_hundreds_of_jobs_is_a_request_a_look(
     asked.clear()
     for _ in range(9):
         between.look()
-    assert asked == ["ci GET"] * (1 + 9), "the first request looks up the queue"
+    assert asked == ["ci GET"] * 9
 
     asked.clear()
     assert advance(batch(client)) is None

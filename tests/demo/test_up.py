@@ -10,11 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
-from demo.up import free_port
+from airflow_provider_ci.local import DEFAULT_SECRET_ID
+from demo.memory import Memory, free_port
 
 REPO = Path(__file__).parents[2]
 
@@ -53,11 +56,48 @@ def test_the_web_ui_answers_until_ctrl_c_and_leaves_nothing(
     with urlopen(f"{url}/api/v2/monitor/health") as answer:
         assert json.load(answer)["scheduler"]["status"] == "healthy"
     assert len(processes_of(tmp_path)) >= 4
+    conn = ask(url, "connections/tencent_ci_default")
+    assert (conn["conn_type"], conn["login"]) == ("tencent_ci", DEFAULT_SECRET_ID)
+    assert said[1].split()[-1] in conn["extra"], "it leads to the local CI"
+    dags = ask(url, "dags?limit=100")["dags"]
+    assert len(dags) >= 6
+    assert [dag["dag_id"] for dag in dags if dag["is_paused"]] == [], (
+        "they were started after all was healthy"
+    )
+    assert all(dag["description"] for dag in dags)
+    assert ask(url, "importErrors")["total_entries"] == 0
     os.killpg(up.pid, signal.SIGINT)  # as a terminal does it
     rest, _ = up.communicate(timeout=90)
     assert (up.returncode, rest.strip()) == (0, "up: ended")
     assert processes_of(tmp_path) == []
-    assert (tmp_path / "buckets" / "examplebucket-1250000000" / "inbox").is_dir()
+    bucket = tmp_path / "buckets" / "examplebucket-1250000000"
+    assert (bucket / "inbox").is_dir()
+    assert list((bucket / "uploads").iterdir()) == []
+    memory = Memory(tmp_path / "up.json")
+    assert memory.port("airflow", 1) == urlsplit(url).port
+    assert memory.get("endpoint") == said[1].split()[-1]
+    assert (tmp_path / "up.json").stat().st_mode & 0o077 == 0
+
+
+def ask(url: str, path: str) -> Any:
+    """Airflow's API, as somebody who opens the page."""
+    with urlopen(f"{url}/auth/token") as answer:
+        token = json.load(answer)["access_token"]
+    request = Request(f"{url}/api/v2/{path}", headers={"Authorization": f"Bearer {token}"})
+    with urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_ports_and_secrets_are_remembered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = Memory(tmp_path / "up.json")
+    port, secret = first.port("local_ci", 0), first.secret("jwt")
+    again = Memory(tmp_path / "up.json")
+    assert (again.port("local_ci", 9000), again.secret("jwt")) == (port, secret)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert again.port("local_ci", 9000) != port
+    assert f"port {port} is taken" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_not_wanted() -> None:

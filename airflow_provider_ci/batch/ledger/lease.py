@@ -109,6 +109,8 @@ class Lease:
 
         :raises BatchRunningError: another run has taken over since.
         """
+        if not self._has_beaten:  # the claim is dated by the service's clock, which may be known only now
+            self._active_until = claim.claimed_at + claim.seconds * _ACTIVE_SHARE
         self._claim, self._is_claimed = claim, True
         if not self.is_held:
             self._regain()

@@ -37,6 +37,10 @@ class PlanHeader:
     operation: Mapping[str, Any]
     """Name and fields of the operation, without a password."""
     operation_fingerprint: str
+    output: str = ""
+    """Output template as it was rendered; empty if unknown."""
+    prefix: str = ""
+    """Prefix of the selection, which ``{dir}`` leaves out."""
     tag: str
     """The service's tag of the jobs."""
     total: int

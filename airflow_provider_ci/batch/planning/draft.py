@@ -99,10 +99,6 @@ class Draft:
         """The decision about an object."""
         return _DECISIONS[self._decisions[number]]
 
-    def needs_jobs(self) -> bool:
-        """Whether any object still has to be submitted."""
-        return bytes([_DECISIONS.index(Decision.SUBMIT)]) in self._decisions
-
     def counts(self) -> dict[Decision, int]:
         """Number of objects for each decision."""
         return {each: self._decisions.count(number) for number, each in enumerate(_DECISIONS)}

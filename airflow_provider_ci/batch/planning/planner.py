@@ -97,6 +97,7 @@ class Planner:
         :raises CIError: a request failed.
         """
         if self._skip == "never":
+            self.newest_replaced = float("inf")  # nobody looks when they were written
             return
         for chunk in self._draft.outputs(_CHUNK):
             self._check()
@@ -130,6 +131,19 @@ class Planner:
                 self._draft.decide(ours.number, Decision.SHARED, details)
                 shared += 1
         return shared
+
+    def distrust(self, claimed: Iterable[ClaimedOutput]) -> None:
+        """Make outputs again that count as up to date only by their time.
+
+        :param claimed: the outputs of a batch that died, and that may have made them by another operation.
+        """
+        if self._skip != "fresh":
+            return
+        for chunk in self._chunks(claimed):
+            for theirs in chunk:
+                ours = self._draft.of_output(theirs.output)
+                if ours and self._draft.decision(ours.number) is Decision.UP_TO_DATE_BY_TIME:
+                    self._draft.decide(ours.number, Decision.SUBMIT)
 
     def adopt(
         self,

@@ -21,7 +21,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.report import BatchSummary, read_report_header
-from airflow_provider_ci.batch.run.neighbours import is_of_claim, is_unchanged
+from airflow_provider_ci.batch.run.neighbours import is_buried, is_of_claim, is_unchanged
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 _CHANGE_SECONDS = 120.0
 """Time limit of one change of the registry; in a bucket with versioning a change takes some 20 seconds."""
+_SHORTEST_LEASE_SECONDS = 3.0
+"""The service tells times, and reads the ends of signatures, in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class Claimed:
     is_unpublished: bool = False
     """The plan has ended, but its run may have died before its results were in the index of outputs."""
     keeps_place: bool = False
-    """The claim of the plan was in the registry all the time, so that every later batch knew the plan."""
+    """Whether the claim under which the plan was made, or continued, was still there. Otherwise other batches
+    may have made outputs of the plan since."""
     parked: Mapping[str, Any] = field(default_factory=dict)
     """Proof of a clean end of the run before: what its ledger must hold. Empty without a proof."""
 
@@ -75,7 +78,7 @@ class Claiming:
         self._registry.look_up()  # before any time is noted: until a response, this machine's clock counts
         while True:
             claim = self._new_claim()
-            lease = self._changed(claim, partial(_added, claim=claim))
+            lease = self._changed(claim, partial(_added, claim=claim, now=self._client.clock.now))
             state = self._state
             other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
             if lease is not None and other is None:
@@ -84,7 +87,7 @@ class Claiming:
                 continue
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
-            liveness = watch[1].look(other)
+            liveness = "dead" if is_buried(other) else watch[1].look(other)
             if liveness != "alive":
                 if claimed := self._take_over(other, is_parked=liveness == "parked"):
                     return claimed
@@ -110,7 +113,7 @@ class Claiming:
             operation=operation_fingerprint(settings.operation),
             definition=settings.definition_name,
             claimed_at=self._client.clock.now(),
-            seconds=settings.lease_seconds,
+            seconds=max(settings.lease_seconds, _SHORTEST_LEASE_SECONDS),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
         )
 
@@ -130,7 +133,10 @@ class Claiming:
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
         keeps_place = plan is not None and is_of_claim(plan, other)
-        claim = replace(self._new_claim(), plan=plan.header.token if plan and keeps_place else "")
+        claim = self._new_claim()
+        if plan is not None:  # its outputs count, even if the template renders differently now
+            claim = replace(claim, prefix=other.prefix, operation=other.operation)
+            claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:
             if state.claim(claim.token) or not is_unchanged(state, other):
@@ -169,8 +175,8 @@ class Claiming:
         lease.start()
         try:
             self._state = self._registry.change(change, timeout_seconds=_CHANGE_SECONDS)
-            if self._state.claim(claim.token):
-                lease.confirm(claim)
+            if claimed := self._state.claim(claim.token):
+                lease.confirm(claimed)
                 return lease
         except BaseException:
             lease.abandon()
@@ -190,9 +196,14 @@ class Claiming:
         return plan, None
 
 
-def _added(state: State, claim: Claim) -> State:
-    if any(each.token != claim.token for each in state.of_folder(claim.folder)):
+def _added(state: State, claim: Claim, now: Callable[[], float]) -> State:
+    """With the claim, unless there is one of its batch.
+
+    The time is taken here: the service's clock is known only once the registry has been read.
+    """
+    if state.of_folder(claim.folder):
         return state
+    claim = replace(claim, claimed_at=now())
     return state.forgetting(claim.claimed_at - CLAIM_MAX_SECONDS).with_claim(claim)
 
 

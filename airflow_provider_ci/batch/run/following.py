@@ -14,7 +14,7 @@ from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
-from airflow_provider_ci.batch.run.neighbours import Neighbour, neighbour_of, removed_dead
+from airflow_provider_ci.batch.run.neighbours import ChangeRegistry, Neighbour, neighbour_of
 from airflow_provider_ci.batch.run.submit import Submitter, keys_of_job
 from airflow_provider_ci.client import CIClient
 
@@ -48,7 +48,7 @@ class Following:
         submitter: Submitter,
         *,
         read_registry: Callable[[], State],
-        change_registry: Callable[[Callable[[State], State]], State],
+        change_registry: ChangeRegistry,
         registry_root: str,
         retry_failed: bool,
     ) -> None:
@@ -86,15 +86,13 @@ class Following:
         orphans: list[tuple[PlannedObject, Neighbour]] = []
         for plan, objects in by_neighbour.items():
             neighbour = self._neighbour(plan, objects[0])
-            neighbour.refresh(state, [_their_index(planned) for planned in objects])
-            is_over = neighbour.is_over and (
-                neighbour.dead is None or removed_dead(self._change_registry, neighbour.dead)
-            )
+            wanted = [_their_index(planned) for planned in objects]
+            neighbour.refresh(state, wanted, self._change_registry)
             for planned in objects:
                 found = self._outcome(planned, neighbour)
                 if found is not None:
                     resolved.append(found)
-                elif is_over:
+                elif neighbour.is_over:
                     orphans.append((planned, neighbour))
                 elif (job := neighbour.running.get(_their_index(planned))) and _is_same_content(planned):
                     attempt = Attempt(planned=planned)

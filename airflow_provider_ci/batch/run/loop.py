@@ -93,6 +93,7 @@ class Loop:
         self._outputs_client = outputs_client
         self._is_late = is_late
         self.state = state
+        self._inherited = frozenset(state.running)
         self._limit = FailureLimit.parse(settings.max_failures)
         self._early_stop = EarlyStop.parse(settings.stop_early)
         self._pace = replace(settings.pace)
@@ -132,6 +133,7 @@ class Loop:
                 adopt(self.state, planned, *unrecorded.by_index.pop(planned.index))
             else:
                 self._touch(planned)
+        self._inherited = frozenset(self.state.running)
         self._journal.write_checkpoint(self.state)
 
     def to_end(self, *, patience: float | None = None) -> bool:
@@ -284,8 +286,7 @@ class Loop:
             return
         pending = {job_id: found.created_at for job_id, found in self.state.running.items()}
         ended = self._watch.ended(pending)
-        for job in ended:
-            self._settle(self.state.running.pop(job.job_id), job)
+        problems = [self._settle(self.state.running.pop(job.job_id), job) for job in ended]
         for job_id in self._watch.forgotten:
             if found := self.state.running.pop(job_id, None):
                 self._settle_forgotten(found)
@@ -295,13 +296,24 @@ class Loop:
             self._journal.forget_cancelling()
             self.state.asked_to_cancel = False
         self._stop_if_pointless()
+        if problem := next(filter(None, problems), None):
+            raise problem
 
-    def _settle(self, found: RunningJob, job: Job) -> None:
+    def _settle(self, found: RunningJob, job: Job) -> WholeBatchError | None:
+        """Take an ended job out of the window; returns the error that ends the batch, if it is one.
+
+        A job of an earlier run says nothing about the bucket as it is now: its object is submitted again.
+        """
         attempt, planned = found.attempt, found.attempt.planned
         is_failed = job.state is JobState.FAILED
         if is_failed and concerns_batch(job.code, job.message):
-            self.state.waiting.append(attempt)
-            raise WholeBatchError(self._settings.batch_id, job.code, job.message, planned.key)
+            if planned.decision is Decision.SHARED:
+                self.state.followed[planned.index] = planned
+            else:
+                self.state.waiting.append(attempt.next())
+            if attempt.is_adopted or job.job_id in self._inherited:
+                return None
+            return WholeBatchError(self._settings.batch_id, job.code, job.message, planned.key)
         is_retryable = is_failed and job.code in RETRYABLE_JOB_CODES
         was_cancelled = job.state is JobState.CANCEL
         if planned.decision is Decision.SHARED and (is_retryable or was_cancelled):
@@ -313,6 +325,7 @@ class Loop:
         else:
             self._count_job(is_failed=is_failed)
             self._finish(result_of_job(planned, job, attempts=attempt.number))
+        return None
 
     def _settle_forgotten(self, found: RunningJob) -> None:
         """Decide by the output about a job that the service no longer knows (it keeps jobs for a month)."""

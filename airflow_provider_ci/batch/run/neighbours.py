@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_ci.batch.ledger.journal import Journal
@@ -25,6 +26,8 @@ from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.client import CIClient
 
 log = logging.getLogger(__name__)
+
+ChangeRegistry = Callable[[Callable[[State], State]], State]
 
 _UNKNOWN, _MADE, _FAILED, _OPEN = range(4)
 _MAX_FAILURES = 10_000
@@ -45,10 +48,10 @@ def wait_until_planned(
     claim: Claim,
     *,
     read_registry: Callable[[], State],
-    change_registry: Callable[[Callable[[State], State]], State],
+    change_registry: ChangeRegistry,
     wait: Callable[[float], None],
 ) -> StoredPlan | None:
-    """The plan of an earlier claim, once it is frozen.
+    """The plan of an earlier claim, once it is frozen. A claim that dies before is buried.
 
     :param wait: waits for some seconds, and raises if the batch has to stop.
     :returns: None if the other run ended, or died, before it froze a plan.
@@ -62,7 +65,7 @@ def wait_until_planned(
         current = read_registry().claim(claim.token)
         if current is None:
             return _plan_of(client, claim)  # it may have been frozen, and carried out, in between
-        if watch.look(current) == "dead" and removed_dead(change_registry, current):
+        if watch.look(current) == "dead" and is_buried_by(change_registry, current):
             return _plan_of(client, claim)
         waited = time.monotonic() - began
         if time.monotonic() - told > 30:
@@ -93,23 +96,33 @@ def is_unchanged(state: State, claim: Claim) -> bool:
     return current is not None and current.claimed_at == claim.claimed_at
 
 
-def removed_dead(change_registry: Callable[[Callable[[State], State]], State], claim: Claim) -> bool:
-    """Remove the claim of a batch that is dead; false if a run of it is active again.
-
-    Whoever makes outputs in place of a dead batch removes its claim first. So a run of that batch that was
-    only suspended does not act any more, and its next run plans again.
-    """
-    state = change_registry(lambda state: state.without(claim.token) if is_unchanged(state, claim) else state)
-    if state.of_folder(claim.folder):
-        return False  # it was renewed, or a new run took over
-    log.warning("batch %s ended without a word; its claim is removed", claim.batch_id)
-    return True
-
-
 def batch_details(plan: StoredPlan) -> dict[str, str]:
     """Identifies a neighbour in the details of a plan."""
     header = plan.header
     return {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
+
+
+def is_buried_by(change_registry: ChangeRegistry, claim: Claim) -> bool:
+    """Put a claim without a run in the place of a dead one; false if a run of it is active again.
+
+    A batch does this before it makes outputs in place of a dead one. If the dead run was only suspended, it
+    stops when it wakes up. The next run of its batch plans the objects again, behind the claims of others.
+    """
+    buried = replace(
+        claim, token=uuid.uuid4().hex[:16], plan="", seconds=0.0, holder="no run, since its lease expired"
+    )
+    state = change_registry(
+        lambda state: state.replaced(claim.token, buried) if is_unchanged(state, claim) else state
+    )
+    if any(not is_buried(each) for each in state.of_folder(claim.folder)):
+        return False  # it was renewed, or a new run took over
+    log.warning("batch %s ended without a word; this batch makes the missing outputs", claim.batch_id)
+    return True
+
+
+def is_buried(claim: Claim) -> bool:
+    """Whether a claim only keeps the place of a dead one."""
+    return claim.seconds == 0
 
 
 @dataclass(slots=True)
@@ -123,8 +136,6 @@ class Neighbour:
     """Jobs of followed outputs, by their place in the other plan."""
     is_over: bool = False
     """The other batch has ended or died, so its ledger does not change any more."""
-    dead: Claim | None = None
-    """Its claim, if it died."""
     started_at: float = 0.0
     _plan: StoredPlan | None = None
     _outcomes: bytearray = field(default_factory=bytearray)
@@ -133,13 +144,14 @@ class Neighbour:
     _watch: LivenessWatch | None = None
     _watched: str = ""
 
-    def refresh(self, state: State, wanted: Iterable[int]) -> None:
+    def refresh(self, state: State, wanted: Iterable[int], change_registry: ChangeRegistry) -> None:
         """Read what is new in the ledger of the other batch.
 
         :param state: the registry as it is now.
         :param wanted: places in the other plan of the outputs that this batch follows.
         """
-        is_over = not self._is_active(state)  # first: what the ledger says afterwards is its last word
+        # Read first whether it is active: the ledger then holds everything that it will ever say.
+        is_over = not self._is_active(state, change_registry)
         if self._plan is None:
             self._plan = self._find_plan()
         if self._plan is not None:
@@ -155,17 +167,13 @@ class Neighbour:
             return self._failures.get(index, ObjectState.UNFINISHED)
         return ObjectState.UNFINISHED if outcome == _OPEN else None
 
-    def _is_active(self, state: State) -> bool:
+    def _is_active(self, state: State, change_registry: ChangeRegistry) -> bool:
         claim = next((each for each in state.claims if self._is_its_claim(each)), None)
-        self.dead = None
         if claim is None:
             return False
         if self._watch is None or self._watched != claim.token:
             self._watch, self._watched = LivenessWatch(self.client, claim), claim.token
-        if self._watch.look(claim) != "dead":
-            return True
-        self.dead = claim
-        return False
+        return self._watch.look(claim) != "dead" or not is_buried_by(change_registry, claim)
 
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:

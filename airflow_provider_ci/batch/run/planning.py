@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_ci.batch.errors import OutputConflictError
 from airflow_provider_ci.batch.ledger.lease import Lease
-from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan
+from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
 from airflow_provider_ci.batch.ledger.version1 import refuse_unfinished
 from airflow_provider_ci.batch.planning.draft import Draft, new_draft
@@ -21,7 +21,7 @@ from airflow_provider_ci.batch.planning.planned import Decision
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.claims import Claim
-from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch
+from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
@@ -29,19 +29,22 @@ from airflow_provider_ci.batch.report import is_ledger_key
 from airflow_provider_ci.batch.run.neighbours import (
     batch_details,
     claimed_outputs,
-    removed_dead,
+    is_buried,
+    is_buried_by,
     wait_until_planned,
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, Job, ObjectInfo
+from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
 
 log = logging.getLogger(__name__)
 
 DEFAULT_REPORT_PREFIX = "_ci_batches/"
-_SECRET_FIELDS = ("doc_password",)
+_SECRET_FIELDS = ("password",)
+_SECRET_NODES = ("DocPassword",)
+_OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTemplate)}
 _RECENT_SECONDS = 3.0
 
 
@@ -72,13 +75,17 @@ class PlanMaker:
         :raises CIError: a request failed.
         """
         settings, started_at = self.settings, self._now()
-        template = settings.template
+        template, operation = settings.template, settings.operation
+        if old is not None:  # a frozen plan is carried out, however the templates render now
+            operation = restored_operation(dict(old.header.operation), operation)
+            if old.header.output:
+                template = OutputTemplate(text=old.header.output, prefix=old.header.prefix)
         token = uuid.uuid4().hex[:12]
         with new_draft() as draft:
             planner = Planner(
                 draft,
                 template,
-                settings.operation,
+                operation,
                 skip=settings.skip,
                 retry_failed=settings.retry_failed,
                 check=self._check,
@@ -89,13 +96,11 @@ class PlanMaker:
                 # job in flight, or its output, is enough.
                 refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
             threads = min(settings.threads, 32)
+            in_flight = self._jobs_in_flight(draft, token)
             existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
-            submitter = self.make_submitter(token, 0.0)
-            # Before the outputs: a job that ends between the two looks is seen by the second.
-            in_flight = list(submitter.jobs_in_flight())
             planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
-            self._share(draft, planner, old)
-            self._adopt(draft, planner, submitter, in_flight)
+            self._share(draft, planner, operation_fingerprint(operation), old)
+            self._adopt(planner, in_flight, token)
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
@@ -109,8 +114,10 @@ class PlanMaker:
                     token=token,
                     claim=self.lease.claim.token,
                     definition=settings.definition_name,
-                    operation=operation_record(settings.operation),
-                    operation_fingerprint=operation_fingerprint(settings.operation),
+                    operation=operation_record(operation),
+                    operation_fingerprint=operation_fingerprint(operation),
+                    output=template.text,
+                    prefix=template.prefix,
                     tag=self.make_submitter(token, not_before).job_type.tag,
                     total=total,
                     parts=parts,
@@ -192,11 +199,10 @@ class PlanMaker:
 
     # Other batches and jobs in flight
 
-    def _share(self, draft: Draft, planner: Planner, old: StoredPlan | None) -> None:
+    def _share(self, draft: Draft, planner: Planner, operation: str, old: StoredPlan | None) -> None:
         bounds = draft.output_range()
         if bounds is None:
             return
-        operation = operation_fingerprint(self.settings.operation)
         if old is not None and old.header.operation_fingerprint == operation:
             planner.share(claimed_outputs(old, *bounds), batch_details(old), is_same_operation=True)
         for claim in self._earlier_claims():
@@ -209,7 +215,11 @@ class PlanMaker:
 
     def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str], operation: str) -> None:
         client = self.settings.client
-        is_dead = LivenessWatch(client, claim).look() == "dead"
+        if is_buried(claim):
+            plan = read_plan(client, claim.folder)
+            if plan is not None and plan.header.operation_fingerprint != operation:
+                planner.distrust(claimed_outputs(plan, *bounds))
+            return
         plan = wait_until_planned(
             client,
             claim,
@@ -220,8 +230,10 @@ class PlanMaker:
         if plan is None:
             return
         is_same = plan.header.operation_fingerprint == operation
-        if is_dead and not is_same and removed_dead(self.lease.change_registry, claim):
-            return  # its jobs, if any are still in flight, are found among the jobs in flight
+        if not is_same and self._is_dead(claim):
+            # Its jobs that are still in flight are found among the jobs of the queue.
+            planner.distrust(claimed_outputs(plan, *bounds))
+            return
         try:
             shared = planner.share(
                 claimed_outputs(plan, *bounds), batch_details(plan), is_same_operation=is_same
@@ -231,19 +243,43 @@ class PlanMaker:
         if shared:
             log.info("%d outputs are being made by batch %s; waiting for them", shared, claim.batch_id)
 
-    def _adopt(self, draft: Draft, planner: Planner, submitter: Submitter, in_flight: list[Job]) -> None:
-        """Adopt the jobs that are in flight for our outputs, whoever submitted them.
+    def _is_dead(self, claim: Claim) -> bool:
+        """Whether the run of a claim is dead, and cannot come back any more.
+
+        A claim without a heartbeat is watched for as long as it is valid.
+        """
+        client, watch = self.settings.client, LivenessWatch(self.settings.client, claim)
+        while (current := self.lease.read_registry().claim(claim.token)) is not None:
+            liveness = watch.look(current)
+            if liveness == "dead":
+                return is_buried_by(self.lease.change_registry, current)
+            if liveness == "parked" or last_beat(client, current) is not None:
+                return False
+            self.wait(0.5)
+        return False  # it has ended, or another run has taken it over
+
+    def _jobs_in_flight(self, draft: Draft, token: str) -> list[Job]:
+        """The jobs in flight for our outputs, whoever submitted them.
+
+        They are listed before the outputs are looked up. A job that ends in between is then seen twice, not
+        never.
+        """
+        if not draft.total:
+            return []
+        jobs = self.make_submitter(token, 0.0).jobs_in_flight()
+        return [job for job in jobs if draft.of_output(first_output_of(job.output_key))]
+
+    def _adopt(self, planner: Planner, in_flight: Iterable[Job], token: str) -> None:
+        """Adopt the jobs that are in flight for our outputs.
 
         This is what remains when the whole ledger was deleted, or when an older version of this package
         submitted the jobs.
         """
-        if not draft.needs_jobs():
-            return
         try:
             adopted = planner.adopt(
                 in_flight,
                 output_of=lambda job: first_output_of(job.output_key),
-                matches=submitter.matches,
+                matches=self.make_submitter(token, 0.0).matches,
                 is_here=self._writes_here,
             )
         except OtherOperationError as error:
@@ -293,6 +329,8 @@ def operation_record(operation: Any) -> dict[str, Any]:
         for name, value in asdict(operation).items()
         if value is not None and name not in _SECRET_FIELDS
     }
+    if "extra" in values:
+        values["extra"] = {k: v for k, v in values["extra"].items() if k not in _SECRET_NODES}
     return {"type": type(operation).__name__, **values}
 
 
@@ -301,13 +339,16 @@ def restored_operation(record: dict[str, Any], current: Any) -> Any:
 
     :param current: the operation of the running code, whose arguments may be rendered differently by now.
     """
-    if record.get("type") != type(current).__name__:
-        return current
-    names = {item.name for item in fields(current) if item.init}
+    made_of: Any = _OPERATIONS.get(str(record.get("type")), type(current))
+    names = {item.name for item in fields(made_of) if item.init}
     values = {name: value for name, value in record.items() if name in names}
     for name in names.intersection(_SECRET_FIELDS):
-        values[name] = getattr(current, name)
-    return type(current)(**values)
+        values[name] = getattr(current, name, None)
+    current_extra = getattr(current, "extra", {})
+    secrets = {name: current_extra[name] for name in _SECRET_NODES if name in current_extra}
+    if secrets and "extra" in names:
+        values["extra"] = {**values.get("extra", {}), **secrets}
+    return made_of(**values)
 
 
 def _intersecting(claims: Iterable[Claim], prefix: str) -> list[Claim]:

@@ -75,12 +75,21 @@ class Session:
         claiming = Claiming(settings, registry, self._wait)
         claimed = self._patiently(partial(claiming.claim, patience=patience))
         if claimed is None:
-            self.parked = {"folder": settings.folder, "plan": "", "total": 0}
+            self.parked = {**self.identity(), "plan": "", "total": 0, **self._resume}
             return None
         with claimed.lease, ThreadPoolExecutor(threads, "ci-submit") as executor:
             return _ClaimedSession(self, settings, claimed, executor).advance(patience)
 
     # Shared with the steps below
+
+    def identity(self) -> dict[str, Any]:
+        """The batch, for the run that resumes it."""
+        settings = self._settings
+        return {
+            "batch_id": settings.batch_id,
+            "report_prefix": settings.report_prefix,
+            "folder": settings.folder,
+        }
 
     def is_late(self) -> bool:
         """Whether the time of the batch is up."""
@@ -140,6 +149,7 @@ class _ClaimedSession:
         self._state = claimed.state
         self._outputs_client = output_client(settings)
         self._type = type_of_operation(settings.operation)
+        self._may_have_jobs = False
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         plan, ended = self._claimed.plan, self._claimed.ended
@@ -156,10 +166,13 @@ class _ClaimedSession:
                 summary = self._carry_out(plan, patience, submits=False)
                 if summary is None or self._session.parked:
                     return summary if summary is None else self._judge(summary, lost=0)
-                plan = None
+                plan, self._may_have_jobs = None, False
                 self._become_last()
             if plan is not None and not self._claimed.keeps_place:
-                # Batches that planned in the meantime did not know this plan.
+                log.warning(
+                    "batch %s had lost its claim, and others may have made its outputs; planning again",
+                    plan.header.batch_id,
+                )
                 return self._carry_out(self._planned(old=plan), patience)
             if plan is not None:
                 if self._lease.claim.plan != plan.header.token:
@@ -257,6 +270,7 @@ class _ClaimedSession:
             is_new = plan.header.claim == self._lease.claim.token
             known = self._new_journal(plan) if is_new else self._patiently(partial(self._journal, plan))
         journal, state, is_clean = known
+        self._may_have_jobs = True
         loop = self._loop(plan, journal, state, submits=submits)
         try:
             if not is_clean:
@@ -352,7 +366,7 @@ class _ClaimedSession:
         }
         self._lease.park(details)
         self._session.parked = {
-            "folder": journal.plan.folder,
+            **self._session.identity(),
             "plan": header.token,
             "total": header.total,
             "claim": self._lease.claim.token,
@@ -405,8 +419,8 @@ class _ClaimedSession:
             log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
 
     def _release_if_unused(self) -> None:
-        """Remove the claim after an early error, so that no other run waits for it."""
-        if self._session.parked:
+        """Remove the claim after an error before anything was in flight, so that nobody waits for it."""
+        if self._session.parked or self._may_have_jobs:
             return
         with suppress(CIError, OSError):
             if self._lease.is_held:

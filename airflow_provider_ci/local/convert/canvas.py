@@ -64,6 +64,7 @@ class Canvas:
     loop: int | None = None
     exif: bytes = b""
     icc_profile: bytes = b""
+    comment: bytes = b""
     original_format: str = ""
     most_bytes: int | None = None
     fetch: Fetch = refuse_to_fetch
@@ -310,7 +311,7 @@ def _interlace(canvas: Canvas, operation: op.Interlace) -> None:
 
 
 def _strip(canvas: Canvas, _: op.Strip) -> None:
-    canvas.exif = canvas.icc_profile = b""
+    canvas.exif = canvas.icc_profile = canvas.comment = b""
 
 
 def _nothing(_: Canvas, __: op.IgnoreError) -> None:

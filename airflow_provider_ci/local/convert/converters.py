@@ -10,12 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.canvas import Fetch, refuse_to_fetch
-from airflow_provider_ci.local.convert.document import DocumentJob, check_request, convert_document
+from airflow_provider_ci.local.convert.document import (
+    DocumentJob,
+    check_request,
+    convert_document,
+    shared_images,
+)
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError, file_errors
+from airflow_provider_ci.local.convert.intake import MAX_DOCUMENT_BYTES, check_picture_size
 from airflow_provider_ci.local.convert.metadata import QUERIES
 from airflow_provider_ci.local.convert.office import (
     OfficeInstallation,
@@ -34,8 +40,15 @@ from airflow_provider_ci.local.convert.options import (
 from airflow_provider_ci.local.convert.page_process import PageLimits, PageWorker
 from airflow_provider_ci.local.convert.picture import fetch_watermarks
 from airflow_provider_ci.local.convert.process import Deadline
+from airflow_provider_ci.local.convert.sandbox import Sandbox, find_sandbox
+from airflow_provider_ci.local.convert.sandbox.place import job_folder
 
 _Self = TypeVar("_Self", bound="Converters")
+
+NO_SANDBOX_MESSAGE: Final = (
+    "no sandbox holds on this machine, so that a document could read its files: install bubblewrap "
+    "(ci-local install-office does), or serve with --no-sandbox if you trust all documents"
+)
 
 
 class Converters(ABC):
@@ -90,10 +103,11 @@ def office_missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One LibreOffice and one page worker, for one call at a time."""
+    """One LibreOffice and one page worker, for one call at a time, and where they find its files."""
 
     office: OfficeWorker
     pages: PageWorker
+    jobs: Path
 
 
 class RealConverters(Converters):
@@ -101,7 +115,8 @@ class RealConverters(Converters):
 
     A call waits for a free slot, then has ``deadline_seconds``; what does not end by then is killed and fails
     with code Timeout. ``office`` is the LibreOffice to use, found on the machine if not given; without one,
-    documents other than PDF fail with code OfficeMissing.
+    documents other than PDF fail with code OfficeMissing. The workers run in ``sandbox``; the default is
+    the result of ``find_sandbox``. Without any, documents other than PDF fail with code SandboxMissing.
     """
 
     def __init__(
@@ -112,20 +127,29 @@ class RealConverters(Converters):
         office: OfficeInstallation | None = None,
         office_limits: OfficeLimits | None = None,
         page_limits: PageLimits | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.deadline_seconds = deadline_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="ci-local-convert-"))
         self._profile = OfficeProfile(self._folder / "profile", office)
+        self.sandbox = sandbox or find_sandbox()
+        self._is_office_allowed = self.sandbox.is_confined or sandbox is not None
         self.slots = tuple(
-            Slot(
-                OfficeWorker(self._profile.ready, self._folder, office_limits or OfficeLimits()),
-                PageWorker(self._folder, page_limits or PageLimits()),
-            )
-            for _ in range(workers)
+            self._new_slot(number, office_limits or OfficeLimits(), page_limits or PageLimits())
+            for number in range(workers)
         )
         self._free = list(self.slots)
         self._changed = threading.Condition()
         self._is_closed = False
+
+    def _new_slot(self, number: int, office_limits: OfficeLimits, page_limits: PageLimits) -> Slot:
+        jobs = self._folder / f"jobs-{number}"
+        jobs.mkdir()
+        return Slot(
+            OfficeWorker(self._profile.ready, self._folder, jobs, self.sandbox, office_limits),
+            PageWorker(self._folder, jobs, self.sandbox, page_limits),
+            jobs,
+        )
 
     def document(
         self,
@@ -137,9 +161,11 @@ class RealConverters(Converters):
     ) -> DocumentResult:
         """Convert a document; see Converters."""
         with file_errors():
-            check_request(source, name, options)
+            kind = check_request(source, name, options)
+            if kind.kind != "pdf" and not self._is_office_allowed:
+                raise ConversionError(errors.SANDBOX_MISSING, NO_SANDBOX_MESSAGE)
             images = _images(options.image_params if options.target in ("png", "jpg") else "", fetch)
-            with self._slot() as slot:
+            with self._slot() as slot, job_folder(slot.jobs) as folder:
                 return convert_document(
                     DocumentJob(
                         source=source,
@@ -147,6 +173,7 @@ class RealConverters(Converters):
                         options=options,
                         images=images,
                         out_dir=out_dir,
+                        folder=folder,
                         office=slot.office,
                         pages=slot.pages,
                         deadline=Deadline(self.deadline_seconds),
@@ -159,25 +186,31 @@ class RealConverters(Converters):
         with (
             file_errors(),
             self._slot() as slot,
+            job_folder(slot.jobs) as folder,
             tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch,
         ):
-            made = Path(scratch) / "picture"
+            check_picture_size(source, MAX_DOCUMENT_BYTES)
             answer = slot.pages.call(
                 "picture",
                 Deadline(self.deadline_seconds),
-                source=str(source.absolute()),
+                source=str(folder.put(source, f"picture{source.suffix}")),
                 rule=rule,
-                target=str(made.absolute()),
-                images=images,
+                target=str(folder.outputs / "picture"),
+                images=shared_images(folder, images),
             )
-            made.replace(target)
+            folder.take("picture", Path(scratch) / "picture").replace(target)
             return _picture_result(answer)
 
     def query(self, source: Path, name: str) -> dict[str, Any]:
         """Tell something of a picture; see Converters."""
-        with file_errors(), self._slot() as slot:
-            deadline = Deadline(self.deadline_seconds)
-            answer = slot.pages.call("query", deadline, source=str(source.absolute()), name=name)
+        with file_errors(), self._slot() as slot, job_folder(slot.jobs) as folder:
+            check_picture_size(source, MAX_DOCUMENT_BYTES)
+            answer = slot.pages.call(
+                "query",
+                Deadline(self.deadline_seconds),
+                source=str(folder.put(source, f"picture{source.suffix}")),
+                name=name,
+            )
             told: dict[str, Any] = answer["told"]
             return told
 
@@ -238,11 +271,10 @@ class OfficeProfile:
             return office, self._path
 
 
-def _images(rule: str, fetch: Fetch) -> dict[str, str]:
+def _images(rule: str, fetch: Fetch) -> dict[str, Path]:
     """The files of a rule's watermark images by their addresses, for a worker, which cannot fetch."""
     with file_errors():
-        found = fetch_watermarks(rule, fetch) if rule else {}
-        return {url: str(path.absolute()) for url, path in found.items()}
+        return fetch_watermarks(rule, fetch) if rule else {}
 
 
 def _picture_result(answer: dict[str, Any]) -> PictureResult:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +10,26 @@ from typing import Final
 
 from airflow_provider_ci.local.convert import errors, intake, text
 from airflow_provider_ci.local.convert.errors import ConversionError
-from airflow_provider_ci.local.convert.formats import SourceFormat, source_format, source_suffix
+from airflow_provider_ci.local.convert.formats import (
+    SourceFormat,
+    file_name,
+    source_format,
+    source_suffix,
+)
 from airflow_provider_ci.local.convert.office import OfficeWorker
 from airflow_provider_ci.local.convert.options import MAX_PAGES, DocumentOptions, DocumentResult, PageFile
 from airflow_provider_ci.local.convert.page_process import PageWorker
 from airflow_provider_ci.local.convert.pages import Page, Sheet, select_pages, sheets_of
 from airflow_provider_ci.local.convert.process import Deadline
 from airflow_provider_ci.local.convert.rules import parse_rule
+from airflow_provider_ci.local.convert.sandbox.place import JobFolder
 
 # LibreOffice's options of its text and csv filters; 76 is its number for UTF-8, 1 the first line.
 _TEXT_OPTIONS: Final = "UTF8,LF,,,"
-_CSV_OPTIONS: Final = "{delimiter},34,76,1,,0,false,true,false,false,false,-1"
+# Every column is a text (2): LibreOffice would make dates, times and rounded numbers of what looks like one.
+_CSV_OPTIONS: Final = "{delimiter},34,76,1,{columns},0,false,false,false,false,false,-1"
+_TEXT_COLUMN: Final = "{number}/2"
+_PDF: Final = "document.pdf"
 _SPREADSHEETS: Final = ("sheet", "csv")
 
 
@@ -30,14 +37,15 @@ _SPREADSHEETS: Final = ("sheet", "csv")
 class DocumentJob:
     """A document, what is wanted of it, and the workers to do it with by a deadline.
 
-    ``images`` are the files of watermark images by their addresses.
+    ``images`` are the files of watermark images by their addresses. The workers see ``folder`` alone.
     """
 
     source: Path
     name: str
     options: DocumentOptions
-    images: Mapping[str, str]
+    images: Mapping[str, Path]
     out_dir: Path
+    folder: JobFolder
     office: OfficeWorker
     pages: PageWorker
     deadline: Deadline
@@ -45,9 +53,8 @@ class DocumentJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pdf:
-    """The document as PDF: its path, sheets in all (0: it has none), and its runs of pages."""
+    """The document as PDF in the job's outputs: sheets in all (0: it has none), and its runs of pages."""
 
-    path: Path
     total_pages: int
     total_sheets: int
     runs: Sequence[Sheet]
@@ -69,17 +76,27 @@ def convert_document(job: DocumentJob) -> DocumentResult:
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=job.out_dir) as scratch:
         pdf = _pdf_of(job, kind, Path(scratch))
         if job.options.target == "pdf":
-            return _result(job, pdf, [Page(index=0, number=1, sheet=0, pic_num=1)], [pdf.path])
+            return _result(job, pdf, [Page(index=0, number=1, sheet=0, pic_num=1)], [_PDF], Path(scratch))
         pages = select_pages(job.options, pdf.runs)
         make = _texts if job.options.target == "txt" else _pictures
-        return _result(job, pdf, pages, make(job, pdf, pages, Path(scratch)))
+        return _result(job, pdf, pages, make(job, pages), Path(scratch))
 
 
-def _result(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], files: Sequence[Path]) -> DocumentResult:
+def shared_images(folder: JobFolder, images: Mapping[str, Path]) -> dict[str, str]:
+    """Put watermark images into the folder of a job and give their paths there by their addresses."""
+    return {
+        url: str(folder.put(path, f"watermark-{number}")) for number, (url, path) in enumerate(images.items())
+    }
+
+
+def _result(
+    job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], names: Sequence[str], scratch: Path
+) -> DocumentResult:
     made = []
-    for number, (page, file) in enumerate(zip(pages, files, strict=False), start=1):
-        target = job.out_dir / file.name
-        file.replace(target)
+    for name in names:
+        job.folder.take(name, scratch / name)
+    for number, (page, name) in enumerate(zip(pages, names, strict=False), start=1):
+        target = (scratch / name).replace(job.out_dir / name)
         made.append(
             PageFile(number=number, page=page.number, sheet=page.sheet, pic_num=page.pic_num, path=target)
         )
@@ -93,8 +110,8 @@ def _result(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], files: Sequence[
 
 def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
     if kind.kind == "pdf":
-        return _unlocked_pdf(job, scratch)
-    target = scratch / "document.pdf"
+        return _unlocked_pdf(job)
+    target = job.folder.outputs / _PDF
     answer = _run_office(job, kind, scratch, target)
     if not target.is_file() or target.stat().st_size == 0:
         raise ConversionError(errors.DAMAGED_FILE, "LibreOffice made no PDF of the document")
@@ -106,7 +123,6 @@ def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
     else:
         runs = [Sheet(number=0, first=0, count=total)]
     return _Pdf(
-        path=target,
         total_pages=total,
         total_sheets=len(names),
         runs=runs,
@@ -123,24 +139,30 @@ def _sheet_runs(
     return sheets_of(bookmarks, names, total) or [Sheet(number=1, first=0, count=total)]
 
 
-def _unlocked_pdf(job: DocumentJob, scratch: Path) -> _Pdf:
-    target = scratch / "document.pdf"
+def _unlocked_pdf(job: DocumentJob) -> _Pdf:
+    intake.check_pdf(job.source)
     found = job.pages.call(
-        "unlock", job.deadline, source=str(job.source), target=str(target), password=job.options.password
+        "unlock",
+        job.deadline,
+        source=str(job.folder.put(job.source, "source.pdf")),
+        target=str(job.folder.outputs / _PDF),
+        password=job.options.password,
     )
     whole = Sheet(number=0, first=0, count=found["pages"])
-    return _Pdf(path=target, total_pages=whole.count, total_sheets=0, runs=[whole])
+    return _Pdf(total_pages=whole.count, total_sheets=0, runs=[whole])
 
 
 def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Path) -> dict[str, list[str]]:
     options = job.options
-    import_filter = intake.import_filter(job.source, kind, options.password)
+    import_filter = intake.import_filter(job.source, kind)
     suffix = source_suffix(job.name, options.source_type)
-    source, filter_options = _prepared(job.source, kind.kind, scratch / f"source.{suffix}")
+    plain, filter_options = _prepared(job.source, kind.kind, scratch / f"source.{suffix}")
+    source = job.folder.put(plain, file_name(job.name, suffix))
     request = {
         "source": str(source),
         "output": str(target),
         "filter": import_filter,
+        "kind": kind.kind,
         "filter_options": filter_options,
         "password": options.password,
         "sheet_id": options.sheet_id,
@@ -156,49 +178,48 @@ def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Pat
 
 
 def _prepared(source: Path, kind: str, target: Path) -> tuple[Path, str]:
-    """Put the source where LibreOffice may lock it, text as UTF-8; gives it with its filter options."""
+    """Give the file that LibreOffice is to read, text as UTF-8 in ``target``, with its filter options."""
     if kind == "csv":
         text.copy_as_utf8(source, target)
-        return target, _CSV_OPTIONS.format(delimiter=ord(text.delimiter_of(target)))
+        delimiter = text.delimiter_of(target)
+        numbers = range(1, text.columns_of(target, delimiter) + 1)
+        columns = "/".join(_TEXT_COLUMN.format(number=number) for number in numbers)
+        return target, _CSV_OPTIONS.format(delimiter=ord(delimiter), columns=columns)
     if kind == "text":
         text.copy_as_utf8(source, target)
         return target, _TEXT_OPTIONS
     if kind == "html":
         text.copy_html_as_utf8(source, target)
         return target, ""
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
-    return target, ""
+    return source, ""
 
 
-def _pictures(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], scratch: Path) -> list[Path]:
+def _pictures(job: DocumentJob, pages: Sequence[Page]) -> list[str]:
     options = job.options
     answer = job.pages.call(
         "render",
         job.deadline,
-        source=str(pdf.path),
+        source=str(job.folder.outputs / _PDF),
         password="",
-        folder=str(scratch),
+        folder=str(job.folder.outputs),
         indexes=[page.index for page in pages],
         target=options.target,
         image_params=options.image_params,
-        images=dict(job.images),
+        images=shared_images(job.folder, job.images),
         image_dpi=options.image_dpi,
         zoom=options.zoom,
         quality=min(max(options.quality, 1), 100),
         is_long=options.pic_pagination == 1,
     )
-    return [scratch / name for name in answer["files"]]
+    return list(answer["files"])
 
 
-def _texts(job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], scratch: Path) -> list[Path]:
+def _texts(job: DocumentJob, pages: Sequence[Page]) -> list[str]:
     answer = job.pages.call(
         "texts",
         job.deadline,
-        source=str(pdf.path),
-        folder=str(scratch),
+        source=str(job.folder.outputs / _PDF),
+        folder=str(job.folder.outputs),
         indexes=[page.index for page in pages],
     )
-    return [scratch / name for name in answer["files"]]
+    return list(answer["files"])

@@ -22,6 +22,7 @@ IMAGE_TOO_LARGE: Final = "ImageTooLarge"
 TIMEOUT: Final = "Timeout"
 CONVERTER_CRASHED: Final = "ConverterCrashed"
 OFFICE_MISSING: Final = "OfficeMissing"
+SANDBOX_MISSING: Final = "SandboxMissing"
 DISK_FULL: Final = "DiskFull"
 OUTPUT_TOO_LARGE: Final = "OutputTooLarge"
 

@@ -32,6 +32,21 @@ OTHER_CONTAINERS: Final = {
     ("slides", "zip"): "Impress MS PowerPoint 2007 XML",
 }
 
+OPEN_DOCUMENT_FILTERS: Final = ("writer8", "calc8", "impress8")
+BINARY_WORKBOOK_FILTER: Final = "Calc MS Excel 2007 Binary"
+KIND_WORDS: Final = {
+    "word": "text document",
+    "sheet": "workbook",
+    "slides": "presentation",
+    "csv": "csv table",
+    "html": "HTML page",
+    "text": "plain text file",
+    "pdf": "PDF",
+}
+
+# A file system allows 255 bytes, of which LibreOffice takes some for the lock file beside the document.
+_LONGEST_NAME: Final = 230
+
 _OFFICE: Final = {
     ("word", "ole", "MS Word 97"): "doc wps",
     ("word", "ole", "MS Word 97 Vorlage"): "dot wpt",
@@ -73,10 +88,23 @@ def source_suffix(name: str, source_type: str) -> str:
     return suffix.lower()
 
 
+def file_name(name: str, suffix: str) -> str:
+    """Give the name of a document for LibreOffice, which fields of the document may print."""
+    base = name.rsplit("/", 1)[-1]
+    is_usable = base.isprintable() and not base.startswith(".") and len(base.encode()) <= _LONGEST_NAME
+    return base if base and is_usable else f"document.{suffix}"
+
+
 def source_format(name: str, source_type: str) -> SourceFormat:
     """Give the format of a source by its name, or raise UnsupportedType naming the type."""
     suffix = source_suffix(name, source_type)
     if suffix in FORMATS:
         return FORMATS[suffix]
-    what = f"type {suffix!r}" if suffix else "the name has no extension and SrcType is empty"
-    raise ConversionError(errors.UNSUPPORTED_TYPE, f"{name}: {what} cannot be converted as a document")
+    if not suffix:
+        raise ConversionError(
+            errors.UNSUPPORTED_TYPE,
+            f"the type of {name} is not known: the name has no extension; give its type as SrcType",
+        )
+    raise ConversionError(
+        errors.UNSUPPORTED_TYPE, f"{name} cannot be converted: {suffix!r} is not a document type"
+    )

@@ -13,37 +13,73 @@ from typing import Final
 from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
 
 # The normal packages: the -nogui ones lack files without which a warm LibreOffice aborts on some documents.
-PACKAGES: Final = (
+_OFFICE: Final = (
     "libreoffice-writer",
     "libreoffice-calc",
     "libreoffice-impress",
     "libreoffice-math",
     "python3-uno",
+)
+# Fonts with the widths of the usual ones, then for Chinese, Japanese and Korean, for all other scripts, and
+# for emoji without colours.
+_FONTS: Final = (
     "fonts-liberation2",
     "fonts-crosextra-carlito",
     "fonts-crosextra-caladea",
     "fonts-wqy-zenhei",
+    "fonts-noto-core",
+    "fonts-symbola",
 )
+_SANDBOX: Final = ("bubblewrap",)
+PACKAGES: Final = (*_OFFICE, *_FONTS, *_SANDBOX)
+"""The packages that apt-get installs."""
+
 _INSTALL: Final = ("install", "--yes", "--no-install-recommends", *PACKAGES)
+# Words of a font's path, or of a folder, that show that a package is there.
+_SIGNS_OF_FONTS: Final = {
+    "fonts-liberation2": "LiberationSans",
+    "fonts-wqy-zenhei": "wqy-zenhei",
+    "fonts-noto-core": "NotoSansThai",
+    "fonts-symbola": "Symbola",
+}
+_LIST_FONTS: Final = ("fc-list", ":", "file")
 _LOG_LINES: Final = 30
 
 Missing = Callable[[], str | None]
 
 
+class ExtrasMissing(str):
+    """Missing packages that LibreOffice works without; they make conversion better or safer."""
+
+    __slots__ = ()
+
+
 def find_missing() -> str | None:
-    """Say what of LibreOffice is missing, looking anew, or None."""
+    """Name the missing parts of LibreOffice, its fonts and its sandbox; None if it is complete."""
     find_office.cache_clear()
     try:
         find_office()
     except OfficeMissingError as error:
         return error.message
-    return None
+    lacking = [package for package, sign in _SIGNS_OF_FONTS.items() if sign not in _installed_fonts()]
+    if not shutil.which("bwrap"):
+        lacking += _SANDBOX
+    return ExtrasMissing(f"LibreOffice is here, but not {', '.join(lacking)}") if lacking else None
+
+
+def _installed_fonts() -> str:
+    """Give the paths of all fonts, by fontconfig; without fontconfig, assume that none is missing."""
+    try:
+        found = subprocess.run(_LIST_FONTS, capture_output=True, check=True, encoding="utf-8")
+    except (OSError, subprocess.SubprocessError):
+        return " ".join(_SIGNS_OF_FONTS.values())
+    return found.stdout
 
 
 def main() -> int:
     """Install LibreOffice and print what is done; exit status 0, or 1 after an error in one sentence."""
     try:
-        install_office(functools.partial(print, flush=True))
+        install_office(functools.partial(print, flush=True), missing=find_missing)
     except OfficeMissingError as error:
         print(f"ci-local: {error.message}", file=sys.stderr)  # noqa: T201 - this is the command line
         return 1
@@ -53,18 +89,29 @@ def main() -> int:
 def install_office(
     out: Callable[[str], object], *, missing: Missing = find_missing, is_root: bool | None = None
 ) -> None:
-    """Install LibreOffice where it is missing, telling ``out`` line by line what is done.
+    """Install missing parts of LibreOffice, its fonts and its sandbox; ``out`` gets a line for each step.
 
     Uses apt-get as root, or with sudo where that needs no password. Elsewhere, and when the installation
     fails, raises OfficeMissingError whose message holds the command to run. ``missing`` says what is not
-    there yet, ``is_root`` who asks; both are found out if not given.
+    there yet, ``is_root`` who asks; both are found out if not given. If LibreOffice is there and
+    only fonts or the sandbox cannot be installed, ``out`` gets a warning instead of an error.
     """
     lacking = missing()
     if lacking is None:
         out("LibreOffice: present")
         return
     out(lacking)
-    is_root = os.geteuid() == 0 if is_root is None else is_root
+    try:
+        _install(lacking, out, missing, os.geteuid() == 0 if is_root is None else is_root)
+    except OfficeMissingError as error:
+        if not isinstance(lacking, ExtrasMissing):
+            raise
+        out(f"going on without: {error.message}")
+    else:
+        out("LibreOffice: installed")
+
+
+def _install(lacking: str, out: Callable[[str], object], missing: Missing, is_root: bool) -> None:
     advice = _advice(is_root)
     prefix = _privilege(lacking, advice, is_root)
     out(f"installing {' '.join(PACKAGES)} by apt-get; this takes some minutes")
@@ -73,7 +120,6 @@ def install_office(
     still = missing()
     if still is not None:
         raise OfficeMissingError(f"{still}, even after the installation; {advice}")
-    out("LibreOffice: installed")
 
 
 def _advice(is_root: bool) -> str:
@@ -82,7 +128,7 @@ def _advice(is_root: bool) -> str:
         return f"run: {sudo}apt-get update && {sudo}apt-get {' '.join(_INSTALL)}"
     return (
         "install LibreOffice (Writer, Calc, Impress, Math, not headless-only builds), its Python bindings "
-        "(uno) and a CJK font with the package manager of this system; on Debian and Ubuntu run: "
+        "(uno), bubblewrap and Noto fonts with the package manager of this system; on Debian and Ubuntu run: "
         f"{sudo}apt-get {' '.join(_INSTALL)}"
     )
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
-import mmap
 import zipfile
 from pathlib import Path
 from typing import Final
 
 from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.content import Content, identify
 from airflow_provider_ci.local.convert.errors import ConversionError
-from airflow_provider_ci.local.convert.formats import OTHER_CONTAINERS, SourceFormat
+from airflow_provider_ci.local.convert.formats import (
+    BINARY_WORKBOOK_FILTER,
+    FORMATS,
+    KIND_WORDS,
+    OPEN_DOCUMENT_FILTERS,
+    OTHER_CONTAINERS,
+    SourceFormat,
+)
 
 MAX_DOCUMENT_BYTES: Final = 200 * 1024**2
 # Text inflates in memory to several times its size; pictures in a document stay packed until they are drawn.
@@ -19,13 +26,7 @@ MAX_UNPACKED: Final = 1024**3
 MAX_ENTRIES: Final = 20_000
 _MAX_DIRECTORY_BYTES: Final = 8 * 1024**2
 
-_SIGNATURES: Final = {
-    b"PK\x03\x04": "zip",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "ole",
-    b"{\\rt": "rtf",
-}
 _TEXT_ENTRIES: Final = (".xml", ".rels", ".vml", ".rdf", ".bin")
-_ENCRYPTED_STREAM: Final = "EncryptedPackage".encode("utf-16-le")
 
 
 def check_document_size(source: Path) -> None:
@@ -46,39 +47,72 @@ def _check_size(source: Path, most: int) -> None:
         raise ConversionError(errors.FILE_TOO_LARGE, f"the file has {size} bytes; the limit is {most}")
 
 
-def import_filter(source: Path, source_format: SourceFormat, password: str) -> str:
+def import_filter(source: Path, source_format: SourceFormat) -> str:
     """Give the import filter for what the file really holds, or refuse it.
 
-    Raises ConversionError for bytes that are not of the kind, for archives that unpack to too much, and for
-    an encrypted package without password.
+    Raises ConversionError for content of another kind than the name says, and for archives that unpack to
+    too many bytes.
     """
-    if source_format.container == "text":
-        return source_format.filter
-    container = _container(source)
-    if container == "zip":
-        _check_archive(source)
-    if container == source_format.container:
-        return source_format.filter
-    if container == "ole" and _is_encrypted_package(source):
-        if not password:
-            raise ConversionError(errors.PASSWORD_REQUIRED, "the document is encrypted; give DocPassword")
-        return source_format.filter
-    if (source_format.kind, container) in OTHER_CONTAINERS:
-        return OTHER_CONTAINERS[source_format.kind, container]
-    raise ConversionError(
-        errors.DAMAGED_FILE, f"the content is not what the name says: no {source_format.kind} document in it"
-    )
-
-
-def _container(source: Path) -> str:
     with source.open("rb") as stream:
-        head = stream.read(8)
-    return next((name for magic, name in _SIGNATURES.items() if head.startswith(magic)), "")
+        is_archive = stream.read(4) == b"PK\x03\x04"
+    if is_archive:
+        _check_archive(source)
+    content = identify(source)
+    if source_format.container == "text":
+        if content.container in ("zip", "ole", "biff", "pdf"):
+            raise _mismatch(source_format, content)
+        return source_format.filter
+    if content.kind == "encrypted":
+        return _packaged_filter(source_format)
+    if content.kind and content.kind != source_format.kind:
+        raise _mismatch(source_format, content)
+    if content.container == "zip":
+        return _filter_in_archive(source_format, content)
+    if content.container == source_format.container or content.container == "biff":
+        return source_format.filter
+    if (source_format.kind, content.container) in OTHER_CONTAINERS:
+        return OTHER_CONTAINERS[source_format.kind, content.container]
+    raise _mismatch(source_format, content)
 
 
-def _is_encrypted_package(source: Path) -> bool:
-    with source.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        return view.find(_ENCRYPTED_STREAM) >= 0
+def _filter_in_archive(source_format: SourceFormat, content: Content) -> str:
+    is_open = source_format.filter in OPEN_DOCUMENT_FILTERS
+    if content.family == "odf" or is_open:
+        if not is_open or content.family not in ("odf", ""):
+            raise _mismatch(source_format, content)
+        return source_format.filter
+    is_binary = source_format.filter == BINARY_WORKBOOK_FILTER
+    if content.family == "xlsb":
+        return BINARY_WORKBOOK_FILTER
+    return _packaged_filter(source_format) if is_binary and content.kind else _own_or_packaged(source_format)
+
+
+def _own_or_packaged(source_format: SourceFormat) -> str:
+    return source_format.filter if source_format.container == "zip" else _packaged_filter(source_format)
+
+
+def _packaged_filter(source_format: SourceFormat) -> str:
+    """Give the filter for a package of the kind, as encrypted documents of any suffix are."""
+    if source_format.container == "zip" and source_format.filter != BINARY_WORKBOOK_FILTER:
+        return source_format.filter
+    return OTHER_CONTAINERS[source_format.kind, "zip"]
+
+
+def check_pdf(source: Path) -> None:
+    """Refuse a file that is named as a PDF and holds something else."""
+    content = identify(source)
+    if content.container != "pdf" and content.words not in ("", "plain text"):
+        raise _mismatch(FORMATS["pdf"], content)
+
+
+def _mismatch(source_format: SourceFormat, content: Content) -> ConversionError:
+    wanted = KIND_WORDS[source_format.kind]
+    found = f"the content is {content.words}" if content.words else "nothing of the kind is in it"
+    return ConversionError(errors.DAMAGED_FILE, f"the name says {_with_article(wanted)}, but {found}")
+
+
+def _with_article(words: str) -> str:
+    return f"an {words}" if words[0] in "AEIOUaeiou" else f"a {words}"
 
 
 def _check_archive(source: Path) -> None:

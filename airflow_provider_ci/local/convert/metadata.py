@@ -10,7 +10,7 @@ from typing import Any, Final
 from PIL import ExifTags
 
 from airflow_provider_ci.local.convert.information import average_of, format_name, part_of_exif, read_exif
-from airflow_provider_ci.local.convert.reading import frames_of, open_picture, usable
+from airflow_provider_ci.local.convert.reading import frames_of, in_srgb, open_picture
 
 _PARTS: Final[dict[int, Mapping[int, str]]] = {
     ExifTags.IFD.Exif: ExifTags.TAGS,
@@ -30,14 +30,14 @@ def image_info(source: Path) -> dict[str, str]:
             "size": str(source.stat().st_size),
             "md5": hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest(),
             "frame_count": str(frames_of(image)),
-            "photo_rgb": average_of(usable(image)),
+            "photo_rgb": average_of(in_srgb(image)),
         }
 
 
 def image_average(source: Path) -> dict[str, str]:
     """Tell the average colour: ``{"RGB": "0x736246"}``."""
     with open_picture(source) as image:
-        return {"RGB": average_of(usable(image))}
+        return {"RGB": average_of(in_srgb(image))}
 
 
 def exif(source: Path) -> dict[str, Any]:

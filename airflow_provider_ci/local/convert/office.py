@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,11 @@ from airflow_provider_ci.local.convert.process import (
     Worker,
     checked,
 )
+from airflow_provider_ci.local.convert.sandbox import Sandbox
+from airflow_provider_ci.local.convert.sandbox.place import cleaned_up, worker_environment, worker_folder
+from airflow_provider_ci.local.convert.sandbox.view import view_of
 
+_SOCKET_FOLDERS: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - LibreOffice's choice
 _WORKER: Final = Path(__file__).with_name("uno_worker.py")
 _PROGRAM_DIRS: Final = ("/usr/lib/libreoffice/program", "/usr/lib64/libreoffice/program")
 _PYTHONS: Final = ("/usr/bin/python3", "/usr/local/bin/python3")
@@ -115,20 +120,15 @@ def _find_python(program: Path) -> Path:
 
 
 def _imports_uno(python: str) -> bool:
-    probe = subprocess.run(
-        [python, "-c", "import uno"], capture_output=True, timeout=60, check=False, env=worker_environment()
-    )
+    with tempfile.TemporaryDirectory(prefix="ci-local-uno-") as home:
+        probe = subprocess.run(
+            [python, "-c", "import uno"],
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env=worker_environment(Path(home)),
+        )
     return probe.returncode == 0
-
-
-def worker_environment() -> dict[str, str]:
-    """Give the environment of a worker: this one's without what would bend another Python, and no proxies."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PYTHON") and not name.lower().endswith("_proxy")
-    }
-    return {**kept, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
 def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
@@ -151,9 +151,11 @@ def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
         str(office.program / "soffice"), "--headless", "--norestore", "--terminate_after_init",
         f"-env:UserInstallation={profile.as_uri()}",
     ]  # fmt: skip
+    home = profile.with_name("home")
+    home.mkdir(exist_ok=True)
     try:
         subprocess.run(
-            command, capture_output=True, timeout=_START_SECONDS, check=False, env=worker_environment()
+            command, capture_output=True, timeout=_START_SECONDS, check=False, env=worker_environment(home)
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.error("LibreOffice does not start: %s", error)
@@ -163,17 +165,25 @@ def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
 class OfficeWorker(Worker):
     """One LibreOffice, replaced also after enough documents and when it holds too much memory.
 
-    ``find`` gives LibreOffice and the prepared profile; ``folder`` is where the worker keeps its copy.
+    ``find`` gives LibreOffice and the prepared profile; ``folder`` holds the files of all workers, ``jobs``
+    the folders of single jobs, which the worker shares. It runs in ``sandbox``.
     """
 
     crash_message = "LibreOffice crashed while it converted the document"
 
     def __init__(
-        self, find: Callable[[], tuple[OfficeInstallation, Path]], folder: Path, limits: OfficeLimits
+        self,
+        find: Callable[[], tuple[OfficeInstallation, Path]],
+        folder: Path,
+        jobs: Path,
+        sandbox: Sandbox,
+        limits: OfficeLimits,
     ) -> None:
         super().__init__()
         self._find = find
         self._folder = folder
+        self._jobs = jobs
+        self._sandbox = sandbox
         self._limits = limits
         self.office_pid: int | None = None
 
@@ -182,7 +192,7 @@ class OfficeWorker(Worker):
         answer = self.ask(request, deadline)
         is_worn = (
             not answer["is_clean"]
-            or answer["resident_bytes"] > self._limits.resident_bytes
+            or _resident_bytes(self.office_pid) > self._limits.resident_bytes
             or self.answered >= self._limits.documents
         )
         if is_worn:
@@ -192,14 +202,24 @@ class OfficeWorker(Worker):
     def start(self) -> None:
         """Start LibreOffice with a profile of its own and wait until it listens."""
         office, profile = self._find()
-        folder = Path(tempfile.mkdtemp(prefix="office-", dir=self._folder))
-        self.leftovers = [folder]
+        folder = worker_folder(self._folder, "office")
+        pipe = f"ci_local_{uuid.uuid4().hex}"
+        self.leftovers = [folder, *(place / f"OSL_PIPE_*{pipe}" for place in _SOCKET_FOLDERS)]
         shutil.copytree(profile, folder / "profile")
         command = [
             str(office.python), str(_WORKER), str(office.program / "soffice.bin"), str(folder / "profile"),
-            str(self._folder), str(self._limits.memory_bytes), str(self._limits.file_bytes),
+            pipe, str(self._limits.memory_bytes), str(self._limits.file_bytes),
         ]  # fmt: skip
-        self._greet(self.launch(command, environment=worker_environment(), log=folder / "log"))
+        python = office.python.resolve().parents[1]
+        programs = [_WORKER, office.program.parent, python / "bin", python / "lib"]
+        confined = self._sandbox.command(command, view_of(programs, [folder, self._jobs]))
+        self._greet(
+            self.launch(
+                cleaned_up(confined, self._folder, pipe),
+                environment=worker_environment(folder / "home"),
+                log=folder / "log",
+            )
+        )
 
     def _greet(self, process: LineProcess) -> None:
         try:
@@ -209,10 +229,18 @@ class OfficeWorker(Worker):
             self.stop()
             message = "LibreOffice does not start; the log of the local CI has its last words"
             raise ConversionError(errors.CONVERTER_CRASHED, message) from error
-        self.leftovers += [Path(path) for path in hello["sockets"]]
         self.office_pid = hello["office_pid"]
 
     def stop(self) -> None:
         """Kill the worker with its LibreOffice and remove what they leave behind."""
         super().stop()
         self.office_pid = None
+
+
+def _resident_bytes(pid: int | None) -> int:
+    """Give the memory that LibreOffice holds, 0 when it is gone."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")

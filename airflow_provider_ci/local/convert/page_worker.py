@@ -1,7 +1,7 @@
 """Draw PDF pages and process pictures: one JSON line in, one JSON line out.
 
-``python -m airflow_provider_ci.local.convert.page_worker SCRATCH_DIR MEMORY_BYTES FILE_BYTES``.
-It ends when stdin ends, its parent being gone, and takes SCRATCH_DIR along.
+``python -m airflow_provider_ci.local.convert.page_worker MEMORY_BYTES FILE_BYTES``.
+It ends when stdin ends, its parent being gone.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import json
 import os
 import queue
 import resource
-import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -83,20 +81,15 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"code": told.code, "message": told.message, "detail": detail}
 
 
-def _read_requests(requests: queue.Queue[str], scratch: Path) -> None:
+def _read_requests(requests: queue.Queue[str]) -> None:
     for line in sys.stdin:
         requests.put(line)
-    for _ in range(100):  # other workers of the parent remove it too, which can make either stumble
-        shutil.rmtree(scratch, ignore_errors=True)
-        if not scratch.exists():
-            break
-        time.sleep(0.02)
     os._exit(0)
 
 
 def main() -> None:
     """Answer one request after the other within the memory and file size of the arguments."""
-    memory_bytes, file_bytes = map(int, sys.argv[2:4])
+    memory_bytes, file_bytes = map(int, sys.argv[1:3])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -104,9 +97,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     requests: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_requests, args=(requests, Path(sys.argv[1])), daemon=True).start()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     while True:
-        answers.write(json.dumps(answer(json.loads(requests.get()))) + "\n")
+        reply = answer(json.loads(requests.get()))
+        reply["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        answers.write(json.dumps(reply) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,11 +21,26 @@ from airflow_provider_ci.local.convert.canvas import (
     named,
     refuse_to_fetch,
 )
+from airflow_provider_ci.local.convert.colours import fits, profile_of
 from airflow_provider_ci.local.convert.errors import ConversionError
-from airflow_provider_ci.local.convert.information import average_of, flat, picture_info, quality_of
+from airflow_provider_ci.local.convert.information import (
+    ORIENTATION_TAG,
+    average_of,
+    flat,
+    orientation_of,
+    picture_info,
+    quality_of,
+)
 from airflow_provider_ci.local.convert.limits import MAX_INPUT_BYTES as MAX_INPUT_BYTES
 from airflow_provider_ci.local.convert.options import PictureInfo, PictureResult
-from airflow_provider_ci.local.convert.reading import MODES, frames_of, open_any, open_picture, usable
+from airflow_provider_ci.local.convert.reading import (
+    ANIMATED,
+    frames_of,
+    in_srgb,
+    open_any,
+    open_picture,
+    usable,
+)
 from airflow_provider_ci.local.convert.rules import (
     ValueOutsideRangeError,
     output_format,
@@ -36,6 +51,10 @@ from airflow_provider_ci.local.convert.rules import (
 _DEFAULT_QUALITY: Final = 85
 _ANIMATED: Final = ("GIF", "WEBP")
 _WITH_ALPHA: Final = ("PNG", "GIF", "WEBP")
+_WITH_PROFILE: Final = ("JPEG", "PNG", "WEBP")
+_IN_SRGB: Final = (op.ImageWatermark, op.TextWatermark, op.Strip)
+_EXIF_HEADER: Final = b"Exif\0\0"
+_MOST_EXIF_OF_JPEG: Final = 65_000
 _TOLERATED: Final = (
     errors.IMAGE_TOO_LARGE,
     errors.FILE_TOO_LARGE,
@@ -95,14 +114,14 @@ def source_info(source: Path) -> PictureInfo:
             limits.check_input("the picture", image.size, frames_of(image))
         except ConversionError:
             return info
-        return replace(info, ave=average_of(usable(image)))
+        return replace(info, ave=average_of(in_srgb(image)))
 
 
 def _process(source: Path, steps: tuple[op.Step, ...], target: Path, fetch: Fetch) -> PictureResult:
     with open_picture(source) as image:
         original = picture_info(image, source, "")
         steps = _draft(image, steps)
-        canvas = load(image, output_format(steps) or _format(image))
+        canvas = load(image, output_format(steps) or _format(image), keeps_profile=_keeps_profile(steps))
     canvas.fetch = fetch
     original = replace(original, ave=average_of(canvas.frames[0]))
     apply_steps(canvas, steps)
@@ -134,22 +153,50 @@ def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...
     return (op.Step(steps[0].text, (exact, *steps[0].operations[1:])), *steps[1:])
 
 
-def load(image: Image.Image, target_format: str) -> Canvas:
-    """Read the frames that the target format can hold, in modes that every operation takes."""
+def _keeps_profile(steps: Sequence[op.Step]) -> bool:
+    """Tell whether the colours can stay in the space of the source: none is added, none is stripped."""
+    return not any(
+        isinstance(operation, _IN_SRGB) or (isinstance(operation, op.Thumbnail) and operation.pad)
+        for step in steps
+        for operation in step.operations
+    )
+
+
+def load(image: Image.Image, target_format: str, *, keeps_profile: bool = True) -> Canvas:
+    """Read the frames that the target format can hold, in modes that every operation takes.
+
+    A colour profile stays where the target can hold it and the colours stay in its space; else they become
+    sRGB.
+    """
+    profile = profile_of(image)
+    keeps_profile = keeps_profile and target_format in _WITH_PROFILE and image.mode not in ("CMYK", "LAB")
+    read = usable if keeps_profile else in_srgb
     canvas = Canvas(
         frames=[],
         format=target_format,
         original_quality=quality_of(image),
         original_format=image.format or "",
         loop=image.info.get("loop"),
-        exif=image.info.get("exif", b""),
-        icc_profile=image.info.get("icc_profile") or b"" if image.mode in MODES or image.mode == "P" else b"",
+        exif=_with_header(image.info.get("exif", b"")),
+        comment=_comment_of(image),
     )
-    is_animated = target_format in _ANIMATED and getattr(image, "is_animated", False)
+    is_animated = target_format in _ANIMATED and image.format in ANIMATED and frames_of(image) > 1
     for frame in ImageSequence.Iterator(image) if is_animated else [image]:
-        canvas.frames.append(usable(frame))
-        canvas.durations.append(int(frame.info.get("duration", 100)))
+        duration = frame.info.get("duration", 100)
+        canvas.frames.append(read(frame))
+        canvas.durations.append(int(duration))
+    canvas.icc_profile = profile if keeps_profile else b""
     return canvas
+
+
+def _with_header(exif: bytes) -> bytes:
+    """Give EXIF as jpg has it; webp may have it without the word in front, and would lose its orientation."""
+    return exif if not exif or exif.startswith(_EXIF_HEADER) else _EXIF_HEADER + exif
+
+
+def _comment_of(image: Image.Image) -> bytes:
+    comment = image.info.get("comment", b"")
+    return comment if isinstance(comment, bytes) else str(comment).encode()
 
 
 def write(canvas: Canvas, target: Path, *, png_level: int = 6) -> None:
@@ -160,9 +207,13 @@ def write(canvas: Canvas, target: Path, *, png_level: int = 6) -> None:
     options: dict[str, Any] = {"JPEG": _jpeg, "WEBP": _webp}.get(canvas.format, lambda _: {})(canvas)
     if canvas.format == "PNG":
         options["compress_level"] = png_level
-    if canvas.format in ("JPEG", "PNG", "WEBP"):
-        options.update({"exif": canvas.exif} if canvas.exif else {})
-        options.update({"icc_profile": canvas.icc_profile} if canvas.icc_profile else {})
+    if canvas.format in _WITH_PROFILE:
+        exif = _fitting(canvas.exif) if canvas.format == "JPEG" else canvas.exif
+        profile = canvas.icc_profile if fits(canvas.icc_profile, first.mode) else b""
+        options.update({"exif": exif} if exif else {})
+        options.update({"icc_profile": profile} if profile else {})
+    if canvas.comment and canvas.format in ("JPEG", "GIF") and canvas.format == canvas.original_format:
+        options["comment"] = canvas.comment
     if rest:
         options.update(save_all=True, append_images=rest, duration=canvas.durations, disposal=2)
         options.update({} if canvas.loop is None else {"loop": canvas.loop})
@@ -172,6 +223,15 @@ def write(canvas: Canvas, target: Path, *, png_level: int = 6) -> None:
         target.write_bytes(_jpeg_within(first, options, canvas.most_bytes))
     else:
         first.save(target, canvas.format, **options)
+
+
+def _fitting(exif: bytes) -> bytes:
+    """Give EXIF that a jpg can hold: of more than 64 KiB nothing but the orientation."""
+    if len(exif) <= _MOST_EXIF_OF_JPEG:
+        return exif
+    tags = Image.Exif()
+    tags[ORIENTATION_TAG] = orientation_of(exif)
+    return tags.tobytes()
 
 
 def _jpeg_within(frame: Image.Image, options: dict[str, Any], most_bytes: int) -> bytes:

@@ -132,7 +132,7 @@ class Worker(ABC):
     """A process that is started on first use and replaced after a crash or a deadline.
 
     Used by one thread at a time; only ``interrupt`` may come from another. ``leftovers`` are files and
-    folders that go with the process.
+    folders that go with the process, ``*`` stands for anything in the last part of their names.
     """
 
     crash_message = "the converter crashed"
@@ -207,8 +207,9 @@ class Worker(ABC):
                 self.process.kill_group()
                 self.process.close()
             self.process = None
-        for path in self.leftovers:
-            _remove(path)
+        for pattern in self.leftovers:
+            for path in pattern.parent.glob(pattern.name):
+                _remove(path)
         self.leftovers = []
 
     def interrupt(self) -> None:

@@ -264,16 +264,22 @@ _VIEW_WORDS: Final = {
 
 
 def _parse_view(words: list[str]) -> list[Operation]:
-    mode = number("the mode of imageView2", words[0] if words else "", 1, 5)
+    # The SDKs' samples send imageView2/format/png: without a mode there is nothing to scale.
+    has_mode = bool(words) and words[0].isdecimal()
+    mode = number("the mode of imageView2", words[0], 1, 5) if has_mode else 0
     sides = {"w": 0, "h": 0}
     operations: list[Operation] = []
-    for name, argument in pairs(words[1:]):
+    for name, argument in pairs(words[1:] if has_mode else words):
         if name in sides:
             sides[name] = number(name, argument, 1, MAX_OUTPUT_SIDE)
         elif name in _VIEW_WORDS:
             operations += _PARSERS[_VIEW_WORDS[name]](argument)
         else:
             raise MisreadError(f"{name!r} is no parameter of imageView2")
+    if not has_mode and operations and not any(sides.values()):
+        return operations
+    if not has_mode:
+        raise MisreadError("imageView2 needs a mode from 1 to 5 to scale by w or h")
     if not any(sides.values()):
         raise MisreadError("imageView2 needs w or h")
     return [View(mode, Bounds(sides["w"], sides["h"])), *operations]

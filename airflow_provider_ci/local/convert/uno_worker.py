@@ -1,8 +1,8 @@
 """Drive one LibreOffice over UNO: one JSON line in, one JSON line out.
 
 Run by the Python that LibreOffice's ``uno`` module belongs to, so it imports nothing of this package:
-``python3 uno_worker.py SOFFICE_BIN PROFILE_DIR SCRATCH_DIR MEMORY_BYTES FILE_BYTES``.
-It ends when stdin ends, its parent being gone, and takes LibreOffice and SCRATCH_DIR along.
+``python3 uno_worker.py SOFFICE_BIN PROFILE_DIR PIPE_NAME MEMORY_BYTES FILE_BYTES``.
+It ends when stdin ends, its parent being gone, and takes LibreOffice along.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import json
 import os
 import queue
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,18 @@ EXPORTS = (
     ("com.sun.star.text.WebDocument", "writer_web_pdf_Export"),
     ("com.sun.star.text.GenericTextDocument", "writer_pdf_Export"),
 )
-CLONE_NEWUSER, CLONE_NEWNET, PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
+PR_SET_PDEATHSIG = 1
+SERVICES = {
+    "word": "com.sun.star.text.TextDocument",
+    "sheet": "com.sun.star.sheet.SpreadsheetDocument",
+    "slides": "com.sun.star.presentation.PresentationDocument",
+}
+# What LibreOffice takes for anything that is not binary: no reading of a document.
+GUESSED_FILTERS = ("Text", "Text (encoded)", "HTML (StarWriter)", "HTML", "Text - txt - csv (StarCalc)")
+# Excel encrypts write-protected workbooks with it, and opens them without a question.
+DEFAULT_PASSWORD = "VelvetSweatshop"  # noqa: S105 - known to everybody
+PAGES = ("Left", "Right", "First")
+NAME_AND_EXTENSION = 3  # com.sun.star.text.FilenameDisplayFormat
 NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
 LIBC = ctypes.CDLL(None, use_errno=True)
 IS_LEAVING = threading.Event()
@@ -67,32 +76,15 @@ class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # 
         return False
 
 
-def without_network(uid: int, gid: int) -> bool:
-    """Leave the network for a name space of its own, where the system lets us; tells whether it did."""
-    if LIBC.unshare(CLONE_NEWNET) == 0:
-        return True
-    if LIBC.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
-        return False
-    with contextlib.suppress(OSError):
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
-    return True
-
-
 def start_office(
     soffice: str, profile: Path, pipe: str, memory_bytes: int, file_bytes: int
 ) -> subprocess.Popen[bytes]:
-    """Start LibreOffice so that it dies with this process, without network and within its limits."""
-    uid, gid = os.getuid(), os.getgid()
+    """Start LibreOffice so that it dies with this process and stays within its limits."""
 
     def prepare() -> None:
-        with contextlib.suppress(OSError):
-            without_network(uid, gid)
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Last, as entering a user name space forgets it.
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     command = [
@@ -105,7 +97,8 @@ def start_office(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=prepare,
-        env={**os.environ, "TMPDIR": str(profile), "SAL_USE_VCLPLUGIN": "svp"},
+        # Programs find the libraries beside them by /proc, which a sandbox does not show.
+        env={**os.environ, "SAL_USE_VCLPLUGIN": "svp", "LD_LIBRARY_PATH": str(Path(soffice).parent)},
     )
 
 
@@ -125,40 +118,47 @@ def create(context: Any, service: str) -> Any:
     return context.ServiceManager.createInstanceWithContext(service, context)
 
 
-def sockets_of(pid: int) -> list[str]:
-    """Name the socket files that LibreOffice holds open; it cannot remove them when it is killed."""
-    links = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            links.append(str(entry.readlink()))
-    nodes = {link[8:-1] for link in links if link.startswith("socket:[")}
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/unix").read_text(encoding="utf-8").splitlines()]
-    return sorted({row[7] for row in rows if len(row) == 8 and row[6] in nodes and "OSL_PIPE" in row[7]})
-
-
-def resident_bytes(pid: int) -> int:
-    """Give the memory that LibreOffice holds."""
-    pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
 def properties(**values: Any) -> tuple[Any, ...]:
     """Make UNO property values of keywords."""
     return tuple(PropertyValue(name, 0, value, 0) for name, value in values.items())
 
 
-def load(desktop: Any, request: dict[str, Any]) -> Any:
-    """Open the source with its one import filter, or say why it cannot be opened."""
+def load(context: Any, desktop: Any, request: dict[str, Any]) -> Any:
+    """Open the source with its import filter, or say why it cannot be opened."""
     questions = Questions()
     document, reason = try_to_load(desktop, request, request["password"], questions)
-    if document is not None:
-        return document
-    if not request["password"] and questions.password_asked:
-        raise RefusedError("PasswordRequired", "the document is encrypted; give DocPassword")
-    if request["password"] and is_locked(desktop, request):
+    if document is None and not request["password"] and questions.password_asked:
+        document, _ = try_to_load(desktop, request, DEFAULT_PASSWORD, Questions())
+        if document is None:
+            raise RefusedError("PasswordRequired", "the document is encrypted; give DocPassword")
+    if document is None and request["password"] and is_locked(desktop, request):
         raise RefusedError("WrongPassword", "the document is encrypted and DocPassword does not open it")
-    message = "LibreOffice cannot read the document: it is damaged, or not of the type that its name says"
-    raise RefusedError("DamagedFile", message, reason)
+    if document is None:
+        document = load_by_detection(context, desktop, request)
+    if document is None:
+        message = "LibreOffice cannot read the document: it is damaged, or not of the type that its name says"
+        raise RefusedError("DamagedFile", message, reason)
+    return document
+
+
+def load_by_detection(context: Any, desktop: Any, request: dict[str, Any]) -> Any:
+    """Open what older programs wrote, like Word 95, with the filter that LibreOffice finds for it."""
+    if request["kind"] not in SERVICES:
+        return None
+    detection = create(context, "com.sun.star.document.TypeDetection")
+    url = Path(request["source"]).as_uri()
+    kind, _ = detection.queryTypeByDescriptor(properties(URL=url), True)
+    if not kind:
+        return None
+    name = {value.Name: value.Value for value in detection.getByName(kind)}.get("PreferredFilter", "")
+    factory = create(context, "com.sun.star.document.FilterFactory")
+    if not name or name in GUESSED_FILTERS or not factory.hasByName(name):
+        return None
+    found = {value.Name: value.Value for value in factory.getByName(name)}
+    if found.get("DocumentService") != SERVICES[request["kind"]]:
+        return None
+    document, _ = try_to_load(desktop, {**request, "filter": name}, request["password"], Questions())
+    return document
 
 
 def is_locked(desktop: Any, request: dict[str, Any]) -> bool:
@@ -200,15 +200,26 @@ def sheet_names(document: Any) -> list[str]:
     return list(document.Sheets.ElementNames)
 
 
-def show_one_sheet(document: Any, number: int, names: list[str]) -> None:
-    """Hide all sheets but one. They are not removed, as formulas of the one may lean on them."""
+def check_sheet(number: int, names: list[str]) -> None:
+    """Refuse a sheet that is not there."""
     if number > len(names):
         raise RefusedError("PageOutOfRange", f"there is no sheet {number}: the document has {len(names)}")
-    wanted = names[number - 1]
-    document.Sheets.getByName(wanted).IsVisible = True
-    for name in names:
-        if name != wanted:
-            document.Sheets.getByName(name).IsVisible = False
+
+
+def print_only(document: Any, number: int, names: list[str]) -> None:
+    """Print one sheet, or with number 0 all that are not hidden.
+
+    Sheets are hidden and not removed, as formulas of others may lean on them. LibreOffice prints the print
+    areas of hidden sheets, which Excel does not, so these lose them.
+    """
+    sheets = [document.Sheets.getByName(name) for name in names]
+    if number:
+        sheets[number - 1].IsVisible = True
+        for sheet in sheets[: number - 1] + sheets[number:]:
+            sheet.IsVisible = False
+    for sheet in sheets:
+        if not sheet.IsVisible and sheet.getPrintAreas():
+            sheet.setPrintAreas(())
 
 
 def set_pages(document: Any, request: dict[str, Any]) -> None:
@@ -228,14 +239,56 @@ def set_pages(document: Any, request: dict[str, Any]) -> None:
 
 
 def accept_revisions(context: Any, document: Any) -> None:
-    """Accept all tracked changes of a text document."""
-    if not document.Redlines.createEnumeration().hasMoreElements():
-        return
-    frame = document.CurrentController.Frame
+    """Accept all tracked changes of a text document, also where it asks to be opened for reading only."""
     dispatcher = create(context, "com.sun.star.frame.DispatchHelper")
-    dispatcher.executeDispatch(frame, ".uno:AcceptAllTrackedChanges", "", 0, ())
+    for is_editable in (False, True):
+        if not document.Redlines.createEnumeration().hasMoreElements():
+            return
+        frame = document.CurrentController.Frame
+        if is_editable:
+            dispatcher.executeDispatch(frame, ".uno:EditDoc", "", 0, properties(Editable=True))
+        dispatcher.executeDispatch(frame, ".uno:AcceptAllTrackedChanges", "", 0, ())
     if document.Redlines.createEnumeration().hasMoreElements():
         raise RefusedError("DamagedFile", "the tracked changes of the document cannot be accepted")
+
+
+def name_file_fields(document: Any) -> None:
+    """Let fields show the name of the file alone, as its folder is one of the local CI's own."""
+    if document.supportsService("com.sun.star.text.GenericTextDocument"):
+        if shorten_fields(document.TextFields):
+            document.TextFields.refresh()
+    elif document.supportsService("com.sun.star.sheet.SpreadsheetDocument"):
+        styles = document.StyleFamilies.getByName("PageStyles")
+        for index in range(styles.Count):
+            name_file_in_edges(styles.getByIndex(index))
+
+
+def name_file_in_edges(style: Any) -> None:
+    """Do so in the headers and footers of a page style of sheets."""
+    for edge in ("Header", "Footer"):
+        for page in PAGES if getattr(style, f"{edge}IsOn") else ():
+            name = f"{page}Page{edge}Content"
+            content = getattr(style, name)
+            parts = (content.LeftText, content.CenterText, content.RightText)
+            has_changed = [shorten_fields(part.TextFields) for part in parts]
+            if any(has_changed):
+                setattr(style, name, content)
+
+
+def shorten_fields(fields: Any) -> bool:
+    """Give the fields that show a file's name the format of a bare name, and tell whether there were any."""
+    found = [field for field in elements(fields) if hasattr(field, "FileFormat")]
+    for field in found:
+        field.FileFormat = NAME_AND_EXTENSION
+    return bool(found)
+
+
+def elements(container: Any) -> list[Any]:
+    """List what a container enumerates."""
+    found, enumeration = [], container.createEnumeration()
+    while enumeration.hasMoreElements():
+        found.append(enumeration.nextElement())
+    return found
 
 
 def export(document: Any, request: dict[str, Any]) -> None:
@@ -263,15 +316,16 @@ def export(document: Any, request: dict[str, Any]) -> None:
 
 def convert(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Load, arrange and export one document; it is closed whatever happens."""
-    document = load(desktop, request)
+    document = load(context, desktop, request)
     try:
         names = sheet_names(document)
         if names:
             set_pages(document, request)
-        if names and request["sheet_id"]:
-            show_one_sheet(document, request["sheet_id"], names)
+            check_sheet(request["sheet_id"], names)
+            print_only(document, request["sheet_id"], names)
         if not request["comments"] and document.supportsService("com.sun.star.text.TextDocument"):
             accept_revisions(context, document)
+        name_file_fields(document)
         export(document, request)
         return {"sheets": names}
     finally:
@@ -286,22 +340,14 @@ def answer(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any
         return dict(zip(("code", "message", "detail"), error.args, strict=False))
 
 
-def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes], scratch: Path) -> None:
-    """Queue the lines of stdin; at its end, the parent being gone, clean up and leave."""
+def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes]) -> None:
+    """Queue the lines of stdin; at its end, the parent being gone, end LibreOffice and leave."""
     for line in sys.stdin:
         requests.put(line)
     IS_LEAVING.set()
     with contextlib.suppress(OSError):
-        sockets = sockets_of(office.pid)
         office.kill()
-        for path in sockets:
-            Path(path).unlink(missing_ok=True)
     office.wait()
-    for _ in range(100):  # other workers of the parent remove it too, which can make either stumble
-        shutil.rmtree(scratch, ignore_errors=True)
-        if not scratch.exists():
-            break
-        time.sleep(0.02)
     os._exit(0)
 
 
@@ -315,22 +361,20 @@ def leave_with(pid: int) -> None:
 
 def main() -> None:
     """Start LibreOffice, say so, and answer one request after the other."""
-    soffice, profile, scratch = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    soffice, profile, pipe = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     memory_bytes, file_bytes = map(int, sys.argv[4:6])
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
-    pipe = f"ci_local_{uuid.uuid4().hex}"
     office = start_office(soffice, profile, pipe, memory_bytes, file_bytes)
     requests: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=read_requests, args=(requests, office, scratch), daemon=True).start()
+    threading.Thread(target=read_requests, args=(requests, office), daemon=True).start()
     threading.Thread(target=leave_with, args=(office.pid,), daemon=True).start()
     context = connect(pipe)
     desktop = create(context, "com.sun.star.frame.Desktop")
-    answers.write(json.dumps({"office_pid": office.pid, "sockets": sockets_of(office.pid)}) + "\n")
+    answers.write(json.dumps({"office_pid": office.pid}) + "\n")
     while True:
         reply = answer(context, desktop, json.loads(requests.get()))
         reply["is_clean"] = not desktop.Components.createEnumeration().hasMoreElements()
-        reply["resident_bytes"] = resident_bytes(office.pid)
         answers.write(json.dumps(reply) + "\n")
 
 

@@ -14,7 +14,7 @@ from airflow_provider_ci.local.convert import operations as op
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.fonts import font_for
 from airflow_provider_ci.local.convert.geometry import Bounds, Size
-from airflow_provider_ci.local.convert.reading import frames_of, open_picture, usable
+from airflow_provider_ci.local.convert.reading import frames_of, in_srgb, open_picture
 
 Layer = tuple[Image.Image, tuple[int, int]]
 _SHADOW_SHARE: Final = 12
@@ -64,7 +64,7 @@ def image_stamp(operation: op.ImageWatermark, path: Path, size: Size) -> Image.I
 
 def _decoded(image: Image.Image) -> Image.Image:
     try:
-        return usable(image).convert("RGBA")
+        return in_srgb(image).convert("RGBA")
     except (OSError, SyntaxError, ValueError) as error:
         message = "the watermark image is cut off or damaged"
         raise ConversionError(errors.DAMAGED_FILE, message) from error

@@ -117,7 +117,7 @@ class App:
 
 
 def _check_method(http: web.BaseRequest) -> None:
-    """Refuse to be a proxy for TLS, which this connection cannot speak."""
+    """Refuse CONNECT: without ``--tls`` the server cannot speak TLS."""
     if http.method == "CONNECT":
         advice = "start the local CI with --tls, or let the client use http"
         raise ServiceError("NotImplemented", f"the local CI speaks no TLS here; {advice}", status=501)
@@ -128,7 +128,7 @@ def _faulty_refusal(request: Request, fault: Fault) -> Answer:
 
 
 def _translated(raised: Exception, request: Request) -> ServiceError:
-    """What is not a refusal: the client went away, or the server is at fault (a full disk, a defect)."""
+    """Turn other exceptions into service errors: a lost client, a full disk, a defect of the local CI."""
     if isinstance(raised, ServiceError):
         return raised
     if isinstance(raised, ConnectionError | ClientError | web.RequestPayloadError):

@@ -289,7 +289,7 @@ class CIService:
         return job_pages.foreign_jobs(wanted.tag, request.address.bucket, wanted.queue_ids[0])
 
     def _template(self, bucket: str, order: Order) -> Mapping[str, object]:
-        """The nodes of a job that names a template: what is shown, and the parameters as they are now."""
+        """The nodes of a job that names a template: its id and name, and its parameters at this moment."""
         if not order.template_id:
             return {}
         template = self.templates.get(bucket, order.template_id)
@@ -413,7 +413,7 @@ def _no_route(request: Request, name: str) -> ServiceError:
 
 
 def _own_type_header(job: Job) -> dict[str, str]:
-    """Say so when the service may not take what is taken here."""
+    """The header that warns of a source type which the service may refuse."""
     if job.tag != "DocProcess":
         return {}
     source_type = submission.source_type_of(job.operation["DocProcess"], job.input_object)

@@ -43,7 +43,7 @@ class COSService:
     sync: SyncProcessing
     traits: TraitSwitch
     listing_delay_seconds: float = 0
-    """An object written less than so long ago is not in a listing yet."""
+    """Seconds after a write in which listings leave the object out."""
     versioned: Collection[str] = ()
     """Buckets with versioning, as far as it shows in a PUT."""
     folders: Folders = field(default_factory=Folders)
@@ -142,7 +142,7 @@ class COSService:
         return Answer(headers=headers)
 
     async def put_object(self, request: Request) -> Answer:
-        """PUT Object: 5 GB at most, replaces what is there unless x-cos-forbid-overwrite is true.
+        """PUT Object: up to 5 GB; replaces an existing object unless x-cos-forbid-overwrite is true.
 
         In a bucket with versioning it always replaces, and the answer names a version.
 

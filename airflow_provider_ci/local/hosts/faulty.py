@@ -50,7 +50,7 @@ class Faulty:
 
     async def page(self) -> web.StreamResponse:
         """Send a page that is not the service's own."""
-        return await self.reply(self.request, _page(self.request, self.fault.status or 200), False)
+        return await self.reply(self.request, _page(self.request, self.fault), False)
 
     async def page_after(self) -> web.StreamResponse:
         """Do the work, and send a page in place of the response."""
@@ -130,9 +130,11 @@ _ACTIONS: Mapping[str, Callable[[Faulty], Awaitable[web.StreamResponse]]] = {
 }
 
 
-def _page(request: Request, status: int) -> Answer:
+def _page(request: Request, fault: Fault) -> Answer:
     """A proxy's page: no request id, no ETag. Its clock is the service's, so that no offset is learned."""
-    body = f"<!DOCTYPE html><html><head><title>{status}</title></head><body>Please wait.</body></html>"
+    status = fault.status or 200
+    page = f"<!DOCTYPE html><html><head><title>{status}</title></head><body>Please wait.</body></html>"
+    body = fault.body or page
     headers = {
         "Content-Type": "text/html",
         "Server": "proxy",

@@ -118,7 +118,7 @@ async def _pause(transport: asyncio.Transport, seconds: float) -> None:
 
 
 def disconnect(http: web.BaseRequest) -> web.StreamResponse:
-    """Close the connection after what was written already; the caller of the service gets no more."""
+    """Close the connection after the bytes that are already written."""
     if http.transport is not None:
         http.transport.close()
     return web.Response()
@@ -133,7 +133,7 @@ async def _write(response: web.StreamResponse, http: web.BaseRequest, answer: An
     while length > 0:
         chunk = await _read(part.file, min(length, CHUNK_BYTES))
         if not chunk:
-            disconnect(http)  # somebody shortened the file in place
+            disconnect(http)  # the file was shortened in place
             return
         length -= len(chunk)
         await response.write(chunk)

@@ -1,7 +1,7 @@
 """Verification of the request signature, for every request and in both of its forms.
 
-The signature is rebuilt from ``q-header-list`` and ``q-url-param-list`` alone; what they do not list is not
-looked at. Source: Request Signature, tencentcloud.com document/product/436/7778.
+The signature is rebuilt from ``q-header-list`` and ``q-url-param-list`` alone; other headers and parameters
+are ignored. Source: Request Signature, tencentcloud.com document/product/436/7778.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STRICT_METHODS = ("PUT", "POST")
 _STRICT_HEADERS = frozenset({"host", "date", "content-type", "content-length", "content-md5"})
 _STRICT_PREFIXES = ("x-cos-", "x-ci-")
 
-# What goes wrong, as COS and as CI name it.
+# Each defect with the code that COS uses and the code that CI uses.
 _CODES = {
     "missing": ("AccessDenied", "MissingAuthorization"),
     "malformed": ("AccessDenied", "InvalidAuthorization"),

@@ -1,6 +1,6 @@
 """A self-made certificate authority, and a certificate of it for each name that a client asks for.
 
-The key of the authority is in memory only and new at every start: nobody can forge anything with it later.
+The key of the authority is in memory only and new at every start, so a leaked file cannot forge certificates.
 """
 
 from __future__ import annotations

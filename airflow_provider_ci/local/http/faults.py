@@ -39,9 +39,10 @@ class Fault:
     makes the server's time wrong by ``seconds``.
 
     ``page`` does nothing and sends an HTML page, as a proxy does, with ``status`` (200) and without anything
-    of the service's own; ``page_after`` does the work first. ``taken_late`` closes the connection at once and
-    does the work ``seconds`` later. ``drip`` does the work and sends one byte every ``seconds``, from
-    ``part`` on (``status``, ``headers`` or ``body``). ``endless_continue`` sends 100 Continue without end.
+    of the service's own, or ``body`` in its place; ``page_after`` does the work first. ``taken_late`` closes
+    the connection at once and does the work ``seconds`` later. ``drip`` does the work and sends one byte
+    every ``seconds``, from ``part`` on (``status``, ``headers`` or ``body``). ``endless_continue`` sends 100
+    Continue without end.
     """
 
     action: str
@@ -54,6 +55,7 @@ class Fault:
     seconds: float | None = None
     retry_after: int | None = None
     part: str = "status"
+    body: str = ""
 
     def __post_init__(self) -> None:
         _require(self.action in ACTIONS, f"action {self.action!r} is none of {', '.join(ACTIONS)}")
@@ -62,7 +64,7 @@ class Fault:
         )
         _require(self.host in ("", "ci", "cos"), f"host {self.host!r} is neither ci nor cos")
         _require(self.part in PARTS, f"part {self.part!r} is none of {', '.join(PARTS)}")
-        for name in ("method", "path", "code"):
+        for name in ("method", "path", "code", "body"):
             _require(isinstance(getattr(self, name), str), f"{name} is not a string")
         for name in ("status", "retry_after"):
             _require(isinstance(getattr(self, name), int | None), f"{name} is not an integer")
@@ -115,7 +117,7 @@ class Faults:
             self._waiting.append(fault)
 
     def pending(self) -> list[dict[str, object]]:
-        """The faults that wait, with what is left of their counts."""
+        """The waiting faults with their remaining counts."""
         with self._lock:
             return [asdict(fault) for fault in self._waiting]
 
@@ -125,7 +127,7 @@ class Faults:
             self._waiting.clear()
 
     def take(self, request: Request) -> Fault | None:
-        """The fault for this request, used up by one; None if there is none."""
+        """The fault for this request, its count lowered by one; None if no fault matches."""
         if not self._waiting:
             return None
         with self._lock:

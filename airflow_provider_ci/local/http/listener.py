@@ -48,7 +48,7 @@ class Listener:
         return int(self._socket.getsockname()[1])
 
     async def stop(self) -> None:
-        """Accept no more connections; those that have a protocol already are its own matter."""
+        """Accept no more connections. Connections that already have a protocol stay open."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,7 +117,7 @@ async def _open_tunnel(connection: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        piece = await loop.sock_recv(connection, 1)  # byte by byte, for what follows is not ours to read
+        piece = await loop.sock_recv(connection, 1)  # byte by byte: the bytes after the head belong to TLS
         if not piece or len(head) >= _MAX_HEAD_BYTES:
             raise ValueError("the head of CONNECT does not end")
         head += piece

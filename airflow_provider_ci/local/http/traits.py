@@ -55,9 +55,9 @@ class Traits:
     require_queue_id: bool = False
     """Listing jobs without ``queueId`` is refused."""
     hide_jobs_seconds: float = 0
-    """A job submitted less than so long ago does not exist yet for GET, listings and cancel."""
+    """Seconds after its submission in which GET, listings and cancel do not find a job."""
     forget_jobs_seconds: float | None = None
-    """A job that ended so long ago does not exist any more; None keeps it."""
+    """Seconds after its end when a job is forgotten; None keeps it."""
     echoes: Mapping[str, str] = field(default_factory=dict)
     """``NAME:SENT`` -> what a job shows instead for this parameter, such as ``EndPage:-1`` -> ``5001``."""
     user_data_limit: int | None = None

@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"(s|[0-9]{1,12})(?:-([0-9]{1,12}))?")
 
 
 class Place(NamedTuple):
-    """Where a page begins: behind job number ``after`` (None: at the start), after so many empty pages."""
+    """Where a page begins: behind job number ``after`` (None: at the start) and after ``empty_pages``."""
 
     after: int | None = None
     empty_pages: int = 0
@@ -55,7 +55,7 @@ def last_token(place: Place, last_job: int | None, traits: Traits) -> str:
 
 
 def foreign_jobs(tag: str, bucket: str, queue_id: str) -> list[Mapping[str, Value]]:
-    """Three jobs of somebody else that a strict reader cannot read: state, time, and result are odd."""
+    """Three jobs that a strict reader cannot read: one with an odd state, time, and result each."""
     job: dict[str, Value] = {
         "Code": "Success",
         "CreationTime": "2020-01-01T00:00:00+0800",

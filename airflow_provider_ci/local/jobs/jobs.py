@@ -1,4 +1,4 @@
-"""The table of jobs: their states, what may follow what, and listing them page by page."""
+"""The table of jobs: their states and transitions, and their listing page by page."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Jobs:
         self.recount()
 
     def recount(self) -> None:
-        """Count the waiting jobs of each queue anew, after many changed state at once."""
+        """Count the waiting jobs of each queue again, after many changed state at once."""
         rows = self._database.rows(
             f"SELECT queue_id, count(*) AS jobs FROM jobs WHERE {_IS_WAITING} GROUP BY queue_id"  # noqa: S608
         )
@@ -230,7 +230,7 @@ class Jobs:
         return sorted(map(_job, rows), key=lambda job: job.seq, reverse=wanted.newest_first)
 
     def next_waiting(self, queue_id: str, most: int = 1) -> list[Job]:
-        """The jobs of a queue to run next, at most so many: highest level, then oldest."""
+        """Up to ``most`` jobs of a queue to run next: highest level first, then oldest."""
         rows = self._database.rows(
             f"SELECT * FROM jobs WHERE queue_id = ? AND state = ? AND {_IS_WAITING}"  # noqa: S608
             " ORDER BY level DESC, seq LIMIT ?",
@@ -303,7 +303,7 @@ class Jobs:
         return first, last
 
     def _edge(self, compare: str, order: str, created: int, none: int) -> int:
-        """The first or last job that was created then; its number bounds those of all others."""
+        """The first or last job that was created then; its number bounds all other numbers."""
         value = self._value(
             f"SELECT seq FROM jobs WHERE created {compare} ? ORDER BY created {order}, seq {order} LIMIT 1",  # noqa: S608
             (created,),

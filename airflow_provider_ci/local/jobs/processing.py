@@ -28,7 +28,7 @@ from airflow_provider_ci.local.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-# What an absent parameter means. That is not always what is echoed for it: see submission.DOC_DEFAULTS.
+# The meaning of an absent parameter. Its echo may differ: see submission.DOC_DEFAULTS.
 _MEANT_BY_DEFAULT = {
     "Comments": 0,
     "EndPage": -1,
@@ -190,7 +190,7 @@ def _picture_result(done: PictureResult, job: Job, etag: str, original: str) -> 
     """Both shapes that the pages show, because official SDKs read one or the other.
 
     Java reads the shape of the callback sample (1045/50337), Go reads ``UploadResult`` (1045/73035).
-    ``original`` is the ETag of the source, ``""`` if nobody asked for its information.
+    ``original`` is the ETag of the source, ``""`` if its information was not requested.
     """
     output = job.operation["Output"]
     picture = {

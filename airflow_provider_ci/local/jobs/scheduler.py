@@ -77,7 +77,7 @@ class Scheduler:
         return self._callbacks.end(job, lambda: self._jobs.cancel(job, now))
 
     def wake(self) -> None:
-        """Start jobs as long as there is room for one that waits."""
+        """Start waiting jobs as long as there is room."""
         self._try(self._fill)
 
     def _try(self, step: Callable[[], None]) -> None:

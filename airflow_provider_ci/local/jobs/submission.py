@@ -80,7 +80,7 @@ def read(body: bytes, tag: str) -> Order:
 
     :raises ServiceError: ``MissingContent`` for an empty body, ``InvalidContent`` for XML that is not
         well-formed, ``InvalidArgument`` for a missing, unknown or senseless node, ``NotImplemented`` for
-        what is left out here.
+        features that are left out.
     """
     if not body.strip():
         raise ServiceError("MissingContent", "the request has no body")
@@ -115,7 +115,7 @@ def read(body: bytes, tag: str) -> Order:
 
 
 def check_tag(given: str, wanted: str, place: str) -> None:
-    """Return if the tag is the one that is wanted.
+    """Return if the tag is ``wanted``.
 
     :raises ServiceError: ``NotImplemented`` for the tag of another feature of the service.
     """

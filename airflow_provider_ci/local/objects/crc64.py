@@ -51,14 +51,14 @@ class Crc64:
 
 
 class _Fold(NamedTuple):
-    """Fold what is above the last ``distance`` bits; ``shifts`` are the terms of x^distance mod P."""
+    """Fold all bits above the last ``distance``; ``shifts`` are the terms of x^distance mod P."""
 
     distance: int
     shifts: tuple[int, ...]
 
 
 def _go_on(data: memoryview, value: int) -> int:
-    """The checksum of what has the checksum ``value``, followed by ``data``."""
+    """The checksum after ``data``, if it was ``value`` before."""
     bits = max(8 * len(data), _BITS)
     rest = int.from_bytes(data, "little")
     if 8 * len(data) < _BITS:

@@ -70,7 +70,7 @@ class StoredFile:
 class StoredObject:
     """An object: its file, its ETag (MD5 in hex, no quotes) and the headers that it was stored with.
 
-    ``crc64`` is the checksum as COS shows it, ``""`` when nobody asked for it yet (:meth:`Store.checksum`).
+    ``crc64`` is the checksum as COS shows it, ``""`` until :meth:`Store.checksum` computes it.
     """
 
     file: StoredFile
@@ -137,7 +137,7 @@ class Store:
         return self.bucket_path(bucket)
 
     def find(self, bucket: str, key: str) -> StoredFile | None:
-        """The file of an object; None if there is no such object."""
+        """The file of an object; None if the object does not exist."""
         folder, relative = self.require_bucket(bucket), keys.to_path(keys.check_key(key))
         if keys.has_link(str(folder), relative):
             return None
@@ -215,7 +215,7 @@ class Store:
         return Upload(store=self, bucket=bucket, key=key, path=path, file=os.fdopen(descriptor, "wb"))
 
     def adopt(self, bucket: str, key: str, source: Path, headers: Mapping[str, str]) -> StoredObject:
-        """Move a finished file from outside the buckets into a bucket, replacing what is there."""
+        """Move a finished file from outside the buckets into a bucket, replacing an existing object."""
         return self.place(bucket, key, str(source), md5_of(source), headers, replace=True)
 
     def place(
@@ -229,7 +229,7 @@ class Store:
         replace: bool,
         crc64: str = "",
     ) -> StoredObject:
-        """Rename ``source`` to the object's path and note what it is.
+        """Rename ``source`` to the object's path and store its ETag and headers.
 
         :raises ServiceError: ``PathConflict`` if a part of the key is an object or the key is a folder of
             objects; ``FileAlreadyExists`` if it exists and ``replace`` is false; ``AccessDenied`` behind a
@@ -358,7 +358,7 @@ class Upload:
         )
 
     def discard(self) -> None:
-        """Remove what is left of an upload that was not committed; harmless after a commit."""
+        """Remove the temporary file of an upload that was not committed; harmless after a commit."""
         with suppress(OSError):  # the buffered rest may not fit onto a full disk
             self.file.close()
         Path(self.path).unlink(missing_ok=True)

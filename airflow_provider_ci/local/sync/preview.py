@@ -34,19 +34,19 @@ _NUMBERS: Mapping[str, tuple[str, int, int, int]] = {
 }
 _TEXTS = {"srcType": "source_type", "password": "password", "ImageParams": "image_params"}
 _OTHERS = frozenset(["ci-process", "page", "dstType", "txtPagination"])
-# What the service has besides: its online viewer, and watermarks in documents.
+# Left out: the service's online viewer, and watermarks in documents.
 _LEFT_OUT = ("weboffice_url", "tokenuid")
 _LEFT_OUT_TARGETS = ("watermark",)
 _MAX_PAGE = 999_999_999
 # Characters for the names of all sheets: clients refuse headers that are much longer.
 _MAX_NAMES = 8000
-# What goes with any request: its signature, and headers of the answer.
+# Parameters of any request: its signature, and headers of the response.
 _OF_ANY_REQUEST = ("q-", "sign", "x-cos-", "x-ci-", "response-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What is to be shown of a document, and as what; ``is_one_text`` joins the texts of all pages."""
+    """The pages to show, and their type; ``is_one_text`` joins the texts of all pages."""
 
     target: str
     options: DocumentOptions

@@ -65,7 +65,7 @@ class Make:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def docx(self, name: str, body: str, comments: str = "") -> Path:
+    def docx(self, name: str, body: str, comments: str = "", settings: str = "") -> Path:
         """A document of a body; a plain text becomes one paragraph, form feeds part pages."""
         if not body.startswith("<"):
             pages = body.split("\f")
@@ -75,6 +75,8 @@ class Make:
         parts = {"word/document.xml": f"{_APP}.wordprocessingml.document.main+xml"}
         if comments:
             parts["word/comments.xml"] = f"{_APP}.wordprocessingml.comments+xml"
+        if settings:
+            parts["word/settings.xml"] = f"{_APP}.wordprocessingml.settings+xml"
         files = {
             "[Content_Types].xml": _types(parts),
             "_rels/.rels": _rels([("officeDocument", "word/document.xml")]),
@@ -83,28 +85,41 @@ class Make:
         if comments:
             files["word/_rels/document.xml.rels"] = _rels([("comments", "comments.xml")])
             files["word/comments.xml"] = f'{_XML}<w:comments xmlns:w="{_WORD}">{comments}</w:comments>'
+        if settings:
+            files["word/_rels/document.xml.rels"] = _rels([("settings", "settings.xml")])
+            files["word/settings.xml"] = f'{_XML}<w:settings xmlns:w="{_WORD}">{settings}</w:settings>'
         return _zip(self.folder / name, files)
 
     def xlsx(
-        self, name: str, sheets: Mapping[str, Sequence[Sequence[str]]], hidden: Sequence[str] = ()
+        self,
+        name: str,
+        sheets: Mapping[str, Sequence[Sequence[str]]],
+        hidden: Sequence[str] | Mapping[str, str] = (),
+        *,
+        names: str = "",
+        end: str = "",
     ) -> Path:
-        """A workbook of text cells; one that starts with = is a formula."""
+        """A workbook of text cells; one that starts with = is a formula.
+
+        ``hidden`` names sheets, perhaps with their state; ``names`` are defined names, ``end`` ends a sheet.
+        """
         parts = {"xl/workbook.xml": f"{_APP}.spreadsheetml.sheet.main+xml"}
         files = {"_rels/.rels": _rels([("officeDocument", "xl/workbook.xml")])}
         entries = ""
         for number, (title, rows) in enumerate(sheets.items(), start=1):
             part = f"xl/worksheets/sheet{number}.xml"
             parts[part] = f"{_APP}.spreadsheetml.worksheet+xml"
-            state = ' state="hidden"' if title in hidden else ""
+            states = hidden if isinstance(hidden, Mapping) else dict.fromkeys(hidden, "hidden")
+            state = f' state="{states[title]}"' if title in states else ""
             entries += f'<sheet name="{title}" sheetId="{number}"{state} r:id="rId{number}"/>'
-            files[part] = (
-                f'{_XML}<worksheet xmlns="{_SHEET}"><sheetData>{self._rows(rows)}</sheetData></worksheet>'
-            )
+            cells = f"<sheetData>{self._rows(rows)}</sheetData>"
+            files[part] = f'{_XML}<worksheet xmlns="{_SHEET}">{cells}{end}</worksheet>'
         targets = [("worksheet", f"worksheets/sheet{number}.xml") for number in range(1, len(sheets) + 1)]
         files["[Content_Types].xml"] = _types(parts)
         files["xl/_rels/workbook.xml.rels"] = _rels(targets)
         files["xl/workbook.xml"] = (
-            f'{_XML}<workbook xmlns="{_SHEET}" xmlns:r="{_DOC_RELS}"><sheets>{entries}</sheets></workbook>'
+            f'{_XML}<workbook xmlns="{_SHEET}" xmlns:r="{_DOC_RELS}"><sheets>{entries}</sheets>'
+            f"{f'<definedNames>{names}</definedNames>' if names else ''}</workbook>"
         )
         return _zip(self.folder / name, files)
 

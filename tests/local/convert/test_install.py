@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ci.local.convert.install import PACKAGES, install_office, main
+from airflow_provider_ci.local.convert.install import (
+    PACKAGES,
+    ExtrasMissing,
+    find_missing,
+    install_office,
+    main,
+)
 from airflow_provider_ci.local.convert.office import OfficeMissingError
 
 _MISSING = "LibreOffice is not installed"
@@ -111,6 +117,28 @@ def test_an_installation_that_leaves_it_missing_is_an_error(machine: Machine) ->
         machine.install()
 
 
-def test_the_command_line_says_that_it_is_present_here(capfd: pytest.CaptureFixture[str]) -> None:
+def test_extras_that_cannot_be_installed_are_told_and_no_error(machine: Machine) -> None:
+    lacking = ExtrasMissing("LibreOffice is here, but not bubblewrap")
+    install_office(machine.said.append, missing=lambda: lacking, is_root=True)
+    assert machine.said[0] == lacking
+    assert machine.said[-1].startswith(f"going on without: {lacking}; there is no apt-get here")
+
+
+def test_fonts_and_the_sandbox_are_missed_by_name(machine: Machine) -> None:
+    machine.program("fc-list", "echo /usr/share/fonts/truetype/wqy/wqy-zenhei.ttc: ")
+    lacking = find_missing()
+    assert isinstance(lacking, ExtrasMissing)
+    assert lacking.split()[-4:] == ["fonts-liberation2,", "fonts-noto-core,", "fonts-symbola,", "bubblewrap"]
+
+
+def test_all_that_is_looked_for_is_installed() -> None:
+    assert {"bubblewrap", "fonts-noto-core", "fonts-symbola", "fonts-wqy-zenhei"} <= set(PACKAGES)
+    assert find_missing() is None
+
+
+def test_the_command_line_says_that_it_is_present(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_ci.local.convert.install.find_missing", lambda: None)
     assert main() == 0
     assert capfd.readouterr().out == "LibreOffice: present\n"

@@ -29,6 +29,8 @@ from airflow_provider_ci.local.convert.office import (
     OfficeMissingError,
     find_office,
 )
+from airflow_provider_ci.local.convert.page_process import PageLimits
+from airflow_provider_ci.local.convert.sandbox import Landlock, NoSandbox, Sandbox, find_sandbox
 
 PDF = DocumentOptions(target="pdf")
 
@@ -219,3 +221,49 @@ def test_a_libreoffice_that_does_not_start_is_an_error_of_the_call(
         assert caught.value.code == "ConverterCrashed"
         assert "77" in caplog.text
         assert converters.document(make.pdf("a.pdf"), "a.pdf", PDF, tmp_path).total_pages == 1
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("sandbox", [find_sandbox(), Landlock(), NoSandbox()], ids=str)
+def test_nothing_is_left_in_the_folder_for_temporary_files(
+    sandbox: Sandbox, is_killed: bool, make: Any, tmp_path: Path
+) -> None:
+    temporary, out = tmp_path / "tmp", tmp_path / "out"
+    temporary.mkdir()
+    out.mkdir()
+    script = _CONVERTS.replace("SANDBOX", repr(sandbox))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(make.docx("a.docx", "x")), str(out)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "converted\n"
+    assert list(temporary.iterdir()) != []
+    if is_killed:  # and not waited for yet, so that its process id stays taken
+        parent.kill()
+        _wait_until(lambda: list(temporary.iterdir()) == [])
+    parent.communicate()
+    assert list(temporary.iterdir()) == []
+
+
+_CONVERTS = """
+import sys
+from pathlib import Path
+from airflow_provider_ci.local.convert import DocumentOptions, RealConverters
+from airflow_provider_ci.local.convert.sandbox import Bubblewrap, Landlock, NoSandbox
+source, out = map(Path, sys.argv[1:])
+with RealConverters(1, sandbox=SANDBOX) as converters:
+    converters.document(source, source.name, DocumentOptions(target="png"), out)
+    print("converted", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_page_worker_that_took_much_memory_is_ended(make: Any, tmp_path: Path) -> None:
+    with RealConverters(1, page_limits=PageLimits(peak_bytes=1)) as converters:
+        converters.document(make.pdf("a.pdf"), "a.pdf", PDF, tmp_path)
+        assert converters.slots[0].pages.process is None

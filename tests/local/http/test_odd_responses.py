@@ -1,4 +1,4 @@
-"""Faults that send what is not the service's own, or send it byte by byte, or do the work late."""
+"""Faults that send foreign pages, send byte by byte, or do the work late."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def test_a_page_in_place_of_the_response_stores_nothing(call: Any, server: Local
         assert {"etag", "x-cos-request-id"}.isdisjoint(reply.headers)
     assert call.get("a").status == 404
     assert "etag" in call.put("a").headers
+
+
+@pytest.mark.parametrize(
+    "body", ["<Response><Error><Code>SlowDown</Code></Error></Response>", '{"code": 1}', "é"]
+)
+def test_a_page_may_have_any_body(call: Any, server: LocalCI, body: str) -> None:
+    server.faults.add("page", body=body)
+    assert call.get("a").body == body.encode()
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 408, 429, 499, 502])

@@ -1,4 +1,4 @@
-"""Queues: what they show, how they are paused, and the buckets bound to features."""
+"""Queues: their settings, pausing, and the buckets bound to features."""
 
 from __future__ import annotations
 

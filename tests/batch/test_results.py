@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import ObjectState, ObjectResult
-from airflow_provider_ci.batch.plan import PlannedJob
+from airflow_provider_ci.batch import ObjectResult, ObjectState
+from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.results import (
-    verdict_line,
-    verdict_of_job,
-    verdict_of_line,
-    verdict_without_job,
+    result_line,
+    result_of_job,
+    result_of_line,
+    result_without_job,
 )
 from airflow_provider_ci.client import (
     CIServiceError,
@@ -23,13 +23,13 @@ from airflow_provider_ci.client import (
     PicProcessResult,
 )
 
-PLANNED = PlannedJob(index=3, key="a", size=1, etag="e", output_key="o", fingerprint="f")
+PLANNED = PlannedObject(index=3, key="a", size=1, etag="e", output_key="o", fingerprint="f")
 
 
 def ended(state: JobState, **values: Any) -> ObjectResult:
     now = datetime.now(timezone.utc)
     job = Job(job_id="d1", tag="DocProcess", state=state, created_at=now, request_id="r", **values)
-    return verdict_of_job(PLANNED, job, attempts=2)
+    return result_of_job(PLANNED, job, attempts=2)
 
 
 def test_a_job_that_succeeded_speaks_for_its_object() -> None:
@@ -72,19 +72,19 @@ def test_a_pictures_size_is_noted() -> None:
 
 def test_a_refusal_of_the_service_is_quoted() -> None:
     error = CIServiceError(status=400, code="InvalidArgument", message="no such type", request_id="r")
-    found = verdict_without_job(PLANNED, ObjectState.FAILED, error=error, attempts=1)
+    found = result_without_job(PLANNED, ObjectState.FAILED, error=error, attempts=1)
     assert (found.code, found.message, found.request_id) == ("InvalidArgument", "no such type", "r")
-    assert found.complaint == "a: InvalidArgument: no such type"
+    assert found.failure_line == "a: InvalidArgument: no such type"
 
 
 def test_a_refusal_of_the_client_is_quoted() -> None:
-    found = verdict_without_job(PLANNED, ObjectState.FAILED, error=ValueError("output key is too long"))
-    assert (found.code, found.reason, found.job_id) == ("", "output key is too long", None)
+    found = result_without_job(PLANNED, ObjectState.FAILED, error=ValueError("output key is too long"))
+    assert (found.code, found.message, found.job_id) == ("InvalidArgument", "output key is too long", None)
 
 
 @pytest.mark.parametrize("state", list(ObjectState))
 def test_only_what_has_its_output_is_good(state: ObjectState) -> None:
-    found = verdict_without_job(PLANNED, state)
+    found = result_without_job(PLANNED, state)
     assert found.is_good is (state in (ObjectState.SUCCEEDED, ObjectState.SKIPPED))
 
 
@@ -94,11 +94,11 @@ def test_only_what_has_its_output_is_good(state: ObjectState) -> None:
         ended(JobState.SUCCESS, result=PicProcessResult(key="o", size=0)),
         ended(JobState.FAILED, code="Broken", message="合同"),
         ended(JobState.CANCEL),
-        verdict_without_job(PLANNED, ObjectState.SKIPPED),
+        result_without_job(PLANNED, ObjectState.SKIPPED),
         ObjectResult(key="k", state=ObjectState.UNFINISHED, output_key="o"),
     ],
     ids=lambda found: str(found.state),
 )
-def test_a_verdict_survives_the_way_through_its_line(found: ObjectResult) -> None:
-    line = json.loads(json.dumps(verdict_line(found)))
-    assert verdict_of_line({**line, "of_a_later_version": 1}) == found
+def test_a_result_survives_the_way_through_its_line(found: ObjectResult) -> None:
+    line = json.loads(json.dumps(result_line(found)))
+    assert result_of_line({**line, "of_a_later_version": 1}) == found

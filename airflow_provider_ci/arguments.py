@@ -1,0 +1,102 @@
+"""The types of operator arguments, restored when the task runs.
+
+Every argument may be an Airflow template, and a template leaves text. Each function here takes the name and
+the value of an argument, returns the value with its type, and raises an error that names the argument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_ci.client import checks
+
+Reader = Callable[[str, Any], Any]
+Seconds = float | timedelta | str
+"""A duration: seconds, a timedelta, or a template of either."""
+
+_CLOCK = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+"""How Python writes a timedelta, and so what a template makes of one."""
+
+
+def anything(name: str, value: Any) -> Any:
+    """The value as it is; whoever uses it checks it."""
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """A text; native rendering turns one such as ``20261126`` into a number."""
+    with checks.no_templates():
+        found = checks.text(name, value)
+    if found is None:
+        raise ValueError(f"{name} is None, not a text")
+    return str(found)
+
+
+def flag(name: str, value: Any) -> bool:
+    """A boolean, or its text: ``True``, ``false``, ``yes``, ``0``."""
+    with checks.no_templates():
+        found = checks.flag(name, value)
+    if found is None:
+        raise ValueError(f"{name} must be true or false, not None")
+    return bool(found)
+
+
+def whole_number(lowest: int = -(2**63), highest: int | None = None) -> Reader:
+    """A whole number in its range, or its text."""
+
+    def read(name: str, value: Any) -> int:
+        if value is None:
+            raise ValueError(f"{name} must be a whole number, not None")
+        with checks.no_templates():
+            return int(checks.number(name, value, lowest, highest))
+
+    return read
+
+
+def seconds(name: str, value: Any) -> float:
+    """A duration in seconds from a number, a timedelta, or the text of either."""
+    if isinstance(value, timedelta):
+        found: float | None = value.total_seconds()
+    else:
+        found = _seconds_in(value)
+    if found is None or not 0 <= found < float("inf"):
+        raise ValueError(
+            f"{name} must be a number of seconds or a timedelta, not negative, but it is {value!r}"
+        )
+    return found
+
+
+def one_of(*allowed: str) -> Reader:
+    """One of these texts."""
+
+    def read(name: str, value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        return str(value)
+
+    return read
+
+
+def optional(read: Reader) -> Reader:
+    """The same, or None."""
+    return lambda name, value: None if value is None else read(name, value)
+
+
+def share_or(read: Reader) -> Reader:
+    """A percentage such as ``5%``, or what ``read`` reads."""
+    return lambda name, value: value.strip() if isinstance(value, str) and "%" in value else read(name, value)
+
+
+def _seconds_in(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
+        days, hours, minutes, rest = match.groups()
+        return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

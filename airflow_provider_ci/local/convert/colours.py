@@ -1,0 +1,40 @@
+"""Colour profiles: pictures in any colour space become sRGB by the profile that they carry."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from PIL import Image, ImageCms
+
+_SPACES: Final = {
+    "CMYK": b"CMYK", "RGB": b"RGB ", "RGBA": b"RGB ", "P": b"RGB ", "PA": b"RGB ", "RGBX": b"RGB ",
+    "L": b"GRAY", "LA": b"GRAY", "LAB": b"Lab ",
+}  # fmt: skip
+
+
+def profile_of(image: Image.Image) -> bytes:
+    """Give the colour profile of a picture; empty if it has none, or one for another colour space."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    return profile if profile and profile[16:20] == _SPACES.get(image.mode) else b""
+
+
+def fits(profile: bytes, mode: str) -> bool:
+    """Tell whether a profile describes the colours of a mode."""
+    return profile[16:20] == _SPACES.get(mode)
+
+
+def to_srgb(frame: Image.Image, profile: bytes) -> Image.Image:
+    """Convert a frame by its profile; as it is where the profile cannot be used."""
+    alpha = frame.getchannel("A") if frame.mode == "RGBA" else None
+    colours = frame.convert("RGB") if alpha else frame
+    source = ImageCms.createProfile("LAB") if frame.mode == "LAB" else io.BytesIO(profile)
+    try:
+        made = ImageCms.profileToProfile(colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return frame
+    assert made is not None
+    made.info = {}  # Pillow notes the profile of sRGB in it
+    if alpha:
+        made.putalpha(alpha)
+    return made

@@ -1,0 +1,111 @@
+"""Which sheets are printed, what their headers say, and that a csv keeps its values as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_ci.local.convert import DocumentResult
+
+Convert = Callable[..., DocumentResult]
+_SHEETS = {
+    "One": [["first"], ["outside"]],
+    "Two": [["second"], ["outside"]],
+    "Three": [["third"], ["outside"]],
+}
+
+
+def _book(make: Any, areas: list[str], hidden: dict[str, str] | None = None, name: str = "a.xlsx") -> Any:
+    names = "".join(
+        f'<definedName name="_xlnm.Print_Area" localSheetId="{number}">{sheet}!$A$1:$A$1</definedName>'
+        for number, sheet in enumerate(_SHEETS)
+        if sheet in areas
+    )
+    return make.xlsx(name, _SHEETS, hidden=hidden or {}, names=names)
+
+
+def _printed(result: DocumentResult, page_texts: Any) -> list[str]:
+    return [text.split()[0] for text in page_texts(result.pages[0].path)]
+
+
+@pytest.mark.parametrize("areas", [[], ["One"], ["One", "Two"], ["One", "Two", "Three"]])
+@pytest.mark.parametrize(
+    ("sheet_id", "texts"),
+    [(0, ["first", "second", "third"]), (1, ["first"]), (2, ["second"]), (3, ["third"])],
+)
+def test_the_sheets_that_are_asked_for_are_printed_whatever_their_print_areas(
+    areas: list[str], sheet_id: int, texts: list[str], make: Any, convert: Convert, page_texts: Any
+) -> None:
+    result = convert(_book(make, areas), sheet_id=sheet_id)
+    assert _printed(result, page_texts) == texts
+    sheets = [list(_SHEETS)[sheet_id - 1]] if sheet_id else list(_SHEETS)
+    for text, sheet in zip(page_texts(result.pages[0].path), sheets, strict=True):
+        assert ("outside" in text) == (sheet not in areas)
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+@pytest.mark.parametrize("areas", [[], ["Two"], ["One", "Two", "Three"]])
+def test_hidden_sheets_are_not_printed(
+    areas: list[str], state: str, make: Any, convert: Convert, page_texts: Any
+) -> None:
+    book = _book(make, areas, {"Two": state})
+    assert _printed(convert(book), page_texts) == ["first", "third"]
+    assert _printed(convert(book, sheet_id=3), page_texts) == ["third"]
+    assert _printed(convert(book, sheet_id=2), page_texts) == ["second"]
+
+
+def test_pictures_of_sheets_with_print_areas_are_numbered_by_sheet(make: Any, convert: Convert) -> None:
+    result = convert(_book(make, ["One", "Two", "Three"], {"Two": "hidden"}), target="png")
+    assert [(page.sheet, page.page) for page in result.pages] == [(1, 1), (3, 1)]
+
+
+@pytest.mark.parametrize("code", ["&amp;F", "&amp;Z&amp;F"])
+@pytest.mark.parametrize("edge", ["oddHeader", "oddFooter"])
+def test_headers_show_the_name_of_the_object(
+    edge: str, code: str, make: Any, convert: Convert, page_texts: Any
+) -> None:
+    end = f"<headerFooter><{edge}>&amp;C{code}</{edge}></headerFooter>"
+    source = make.xlsx("a.xlsx", {"One": [["cell"]]}, end=end)
+    texts = page_texts(convert(source, name="in/my sheet.xlsx").pages[0].path)
+    assert sorted(texts[0].splitlines()) == ["cell", "my sheet.xlsx"]
+    assert "my sheet.xlsx" in texts[0]
+
+
+_VALUES = [
+    "1/2", "08:15", "March 5", "(12)", "+49301234567", "10%", "00123", "1E5", "0.10", "1234567890123456789",
+    "=1+2", "'x", "TRUE", "2020-01-02", "$5", "-0", "#N/A", "1e400", "12:60", "3rd",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_values_of_a_csv_stay_as_they_are_written(
+    delimiter: str, encoding: str, make: Any, convert: Convert, page_texts: Any
+) -> None:
+    mark = {"gb18030": "数据", "cp1252": "François"}.get(encoding, "é数")
+    rows = [_VALUES[start : start + 4] for start in range(0, len(_VALUES), 4)]
+    lines = [delimiter.join(row) for row in rows]
+    content = "\r\n".join(
+        [delimiter.join(["a", "b", "c", "d"]), *lines, delimiter.join([mark, "1", "2", "3"])]
+    )
+    text = page_texts(convert(make.file("a.csv", content.encode(encoding))).pages[0].path)[0]
+    shown = " ".join(text.split())
+    assert [value for value in (*_VALUES, mark) if value not in shown] == []
+
+
+def test_a_quoted_field_keeps_its_delimiters_quotes_and_line_ends(
+    make: Any, convert: Convert, page_texts: Any
+) -> None:
+    content = 'a,b\n"1,234.5","say ""yes"""\n"two\nlines",00\n'
+    text = page_texts(convert(make.file("a.csv", content)).pages[0].path)[0].split()
+    assert text == ["a", "b", "1,234.5", "say", '"yes"', "two", "lines", "00"] or sorted(text) == sorted(
+        ["a", "b", "1,234.5", "say", '"yes"', "00", "two", "lines"]
+    )
+
+
+def test_the_last_of_many_columns_is_text_too(make: Any, convert: Convert, page_texts: Any) -> None:
+    row = ",".join(f"0{number}" for number in range(100, 160))
+    texts = " ".join(page_texts(convert(make.file("a.csv", f"{row}\n{row}\n")).pages[0].path)).split()
+    assert {"0100", "0159"} <= set(texts)
