@@ -1,3 +1,5 @@
+"""Batches while requests fail, responses are lost, or the service is unavailable."""
+
 from __future__ import annotations
 
 import time
@@ -14,7 +16,6 @@ from airflow_provider_ci.batch import (
 from airflow_provider_ci.client import (
     CIClient,
     CIConnectionError,
-    DocProcess,
     RetryPolicy,
     SubmissionUnknownError,
 )
@@ -41,12 +42,15 @@ Count = Callable[[CIClient], int]
         {"action": "truncate", "count": 2, "method": "POST"},
         {"action": "error", "status": 500, "code": "InternalError", "count": 2, "method": "POST"},
         {"action": "slow", "seconds": 0.3, "count": 12},
+        {"action": "page", "count": 3, "method": "PUT"},
+        {"action": "page_after", "status": 404, "count": 2, "method": "POST"},
+        {"action": "error", "status": 200, "code": "SlowDown", "count": 3},
         {"action": "clock", "seconds": 1200, "count": 10_000},
         {"action": "clock", "seconds": -1200, "count": 10_000},
     ],
     ids=lambda fault: "-".join(str(value) for value in fault.values()).replace("/", ""),
 )
-def test_faults_are_waited_out_and_every_object_has_one_job(
+def test_each_fault_leaves_every_object_with_one_job(
     local_ci: LocalCI,
     fill_bucket: Fill,
     fault: dict[str, Any],
@@ -57,12 +61,12 @@ def test_faults_are_waited_out_and_every_object_has_one_job(
     fill_bucket(*(f"in/{number}.docx" for number in range(10)))
     with client_of(local_ci) as client:
         local_ci.faults.add(**fault)
-        summary = batch(client, settle_seconds=0.5).run()
+        summary = batch(client, lease_seconds=3).run()
         assert summary.succeeded == 10
         assert job_count(client) == 10
 
 
-def test_a_server_that_comes_back_finds_every_object_with_one_job(
+def test_an_outage_leaves_every_object_with_one_job(
     tmp_path: Path, batch: Make, job_count: Count, client_of: Connect
 ) -> None:
     inbox = tmp_path / "examplebucket-1250000000" / "in"
@@ -83,7 +87,7 @@ def test_a_server_that_comes_back_finds_every_object_with_one_job(
 
     try:
         with client_of(server) as client:
-            summary = batch(client, max_in_flight=5, progress=leave_and_return, settle_seconds=0.3).run()
+            summary = batch(client, max_in_flight=5, progress=leave_and_return, lease_seconds=3).run()
             assert looks > 3
             assert summary.succeeded == 20
             assert job_count(client) == 20
@@ -91,9 +95,7 @@ def test_a_server_that_comes_back_finds_every_object_with_one_job(
         server.stop()
 
 
-def test_a_server_that_stays_away_ends_the_batch_with_an_error(
-    tmp_path: Path, batch: Make, client_of: Connect
-) -> None:
+def test_an_outage_that_lasts_too_long_is_an_error(tmp_path: Path, batch: Make, client_of: Connect) -> None:
     (tmp_path / "examplebucket-1250000000" / "in").mkdir(parents=True)
     (tmp_path / "examplebucket-1250000000" / "in" / "a.docx").write_text("text")
     server = LocalCI(tmp_path, convert="instant")
@@ -111,35 +113,18 @@ def test_a_server_that_stays_away_ends_the_batch_with_an_error(
             gone.run()
 
 
-def test_a_submission_that_the_service_takes_late_is_not_sent_again(
-    local_ci: LocalCI, client: CIClient, fill_bucket: Fill, batch: Make, job_count: Count
-) -> None:
-    """The time in which it may still show begins when its answer is lost, not when its turn came."""
-    fill_bucket(*(f"in/{number}.docx" for number in range(4)))
-    local_ci.faults.add("slow", seconds=0.3, method="POST", count=3)
-    local_ci.faults.add("cut_before", method="POST", count=1)
-
-    def take_late(progress: Progress) -> None:
-        if job_count(client) == 3:
-            client.submit_doc_job("in/3.docx", "out/3.pdf", DocProcess(target="pdf"))
-
-    summary = batch(client, threads=1, settle_seconds=0.6, progress=take_late).run()
-    assert summary.succeeded == 4
-    assert job_count(client) == 4
-
-
-def test_a_service_that_loses_every_answer_ends_the_batch(
+def test_a_service_that_loses_every_response_ends_the_batch(
     client: CIClient, fill_bucket: Fill, local_ci: LocalCI, batch: Make
 ) -> None:
-    """It accepts nothing and refuses nothing; without an end the batch would try for a day."""
+    """It neither accepts nor refuses anything."""
     fill_bucket("in/a.docx")
     local_ci.faults.add("cut_before", method="POST", count=10_000)
     with pytest.raises(SubmissionUnknownError, match=r"in/a\.docx"):
-        batch(client, outage_seconds=0.5, settle_seconds=0.05, timeout_seconds=5).run()
+        batch(client, outage_seconds=0.5, timeout_seconds=20).run()
 
 
 class SlowConverters(InstantConverters):
-    """Each conversion takes its time."""
+    """Each conversion takes 0.6 seconds."""
 
     def document(self, *arguments: Any) -> DocumentResult:
         time.sleep(0.6)

@@ -143,7 +143,7 @@ def test_a_jump_of_the_services_clock_is_learned(
     def jump(_: Progress) -> None:
         local_ci.traits.set(clock_offset_seconds=seconds)
 
-    summary = batch(client, threads=8, max_in_flight=8, progress=jump).run()
+    summary = batch(client, threads=8, max_in_flight=8, lease_seconds=4, progress=jump).run()
     assert summary.succeeded == len(KEYS)
     assert live_jobs(client) == ONE_JOB_EACH
 

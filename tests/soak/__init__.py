@@ -1,14 +1,28 @@
-"""Batches that are killed at every turn, again and again, with the server's own table of jobs as the judge.
+"""Batches that are killed, frozen, cut off and confused, with the server's own table of jobs as the judge.
 
-``python -m tests.soak --rounds 300`` plays rounds, each drawn from its seed: a batch runs in a process of its
-own, the local CI in another, and a relay between them counts the requests. At requests that the seed names,
-the batch is killed (before the server has the request, after it, or a moment later), frozen, or started a
-second time; the server is killed and started again; faults are set. In a fifth of the rounds the service
-keeps the UserData of jobs to itself; in a quarter listings of objects are behind; in a quarter the bucket has
-versioning, so that no PUT keeps another from replacing its object. The batch is started anew, under the same
-batch id, until it ends well. Then every object must have exactly one job that is neither cancelled nor
-failed, and the report must name that job.
+``python -m tests.soak --rounds 600`` plays rounds, each drawn from its seed. A batch runs in a process of its
+own, the local CI in another, and a relay between them counts the requests. At requests that the seed names
 
-A round that fails keeps its folder and is played again with ``--seed SEED --rounds 1``. ``--amnesia`` shows
-that the judge is awake: it removes the ledger from the bucket before every new try, and jobs are doubled.
+- the batch is killed (before the server has the request, after it, or a moment later), frozen for longer than
+  its lease, or started a second time;
+- another batch is started that wants some of the same outputs;
+- the server is killed and started again, or its clock jumps;
+- requests fail, responses are lost, and submissions are taken late, even after their signature has expired;
+- records of the batch are deleted: all, some, or one kind of them.
+
+A round has traits, which last (see :mod:`tests.soak.traits`): a wrong clock of the service or the machine,
+cut or missing UserData, changed echoes, unreadable jobs of others, empty pages, hidden and forgotten jobs,
+late listings, versioning, strict signatures. A later phase changes objects or the operation, or makes
+everything again.
+
+The batch is started anew, under the same batch id, until it ends well. Then every object must have exactly
+the jobs that its phases call for, and every report must agree with the job table and the bucket.
+
+A failed round keeps its folder; ``--seeds SEED`` plays it again. ``--amnesia`` shows that the judge is awake:
+it deletes the outputs and all records before every new try, and jobs are doubled.
+
+Some events are never combined, because no promise can hold then: deleted records with other processes, with
+submissions on their way, and with a changed operation (only the records say how an output was made);
+forgotten jobs with crashes and lost responses (the service keeps its jobs for a month); a clock of the
+service that jumps back with kills and freezes (signatures that had expired are valid again).
 """

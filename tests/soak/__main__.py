@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return diary
 
     with ThreadPoolExecutor(options.jobs) as executor:
-        rounds = list(executor.map(play, range(options.seed, options.seed + options.rounds)))
+        seeds = options.seeds or range(options.seed, options.seed + options.rounds)
+        rounds = list(executor.map(play, seeds))
     bad = [diary.scenario.seed for diary in rounds if diary.problems]
     for seed in bad:
         again = f"python -m tests.soak --rounds 1 --seed {seed}"
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, default=1, help="of the first round; the seeds count up; %(default)s"
     )
+    parser.add_argument("--seeds", type=int, nargs="+", help="these seeds only")
     parser.add_argument(
         "--jobs", type=int, default=4, help="rounds at the same time; they mostly wait; %(default)s"
     )

@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 
 from airflow_provider_ci.client import DocProcess, PicProcess, RetryPolicy
-from airflow_provider_ci.client.clock import Clock
 from tests.soak.child import Work, WrongClock
 from tests.soak.server import FLAKY, ServerOptions
 from tests.soak.traits import draw_traits
@@ -103,7 +102,7 @@ class Scenario:
             words.append(f"listings {server.listing_delay_seconds:.1f} s behind")
         if server.is_versioned:
             words.append("versioning")
-        if isinstance(clock, WrongClock):
+        if isinstance(clock, WrongClock) and (clock.offset or clock.jump):
             words.append(f"machine's clock {clock.offset:+g} s, then {clock.jump:+g} s")
         if self.deletes:
             words.append(f"deletes {self.deletes}")
@@ -277,9 +276,9 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
     )
 
 
-def _clock(dice: Random) -> Clock:
+def _clock(dice: Random) -> WrongClock:
     if dice.random() < 0.8:
-        return Clock()
+        return WrongClock()
     offset, jump = dice.choice((-90_000, -600, -40, 7, 600, 86_400)), dice.choice((0, 0, -300, 86_400))
     return WrongClock(offset=offset, jump=jump, readings=dice.randint(1, 40))
 

@@ -101,8 +101,10 @@ class LivenessWatch:
         now = service_now(self._client)
         if self._last:
             liveness = _liveness(self._last, now)
-            is_renewed = now <= self._claim.claimed_at + self._claim.seconds + CLOCK_SECONDS
-            return "alive" if liveness == "dead" and is_renewed else liveness
+            claimed_at = self._claim.claimed_at
+            is_renewed = claimed_at > self._last.at + 1.0  # the time of a heartbeat is in whole seconds
+            is_valid = now <= claimed_at + self._claim.seconds + CLOCK_SECONDS
+            return "alive" if liveness == "dead" and is_renewed and is_valid else liveness
         if self._missing_since is None:
             self._missing_since = now
         silent_since = max(self._claim.claimed_at, self._missing_since)

@@ -44,6 +44,8 @@ class Claimed:
     """The plan of the batch that has not ended."""
     ended: tuple[str, BatchSummary] | None = None
     """Token and summary of the plan that has ended."""
+    is_unpublished: bool = False
+    """The plan has ended, but its run may have died before its results were in the index of outputs."""
     keeps_place: bool = False
     """Whether the claim under which the plan was made, or continued, was still there. Otherwise other batches
     may have made outputs of the plan since."""
@@ -154,6 +156,7 @@ class Claiming:
             state=self._state,
             plan=plan,
             ended=ended,
+            is_unpublished=ended is not None,
             keeps_place=keeps_place,
             parked=parked,
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
-from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import add_entries, compact
@@ -32,7 +31,9 @@ _NOT_ABOUT_CONTENT = frozenset(
 """Codes of failures that can pass although the content stays the same."""
 
 
-def publish_results(lease: Lease, journal: Journal, report: str, *, releases: bool) -> None:
+def publish_results(
+    lease: Lease, results: Callable[[], Iterable[ObjectResult]], report: str, *, releases: bool
+) -> None:
     """Add the results of a plan to the index, and release the claim in the same change of the registry.
 
     :param report: key of the report, to which entries of failed objects point.
@@ -40,7 +41,7 @@ def publish_results(lease: Lease, journal: Journal, report: str, *, releases: bo
     :raises CIError: the registry could not be changed.
     """
     try:
-        with _sorted(_entries(journal.results(), report)) as entries:
+        with _sorted(_entries(results(), report)) as entries:
             state = lease.publish(
                 lambda registry, also: add_entries(registry, entries, also=also), releases=releases
             )

@@ -26,7 +26,7 @@ from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordW
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.registry.registry import Registry
-from airflow_provider_ci.batch.report import BatchSummary, report_key, write_report
+from airflow_provider_ci.batch.report import BatchSummary, read_report, report_key, write_report
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
 from airflow_provider_ci.batch.run.following import Following
@@ -153,6 +153,8 @@ class _ClaimedSession:
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         plan, ended = self._claimed.plan, self._claimed.ended
+        if ended and self._claimed.is_unpublished:
+            self._patiently(partial(self._publish_report, ended[1].report_key))
         if ended and self._session.resume.get("plan") == ended[0]:
             self._lease.release()
             return self._judge(ended[1], lost=0)  # another run has finished the plan
@@ -184,6 +186,12 @@ class _ClaimedSession:
         except BaseException:
             self._release_if_unused()
             raise
+
+    def _publish_report(self, report_key: str) -> None:
+        """Publish the results of a run that died after its report and before that."""
+        results = partial(read_report, self._client, report_key)
+        publish_results(self._lease, results, report_key, releases=False)
+        self._state = self._lease.read_registry()
 
     # Which plan
 
@@ -342,7 +350,9 @@ class _ClaimedSession:
         if loop.state.in_flight:
             self._patiently(partial(self._park, journal, loop.state))
         else:
-            publish = partial(publish_results, self._lease, journal, summary.report_key, releases=releases)
+            publish = partial(
+                publish_results, self._lease, journal.results, summary.report_key, releases=releases
+            )
             self._patiently(publish)
 
     def _park(self, journal: Journal, state: BatchState) -> None:
@@ -404,7 +414,7 @@ class _ClaimedSession:
             summary = self._report(journal, loop)
             log.error("ended early; report: %s; batch %s", summary.report_key, batch_id)
             if not loop.state.in_flight:
-                publish_results(self._lease, journal, summary.report_key, releases=True)
+                publish_results(self._lease, journal.results, summary.report_key, releases=True)
         except (CIError, OSError) as error:
             log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
 
