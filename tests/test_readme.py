@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,14 @@ def test_the_extras_exist() -> None:
 def test_the_dag_runs_to_its_end(
     run_dag: Callable[..., Any], fill_bucket: Callable[..., None], bucket: Path
 ) -> None:
-    fill_bucket("inbox/a.docx", "inbox/2026/b.xlsx")
-    source = (
-        snippet("python", "with DAG(").replace('"archive_to_pdf"', "DAG_ID").replace("):\n", ") as dag:\n", 1)
-    )
-    result = run_dag(source)
+    keys = ("inbox/a.docx", "inbox/2026/b.xlsx")
+    fill_bucket(*keys)
+    noon = datetime(2026, 1, 2, 12, tzinfo=timezone.utc).timestamp()
+    for key in keys:
+        os.utime(bucket / key, times=(noon, noon))
+    source = snippet("python", "with DAG(").replace('"convert_documents"', "DAG_ID")
+    # Started by hand, it takes the day before.
+    result = run_dag(source, logical_date=datetime(2026, 1, 3, tzinfo=timezone.utc))
     assert result.state == "success"
     assert result.results["to_pdf"]["succeeded"] == 2
     assert (bucket / "pdf/2026/b.pdf").exists()
