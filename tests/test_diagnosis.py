@@ -126,7 +126,7 @@ def test_a_service_that_never_answers_is_given_up_in_time(set_connection: SetCon
     with socket.create_server(("127.0.0.1", 0)) as silent:
         set_connection({"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": 60})
         began = time.monotonic()
-        assert_refused(["no answer in time", "Check the network, the firewall and the proxy"])
+        assert_refused(["no response in time", "Check the network, the firewall and the proxy"])
         assert time.monotonic() - began < 10
 
 

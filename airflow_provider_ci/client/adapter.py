@@ -22,14 +22,14 @@ from airflow_provider_ci.client.errors import CIConnectionError, CITimeoutError
 Proxies = dict[str, str]
 
 _LOGIN = ":%!$&'()*+,;=-._~"
-"""What may stand in a URL's login as it is, escapes included."""
+"""Characters that need no quoting in a URL's login. ``%`` is one of them, so escapes stay as they are."""
 
 
 class SupportsRead(Protocol):
-    """What a body that is not bytes must do."""
+    """The interface of a body that is not bytes."""
 
     def read(self, amount: int = -1, /) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
 
 
 NOT_SENT = (
@@ -49,10 +49,10 @@ NOT_SENT = (
     lower.ProxySchemeUnknown,
     lower.URLSchemeUnknown,
 )
-"""What is raised before the first byte of a request leaves. urllib3's ProxyError is: it means that the proxy
-could not be reached, while a proxy that drops a request shows as a ProtocolError."""
+"""Exceptions raised before the first byte of a request leaves. urllib3's ProxyError means that the proxy
+could not be reached; a proxy that drops a request raises ProtocolError."""
 
-HOPELESS = (
+PERMANENT = (
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidProxyURL,
     requests.exceptions.InvalidSchema,
@@ -65,19 +65,19 @@ HOPELESS = (
     lower.SSLError,
     lower.URLSchemeUnknown,
 )
-"""What will fail again, since an address, a header or a certificate is wrong."""
+"""Exceptions that a retry raises again: an address, a header or a certificate is wrong."""
 
 TIMEOUTS = (requests.Timeout, lower.TimeoutError)
 NO_TIMEOUTS = (lower.NewConnectionError,)
-"""urllib3 derives a refused connection from its time-outs, for old users' sake."""
+"""In urllib3, a refused connection is a subclass of a timeout, for backward compatibility."""
 
 _WHAT = {
-    (True, True): "no answer in time",
+    (True, True): "no response in time",
     (True, False): "no connection in time",
-    (False, True): "no complete answer",
+    (False, True): "no complete response",
     (False, False): "the service could not be reached",
 }
-"""By whether it is a time-out, and whether the request may have been sent."""
+"""Text by (is it a timeout, may the request have been sent)."""
 
 _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.InvalidSchema, "For a SOCKS proxy, install requests[socks] (PySocks)."),
@@ -89,16 +89,16 @@ _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (lower.NewConnectionError, "Check the endpoint, and that a server listens there."),
     (lower.TimeoutError, "Check the network, the firewall and the proxy on the way."),
 )
-"""What to do about a cause; the first that is found among the causes counts."""
+"""Advice by type of cause. The first match counts, so special types come before their base types."""
 
 
 class SignedRequest(requests.PreparedRequest):
-    """A request that is ready to go, with its target quoted as it was signed."""
+    """A request that is ready to send, with its target quoted as it was signed."""
 
     def __init__(
         self, method: str, base: str, target: str, headers: dict[str, str], body: bytes | SupportsRead | None
     ) -> None:
-        """``base`` is where to connect: scheme, host, port. ``target`` goes on the line: path and query."""
+        """``base`` is where to connect: scheme, host, port. ``target`` is the quoted path and query."""
         super().__init__()
         self.method = method
         self.base = base
@@ -109,14 +109,14 @@ class SignedRequest(requests.PreparedRequest):
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter that sends a target as it is, and finds out once per address how to connect.
+    """requests' adapter that sends a target unchanged, and resolves proxy and certificates once per address.
 
-    requests would fold double slashes, and would look for a proxy and the certificates on every request,
-    which costs more than all the rest of a call.
+    requests itself merges double slashes, which breaks the signature. It also looks up the proxy and the
+    certificates for every request, which costs more than the rest of a call.
     """
 
     def __init__(self, max_connections: int, proxies: Mapping[str, Proxies]) -> None:
-        """``proxies`` are requests' proxies by base address."""
+        """``proxies`` holds requests' proxy settings by base address."""
         super().__init__(pool_maxsize=max_connections, pool_block=True)
         self._proxies = proxies
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
@@ -128,7 +128,7 @@ class Adapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
         cert: object = None,
     ) -> urllib3.HTTPConnectionPool:
-        """The pool of the request's address."""
+        """Return the connection pool of the request's address."""
         assert isinstance(request, SignedRequest)
         known = self._pools.get(request.base)
         if known is not None:
@@ -141,10 +141,10 @@ class Adapter(HTTPAdapter):
         return pool
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
-        """Nothing: the pool was told when it was made."""
+        """Do nothing: the pool got its certificates when it was created."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
-        """The target as it was signed; a proxy for plain HTTP needs the address before it."""
+        """Return the target as it was signed. A proxy for plain HTTP needs the absolute URL."""
         assert isinstance(request, SignedRequest)
         proxy = self._proxies.get(request.base, {}).get("http", "")
         if proxy and request.base.startswith("http:") and not proxy.lower().startswith("socks"):
@@ -154,13 +154,13 @@ class Adapter(HTTPAdapter):
     def build_response(
         self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
     ) -> requests.Response:
-        """urllib3's answer in requests' wrapping, without cookies and what else only a session needs."""
+        """Wrap urllib3's response for requests, without cookies and other parts of a session."""
         response = requests.Response()
         response.raw = resp
         return response
 
     def abandon(self) -> None:
-        """Close our ends of a parent's connections, without the locks that its threads may have held."""
+        """Close our copies of the parent's connections without its locks, which may be held for ever."""
         for pool in self._pools.values():
             idle = pool.pool
             if idle is None:
@@ -168,7 +168,7 @@ class Adapter(HTTPAdapter):
             for connection in idle.queue:
                 if connection is not None:
                     connection.close()
-            idle.__init__(idle.maxsize)  # type: ignore[misc]  # new locks, and nobody waits for them
+            idle.__init__(idle.maxsize)  # type: ignore[misc]  # new locks, which no thread holds
         self._pools.clear()
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class Adapter(HTTPAdapter):
 
 
 def proxies_for(base: str) -> Proxies:
-    """The proxy that the environment names for this address, by the address's scheme; loopback has none."""
+    """Return the proxy that the environment names for this address, by URL scheme. Loopback has none."""
     url = urlsplit(base)
     if is_loopback(url.hostname or ""):
         return {}
@@ -187,30 +187,30 @@ def proxies_for(base: str) -> Proxies:
 
 
 def _with_quoted_password(proxy: str) -> str:
-    """A proxy's URL as others can read it: ``#``, ``/`` and ``?`` in a password would end it too early."""
+    """Quote the login in a proxy's URL: ``#``, ``/`` and ``?`` in a password would end the host too early."""
     scheme, _, rest = proxy.rpartition("://")
     login, at, place = rest.rpartition("@")
     return f"{scheme or 'http'}://{quote(login, safe=_LOGIN)}{at}{place}"
 
 
 def certificates(verify: bool | str | os.PathLike[str]) -> bool | str:
-    """What to trust: False for anything, True for requests' own authorities, or a bundle's or folder's path.
+    """Return which certificates to trust: False for any, True for requests' own list, or a path.
 
-    True honours REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE as requests does; a path given here goes before them.
+    True uses REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE as requests does. A path given here overrides them.
 
-    :raises ValueError: if there is nothing at that path.
+    :raises ValueError: the path does not exist.
     """
     if verify is True:
         verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     if isinstance(verify, bool):
         return verify
     if not Path(verify).exists():
-        raise ValueError(f"verify: there is no certificate bundle at {os.fspath(verify)!r}")
+        raise ValueError(f"verify: no certificate bundle at {os.fspath(verify)!r}")
     return os.fspath(verify)
 
 
 class Asked(NamedTuple):
-    """What was asked, in the words of a message; put together only when there is one."""
+    """Describes a request in messages. The text is built only when a message needs it."""
 
     method: str
     host: str
@@ -227,7 +227,7 @@ class Asked(NamedTuple):
 
 @contextmanager
 def translated(asked: Asked) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into our errors, naming what was asked."""
+    """Translate exceptions of requests and urllib3 into our errors, which name the request."""
     try:
         yield
     except (requests.RequestException, lower.HTTPError) as error:
@@ -235,10 +235,10 @@ def translated(asked: Asked) -> Iterator[None]:
 
 
 def translate(error: requests.RequestException | lower.HTTPError, asked: Asked) -> CIConnectionError:
-    """One of requests' or urllib3's exceptions as ours."""
+    """Translate one exception of requests or urllib3."""
     causes = list(_causes(error))
-    was_sent = not any(isinstance(cause, NOT_SENT) or _is_distrust(cause) for cause in causes)
-    is_retryable = not any(isinstance(cause, HOPELESS) for cause in causes)
+    was_sent = not any(isinstance(cause, NOT_SENT) or _is_untrusted_certificate(cause) for cause in causes)
+    is_retryable = not any(isinstance(cause, PERMANENT) for cause in causes)
     is_timeout = any(isinstance(cause, TIMEOUTS) and not isinstance(cause, NO_TIMEOUTS) for cause in causes)
     cls = CITimeoutError if is_timeout else CIConnectionError
     what = _WHAT[is_timeout, was_sent]
@@ -248,13 +248,13 @@ def translate(error: requests.RequestException | lower.HTTPError, asked: Asked) 
 
 
 def _through(base: str) -> str:
-    """Which proxy is in between, without its password."""
+    """Name the proxy in use, without its password."""
     proxy = proxies_for(base).get(urlsplit(base).scheme, "")
     return f" through the proxy {proxy.rpartition('@')[2]}" if proxy else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those that it wraps, outermost first."""
+    """Yield the exception and all exceptions that it wraps, outermost first."""
     seen: set[int] = set()
     queue = [error]
     while queue:
@@ -271,6 +271,6 @@ def _reason(error: BaseException) -> str:
     return str(error).rstrip(".") or type(error).__name__
 
 
-def _is_distrust(error: BaseException) -> bool:
-    """Whether this is the refusal of a certificate, which comes before any request."""
+def _is_untrusted_certificate(error: BaseException) -> bool:
+    """Whether the certificate was rejected. The TLS handshake precedes the request, so nothing was sent."""
     return type(error).__name__ == "SSLCertVerificationError"

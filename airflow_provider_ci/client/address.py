@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 Service = Literal["ci", "cos", "region"]
-"""The bucket's jobs and queues, the bucket's objects, and what concerns no bucket."""
+"""A bucket's jobs and queues, a bucket's objects, and operations without a bucket."""
 
 _DOMAIN = ".myqcloud.com"
 _SERVICE_DOMAINS = (_DOMAIN, ".tencentcos.cn")
@@ -19,18 +19,18 @@ _REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where one of the services is, as seen from a bucket."""
+    """The address of one service, for one bucket."""
 
     host: str
-    """What the service calls itself, with the bucket before it: the ``Host`` of every request."""
+    """The service's own host name, prefixed with the bucket: the ``Host`` of every request."""
     base: str
-    """Scheme, host and port of where to connect."""
+    """Scheme, host and port to connect to."""
     token_header: str
-    """How this service calls the header, or the parameter of a URL, that holds a temporary key's token."""
+    """Name of the header or URL parameter in which this service expects a temporary key's token."""
 
     @property
     def link_base(self) -> str:
-        """Scheme, host and port for a URL that somebody else opens, where the host has to name the bucket.
+        """Scheme, host and port of a URL for another program. Its host has to name the bucket.
 
         Browsers and curl take any name below ``.localhost`` for this machine, and the local CI reads bucket,
         service and region from it.
@@ -43,7 +43,7 @@ class Address:
 
     @property
     def link_host(self) -> str:
-        """The ``Host`` that goes with a URL: its own, but behind an endpoint elsewhere the service's name."""
+        """The ``Host`` to sign a URL with: its own, or the service's name behind a remote endpoint."""
         link = urlsplit(self.link_base)
         return link.netloc if is_loopback(link.hostname or "") else self.host
 
@@ -51,11 +51,11 @@ class Address:
 def addresses(
     bucket: str, region: str, endpoint: str | None, ci_endpoint: str | None = None
 ) -> dict[Service, Address]:
-    """The addresses of a bucket at CI (jobs, queues) and COS (objects), and of CI without a bucket.
+    """Return the addresses of a bucket at CI (jobs, queues) and COS (objects), and of CI without a bucket.
 
-    :param endpoint: where to connect for objects, and for all else if there is no ``ci_endpoint``.
+    :param endpoint: where to connect for objects, and for everything else without a ``ci_endpoint``.
 
-    :raises ValueError: for a bucket without its APPID, a region or endpoint that cannot be one.
+    :raises ValueError: the bucket lacks its APPID, or the region or an endpoint is malformed.
     """
     if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
         raise ValueError(f"bucket must be <name>-<APPID>, such as examplebucket-1250000000, not {bucket!r}")
@@ -70,7 +70,7 @@ def addresses(
 
 
 def quote_path(path: str) -> str:
-    """A path as it goes on the line, so that nobody on the way finds dot segments to fold.
+    """Quote a path for sending. Dot segments are escaped, so that no proxy removes them.
 
     The official SDKs write ``./`` as ``.%2F`` too; the service decodes it again.
     """
@@ -79,7 +79,7 @@ def quote_path(path: str) -> str:
 
 
 def quote_query(params: tuple[tuple[str, str], ...]) -> str:
-    """Parameters as they go on the line; one without a value has no equals sign."""
+    """Quote parameters for sending. A parameter without a value has no equals sign."""
     return "&".join(
         [f"{quote(name, '')}={quote(value, '')}" if value else quote(name, "") for name, value in params]
     )
@@ -89,7 +89,8 @@ def _address(host: str, endpoint: str | None, name: str, token: str) -> Address:
     if endpoint is None:
         return Address(host, f"https://{host}", token)
     base = _base(endpoint, name)
-    # The service's other names for a bucket (internal, accelerated) are names of their own to it and to TLS.
+    # The service has further host names for a bucket (internal, accelerated). It and TLS treat each as its
+    # own.
     place = urlsplit(base).netloc
     is_service = place.endswith(_SERVICE_DOMAINS) and not host.startswith("ci.")
     return Address(place if is_service else host, base, token)
@@ -109,7 +110,7 @@ def _base(endpoint: str, name: str) -> str:
 
 
 def _without_login(endpoint: str) -> str:
-    """An address for a message: what stands before ``@`` may be a password."""
+    """Strip the login from an address for a message: it may hold a password."""
     scheme, separator, rest = endpoint.rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 

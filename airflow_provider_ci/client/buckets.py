@@ -17,7 +17,7 @@ from airflow_provider_ci.client.responses import Response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """A feature of CI: where its buckets are listed, and what the node for one is called."""
+    """A feature of CI: the path that lists its buckets, and the name of a bucket's XML node."""
 
     path: str
     node: str
@@ -29,7 +29,7 @@ PICTURES = Feature(path="/picbucket", node="PicBucket")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceBucket:
-    """A bucket that a feature is switched on for; ``alias`` is known of document processing only."""
+    """A bucket that a feature is switched on for; ``alias`` exists for document processing only."""
 
     bucket: str
     name: str = ""
@@ -57,5 +57,5 @@ class ServiceBucket:
         node = response.tree
         found = nodes.child(node, feature.node)
         if not found:
-            raise CIResponseError(f"the answer lacks <{feature.node}>", request_id=request_id)
+            raise CIResponseError(f"the response lacks <{feature.node}>", request_id=request_id)
         return cls.from_node(found, request_id)

@@ -1,6 +1,6 @@
-"""Callbacks: whom the service tells that a job has ended, for one job or for all jobs of a queue.
+"""Callbacks: where the service reports the end of a job, for one job or for all jobs of a queue.
 
-A callback is a POST without a signature: take it as a hint, and read the job. The service calls public
+A callback is a POST without a signature, so treat it as a hint and read the job. The service calls public
 addresses only. Sources: tencentcloud.com document/product/1045/73035, 47935 and 50337 (Structure).
 """
 
@@ -38,7 +38,7 @@ class MqConfig(Value):
 
     @classmethod
     def from_node(cls, node: nodes.Tree) -> MqConfig | None:
-        """Read the three nodes; None where no name is given."""
+        """Read the three nodes. Returns None if they hold no name."""
         name = nodes.text(node, "MqName")
         if not name:
             return None
@@ -65,11 +65,11 @@ class KafkaConfig(Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Callback(Value):
-    """Whom to tell that a job has ended; it goes before the callback of the job's queue.
+    """Where to report the end of a job. Overrides the callback of the job's queue.
 
     :param url: an ``http://`` or ``https://`` address, or ``no`` for no callback at all.
     :param format: ``XML`` or ``JSON``; the service's default is XML.
-    :param type: ``Url``, ``TDMQ`` or ``Kafka``; follows from the destination where it is not given.
+    :param type: ``Url``, ``TDMQ`` or ``Kafka``; derived from the destination by default.
     :param mq: the destination in TDMQ, in place of ``url``.
     :param kafka: the destination in Kafka, in place of ``url``.
     """
@@ -116,11 +116,11 @@ class Callback(Value):
 class NotifyConfig(Value):
     """The callback of a queue.
 
-    :param url: an ``http://`` or ``https://`` address; a change takes some five minutes to have an effect.
+    :param url: an ``http://`` or ``https://`` address; a change takes effect after about five minutes.
     :param is_on: whether callbacks are sent.
-    :param event: what is told; picture queues know ``TaskFinish,WorkflowFinish`` too.
+    :param event: the events to report; picture queues accept ``TaskFinish,WorkflowFinish`` too.
     :param format: ``XML`` or ``JSON``.
-    :param type: ``Url`` or ``TDMQ``; a queue that was set up by other means may say ``Kafka``.
+    :param type: ``Url`` or ``TDMQ``; a queue that was configured elsewhere may have ``Kafka``.
     :param mq: the destination in TDMQ.
     """
 
@@ -154,9 +154,9 @@ class NotifyConfig(Value):
 
     @classmethod
     def from_node(cls, node: nodes.Tree) -> NotifyConfig:
-        """Read a ``NotifyConfig`` node; what is empty there has the service's default.
+        """Read a ``NotifyConfig`` node. Empty fields get the service's default.
 
-        :raises ValueError: for what no API page describes.
+        :raises ValueError: the node is not as any API page describes it.
         """
         return cls(
             nodes.text(node, "Url"),

@@ -1,7 +1,8 @@
-"""Checks of what users pass in, made when a record is built.
+"""Checks of arguments that users pass, made when a record is built.
 
 A text that holds ``{{`` or ``{%`` is an Airflow template, and an object with a ``resolve`` method stands for
-another task's result. Both pass, and are checked when the record is built again from what they became.
+another task's result. Both pass the checks. Their values are checked when the record is built again, with
+the templates rendered.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ALL_RENDERED: ContextVar[bool] = ContextVar("all templates are rendered", defau
 
 @contextmanager
 def no_templates() -> Iterator[None]:
-    """Within this block nothing is a template: what looks like one is the text that a template became."""
+    """Within this block, treat text with braces as the output of a template, not as a template."""
     token = _ALL_RENDERED.set(True)
     try:
         yield
@@ -33,7 +34,7 @@ def no_templates() -> Iterator[None]:
 
 
 def is_template(value: object) -> bool:
-    """Whether this is an Airflow template, or another task's result, that is not known yet."""
+    """Whether this is an Airflow template or another task's result, whose value is not known yet."""
     if _ALL_RENDERED.get():
         return False
     if isinstance(value, str):
@@ -42,12 +43,12 @@ def is_template(value: object) -> bool:
 
 
 def was_template() -> bool:
-    """Whether the record is built from rendered templates, which leave numbers and lists as text."""
+    """Whether the record is built from rendered templates, where numbers and lists arrive as text."""
     return _ALL_RENDERED.get()
 
 
 def text(name: str, value: Any) -> Any:
-    """A text; a number that a template left behind becomes one. None and templates pass."""
+    """Check a text. A number, as a template may produce it, is converted. None and templates pass."""
     if value is None or is_template(value) or isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -56,7 +57,7 @@ def text(name: str, value: Any) -> Any:
 
 
 def flag(name: str, value: Any) -> Any:
-    """A boolean, also where a template left it as text. None and templates pass."""
+    """Check a boolean, or convert it from the text of a rendered template. None and templates pass."""
     if value is None or is_template(value) or isinstance(value, bool):
         return value
     found = _FLAGS.get(str(value).strip().lower())
@@ -66,13 +67,13 @@ def flag(name: str, value: Any) -> Any:
 
 
 def one_of(name: str, value: object, allowed: Collection[object]) -> None:
-    """Refuse a value that is not in the list, unless it is None or a template."""
+    """Reject a value that is not in the list. None and templates pass."""
     if value is not None and value not in allowed and not is_template(value):
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
 
 
 def number(name: str, value: Any, lowest: int, highest: int | None = None, *, also: int | None = None) -> Any:
-    """A number in its range, also where a rendered template left it as text; None and templates pass."""
+    """Check a number's range, and convert it from a rendered template's text. None and templates pass."""
     if value is None or is_template(value):
         return value
     try:
@@ -90,7 +91,7 @@ def number(name: str, value: Any, lowest: int, highest: int | None = None, *, al
 
 
 def object_key(name: str, value: object) -> None:
-    """Refuse what cannot be an object's key (tencentcloud.com document/product/436/13324)."""
+    """Reject a value that cannot be an object's key (tencentcloud.com document/product/436/13324)."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty object key, not {value!r}")
     size = len(value.encode())
@@ -103,7 +104,7 @@ def object_key(name: str, value: object) -> None:
 
 
 def user_data(value: str | None) -> None:
-    """Refuse user data that the service would not echo: printable ASCII, at most 1,024 characters."""
+    """Reject user data that the service does not echo: it echoes up to 1,024 printable ASCII characters."""
     if value is not None and (len(value) > MAX_USER_DATA or not _PRINTABLE.fullmatch(value)):
         raise ValueError(
             f"user_data must be printable ASCII of at most {MAX_USER_DATA} characters: {value[:60]!r}"
@@ -111,13 +112,13 @@ def user_data(value: str | None) -> None:
 
 
 def identifier(name: str, value: str) -> None:
-    """Refuse what cannot be the id of a job or a queue, such as an empty text or a path."""
+    """Reject a value that cannot be the id of a job or a queue, such as an empty text or a path."""
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value):
         raise ValueError(f"{name} must be an id such as d followed by 32 hex digits, not {value!r}")
 
 
 def header(name: str, value: str) -> str:
-    """A header's value, refused if it is not printable ASCII."""
+    """Reject a header's value that is not printable ASCII."""
     if not _PRINTABLE.fullmatch(value):
         raise ValueError(f"{name} must be printable ASCII, not {value!r}")
     return value

@@ -2,8 +2,8 @@
 
 Three scales, kept apart:
 
-- steady time runs evenly, also while the machine sleeps, and starts anywhere: it measures durations;
-- this machine's wall clock may be wrong, and may be set at any moment: it is only the first guess;
+- steady time advances evenly, even while the machine sleeps. Its zero is arbitrary, so it measures durations;
+- this machine's wall clock may be wrong or change at any moment, so it is only the first guess;
 - the service's clock decides whether a signature is valid. It is steady time plus an offset, and the ``Date``
   of each response narrows that offset down.
 """
@@ -14,9 +14,9 @@ import threading
 import time
 
 DATE_RESOLUTION_SECONDS = 1.0
-"""``Date`` has whole seconds, so the service's time was up to this much later."""
+"""``Date`` has whole seconds, so the service's actual time was up to this many seconds later."""
 SMALL_CORRECTION_SECONDS = 1.0
-"""Below this, two clocks have drifted apart, or two of the service's machines differ a little."""
+"""A smaller difference is drift, or a difference between two of the service's machines."""
 
 _BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -29,7 +29,7 @@ class Clock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Steady seconds, which go on while the machine is suspended (where the system has such a clock)."""
+        """Steady seconds, which include time suspended (where the system has such a clock)."""
         return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
 
     def sleep(self, seconds: float) -> None:
@@ -40,9 +40,9 @@ class Clock:
 class ServiceClock:
     """The service's clock, estimated; thread-safe.
 
-    A response with ``Date`` D, to a request that was sent at s and answered at r (steady time), says that the
-    offset is at least D - r and less than D + 1 - s. The bounds of all responses are combined. The estimate
-    only moves when a response contradicts it, and so does not jitter with the whole seconds.
+    Let a response carry ``Date`` D, its request be sent at s and the response received at r (steady time).
+    Then the offset is at least D - r and less than D + 1 - s. The bounds of all responses are combined. The
+    estimate moves only when a response contradicts it, so it does not jitter with the whole seconds.
     """
 
     def __init__(self, machine: Clock) -> None:
@@ -56,7 +56,7 @@ class ServiceClock:
         return self._machine.monotonic() + self._offset
 
     def monotonic(self) -> float:
-        """Steady seconds, which go on while the machine is suspended."""
+        """Steady seconds, which include time suspended."""
         return self._machine.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -74,10 +74,10 @@ class ServiceClock:
         return self.now() - self._machine.now()
 
     def learn(self, date: float, *, sent: float, received: float) -> None:
-        """Take in the ``Date`` of a response, and the steady times between which the service wrote it."""
+        """Narrow the bounds with a response's ``Date`` and the steady times of its exchange."""
         low, high = date - received, date + DATE_RESOLUTION_SECONDS - sent
         if low <= self._low and self._high <= high:
-            return  # nearly always: the bounds are narrower already
+            return  # the common case: the bounds are narrower already
         with self._lock:
             if max(low, self._low) < min(high, self._high):
                 low, high = max(low, self._low), min(high, self._high)
@@ -85,12 +85,12 @@ class ServiceClock:
             self._offset = _moved_into(low, high, self._offset)
 
     def after_fork(self) -> None:
-        """Forget the lock, which another thread may have held."""
+        """Replace the lock, which another thread of the parent may have held."""
         self._lock = threading.Lock()
 
 
 def _moved_into(low: float, high: float, offset: float) -> float:
-    """The offset if it is between the bounds; else the nearest one after a drift, the middle after a jump."""
+    """The offset if it is between the bounds. After a drift the nearest bound, after a jump the middle."""
     if low <= offset < high:
         return offset
     nearest = low if offset < low else high

@@ -1,6 +1,6 @@
-"""Where the key of each request comes from, and how a temporary one is kept fresh.
+"""Where the key of each request comes from, and how a temporary key is renewed.
 
-:class:`~airflow_provider_ci.client.signing.Credentials` are their own source: a key that never changes.
+:class:`~airflow_provider_ci.client.signing.Credentials` are the source of a key that never changes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from airflow_provider_ci.client.signing import Credentials
 _log = logging.getLogger(__name__)
 
 RENEW_BEFORE_SECONDS = 300
-"""A key is renewed this long before it expires; one of less than twice that life, at half of its time."""
+"""A key is renewed this long before it expires, or halfway through its lifetime if that is later."""
 PAUSE_SECONDS = 30
-"""Between two attempts to renew a key: after a failure, and where the service keeps refusing what it gets."""
+"""Pause between two attempts to renew a key, after a failure or while the service keeps rejecting the key."""
 
 KEY_VARIABLES = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY")
 TOKEN_VARIABLES = ("TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN")
@@ -30,20 +30,20 @@ TOKEN_VARIABLES = ("TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN")
 
 
 class CredentialSource(Protocol):
-    """What a client signs with. Thread-safe."""
+    """Supplies the key that a client signs with. Thread-safe."""
 
     def current(self) -> Credentials:
-        """The key for a request that is sent now.
+        """Return the key for a request that is sent now.
 
-        :raises CredentialsError: there is none.
+        :raises CredentialsError: no key is available.
         """
 
     def replacing(self, refused: Credentials) -> Credentials | None:
-        """Another key after the service refused this one; None where there is no other."""
+        """Return another key after the service rejected this one, or None if no other exists."""
 
 
 class TemporaryKey(Protocol):
-    """A key with a token, and when it ends; in Unix seconds."""
+    """A key with a token, and the time when it expires, in Unix seconds."""
 
     @property
     def credentials(self) -> Credentials:
@@ -51,21 +51,21 @@ class TemporaryKey(Protocol):
 
     @property
     def expires(self) -> float:
-        """When the service begins to refuse it."""
+        """The Unix time from which the service rejects it."""
 
 
 class Role(Protocol):
-    """Who gives temporary keys: those of :mod:`.roles`, or one of your own."""
+    """A source of temporary keys: a role from :mod:`.roles`, or your own implementation."""
 
     def fetch(self) -> TemporaryKey:
-        """A key that holds from now on.
+        """Fetch a key that is valid from now on.
 
-        :raises CredentialsError: none is given.
+        :raises CredentialsError: the source gives no key.
         """
 
 
 def environment_credentials(environ: Mapping[str, str] = os.environ) -> Credentials:
-    """The key in the environment, under the names that the vendor's tools read.
+    """Read the key from the environment, under the names that the vendor's tools use.
 
     :raises ValueError: the SecretId or the SecretKey is missing.
     """
@@ -79,7 +79,7 @@ def environment_credentials(environ: Mapping[str, str] = os.environ) -> Credenti
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A key and until when it serves, by this machine's clock."""
+    """A key and the times to renew and drop it, by this machine's clock."""
 
     credentials: Credentials
     renew_at: float
@@ -89,8 +89,8 @@ class _Held:
 class RenewingCredentials:
     """The current key of a role: fetched on first use, renewed before it expires.
 
-    One thread renews at a time; the others go on with the old key while it is valid, else they wait.
-    A renewal that fails is tried again later, and is an error only when the old key has expired.
+    One thread renews at a time. The others use the old key while it is valid, and wait after that. A failed
+    renewal is tried again later; it is an error only when the old key has expired.
     """
 
     def __init__(self, role: Role, *, _clock: Clock | None = None) -> None:
@@ -105,9 +105,9 @@ class RenewingCredentials:
         return f"{type(self).__name__}({self._role!r})"
 
     def current(self) -> Credentials:
-        """The key, renewed if it is time.
+        """Return the key, renewed if it is due.
 
-        :raises CredentialsError: there is no valid key, and none is given.
+        :raises CredentialsError: the old key has expired, and the source gives no new one.
         """
         held, now = self._held, self._clock.now()
         if held is not None and now < held.renew_at:
@@ -121,7 +121,7 @@ class RenewingCredentials:
         return held.credentials
 
     def replacing(self, refused: Credentials) -> Credentials | None:
-        """Another key after the service refused this one: what others fetched meanwhile, or a new one."""
+        """Return another key after the service rejected this one, either cached or newly fetched."""
         with self._lock:
             held = self._held
             if held is None or held.credentials == refused:
@@ -129,7 +129,7 @@ class RenewingCredentials:
         return held.credentials if held and held.credentials != refused else None
 
     def after_fork(self) -> None:
-        """Forget the lock, which a thread may have held that was fetching a key."""
+        """Replace the lock, which a thread of the parent may have held while it fetched a key."""
         self._lock = Lock()
 
     def _renewed_ahead(self, held: _Held) -> Credentials:
@@ -146,7 +146,7 @@ class RenewingCredentials:
         return self._held.credentials if self._held else held.credentials
 
     def _renew_after_refusal(self) -> _Held | None:
-        """At most one in a while, since a refusal may well have another reason than the key."""
+        """Renew at most once per pause, since the key is not the only reason for a rejection."""
         now = self._clock.monotonic()
         if now - self._replaced_at < PAUSE_SECONDS:
             return None
@@ -154,13 +154,13 @@ class RenewingCredentials:
         try:
             return self._renew()
         except CredentialsError as error:
-            _log.warning("the service refused the key, and there is no other: %s", error)
+            _log.warning("the service rejected the key, and no other key is available: %s", error)
             return None
 
     def _renew(self) -> _Held:
         key = self._role.fetch()
         now = self._clock.now()
-        # A key that seems to have expired is tried for a while: it is our clock that may be wrong.
+        # A key that seems expired is used for a while longer, because this machine's clock may be wrong.
         expires = max(key.expires, now + PAUSE_SECONDS)
         left = expires - now
         renew_at = now + max(left - RENEW_BEFORE_SECONDS, left / 2)

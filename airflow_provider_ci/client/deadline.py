@@ -1,7 +1,8 @@
-"""Deadlines: a call ends in time, however slowly or oddly the other side writes.
+"""Deadlines: a call ends in time, even if the server sends its response very slowly.
 
-A socket's timeout counts from byte to byte, so that one byte a second keeps a reader waiting for ever. Here
-every read from the socket looks at a deadline for the whole response, from the status line to the last byte.
+A socket's timeout restarts with each byte, so a server that sends one byte per second keeps a reader waiting
+for ever. Here every read from the socket checks a deadline for the whole response, from the status line to
+the last byte.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from functools import lru_cache
 from typing import Any
 
 SLOWEST_BYTES_PER_SECOND = 32 * 1024
-"""The bytes of an object may take as long as this rate needs, on top of the deadline."""
+"""Each byte of an object extends the deadline as if it arrived at this rate."""
 MAX_HEAD_BYTES = 1024 * 1024
-"""No status line and headers are longer, nor is any number of ``100 Continue`` before them."""
+"""Limit for status line and headers, including any ``100 Continue`` responses before them."""
 
 
 class Deadline:
-    """When a response has to be complete. It is later for each byte of an object that has come or gone."""
+    """The time by which a response has to be complete. Each transferred byte of an object extends it."""
 
     __slots__ = ("_at", "_piece_seconds")
 
     def __init__(self, seconds: float, piece_seconds: float) -> None:
-        """Begin now; ``piece_seconds`` is how long to wait for each piece."""
+        """Start now. ``piece_seconds`` limits the wait for each piece."""
+        # Not the suspend-aware clock of :mod:`.clock`: socket timeouts stand still during a suspend too.
         self._at = time.monotonic() + seconds
         self._piece_seconds = piece_seconds
 
@@ -37,7 +39,7 @@ class Deadline:
     def next_wait(self) -> float:
         """Seconds to wait for the next piece.
 
-        :raises TimeoutError: the time is over.
+        :raises TimeoutError: the deadline has passed.
         """
         left = self._at - time.monotonic()
         if left <= 0:
@@ -46,9 +48,10 @@ class Deadline:
 
 
 class _Current(threading.local):
-    """The deadline of what this thread sends next.
+    """The deadline of the next request of this thread.
 
-    requests and urllib3 choose the connection by themselves, and have no argument for it.
+    requests and urllib3 create connections and responses themselves and cannot pass a deadline on, so it
+    travels in a thread-local variable.
     """
 
     deadline: Deadline | None = None
@@ -63,7 +66,7 @@ def begin(deadline: Deadline) -> None:
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """A response that is read by its deadline, with headers that are bounded as a whole."""
+    """A response with a deadline, and with a limit for the total size of its headers."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         deadline = _current.deadline or Deadline(float("inf"), float("inf"))
@@ -73,6 +76,8 @@ class TimedResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the status line and the headers."""
         super().begin()
+        # http.client limits each header line and their number, but not repeated ``100 Continue`` responses.
+        # The limit ends here, because the body may be of any size.
         self._reader.bytes_of_head_left = None
 
 
@@ -87,11 +92,12 @@ class _Opened:
 
 
 class _TimedReader(io.RawIOBase):
-    """The bytes of a socket, waited for until the deadline."""
+    """The bytes of a socket, read until the deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._socket = sock
         self._deadline = deadline
+        # Unbuffered, so that each read of the buffer above it is one ``recv`` with a fresh timeout.
         self._raw = sock.makefile("rb", buffering=0)
         self.bytes_of_head_left: int | None = MAX_HEAD_BYTES
 
@@ -117,5 +123,5 @@ class _TimedReader(io.RawIOBase):
 
 @lru_cache(maxsize=16)
 def timed(connection: type[Any]) -> type[Any]:
-    """A class of connections whose responses have a deadline."""
+    """Derive a connection class whose responses have a deadline. Cached, so that each class exists once."""
     return type(f"Timed{connection.__name__}", (connection,), {"response_class": TimedResponse})

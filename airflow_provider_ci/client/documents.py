@@ -1,4 +1,4 @@
-"""Document processing: what a job is asked to do, and what came of it.
+"""Document processing: the operation of a job, and its result.
 
 Source: File Transcoding, tencentcloud.com document/product/1045/47932 and 47933.
 """
@@ -57,8 +57,8 @@ _RANGES: dict[str, tuple[int, int | None, int | None]] = {
 class DocProcess(Value):
     """How a document is converted: to a PDF, or page by page to pictures.
 
-    What is None is not sent, and the service takes its default. Numbers left as text by a rendered template
-    are read as numbers.
+    Fields that are None are not sent, and the service uses its default. Numbers may be text, as rendered
+    templates produce them.
 
     :param target: ``pdf``, ``png`` or ``jpg``. For pictures the output key holds ``${Number}`` or
         ``${Page}``, for sheets ``${SheetID}`` too.

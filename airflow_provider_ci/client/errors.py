@@ -1,29 +1,29 @@
-"""What can go wrong, as one tree.
+"""The errors of this client, as one tree.
 
 ::
 
     CIError
-    ├── CIConnectionError          no answer came: could not connect, or the connection was lost
+    ├── CIConnectionError          no response came: could not connect, or the connection was lost
     │   ├── CITimeoutError         ... in time
-    │   └── CredentialsError       nothing was sent: there is no key to sign with
-    ├── SubmissionUnknownError     a job was sent, and whether the service took it is not known
-    ├── RequestExpiredError        it was not taken, for its time was up before
-    ├── CIServiceError             the service refused: status, code, message, resource, request id
+    │   └── CredentialsError       nothing was sent: no key to sign with
+    ├── SubmissionUnknownError     a job was sent; whether the service accepted it is unknown
+    ├── RequestExpiredError        the request expired before the service accepted it
+    ├── CIServiceError             the service error: status, code, message, resource, request id
     │   ├── AuthenticationError    unknown key, wrong signature, expired token
-    │   ├── AccessDeniedError      the key may not do this, or the bucket is not bound to CI
+    │   ├── AccessDeniedError      the key lacks permission, or the bucket is not bound to CI
     │   ├── ClockSkewError         this machine's clock and the service's differ too much
     │   ├── NotFoundError          no such bucket, object, job, queue or template
-    │   ├── InvalidRequestError    the request makes no sense to the service
-    │   │   └── ObjectExistsError  the object is there, and was not to be replaced
+    │   ├── InvalidRequestError    the service rejects the request as invalid
+    │   │   └── ObjectExistsError  the object exists, and must not be replaced
     │   ├── ThrottledError         too many requests, or a full queue
-    │   ├── QueuePausedError       the queue takes no jobs until it is resumed
+    │   ├── QueuePausedError       the queue accepts no jobs until it is resumed
     │   └── ServerError            the service failed (5xx)
-    ├── CIResponseError            the answer is not what the API page says
-    └── JobError                   the job ended badly
+    ├── CIResponseError            the response is not what the API page says
+    └── JobError                   the job failed or was cancelled
         ├── JobFailedError
         └── JobCancelledError
 
-``is_retryable`` says of each whether the same request may succeed later. All survive pickling.
+``is_retryable`` of each error says whether the same request may succeed later. All errors can be pickled.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ TRANSIENT_CODES = frozenset(
 
 
 class CIError(Exception):
-    """The root: everything that this client raises about the service, its answers and its jobs."""
+    """The base class of all errors about the service, its responses and its jobs."""
 
     is_retryable: bool = False
 
@@ -61,7 +61,7 @@ class CIError(Exception):
 
 
 class CIConnectionError(CIError):
-    """No answer came.
+    """No response came.
 
     ``was_sent`` is False where the request certainly did not reach the service (name not resolved,
     connection refused, certificate not trusted), so that repeating it cannot do anything twice.
@@ -74,26 +74,26 @@ class CIConnectionError(CIError):
 
 
 class CITimeoutError(CIConnectionError):
-    """No answer, or no connection, within the timeout."""
+    """No response, or no connection, within the timeout."""
 
 
 class CredentialsError(CIConnectionError):
-    """There is no key to sign with, so nothing was sent: its source cannot be reached, or gives none."""
+    """Nothing was sent for lack of a key: its source cannot be reached, or returned none."""
 
     def __init__(self, text: str, *, is_retryable: bool) -> None:
         super().__init__(text, was_sent=False, is_retryable=is_retryable)
 
 
 class SubmissionUnknownError(CIError):
-    """A job was sent and no usable answer came: the service may or may not have taken it.
+    """A job was sent and no usable response came: the service may or may not have accepted it.
 
-    Sending it again could make a second job. Look for it first: list the jobs created since, and
+    Sending it again could create a second job. Look for the first one: list the jobs created since, and
     compare ``input_key`` and ``output_key``.
     """
 
     def __init__(self, *, input_key: str, output_key: str, reason: str) -> None:
         super().__init__(
-            f"whether the job for {input_key!r} -> {output_key!r} was taken is unknown: {reason} "
+            f"unconfirmed submission of the job for {input_key!r} -> {output_key!r}: {reason} "
             "Before submitting it again, list the jobs created since and look for this input and output."
         )
         self.input_key = input_key
@@ -102,16 +102,17 @@ class SubmissionUnknownError(CIError):
 
 
 class RequestExpiredError(CIError):
-    """A request was not taken: ``expires_at`` had passed before the service could take it."""
+    """``expires_at`` passed before the service could accept the request."""
 
 
 class CIServiceError(CIError):
     """The service refused a request.
 
-    ``status`` is the HTTP status, ``code`` and ``message`` are the service's own words (the code is derived
-    from the status where the answer had none), ``resource`` and ``request_id`` are empty where not given.
-    ``retry_after`` is the number of seconds that the service asked to wait, ``server_time`` its clock in Unix
-    seconds; both are None where it did not say. ``is_certain`` says that the service certainly did nothing.
+    ``status`` is the HTTP status. ``code`` and ``message`` are the service's own words; without a code in the
+    response, it is derived from the status. ``resource`` and ``request_id`` are empty if the response lacks
+    them. ``retry_after`` is the number of seconds that the service asks to wait, ``server_time`` its clock in
+    Unix seconds; both are None if the response lacks them. ``is_certain`` says that the service certainly did
+    nothing.
     """
 
     advice: str = ""
@@ -138,7 +139,7 @@ class CIServiceError(CIError):
         self.retry_after = retry_after
         self.server_time = server_time
         self.is_certain = is_certain
-        # A body that ended early may have held the code that says so.
+        # The lost part of a body that ended early may have held a retryable code.
         self.is_retryable = is_cut or status in TRANSIENT_STATUSES or code in TRANSIENT_CODES
         super().__init__(self._sentence(asked))
 
@@ -160,39 +161,39 @@ class AuthenticationError(CIServiceError):
 
 
 class AccessDeniedError(CIServiceError):
-    """The key may not do this here."""
+    """The key lacks the permission for this action on this resource."""
 
     advice = "Check the key's policy for this action and bucket, and that the bucket is bound to CI."
 
 
 class ClockSkewError(CIServiceError):
-    """The request's time window lies outside the service's time, and the service's Date did not help."""
+    """The service's time is outside the signature's time window, even after a correction by its Date."""
 
     advice = "Set this machine's clock; the service allows 15 minutes of difference."
 
 
 class NotFoundError(CIServiceError):
-    """There is no such bucket, object, job, queue or template."""
+    """The bucket, object, job, queue or template does not exist."""
 
     advice = "Check the name and the region."
 
 
 class InvalidRequestError(CIServiceError):
-    """The service understood the request and finds it wrong."""
+    """The service rejects the request as invalid."""
 
 
 class ObjectExistsError(InvalidRequestError):
-    """The object is there already, and the request was not to replace it."""
+    """The object exists already, and the request forbids to replace it."""
 
 
 class ThrottledError(CIServiceError):
-    """Too many requests, or a queue that is full. It passes."""
+    """Too many requests, or a full queue. Retryable."""
 
     advice = "Send less at a time (requests_per_second), or wait for jobs to finish."
 
 
 class QueuePausedError(CIServiceError):
-    """The queue is paused and takes no jobs."""
+    """The queue is paused and accepts no jobs."""
 
     advice = "Resume the queue, or name another one."
 
@@ -204,9 +205,9 @@ class ServerError(CIServiceError):
 
 
 class CIResponseError(CIError):
-    """The service answered, and the answer is not what its API page says.
+    """The response does not match its API page.
 
-    ``is_retryable`` where the answer looks damaged in transit (cut off, not XML).
+    ``is_retryable`` is True if the response looks damaged in transit (cut off, not XML).
     """
 
     def __init__(self, text: str, *, request_id: str = "", is_damaged: bool = False) -> None:
@@ -216,16 +217,16 @@ class CIResponseError(CIError):
         self.is_retryable = is_damaged
 
     def to(self, asked: str) -> CIResponseError:
-        """The same error, saying what was asked."""
+        """Return the same error with the request's description in its message."""
         return CIResponseError(
             f"{asked}: {self.text}", request_id=self.request_id, is_damaged=self.is_retryable
         )
 
 
 class JobError(CIError):
-    """A job ended without success; ``job`` is its last known form."""
+    """A job ended without success; ``job`` is its last known record."""
 
-    verb = "ended badly"
+    verb = "did not succeed"
 
     def __init__(self, job: Job) -> None:
         reason = ": ".join(part for part in (job.code, job.message) if part) or "no reason given"
@@ -264,7 +265,7 @@ ADVICE = {
     "TemplateNameDuplicate": "Take another name, or update the template of that name.",
     "TemporaryRedirect": "The bucket lies in another region: correct the region.",
 }
-"""What to do next, where the code says it better than the class of the error."""
+"""Advice by code, where it is more precise than the advice of the error's class."""
 
 
 def _rebuild(cls: type[E], args: tuple[object, ...], state: dict[str, object]) -> E:

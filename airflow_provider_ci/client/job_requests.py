@@ -1,4 +1,4 @@
-"""What is sent to make jobs, to read, list and cancel them."""
+"""Requests that submit, read, list and cancel jobs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def picture_jobs(form: PicForm) -> JobKind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A job to be made."""
+    """A job to submit."""
 
     kind: JobKind
     input_key: str | None
@@ -85,7 +85,7 @@ class Submission:
             checks.user_data(self.user_data)
 
     def to_request(self) -> Request:
-        """The request that makes it."""
+        """Return the request that submits it."""
         return Request(
             method="POST",
             service="ci",
@@ -133,7 +133,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Which jobs to list; what is None does not restrict them."""
+    """Which jobs to list. Fields that are None do not filter."""
 
     tag: str | None = None
     states: Iterable[JobState] | None = None
@@ -154,7 +154,7 @@ class JobFilter:
         if self.states is not None:
             states = tuple([JobState(state) for state in self.states])
             if JobState.UNKNOWN in states:
-                raise ValueError("states must be states of the service, and 'Unknown' is none")
+                raise ValueError("states must not hold 'Unknown', which is not a state of the service")
             object.__setattr__(self, "states", states)
 
     def to_request(self, kind: JobKind, next_token: str | None) -> Request:
@@ -178,7 +178,7 @@ class JobFilter:
 
 
 def _merged(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, object]:
-    """Nodes with further ones in them, at any depth; what is there already is replaced."""
+    """Add ``extra`` nodes at any depth. They replace existing nodes of the same name."""
     merged: dict[str, object] = dict(given)
     for name, value in extra.items():
         known = merged.get(name)

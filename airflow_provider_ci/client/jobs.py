@@ -36,7 +36,7 @@ class JobState(str, Enum):
     PAUSE = "Pause"
     CANCEL = "Cancel"
     UNKNOWN = "Unknown"
-    """In listings only: a state that no API page describes."""
+    """In listings only: any state that the API pages do not describe."""
 
     @property
     def is_final(self) -> bool:
@@ -81,10 +81,10 @@ class JobWorkflow:
 class Job:
     """A job as the service last described it.
 
-    Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` mean
-    something for a failed job only. ``progress`` is in percent, of jobs that have one. ``result`` is None
-    until the job succeeds. ``raw`` holds everything that the service said, under the API page's names; it is
-    not shown, since it may echo a document's password.
+    Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` are
+    meaningful only for a failed job. ``progress`` is in percent, for jobs that report it. ``result`` is None
+    until the job succeeds. ``raw`` holds the complete response, under the API page's names. The repr leaves
+    it out, because it may echo a document's password.
 
     In a listing only ``job_id`` is certain: ``state`` may be ``UNKNOWN``, ``created_at`` None, and any text
     empty. A submitted job, or a job read by its id, has all of them.
@@ -155,7 +155,7 @@ class Job:
         )
 
     def checked(self) -> Job:
-        """The job itself, if all is there that a caller relies on.
+        """Return the job itself if it has every field that a caller relies on.
 
         :raises CIResponseError: a field is missing or cannot be read.
         """
@@ -181,10 +181,10 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAnswer:
-    """What the service answers to any question about jobs: none, one or many of them."""
+    """The response to any request about jobs, with none, one or many of them."""
 
     jobs: tuple[Job, ...]
-    """Those that have an id."""
+    """The jobs that have an id."""
     are_all_named: bool
     missing: tuple[str, ...]
     next_token: str
@@ -206,26 +206,26 @@ class JobAnswer:
         )
 
     def submitted(self, input_key: str, output_key: str) -> Job:
-        """The job that a submission made. Its input and output have to match the request.
+        """Return the job that a submission created. Its input and output have to match the request.
 
-        :raises CIResponseError: they differ: this is the response to another request.
+        :raises CIResponseError: they differ, so this is the response to another request.
         """
         self._require_names()
         if len(self.jobs) != 1:
             raise CIResponseError(
-                f"a submission makes one job, the answer describes {len(self.jobs)}",
+                f"a submission makes one job, the response describes {len(self.jobs)}",
                 request_id=self.request_id,
             )
         job = self.jobs[0].checked()
         if _differ(input_key, job.input_key) or _differ(output_key, job.output_key):
             raise CIResponseError(
-                f"the answer describes another job, for {job.input_key!r} -> {job.output_key!r}",
+                f"the response describes another job, for {job.input_key!r} -> {job.output_key!r}",
                 request_id=self.request_id,
             )
         return job
 
     def named(self, job_id: str) -> Job:
-        """The job that was asked for by its id.
+        """Return the requested job.
 
         :raises NotFoundError: if the service does not know it.
         """
@@ -236,13 +236,13 @@ class JobAnswer:
         raise NotFoundError(
             status=200,
             code="NonExistJobIds",
-            message=f"there is no job {job_id}; jobs are kept for one month",
+            message=f"no job {job_id}; jobs are kept for one month",
             request_id=self.request_id,
         )
 
     def _require_names(self) -> None:
         if not self.are_all_named:
-            raise CIResponseError("the answer lacks <JobId>", request_id=self.request_id)
+            raise CIResponseError("the response lacks <JobId>", request_id=self.request_id)
 
     def page(self) -> JobPage:
         """A page of a listing."""
@@ -255,7 +255,7 @@ def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | Non
 
 
 def _differ(asked: str, echoed: str) -> bool:
-    """Whether a key is another one, and not the same with blanks, a slash or an escape more or less."""
+    """Whether two keys differ by more than blanks, a leading slash or escapes."""
     return asked != echoed and bool(asked and echoed) and _bare(asked) != _bare(echoed)
 
 

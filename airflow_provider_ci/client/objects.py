@@ -34,8 +34,8 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 class ObjectInfo:
     """An object: its key, size in bytes, ETag without quotes, and when it was written (aware).
 
-    ``date`` is when the service wrote the response that says so, in Unix seconds by its clock; None in a
-    listing.
+    ``date`` is the ``Date`` of the response that described the object, in Unix seconds by the service's
+    clock. It is None in a listing.
     """
 
     key: str
@@ -59,7 +59,7 @@ class ObjectPage:
     def from_response(cls, response: Response) -> ObjectPage:
         """Read a ``ListBucketResult``.
 
-        :raises CIResponseError: if it is damaged, lacks something, or goes on without saying where.
+        :raises CIResponseError: it is damaged or incomplete, or is truncated and lacks the next marker.
         """
         request_id = response.request_id
         root = response.root
@@ -76,7 +76,7 @@ class ObjectPage:
 
 
 class Upload:
-    """A file on its way out: read from its start whenever it is opened, and hashed as it is read."""
+    """A file to upload: read from its start whenever it is opened, and hashed as it is read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -86,7 +86,7 @@ class Upload:
         self.close()
 
     def open(self) -> None:
-        """Begin at the file's start.
+        """Open the file at its start.
 
         :raises OSError: if the file cannot be read.
         """
@@ -95,14 +95,14 @@ class Upload:
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def read(self, amount: int = -1) -> bytes:
-        """The next bytes, never more than the announced size."""
+        """Return the next bytes, never more than the announced size in total."""
         assert self._file is not None
         try:
             data = self._file.read(self._left if amount < 0 else min(amount, self._left))
             if not data and self._left:
                 raise OSError(f"{self._path} became shorter while it was uploaded")
         except OSError as error:
-            self.failure = error  # the HTTP library will only say that the connection broke
+            self.failure = error  # kept, because the HTTP library only reports a broken connection
             raise
         self._left -= len(data)
         self._md5.update(data)
@@ -110,7 +110,7 @@ class Upload:
 
     @property
     def md5(self) -> str:
-        """The digest of what was read since the start."""
+        """The digest of the bytes read since the start."""
         return self._md5.hexdigest()
 
     def close(self) -> None:
@@ -120,25 +120,25 @@ class Upload:
 
 
 def described(key: str, response: Response) -> ObjectInfo:
-    """The record of an object from the headers of an answer to HEAD or GET."""
+    """Read the record of an object from the headers of a response to HEAD or GET."""
     length = response.headers.get("Content-Length", "")
     if not _LENGTH.fullmatch(length):
         raise CIResponseError(
-            f"the answer about {key!r} lacks Content-Length", request_id=response.request_id
+            f"the response about {key!r} lacks Content-Length", request_id=response.request_id
         )
     return _info(key, int(length), response)
 
 
 def read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
-    """An answer's body, and the record of the object."""
+    """Read a response's body, and the record of the object."""
     body = b"".join(response.chunks())
     return body, _info(key, len(body), response)
 
 
 def save(key: str, path: Path, response: Response) -> ObjectInfo:
-    """Write an answer's body to a file, so that ``path`` is either complete or as it was.
+    """Write a response's body to a file. ``path`` is either complete afterwards, or unchanged.
 
-    The bytes go to a file beside it, which takes its name at the end and is removed on any failure.
+    The bytes go to a temporary file beside it, which is renamed at the end and removed on any failure.
     """
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
@@ -156,15 +156,16 @@ def save(key: str, path: Path, response: Response) -> ObjectInfo:
 
 
 def stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
-    """The record of an object that was just sent, after a look at whether it arrived as it left.
+    """Return the record of an object that was just sent, after checking that it arrived undamaged.
 
-    An ETag is the content's MD5 unless the bucket encrypts or it has another form; then it says nothing.
+    An ETag is the content's MD5, unless the bucket encrypts or the ETag has another form. Such an ETag is not
+    compared.
     """
     info = _info(key, size, response)
     says_content = _MD5.fullmatch(info.etag) and "x-cos-server-side-encryption" not in response.headers
     if says_content and info.etag != md5:
         raise CIResponseError(
-            f"{key!r} arrived damaged: its ETag is {info.etag}, the MD5 of what was sent is {md5}",
+            f"{key!r} arrived damaged: its ETag is {info.etag}, the MD5 of the sent bytes is {md5}",
             request_id=response.request_id,
             is_damaged=True,
         )
@@ -172,10 +173,10 @@ def stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
 
 
 def answered_at(response: Response) -> datetime:
-    """When the service gave this response, by its own clock."""
+    """The time of this response, by the service's clock."""
     moment = nodes.header_time(response.headers.get("Date"))
     if moment is None:
-        raise CIResponseError("the answer lacks its Date", request_id=response.request_id)
+        raise CIResponseError("the response lacks its Date", request_id=response.request_id)
     return moment
 
 
@@ -184,7 +185,7 @@ def _info(key: str, size: int, response: Response) -> ObjectInfo:
     modified = nodes.header_time(headers.get("Last-Modified") or headers.get("Date"))
     if modified is None:
         raise CIResponseError(
-            f"the answer about {key!r} lacks Last-Modified and Date", request_id=response.request_id
+            f"the response about {key!r} lacks Last-Modified and Date", request_id=response.request_id
         )
     etag = headers.get("ETag", "").strip('"')
     storage_class = headers.get("x-cos-storage-class", "STANDARD")
@@ -214,11 +215,11 @@ def _objects(root: xml.Element, decode: Callable[[str], str], request_id: str) -
 
 
 def unquoted(text: str) -> str:
-    """A percent-encoded key, decoded: what ``urllib.parse.unquote`` does, at a fifteenth of its cost.
+    """Decode a percent-encoded key, as ``urllib.parse.unquote`` does, at a fifteenth of its cost.
 
-    Decoding is most of the work of reading a page. Quoted-printable differs from percent-encoding in nothing
-    but the sign before the two digits, and its decoder is written in C. It passes over what is no escape,
-    which the length then shows.
+    Decoding is most of the work of reading a page. Quoted-printable differs from percent-encoding only in the
+    sign before the two digits, and its decoder is written in C. The decoder skips malformed escapes, which
+    the length check then detects.
 
     :raises ValueError: for bytes that are not UTF-8.
     """
@@ -233,9 +234,7 @@ def unquoted(text: str) -> str:
 
 def _next_marker(truncated: str | None, marker: str, request_id: str) -> str | None:
     if truncated not in ("true", "false"):
-        raise CIResponseError(
-            f"<IsTruncated> is {truncated!r}, neither true nor false", request_id=request_id
-        )
+        raise CIResponseError(f"<IsTruncated> is {truncated!r}, must be true or false", request_id=request_id)
     if truncated == "false":
         return None
     if not marker:

@@ -8,17 +8,17 @@ from math import inf
 from airflow_provider_ci.client.clock import Clock
 
 BURST_SECONDS = 0.1
-"""Threads that wake late may catch up by this much; more would be a burst that the service notices."""
+"""Threads that wake late may catch up by this many seconds; more would be a burst for the service."""
 SLOWEST_PART = 64
 """The rate never falls below this part of the full rate."""
 SLOWEST_FULL_RATE = 20.0
-"""Requests per second that are taken for too much without a limit, if hardly any were counted."""
+"""Requests per second assumed as the rate of an overload, if too few were counted to measure it."""
 STEPS = 10
-"""The full rate comes back in this many steps of one second."""
+"""After an overload, the full rate is restored in this many steps of one second."""
 
 
 class Pace:
-    """Requests go at a steady rate: each one takes its turn, and waits for it.
+    """Spaces requests evenly: each one takes a turn and waits for it.
 
     :meth:`slow_down` halves the rate, and does nothing for the next second, because many threads meet the
     same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a configured
@@ -39,20 +39,22 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Requests per second at present; infinite without a limit."""
+        """Current limit in requests per second; infinite without a limit."""
         return self._rate
 
     def take(self) -> None:
         """Wait for the next turn."""
         if self._rate == inf:
-            self._count_one(self._clock.monotonic())  # a count that is lost between threads does no harm
+            self._count_one(
+                self._clock.monotonic()
+            )  # a race between threads may lose a count, which does no harm
             return
         wait = self._reserve()
         if wait > 0:
             self._clock.sleep(wait)
 
     def slow_down(self) -> None:
-        """Halve the rate: the service has said that it is too much."""
+        """Halve the rate after the service reported an overload."""
         with self._lock:
             now = self._clock.monotonic()
             if self._rate == inf:
@@ -64,7 +66,7 @@ class Pace:
             self._last_change = now
 
     def after_fork(self) -> None:
-        """Forget the lock, which another thread may have held."""
+        """Replace the lock, which another thread of the parent may have held."""
         self._lock = threading.Lock()
 
     def _reserve(self) -> float:

@@ -1,4 +1,4 @@
-"""Listings whose pages have numbers: queues, buckets, templates. Those of jobs and objects have tokens."""
+"""Listings with numbered pages: queues, buckets, templates. Listings of jobs and objects use tokens."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_ITEMS_PER_PAGE = 100
 class Page(Generic[T]):
     """One page of a listing.
 
-    ``total_count`` is how many there are in all, None where the service does not say. ``missing`` holds the
-    ids that were asked for and do not exist.
+    ``total_count`` is the number of items on all pages, None if the service does not report it. ``missing``
+    holds the requested ids that do not exist.
     """
 
     items: tuple[T, ...]
@@ -46,7 +46,7 @@ class Page(Generic[T]):
 def page_request(
     path: str, number: int, size: int, filters: Mapping[str, str], *, service: Service = "ci"
 ) -> Request:
-    """The request for a page; filters that are empty are left out."""
+    """Return the request for a page. Empty filters are left out."""
     checks.number("page_number", number, 1)
     checks.number("page_size", size, 1, MAX_ITEMS_PER_PAGE)
     wanted = {**filters, "pageNumber": str(number), "pageSize": str(size)}
@@ -55,12 +55,12 @@ def page_request(
 
 
 def all_items(get: Callable[[int], Page[T]]) -> list[T]:
-    """The items of all pages, the first one having the number 1."""
+    """Yield the items of all pages. The first page has the number 1."""
     items: dict[T, None] = {}
     for number in count(1):
         page, known = get(number), len(items)
         items.update(dict.fromkeys(page.items))
-        # A server that ignores the number sends the same page for ever.
+        # A server that ignores the page number would send the same page for ever.
         if len(items) == known or page.total_count is None or len(items) >= page.total_count:
             break
     return list(items)

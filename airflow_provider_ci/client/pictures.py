@@ -1,4 +1,4 @@
-"""Picture processing: what a job is asked to do, and what came of it.
+"""Picture processing: the operation of a job, and its result.
 
 Source: Image Processing jobs, tencentcloud.com document/product/1045/49947, 73035 and 50337.
 """
@@ -86,10 +86,10 @@ class PictureInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicObject:
-    """A picture that a job made, or the part of one.
+    """A picture that a job made, or a part of it.
 
-    ``location`` is its address without a scheme. ``frame_count`` is of moving pictures. ``watermark_status``
-    is how sure the service is of a blind watermark that it looked for, from 0 to 100.
+    ``location`` is its address without a scheme. ``frame_count`` belongs to moving pictures.
+    ``watermark_status`` is the confidence, from 0 to 100, that the picture has a blind watermark.
     """
 
     key: str
@@ -122,9 +122,9 @@ class PicObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicProcessResult:
-    """The picture that a job made, and the one it was made of where the job asked for that.
+    """The pictures that a job made, and the original if the job requested its description.
 
-    ``objects`` are all that it made; the other fields describe the first of them.
+    ``objects`` holds all pictures; the other fields describe the first of them.
     """
 
     key: str
@@ -166,14 +166,14 @@ class PicProcessResult:
 
 
 def check_rule(name: str, rule: str) -> None:
-    """Refuse a processing rule that is empty or has too many steps."""
+    """Reject a processing rule that is empty or has too many steps."""
     if checks.is_template(rule):
         return
     if not isinstance(rule, str) or not rule.strip():
         raise ValueError(f"{name} must be a processing rule, not {rule!r}")
     steps = rule.count("|") + 1
     if steps > MAX_STEPS:
-        raise ValueError(f"{name} has {steps} steps, at most {MAX_STEPS} are allowed: {rule!r}")
+        raise ValueError(f"{name} has {steps} steps, more than the {MAX_STEPS} allowed: {rule!r}")
 
 
 def _etag(node: nodes.Tree) -> str:

@@ -1,6 +1,7 @@
-"""Document previews: one page of a document as a picture, or all of it as HTML, made when it is asked for.
+"""Document previews: one page of a document as a picture, or all of it as HTML, made on request.
 
-Source: Document preview, tencentcloud.com document/product/1045/47929; for HTML, what the official SDKs send.
+Source: Document preview, tencentcloud.com document/product/1045/47929; for HTML, the requests of the official
+SDKs.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class DocPreview:
-    """How a document is previewed. What is None is not sent, and the service takes its default.
+    """How a document is previewed. Fields that are None are not sent, and the service uses its default.
 
     :param target: ``jpg`` (the default), ``png``, ``pdf``, ``txt``, ``html``, or ``watermark``.
     :param source_type: the kind of document, where the key has no extension that says it.
@@ -110,8 +111,8 @@ class DocPreview:
     :param html_horizontal: its distance from the next one across, in pixels.
     :param html_vertical: its distance from the next one down, in pixels.
     :param html_title: title of the ``html`` page.
-    :param weboffice_url: 1 answers with a preview's address and its token in JSON, 2 with the token only.
-    :param token_uid: whom that token is for.
+    :param weboffice_url: 1 returns a preview's address and its token in JSON, 2 the token only.
+    :param token_uid: the user that the token is for.
     :param extra: further parameters, by the names of the API page.
     """
 

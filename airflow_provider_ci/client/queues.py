@@ -36,8 +36,8 @@ _STATES = {state.value: state for state in QueueState}
 class Queue:
     """A queue: at most ``max_size`` jobs wait in it and ``max_concurrent`` run at once.
 
-    ``notify`` is None where the queue has no callback, or one that this client cannot express. Other fields
-    are None where they cannot be read. ``raw`` holds everything that the service said.
+    ``notify`` is None if the queue has no callback, or a callback that this client cannot express. Other
+    fields are None if they cannot be read. ``raw`` holds the complete response.
     """
 
     queue_id: str
@@ -72,7 +72,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueChange:
-    """What is to be different of a queue; what is None stays."""
+    """A change of a queue. Fields that are None stay as they are."""
 
     name: str | None = None
     state: QueueState | None = None
@@ -88,11 +88,11 @@ class QueueChange:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it says all that the service wants to hear."""
+        """Whether it has all three fields that the service requires in a change."""
         return None not in (self.name, self.state, self.notify)
 
     def to_request(self, path: str, queue_id: str, known: Queue | None) -> Request:
-        """The request that makes the change; ``known`` supplies what stays."""
+        """Return the request that makes the change; ``known`` supplies the fields that stay."""
         content = {
             "Name": self.name or (known.name if known else None),
             "QueueID": queue_id,
@@ -115,14 +115,14 @@ def changed(response: Response) -> Queue:
     node = response.tree
     found = nodes.child(node, "Queue")
     if not found:
-        raise CIResponseError("the answer lacks <Queue>", request_id=request_id)
+        raise CIResponseError("the response lacks <Queue>", request_id=request_id)
     return Queue.from_node(found, request_id)
 
 
 def filters(
     state: QueueState | None, queue_ids: Sequence[str], category: str | None = None
 ) -> dict[str, str]:
-    """The parameters that say which queues to list."""
+    """Return the parameters that select the queues to list."""
     for queue_id in queue_ids:
         checks.identifier("queue_id", queue_id)
     wanted = {"queueIds": ",".join(queue_ids), "state": str(QueueState(state)) if state else ""}
@@ -133,10 +133,10 @@ def _notify(node: nodes.Tree) -> NotifyConfig | None:
     try:
         return NotifyConfig.from_node(node) if node else None
     except ValueError:
-        return None  # a reader of queues needs them all the same; raw has it
+        return None  # an unknown callback must not hide the queue; raw still has it
 
 
 def _as_it_was(known: Queue | None) -> dict[str, object]:
-    """The callback of a queue as the service told it, without what is empty."""
+    """The callback of a queue as the service reported it, without empty fields."""
     node = nodes.child(dict(known.raw), "NotifyConfig") if known else {}
     return {name: value for name, value in node.items() if value}

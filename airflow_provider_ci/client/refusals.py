@@ -1,4 +1,4 @@
-"""From the service's refusal to one of our errors.
+"""Translate the service's error responses into our errors.
 
 Sources: Error Codes, tencentcloud.com document/product/1045/33700 and 436/7730.
 """
@@ -15,9 +15,9 @@ from airflow_provider_ci.client.errors import CIServiceError
 from airflow_provider_ci.client.words import words_of
 
 MAX_SKEW_SECONDS = 900
-"""The service refuses signatures that are further from its own clock."""
-REFUSED_FOR_SURE = frozenset({"SlowDown", "QueueSaturated", "QueuePaused", "NotImplemented"})
-"""Codes that say that nothing was done, whatever the status."""
+"""The service rejects signatures further from its own clock than this many seconds."""
+CODES_WITHOUT_EFFECT = frozenset({"SlowDown", "QueueSaturated", "QueuePaused", "NotImplemented"})
+"""Codes with which the service certainly did nothing, whatever the status."""
 
 _BY_CODE: dict[str, type[CIServiceError]] = {
     "ExpiredToken": errors.AuthenticationError,
@@ -70,13 +70,13 @@ _CODES_WITHOUT_BODY = {
     503: "ServiceUnavailable",
 }
 _SILENT_REFUSAL = (
-    "the answer gives no reason; the key may be unknown, its secret wrong, or its policy too narrow"
+    "the response gives no reason; the key may be unknown, its secret wrong, or its policy too narrow"
 )
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _UNBOUND = re.compile(
     r"bucket'?s? (?:is )?(?:not bound|unbinded)|bucket's host is unavailable", re.IGNORECASE
 )
-"""How the service says at times, without a code of its own, that CI is not switched on for a bucket."""
+"""Messages without a code of their own for a bucket that CI is not switched on for."""
 
 
 def refusal(
@@ -89,10 +89,10 @@ def refusal(
     now: float,
     is_cut: bool = False,
 ) -> CIServiceError:
-    """The error for an answer that is no success, however little it says.
+    """Return the error for an unsuccessful response, which may have no body at all.
 
     :param asked: method and address, for the message.
-    :param path: the decoded path, which tells a missing bucket from a missing object where there is no body.
+    :param path: the decoded path. Without a body, it distinguishes a missing bucket from a missing object.
     :param now: the Unix time that the request was signed for.
     :param is_cut: the body ended early, so that the reason may be missing.
     """
@@ -124,19 +124,19 @@ def _class_of(status: int, code: str, message: str) -> type[CIServiceError]:
 
 
 def _did_nothing(status: int, code: str) -> bool:
-    """Whether this error, if the service itself sent it, means that the request had no effect."""
-    if code in REFUSED_FOR_SURE:
+    """Whether this error means that the request had no effect, provided that the service itself sent it."""
+    if code in CODES_WITHOUT_EFFECT:
         return True
     return 400 <= status < 500 or (status < 400 and code not in errors.TRANSIENT_CODES)
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
-    """The request id that every answer of CI or COS carries in a header."""
+    """Return the request id, which every response of CI or COS carries in a header."""
     return headers.get("x-ci-request-id") or headers.get("x-cos-request-id") or ""
 
 
 def date_of(headers: Mapping[str, str]) -> float | None:
-    """When the response was written, in Unix seconds by the service's clock; None where it does not say."""
+    """Return the ``Date`` of a response in Unix seconds by the service's clock; None if it is missing."""
     return _timestamp(headers.get("Date"))
 
 
@@ -147,7 +147,7 @@ def _timestamp(value: str | None) -> float | None:
 
 
 def _code_without_body(status: int, path: str, now: float, server_time: float | None) -> str:
-    """The code of an answer to HEAD, or of something between the service and us."""
+    """The code of a response without a body: to HEAD, or from a proxy on the way."""
     skewed = server_time is not None and abs(server_time - now) > MAX_SKEW_SECONDS
     if status in (401, 403) and skewed:
         return "RequestTimeTooSkewed"

@@ -1,4 +1,4 @@
-"""What is asked of the service, before it has an address and a signature."""
+"""A request to the service, before it has an address and a signature."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from airflow_provider_ci.client.responses import NOTHING, Success
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked of the service: a decoded path, decoded parameters, extra headers, a body.
+    """A request: a decoded path, decoded parameters, extra headers, a body.
 
-    ``success`` is what a response has to hold; anything else is an error, whatever its status.
+    ``success`` describes a successful response; any other response is an error, whatever its status.
 
     An :class:`Upload` is opened for each attempt, so that a repeated request reads from the start.
-    ``submits`` names the input and output of a job, for the requests that must not be repeated blindly.
-    ``expires_at`` is the Unix time, by the service's clock, after which it is neither sent nor taken.
+    ``submits`` names the input and output of a job, for requests that must not be repeated blindly.
+    ``expires_at`` is the Unix time, by the service's clock, after which it is neither sent nor accepted.
     """
 
     method: str
@@ -33,6 +33,6 @@ class Request:
 
     @property
     def target(self) -> str:
-        """Path and query as they go on the line."""
+        """The quoted path and query, as they are sent."""
         path = quote_path(self.path)
         return f"{path}?{quote_query(self.params)}" if self.params else path

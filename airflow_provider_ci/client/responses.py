@@ -1,8 +1,8 @@
-"""Whether a response is a success: the one place that decides it, for every operation.
+"""Decides whether a response is a success, for every operation.
 
-A status below 300 is not enough. The service, or something on the way to it, also says 200 with an error
-inside, or with a page of HTML. So each request names what its success holds: a root element, headers, or an
-object's bytes.
+A status below 300 is not enough. The service, or a proxy on the way to it, also sends 200 with an error
+inside, or with a page of HTML. So each request names the contents of its successful response: a root element,
+headers, or an object's bytes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from airflow_provider_ci.client.words import looks_like_html, words_of
 
 CHUNK_BYTES = 256 * 1024
 MAX_XML_BYTES = 32 * 1024 * 1024
-"""No answer in XML is longer: a page of 1,000 keys, each as long as a key can be, has some 3 MB."""
+"""Limit for a response in XML. A page of 1,000 keys of maximum length has about 3 MB."""
 MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
-"""COS announces the length of every object; something that does not may never end."""
+"""Limit for an object without Content-Length. COS always sends it; another server's body may never end."""
 MAX_OTHER_BYTES = 64 * 1024
 """Limit for the body of an error, and for a body that is not used."""
 
@@ -37,9 +37,9 @@ _PAGES = ("text/html", "text/xml", "application/xml", "application/json")
 class Success:
     """The contents that a successful response of an operation must have, beside a status below 300.
 
-    :param root: the name of the root element of its body; None where the body says nothing.
-    :param headers: which have to be there.
-    :param is_object: the body is an object's, of whatever kind.
+    :param root: the name of the root element of its body; None if the body is not used.
+    :param headers: names of required headers.
+    :param is_object: the body is an object of any type.
     """
 
     root: str | None = None
@@ -68,7 +68,7 @@ class Response:
 
     @property
     def root(self) -> xml.Element:
-        """The root element, of an operation that has one."""
+        """The root element, for an operation that has one."""
         assert self._root is not None
         return self._root
 
@@ -79,9 +79,9 @@ class Response:
         return node if isinstance(node, dict) else {}
 
     def chunks(self) -> Iterator[bytes]:
-        """The object's bytes, piece by piece.
+        """Yield the object's bytes, piece by piece.
 
-        :raises CIConnectionError: if they end early.
+        :raises CIConnectionError: the bytes end early.
         """
         if self._body is not None:
             yield self._body
@@ -96,7 +96,7 @@ class Response:
             left -= len(chunk)
             if left < 0:
                 raise CIResponseError(
-                    f"the object has more than {MAX_UNANNOUNCED_BYTES} bytes, none of them announced",
+                    f"the object has no Content-Length and more than {MAX_UNANNOUNCED_BYTES} bytes",
                     request_id=self.request_id,
                 )
             self._deadline.extend(len(chunk))
@@ -110,12 +110,12 @@ def nothing(response: Response) -> None:
 def accepted(
     raw: BaseHTTPResponse, success: Success, asked: Asked, deadline: Deadline, signed_for: float
 ) -> Response:
-    """The response, if it is a success.
+    """Return the response if it is a success.
 
     :param signed_for: the service's time that the request was signed for.
-    :raises CIServiceError: the response is an error of the service, whatever its status.
-    :raises CIResponseError: it is not what the operation's success holds.
-    :raises CIConnectionError: it ends early.
+    :raises CIServiceError: the response is a service error, whatever its status.
+    :raises CIResponseError: the response lacks the contents that the operation requires.
+    :raises CIConnectionError: the response ends early.
     """
     if not 200 <= raw.status < 300:
         raise _error_of(raw, asked, signed_for)
@@ -129,14 +129,14 @@ def accepted(
     missing = [name for name in success.headers if not raw.headers.get(name, "").strip('" ')]
     if missing:
         raise CIResponseError(
-            f"the answer lacks its {missing[0]}", request_id=response.request_id, is_damaged=True
+            f"the response lacks its {missing[0]}", request_id=response.request_id, is_damaged=True
         )
     return response
 
 
 def _error_of(raw: BaseHTTPResponse, asked: Asked, signed_for: float) -> CIError:
     body, is_cut = b"", True
-    with suppress(CIConnectionError), translated(asked):  # the status alone says something, too
+    with suppress(CIConnectionError), translated(asked):  # without a body, the status still decides the error
         body, is_cut = raw.read(MAX_OTHER_BYTES) if asked.method != "HEAD" else b"", False
     return refusal(
         raw.status,
@@ -159,6 +159,7 @@ def _accepted_root(
         _raise_if_error(raw, body, request_id, asked, signed_for)
         raise
     is_right = root.tag == expected
+    # CI reports errors within a 200, as the root or below <Response> (document/product/1045/33700).
     if not is_right or (expected == "Response" and root.find("Error") is not None):
         _raise_if_error(raw, body, request_id, asked, signed_for)
     if not is_right:
@@ -177,39 +178,48 @@ def _accept_nothing(raw: BaseHTTPResponse, request_id: str, asked: Asked, signed
 
 
 def _accept_object(response: Response, raw: BaseHTTPResponse, asked: Asked, signed_for: float) -> None:
-    """An object may be HTML, or XML with an ``<Error>`` in it; but then it has an ETag, as objects have."""
+    """Accept an object. It may itself be HTML or hold ``<Error>``; only objects have an ETag."""
     request_id = response.request_id
     if raw.status == 206:
         raise CIResponseError(
-            "a part was sent, and all was asked for", request_id=request_id, is_damaged=True
+            "got 206 with a part of the object, without a Range in the request",
+            request_id=request_id,
+            is_damaged=True,
         )
     kind = raw.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in _PAGES and not raw.headers.get("ETag"):
         response._body = b"" if asked.method == "HEAD" else _whole(raw, request_id, asked)
         _raise_if_error(raw, response._body, request_id, asked, signed_for)
+        # A portal's page without a known form, such as a login page, has no request id of the service.
         if not request_id and kind == "text/html":
             raise _page_of_html(request_id)
+    # HTTP/1.0 style: the body ends when the connection closes, so a cut body would look complete.
     elif asked.method != "HEAD" and raw.length_remaining is None and not getattr(raw, "chunked", False):
-        raise CIResponseError("nothing says where the body ends", request_id=request_id, is_damaged=True)
+        raise CIResponseError(
+            "the body has neither a Content-Length nor chunks, so its end is unknown",
+            request_id=request_id,
+            is_damaged=True,
+        )
 
 
 def _whole(raw: BaseHTTPResponse, request_id: str, asked: Asked) -> bytes:
     with translated(asked):
         announced = raw.length_remaining
+        # ``read(amount)`` passes urllib3's buffer, which costs time. A short body needs no such limit.
         is_short = announced is not None and announced <= MAX_XML_BYTES
         body = raw.read() if is_short else raw.read(MAX_XML_BYTES + 1)
     body = unpacked(body, MAX_XML_BYTES + 1)
     if len(body) > MAX_XML_BYTES:
-        raise CIResponseError(f"the answer has more than {MAX_XML_BYTES} bytes", request_id=request_id)
+        raise CIResponseError(f"the response has more than {MAX_XML_BYTES} bytes", request_id=request_id)
     return body
 
 
 def _raise_if_error(
     raw: BaseHTTPResponse, body: bytes, request_id: str, asked: Asked, signed_for: float
 ) -> None:
-    """Raise for an error of the service, or a page of HTML, in spite of the status.
+    """Raise if the body is a service error or a page of HTML, whatever the status.
 
-    :raises CIServiceError, CIResponseError: it is one.
+    :raises CIServiceError, CIResponseError: it is.
     """
     start = body[:MAX_OTHER_BYTES]
     if words_of(start).code:
@@ -222,17 +232,18 @@ def _raise_if_error(
 
 def _page_of_html(request_id: str) -> CIResponseError:
     return CIResponseError(
-        "the answer is a page of HTML, which comes from a proxy or a portal on the way, not from the service",
+        "the response is a page of HTML, sent by a proxy or a portal on the way, not by the service",
         request_id=request_id,
         is_damaged=True,
     )
 
 
 def unpacked(body: bytes, most: int) -> bytes:
-    """A body, decompressed if the server sent gzip unasked; ``most`` limits its size in bytes."""
+    """Decompress a body if it is gzip, which we do not request; ``most`` limits its size in bytes."""
     if not body.startswith(_GZIP):
         return body
     try:
+        # ``decompressobj`` stops at the limit, so a small body cannot expand to fill the memory.
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, most)
     except zlib.error:
         return body

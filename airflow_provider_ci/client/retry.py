@@ -1,4 +1,4 @@
-"""When a request is repeated, how often, and after how long."""
+"""Whether and how often a request is repeated, and after which wait."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how long a request is repeated that may succeed later.
+    """How often and how long to repeat a request whose error is retryable.
 
-    The wait before attempt n is random between 0 and ``first_wait_seconds * 2**(n-2)``, at most
-    ``max_wait_seconds``, and never shorter than the service's Retry-After. No attempt starts later than
-    ``max_seconds`` after the first one. ``max_attempts=1`` turns repeating off.
+    The wait before attempt n is random between 0 and ``first_wait_seconds * 2**(n-2)``, capped at
+    ``max_wait_seconds``, but never shorter than the service's Retry-After. No attempt starts
+    later than ``max_seconds`` after the first one. ``max_attempts=1`` turns repeating off.
     """
 
     max_attempts: int = 6
@@ -40,14 +40,16 @@ class RetryPolicy:
                 raise ValueError(f"RetryPolicy.{name} must be 0 or more, not {getattr(self, name)!r}")
 
     def run(self, sleep: Callable[[float], None], attempt: Callable[[A, B], T], first: A, second: B) -> T:
-        """Attempt until there is a result, or an error after which no other attempt may follow.
+        """Attempt until there is a result, or an error that rules out another attempt.
 
         :param sleep: waits, in seconds.
         :param attempt: is called with ``first`` and ``second``.
-        :raises CIError: the last one, as it was.
+        :raises CIError: the last attempt's error, unchanged.
         """
         try:
-            return attempt(first, second)  # tenacity costs as much as a signature, and most attempts succeed
+            return attempt(
+                first, second
+            )  # most first attempts succeed, and setting tenacity up costs as much as a signature
         except CIError as error:
             if not error.is_retryable:
                 raise
@@ -61,7 +63,7 @@ class RetryPolicy:
         return self._retrying(sleep)(go_on)
 
     def _retrying(self, sleep: Callable[[float], None]) -> Retrying:
-        """The policy as tenacity runs it."""
+        """The policy in tenacity's terms."""
         jitter = wait_random_exponential(multiplier=self.first_wait_seconds, max=self.max_wait_seconds)
 
         def wait(state: RetryCallState) -> float:

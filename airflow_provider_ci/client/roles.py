@@ -1,4 +1,4 @@
-"""Temporary keys from a role: of this machine, or one that another key may assume.
+"""Temporary keys from a role: the role of this machine, or a role that another key may assume.
 
 Sources: the vendor's SDK documentation on instance roles (cloud.tencent.com document/product/598/85616), and
 AssumeRole (document/api/1312/48197).
@@ -32,21 +32,21 @@ MAX_TEXT = 300
 VENDOR_LOG = "tencentcloud_sdk_common"
 
 MAX_BYTES = 64 * 1024
-"""Of what the metadata address says."""
+"""Limit for a response of the metadata address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleKey:
-    """A temporary key and when it ends, in Unix seconds."""
+    """A temporary key and the time when it expires, in Unix seconds."""
 
     credentials: Credentials
     expires: float
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any], expires: Any) -> RoleKey:
-        """From ``TmpSecretId``, ``TmpSecretKey``, ``Token``, as the metadata address and STS both call them.
+        """Read ``TmpSecretId``, ``TmpSecretKey``, ``Token``, the names that the metadata address and STS use.
 
-        :raises ValueError, KeyError: one is missing, or cannot be one.
+        :raises ValueError, KeyError: a field is missing or malformed.
         """
         return cls(
             credentials=Credentials(
@@ -58,7 +58,7 @@ class RoleKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRole:
-    """The role that is bound to the machine this runs on, from the machine's metadata address.
+    """The role that is bound to this machine, read from the machine's metadata address.
 
     :param role_name: the role; None asks the address for it.
     :param url: of the metadata address; plain HTTP to it or to this machine only.
@@ -77,23 +77,23 @@ class MachineRole:
             )
 
     def fetch(self) -> RoleKey:
-        """The key that the role has now.
+        """Fetch the role's current key.
 
-        :raises CredentialsError: the address does not answer, or gives no key.
+        :raises CredentialsError: the address does not respond, or returns no key.
         """
         role = self.role_name or self._get("").strip()
         if not role:
-            raise self._error("it names no role", is_retryable=False)
+            raise self._error("it returns no role name", is_retryable=False)
         text = self._get(quote(role, ""))
         try:
             answer = json.loads(text)
             if answer.get("Code") != "Success":
                 raise self._error(
-                    f"for role {role!r} it says {answer.get('Code')!r}, not 'Success'", is_retryable=False
+                    f"for role {role!r} its code is {answer.get('Code')!r}, not 'Success'", is_retryable=False
                 )
             return RoleKey.from_fields(answer, answer["ExpiredTime"])
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            raise self._error(f"its answer for role {role!r} holds no key", is_retryable=True) from None
+            raise self._error(f"its response for role {role!r} holds no key", is_retryable=True) from None
 
     def _get(self, name: str) -> str:
         url = f"{self.url.rstrip('/')}{METADATA_PATH}{name}"
@@ -108,13 +108,13 @@ class MachineRole:
     def _error(self, reason: str, *, is_retryable: bool) -> CredentialsError:
         return CredentialsError(
             f"no key from the machine's role (metadata address {self.url}): {reason}. "
-            "Bind a role to this machine, or take another source of credentials.",
+            "Bind a role to this machine, or use another source of credentials.",
             is_retryable=is_retryable,
         )
 
 
 def _get(url: str) -> tuple[int, bytes]:
-    """Status and body from the metadata address: plain HTTP, no proxy, its own connection, a deadline."""
+    """Request the metadata address: plain HTTP, no proxy, a new connection, a deadline."""
     place = urlsplit(url)
     with urllib3.HTTPConnectionPool(place.hostname or "", place.port) as pool:
         pool.ConnectionCls = timed(pool.ConnectionCls)
@@ -132,12 +132,12 @@ def _get(url: str) -> tuple[int, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssumedRole:
-    """A role that ``source``'s key may assume, by the vendor's own package (the extra ``role``).
+    """A role that ``source``'s key may assume, through the vendor's package (the extra ``role``).
 
     :param role_arn: such as ``qcs::cam::uin/100000000001:roleName/converter``.
-    :param session_name: what the audit log shows.
-    :param duration_seconds: how long each key lives; the role has a limit of its own below 12 hours.
-    :param region: of the STS endpoint that is asked.
+    :param session_name: the name that the audit log shows.
+    :param duration_seconds: lifetime of each key; the role has its own limit below 12 hours.
+    :param region: of the STS endpoint.
     :param url: of STS; plain HTTP to this machine only.
     :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
     """
@@ -168,7 +168,7 @@ class AssumedRole:
     def fetch(self) -> RoleKey:
         """A new key of the role (AssumeRole).
 
-        :raises CredentialsError: STS cannot be reached, or refuses; or the vendor's package is not there.
+        :raises CredentialsError: STS cannot be reached or refuses, or the vendor's package is not installed.
         """
         try:
             from tencentcloud.common.exception.tencent_cloud_sdk_exception import (  # type: ignore[import-untyped]
@@ -191,7 +191,7 @@ class AssumedRole:
                 is_retryable=error.get_code() in ("ClientNetworkError", "ServerNetworkError"),
             ) from error
         except (KeyError, TypeError, ValueError):
-            raise self._error("the answer holds no key", is_retryable=True) from None
+            raise self._error("the response holds no key", is_retryable=True) from None
 
     def _assume(self) -> Any:
         from tencentcloud.common.common_client import CommonClient  # type: ignore[import-untyped]
@@ -201,7 +201,7 @@ class AssumedRole:
         )
         from tencentcloud.common.profile.http_profile import HttpProfile  # type: ignore[import-untyped]
 
-        # At DEBUG the package logs whole answers, new keys included.
+        # At DEBUG the package logs whole responses, new keys included.
         logging.getLogger(VENDOR_LOG).setLevel(logging.INFO)
         url, key = urlsplit(self.url), self.source.current()
         http = HttpProfile(

@@ -34,11 +34,11 @@ class Credentials:
                 raise ValueError(f"Credentials.{name} must be a non-empty string without surrounding blanks")
 
     def current(self) -> Credentials:
-        """These themselves: a key that never changes is its own source."""
+        """Return this key, which never changes."""
         return self
 
     def replacing(self, refused: Credentials) -> Credentials | None:
-        """None: there is no other."""
+        """Return None, since no other key exists."""
         return None
 
 
@@ -52,7 +52,7 @@ class Canonical(NamedTuple):
 
 
 def key_time(start: int, end: int) -> str:
-    """KeyTime: from when until when the signature holds, in Unix seconds."""
+    """KeyTime: start and end of the signature's validity, in Unix seconds."""
     return f"{start};{end}"
 
 
@@ -66,14 +66,14 @@ def canonical(pairs: Pairs) -> Canonical:
     """Encode, lower-case and sort parameters or headers.
 
     Names are percent-encoded first and lower-cased after, hex digits included; values keep their case.
-    A name that comes more than once is listed once per value, ordered by value (as the Go SDK does).
+    A repeated name is listed once per value, ordered by value (as the Go SDK does).
     """
     return _canonical(tuple(pairs))
 
 
 @lru_cache(maxsize=256)
 def _canonical(pairs: tuple[tuple[str, str], ...]) -> Canonical:
-    """A client's headers hardly vary between requests, and encoding them is half the cost of a signature."""
+    """Cached: headers hardly vary between requests, and encoding them is half of a signature's cost."""
     encoded = sorted((quote(name, "").lower(), value) for name, value in pairs)
     return Canonical(
         ";".join([name for name, _ in encoded]),
@@ -82,7 +82,7 @@ def _canonical(pairs: tuple[tuple[str, str], ...]) -> Canonical:
 
 
 def http_string(method: str, path: str, params: str, headers: str) -> str:
-    """HttpString: what is signed of the request. ``path`` is the decoded path, beginning with ``/``."""
+    """HttpString: the signed parts of the request. ``path`` is the decoded path, beginning with ``/``."""
     return f"{method.lower()}\n{path}\n{params}\n{headers}\n"
 
 
@@ -104,7 +104,7 @@ def authorization(
 
     :param path: the decoded path, beginning with ``/``; no normalisation takes place.
     :param params: the query parameters to sign, decoded; a parameter without a value has the value ``""``.
-    :param headers: the headers to sign, with the values that go on the wire.
+    :param headers: the headers to sign, with the values that are sent.
     :param key_time: from :func:`key_time`.
     """
     fields = signature_fields(credentials, method, path, params, headers, key_time=key_time)
@@ -114,7 +114,7 @@ def authorization(
 def signature_fields(
     credentials: Credentials, method: str, path: str, params: Pairs, headers: Pairs, *, key_time: str
 ) -> tuple[tuple[str, str], ...]:
-    """The seven fields of a signature, which make up a header, or are parameters of a URL.
+    """The seven fields of a signature, for a header or for the parameters of a URL.
 
     Arguments as for :func:`authorization`.
     """

@@ -1,4 +1,4 @@
-"""Templates: picture rules that the service keeps under an id.
+"""Templates: picture rules that the service stores under an id.
 
 Source: tencentcloud.com document/product/1045/73037 and 73038.
 """
@@ -27,8 +27,8 @@ _NAME = re.compile(r"[\w*-]{1,64}")
 class Template:
     """A template.
 
-    ``operation`` is None for another tag than ``PicProcess``, or a rule that this client would refuse.
-    ``raw`` holds everything that the service said.
+    ``operation`` is None for another tag than ``PicProcess``, or for a rule that this client would reject.
+    ``raw`` holds the complete response.
     """
 
     template_id: str
@@ -58,17 +58,17 @@ class Template:
 
     @classmethod
     def from_response(cls, response: Response) -> Template:
-        """Read the ``Response`` to a template that was made or changed."""
+        """Read the ``Response`` to the creation or change of a template."""
         request_id = response.request_id
         node = response.tree
         found = nodes.child(node, "Template")
         if not found:
-            raise CIResponseError("the answer lacks <Template>", request_id=request_id)
+            raise CIResponseError("the response lacks <Template>", request_id=request_id)
         return cls.from_node(found, request_id)
 
 
 def template_request(method: str, path: str, name: str, operation: PicProcess) -> Request:
-    """The request that makes or changes a template."""
+    """Return the request that creates or changes a template."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"name must be 1 to 64 letters, digits, '_', '-' or '*', not {name!r}")
     content = {"Tag": pictures.TAG, "Name": name, pictures.TAG: operation.to_node()}
@@ -83,7 +83,7 @@ def template_request(method: str, path: str, name: str, operation: PicProcess) -
 
 
 def path_of(template_id: str) -> str:
-    """Where one template is."""
+    """Return the path of one template."""
     checks.identifier("template_id", template_id)
     return f"{PATH}/{template_id}"
 

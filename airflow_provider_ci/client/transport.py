@@ -1,4 +1,4 @@
-"""One signed request, sent until it succeeds: pacing, signature, deadlines, repetition."""
+"""Sends one signed request until it succeeds: pacing, signature, deadlines, retries."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ Timeout = float | tuple[float, float] | tuple[float, float, float]
 
 USER_AGENT = f"airflow-provider-ci/{__version__}"
 SIGNATURE_STEP_SECONDS = 60
-"""Signatures of one minute share their time window and with it the sign key."""
+"""Signatures of one minute share their time window, so their sign key is computed once."""
 SIGNATURE_VALID_SECONDS = 900
 CLOCK_TOLERANCE_SECONDS = 5
-"""A request that was refused for its time is signed again if the estimate has changed by this much since."""
+"""A request rejected for its time is signed again if the clock's estimate changed by this much since."""
 UNREADABLE = (ArithmeticError, LookupError, RecursionError, ValueError)
-"""What reading a response raises that no reader has foreseen."""
+"""Exceptions of a reader that met an unforeseen response."""
 
 
 class Transport:
-    """Sends requests for one bucket with the keys of one source; thread-safe and fork-safe."""
+    """Sends requests for one bucket with the keys of one source. Thread-safe and fork-safe."""
 
     def __init__(
         self,
@@ -93,22 +93,23 @@ class Transport:
         self._adapter.close()
 
     def after_fork(self) -> None:
-        """Drop the parent's connections: two processes that read from one take each other's responses."""
+        """Drop the parent's connections: two processes on one would read each other's responses."""
         self._adapter.abandon()
         self._adapter = Adapter(self._max_connections, self._proxies)
         self.clock.after_fork()
         self._pace.after_fork()
 
     def send(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Send until there is a success, and return what ``read`` makes of it.
+        """Send until the request succeeds, and return the result of ``read``.
 
-        :raises CIError: the last one, when the request must not or need not be repeated any more.
+        :raises CIError: the last attempt's error, when no further attempt is allowed.
         """
         return self._retry.run(self.clock.sleep, self._attempt, request, read)
 
     def signed_url(self, request: Request, valid_seconds: int) -> str:
-        """What was asked as a URL that holds its own signature; nothing is sent."""
+        """Return the request as a URL that holds its own signature; nothing is sent."""
         now = int(self.clock.now())
+        # Start in the past: another machine's clock may be behind.
         key_time = signing.key_time(now - SIGNATURE_STEP_SECONDS, now + valid_seconds)
         key = self._source.current()
         return signed_url(key, self._addresses[request.service], request, key_time=key_time)
@@ -116,40 +117,42 @@ class Transport:
     def _attempt(self, request: Request, read: Callable[[Response], T]) -> T:
         self._pace.take()
         if request.expires_at is not None and self.clock.now() >= request.expires_at:
-            raise RequestExpiredError(f"{request.method} {request.path} was not sent: its time is up")
+            raise RequestExpiredError(f"{request.method} {request.path} was not sent: it expired before")
         try:
-            return self._exchange_patiently(request, read)
+            return self._exchange_or_sign_again(request, read)
         except CIError as error:
-            judged = self._judged(error, request)
-            if judged is error:
+            outcome = self._outcome(error, request)
+            if outcome is error:
                 raise
-            raise judged from error
+            raise outcome from error
 
-    def _judged(self, error: CIError, request: Request) -> CIError:
-        """What an attempt's error means for the request as a whole."""
-        may_be_taken = request.method == "POST" and _may_have_been_taken(error)
-        is_about_time = isinstance(error, (ClockSkewError, AccessDeniedError))  # it may be called either
-        if is_about_time and self._is_late(request) and not may_be_taken:
+    def _outcome(self, error: CIError, request: Request) -> CIError:
+        """Return the error of the whole request, given the error of one attempt."""
+        may_be_accepted = request.method == "POST" and _may_have_been_accepted(error)
+        # The service reports an expired signature as either of these (document/product/436/7730).
+        is_about_time = isinstance(error, (ClockSkewError, AccessDeniedError))
+        if is_about_time and self._is_late(request) and not may_be_accepted:
             return RequestExpiredError(str(error))
+        # A full queue says nothing about the rate of requests.
         if isinstance(error, ThrottledError) and error.code != "QueueSaturated":
             self._pace.slow_down()
-        if not may_be_taken:
+        if not may_be_accepted:
             return error
         if request.submits is not None:
             input_key, output_key = request.submits
             return SubmissionUnknownError(input_key=input_key, output_key=output_key, reason=str(error))
-        error.is_retryable = False  # a second one could have its effect twice
+        error.is_retryable = False  # a second attempt could have its effect twice
         return error
 
     def _is_late(self, request: Request) -> bool:
-        """Whether no signature of this request can be valid any more: the service reads whole seconds."""
+        """Whether the request has expired. The service compares whole seconds, hence the rounding."""
         return request.expires_at is not None and self.clock.now() >= math.floor(request.expires_at)
 
-    def _exchange_patiently(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Exchange; sign once more with another time, and once with another key, if that may help.
+    def _exchange_or_sign_again(self, request: Request, read: Callable[[Response], T]) -> T:
+        """Exchange. Sign again once with a corrected time, and once with another key, if that may help.
 
-        The estimate of the service's time may have changed since the request was signed: because of this
-        response, or of a response to another thread.
+        The estimate of the service's time may have changed since the request was signed: through this
+        response, or a response to another thread. These extra attempts do not count as retries.
         """
         key, is_time_new, is_key_new = self._source.current(), False, False
         while True:
@@ -176,11 +179,11 @@ class Transport:
         try:
             return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
         except CIResponseError as error:
-            raise error.to(str(asked)) from error
+            raise error.to(str(asked)) from error  # readers do not know the request
         except UNREADABLE as error:
-            raise CIResponseError(f"{asked}: the answer cannot be read: {error!r:.300}") from error
+            raise CIResponseError(f"{asked}: the response cannot be read: {error!r:.300}") from error
         finally:
-            _give_back(raw)
+            _release(raw)
 
     def _emit(
         self, request: Request, address: Address, asked: Asked, key: Credentials, due: Deadline
@@ -198,6 +201,7 @@ class Transport:
                     signed, stream=True, timeout=(self._timeout[0], self._timeout[1]), verify=self._verify
                 )
         except CIConnectionError:
+            # A file that fails to read breaks the connection. The cause is local, so no retry may hide it.
             if upload and upload.failure:
                 raise upload.failure from None
             raise
@@ -210,7 +214,7 @@ class Transport:
 
     def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
         date = date_of(raw.headers)
-        if date is not None and "Age" not in raw.headers:  # a cached response has an old date
+        if date is not None and "Age" not in raw.headers:  # a cache on the way sends an old Date
             self.clock.learn(date, sent=sent, received=self.clock.monotonic())
 
     def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
@@ -228,6 +232,7 @@ class Transport:
             headers.items(),
             key_time=self._key_time(request),
         )
+        # Unsigned: proxies may change these two, and strict mode does not require them (436/7778).
         headers |= {"Authorization": authorization, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         return SignedRequest(request.method, address.base, request.target, headers, body)
 
@@ -236,16 +241,16 @@ class Transport:
         start = now - now % SIGNATURE_STEP_SECONDS - SIGNATURE_STEP_SECONDS
         end = start + SIGNATURE_VALID_SECONDS
         if request.expires_at is not None:
-            # The service compares whole seconds and accepts a request in the last one. The end does not
-            # depend on the estimate of its clock.
+            # The service compares whole seconds and accepts a request in the last one. The end is the
+            # caller's deadline and does not depend on the estimate of the service's clock.
             end = min(end, math.floor(request.expires_at))
         return signing.key_time(start, end)
 
 
 def _timeouts(timeout: Timeout) -> tuple[float, float, float]:
-    """Seconds to connect, to wait for each piece, and for a whole response.
+    """Return the seconds to connect, to wait for each piece, and for a whole response.
 
-    :raises ValueError: one is not positive.
+    :raises ValueError: a number is not positive.
     """
     given = timeout if isinstance(timeout, tuple) else (timeout, timeout)
     if len(given) not in (2, 3) or not all(each > 0 for each in given):
@@ -255,19 +260,19 @@ def _timeouts(timeout: Timeout) -> tuple[float, float, float]:
 
 
 def _may_be_the_key(error: CIServiceError) -> bool:
-    """Whether another key could help; a token that has expired is at times only called a denied access."""
+    """Whether another key could help. The service may report an expired token as AccessDenied."""
     return isinstance(error, AuthenticationError) or error.code == "AccessDenied"
 
 
-def _may_have_been_taken(error: CIError) -> bool:
-    """Whether, after this error, a job may have been made."""
+def _may_have_been_accepted(error: CIError) -> bool:
+    """Whether the service may have created a job in spite of this error."""
     if isinstance(error, CIServiceError):
         return not error.is_certain
     return not isinstance(error, CIConnectionError) or error.was_sent
 
 
-def _give_back(raw: BaseHTTPResponse) -> None:
-    """The connection to the pool if the answer was read to its end; otherwise it cannot serve again."""
+def _release(raw: BaseHTTPResponse) -> None:
+    """Return the connection to the pool, closed if unread bytes would corrupt the next response."""
     if not raw.closed:
         raw.close()
     raw.release_conn()

@@ -1,6 +1,6 @@
-"""URLs that hold their own signature, so that whoever has one may do one thing for a while.
+"""URLs that hold their own signature and permit one action for a limited time.
 
-Pure as the signature itself. Source: Request Signature, tencentcloud.com document/product/436/7778.
+Pure functions, like the signature. Source: Request Signature, tencentcloud.com document/product/436/7778.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ TOKEN_PARAMS = frozenset({"x-ci-security-token", "x-cos-security-token"})
 
 
 def signed_url(credentials: Credentials, address: Address, request: Request, *, key_time: str) -> str:
-    """A request as a URL: signed with the host, the parameters and the headers that it has.
+    """Turn a request into a URL that is signed with its host, parameters and headers.
 
-    Who opens it sends those headers with the same values. The token of a temporary key is a parameter, which
-    the signature leaves out.
+    The program that opens the URL has to send those headers with the same values. The token of a temporary
+    key is a parameter that the signature does not cover.
 
     :param key_time: from :func:`.signing.key_time`.
-    :raises ValueError: for a parameter that is a field of the signature or the token.
+    :raises ValueError: a parameter is a field of the signature, or the token.
     """
     for name, _ in request.params:
         if name.lower().startswith("q-") or name.lower() in TOKEN_PARAMS:
-            raise ValueError(f"parameter {name!r} is one that a signed URL has by itself")
+            raise ValueError(f"parameter {name!r} is set by the signature itself, leave it out")
     fields = signing.signature_fields(
         credentials,
         request.method,

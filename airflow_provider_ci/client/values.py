@@ -1,7 +1,7 @@
 """Value objects: small frozen records that users build, templates fill in, and other processes receive.
 
-A value is checked twice. When the user builds it, whatever waits for a template or for another task's result
-passes. When these are known, :func:`rendered` builds it again, and then everything is checked.
+A value is checked twice. When the user builds it, templates and results of other tasks pass unchecked. When
+their values are known, :func:`rendered` builds it again, and everything is checked.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from airflow_provider_ci.client import checks
 V = TypeVar("V")
 
 VERSION = 1
-"""Of the serialized form; a higher one is refused."""
+"""Version of the serialized form; a higher one is rejected."""
 HIDDEN = "***"
-"""What a secret is replaced with wherever a value is shown or stored."""
+"""Replaces a secret wherever a value is shown or stored."""
 
 
 class Value:
@@ -40,7 +40,7 @@ class Value:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def serialize(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, and the most telling ones, as JSON types.
+        """Return the fields that differ from their defaults, and the most important ones, as JSON types.
 
         A secret is replaced with ``***``, unless it is a template, because Airflow stores this in its
         database.
@@ -52,9 +52,9 @@ class Value:
 
     @classmethod
     def deserialize(cls: type[V], data: Mapping[str, Any], version: int = VERSION) -> V:
-        """The value from :meth:`serialize`.
+        """Restore a value from :meth:`serialize`.
 
-        :raises ValueError: it was written by a newer version, or it had a secret.
+        :raises ValueError: a newer version wrote it, or it had a secret.
         """
         return restore(cls, data, version)
 
@@ -63,7 +63,8 @@ def restore(cls: type[V], data: Mapping[str, Any], version: int) -> V:
     """Build a value from its serialized form."""
     if version > VERSION:
         raise ValueError(
-            f"{cls.__name__}: version {version} is newer than {VERSION}, which this package reads; update it"
+            f"{cls.__name__}: version {version} is newer than {VERSION}, the newest that this package reads; "
+            "update airflow-provider-ci"
         )
     for name in _secrets(cls) & data.keys():
         if data[name] == HIDDEN:
@@ -80,21 +81,21 @@ def is_value(content: object) -> bool:
 
 
 def values_in(value: Any) -> Iterator[tuple[str, Any]]:
-    """Name and value of each field that the constructor takes."""
+    """Yield name and value of each field that the constructor accepts."""
     return ((field.name, getattr(value, field.name)) for field in fields(value) if field.init)
 
 
 def rendered(value: V, known: Mapping[str, Any]) -> V:
-    """The same value with its fields known: now all of them are checked.
+    """Return the value with its templates rendered; all fields are checked.
 
-    :param known: the fields after their templates were rendered.
+    :param known: the fields with their templates rendered.
     """
     with checks.no_templates():
         return type(value)(**known)
 
 
 def plain(content: Any) -> Any:
-    """The content as JSON types, the same in every process: sets are sorted, nothing shows an address."""
+    """Return the content as JSON types, equal in every process: sets sorted, no memory addresses."""
     if content is None or isinstance(content, (bool, int, float, str)):
         return content.value if isinstance(content, Enum) else content
     if isinstance(content, Mapping):
@@ -111,7 +112,7 @@ def plain(content: Any) -> Any:
 
 
 def stable_text(content: Any) -> str:
-    """The text of an object, or the name of its class where the text would show its address."""
+    """The text of an object, or its class name if the text would show a memory address."""
     if callable(content) and hasattr(content, "__qualname__"):
         return f"<{content.__module__}.{content.__qualname__}>"
     owners = {

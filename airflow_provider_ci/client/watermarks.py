@@ -1,6 +1,6 @@
-"""Document jobs of other tags: a watermark on every page, and the mark of generated content.
+"""Document jobs of other tags: a watermark on every page, and the label for generated content.
 
-Sources: what the official Go and Java SDKs send to ``/doc_jobs``, and cloud.tencent.com
+Sources: the requests of the official Go and Java SDKs to ``/doc_jobs``, and cloud.tencent.com
 document/product/460/123076.
 """
 
@@ -58,13 +58,13 @@ class DocWatermark:
 
 @dataclass(frozen=True, slots=True)
 class DocAIGCMetadata:
-    """The mark that a document's content is generated (``DocAIGCMetadata``).
+    """The label that says that a document's content is generated (``DocAIGCMetadata``).
 
     Fields that are None are not sent.
 
-    :param label: whether it is, may be, or is suspected to be.
-    :param content_producer: name or code of who generated it.
-    :param produce_id: its number there; may hold ``${InputName}``, ``${JobId}`` and so on.
+    :param label: whether the content is, may be, or is suspected to be generated.
+    :param content_producer: name or code of the producer.
+    :param produce_id: the producer's id of the content; may hold ``${InputName}``, ``${JobId}`` and so on.
     :param extra: further nodes of ``AIGCMetadata``, by the names of the API page.
     """
 

@@ -1,7 +1,8 @@
-"""Error bodies: code, message, resource and request id, however badly the body is written.
+"""Error bodies: code, message, resource and request id, from malformed bodies too.
 
-An error is first read as the XML or JSON that the documentation shows. Where that fails, a second, lenient
-look finds the same words in the text: gateways on the way cut bodies, wrap them, and forget to escape them.
+An error is first parsed as the XML or JSON that the documentation shows. If that fails, a lenient search
+finds the same fields in the text, because gateways on the way truncate bodies, wrap them, and do not escape
+them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The words of an error; empty where missing. ``is_xml`` if it has the service's own form."""
+    """The fields of an error, empty if missing. ``is_xml`` is True if it has the service's own form."""
 
     code: str = ""
     message: str = ""
@@ -71,7 +72,7 @@ def _words(found: dict[str, str], *, is_xml: bool) -> Words:
 
 
 def looks_like_html(body: bytes) -> bool:
-    """Whether this is a page for people."""
+    """Whether this is a web page."""
     return _HTML.match(body.removeprefix(_BOM)[:1000]) is not None
 
 
@@ -99,7 +100,7 @@ def _members(node: object, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _from_xml(body: bytes) -> dict[str, str] | None:
-    """Read a well-formed ``<Error>``, at the root or further in; None if the body has no such element."""
+    """Read a well-formed ``<Error>``, at the root or deeper; None if the body has no such element."""
     try:
         root = xml.document(body)
     except CIResponseError:
@@ -143,12 +144,12 @@ def _usable(words: dict[str, str]) -> dict[str, str]:
 
 
 def _plain(body: bytes) -> str:
-    """The words of a page or a text; a longer one is cut first, since it may be made to be slow to search."""
+    """The words of a page or text. A long text is cut first: it may be crafted to make the search slow."""
     return " ".join(_decoded(_TAGS.sub(b" ", body[:MAX_PLAIN_BYTES])).split())[:MAX_MESSAGE]
 
 
 def _decoded(body: bytes) -> str:
-    """UTF-8, or else what Chinese proxies write."""
+    """Decode UTF-8, or else the encoding that Chinese proxies use."""
     try:
         return body.decode()
     except UnicodeDecodeError as error:

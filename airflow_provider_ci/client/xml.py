@@ -1,7 +1,7 @@
-"""XML in and out, as plain dictionaries; the only module that knows a parser.
+"""Read and write XML as plain dictionaries; the only module that uses a parser.
 
-A node is a text, or a dictionary of its children by name; children of one name that come more than
-once are a list. Attributes, comments and processing instructions carry nothing in this API and are left out.
+A node is a text, or a dictionary of its children by name; repeated children of one name are a list.
+Attributes, comments and processing instructions carry no information in this API and are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PARSER = etree.XMLParser(
 
 
 def build(name: str, content: object) -> bytes:
-    """The element ``name`` as UTF-8.
+    """Build the element ``name`` as UTF-8.
 
     ``content`` is a text, number, bool, dictionary of children, or a list for a repeated element.
     None leaves the element out, an empty dictionary or text leaves it empty.
@@ -44,9 +44,9 @@ def build(name: str, content: object) -> bytes:
 
 
 def parse(body: bytes, *, expected: str, request_id: str = "") -> dict[str, Node]:
-    """The children of the root element, which must be called ``expected``.
+    """Return the children of the root element, which must be called ``expected``.
 
-    :raises CIResponseError: if it is not well-formed, declares a document type, or is something else.
+    :raises CIResponseError: it is malformed, declares a document type, or has another root element.
     """
     element = document(body, request_id=request_id)
     if element.tag != expected:
@@ -56,27 +56,29 @@ def parse(body: bytes, *, expected: str, request_id: str = "") -> dict[str, Node
 
 
 def document(body: bytes, *, request_id: str = "") -> Element:
-    """The root element, whatever it is called.
+    """Return the root element, whatever it is called.
 
-    :raises CIResponseError: if it is not well-formed, or declares a document type.
+    :raises CIResponseError: it is malformed, or declares a document type.
     """
     try:
         element = etree.fromstring(body, _PARSER)
     except (etree.LxmlError, ValueError, LookupError) as error:
         raise CIResponseError(
-            f"the answer is not well-formed XML, {len(body)} bytes beginning {body[:60]!r}: {error}",
+            f"the response is not well-formed XML, {len(body)} bytes beginning {body[:60]!r}: {error}",
             request_id=request_id,
             is_damaged=True,
         ) from error
     if element.getroottree().docinfo.doctype:
-        raise CIResponseError("the answer declares a document type, which is refused", request_id=request_id)
+        raise CIResponseError(
+            "the response declares a document type, which is refused", request_id=request_id
+        )
     if b"xmlns" in body:
         _drop_namespaces(element)
     return element
 
 
 def to_node(element: Element) -> Node:
-    """An element and all below it as a dictionary, or as its text where it has no children."""
+    """Convert an element with its descendants to a dictionary, or to its text if it has no children."""
     if not len(element):
         return element.text or ""
     node: dict[str, Node] = {}
@@ -95,7 +97,7 @@ def to_node(element: Element) -> Node:
 
 
 def rows(element: Element, name: str) -> Iterator[dict[str, str | None]]:
-    """Each child called ``name`` as a flat dictionary of its children's texts."""
+    """Return each child called ``name`` as a flat dictionary of its children's texts."""
     for row in element.iterchildren(name):
         yield {str(cell.tag): cell.text for cell in row}
 

@@ -359,7 +359,7 @@ def test_without_the_vendors_package_the_extra_is_named(
     ("answer", "word"),
     [
         ((404, "no"), "404"),
-        ((200, ""), "names no role"),
+        ((200, ""), "returns no role name"),
         ((200, "not json"), "holds no key"),
         ((200, '{"Code": "Success"}'), "holds no key"),
         ((200, "[]"), "holds no key"),

@@ -198,7 +198,7 @@ def test_an_unknown_job(
     body: str, read: Callable[[CIClient], Any], ci: CIClient, wire: Any, reply: Any
 ) -> None:
     wire.will(reply(f"<Response>{body}</Response>"))
-    with pytest.raises(NotFoundError, match="there is no job d9"):
+    with pytest.raises(NotFoundError, match="no job d9"):
         read(ci)
 
 
@@ -364,11 +364,11 @@ def test_an_id_is_an_id(job_id: str, ci: CIClient) -> None:
 
 
 @pytest.mark.parametrize("body", ["<Response/>", "<Response><JobsDetail/></Response>"])
-def test_a_submission_without_a_job_in_its_answer_is_unknown(
+def test_a_submission_without_a_job_in_its_response_is_unconfirmed(
     body: str, ci: CIClient, wire: Any, reply: Any
 ) -> None:
     wire.will(reply(body))
-    with pytest.raises(Exception, match="the answer describes 0"):
+    with pytest.raises(Exception, match="the response describes 0"):
         ci.submit_doc_job("a", "b", DocProcess())
     assert len(wire.requests) == 1
 

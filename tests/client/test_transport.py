@@ -221,7 +221,7 @@ def test_a_reset_connection_may_have_taken_it(
 
 def test_no_answer_in_time(connect: Callable[..., CIClient], wire: Any, silence: Any) -> None:
     wire.will(silence)
-    with pytest.raises(CITimeoutError, match="no answer in time") as caught:
+    with pytest.raises(CITimeoutError, match="no response in time") as caught:
         connect(retry=ONCE, timeout=(5, 0.05)).head_object("a")
     assert caught.value.was_sent
 

@@ -211,9 +211,12 @@ def test_the_vector_of_a_rule(client: CIClient) -> None:
         (lambda ci: ci.object_url("a", headers={"x-cos-a": "ä"}), "x-cos-a must be printable ASCII"),
         (
             lambda ci: ci.object_url("a", params={"Q-Ak": "b"}),
-            "parameter 'Q-Ak' is one that a signed URL has",
+            "parameter 'Q-Ak' is set by the signature",
         ),
-        (lambda ci: ci.object_url("a", params={"x-cos-security-token": "b"}), "has by itself"),
+        (
+            lambda ci: ci.object_url("a", params={"x-cos-security-token": "b"}),
+            "is set by the signature itself",
+        ),
         (lambda ci: ci.picture_url("a", " "), "rule must be a processing rule"),
         (lambda ci: ci.picture_url("a", "|".join("x" * 11)), "rule has 11 steps"),
     ],

@@ -138,7 +138,7 @@ def test_many_jobs_are_read_and_listed(client: CIClient, fill_bucket: Callable[.
 
 
 def test_a_job_that_is_not_there(client: CIClient) -> None:
-    with pytest.raises(NotFoundError, match="there is no job d0"):
+    with pytest.raises(NotFoundError, match="no job d0"):
         client.get_doc_job("d" + "0" * 32)
 
 

@@ -1,4 +1,4 @@
-"""CIClient: one short method per operation of the service, a file for each family of them."""
+"""CIClient: one short method per operation of the service, one file per group of operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls about which buckets CI's features are switched on for."""
+"""Calls that list the buckets with CI's features, and switch the features on and off."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from airflow_provider_ci.client.responses import RESPONSE, Response, nothing
 
 
 class BucketCalls(Connected):
-    """See which buckets can have documents or pictures processed, and switch that on for this bucket."""
+    """List the buckets with document or picture processing, and switch it on for this bucket."""
 
     def list_doc_buckets(
         self, *, regions: Sequence[str] = (), bucket_names: Sequence[str] = (), name_prefix: str = ""
     ) -> list[ServiceBucket]:
         """Read which of the account's buckets take document jobs (DescribeDocProcessBuckets).
 
-        :param regions: only of these; ``All`` stands for all.
+        :param regions: only buckets in these regions; ``All`` stands for all.
         :param bucket_names: only these, with their APPID.
         """
         return self._list_buckets(buckets.DOCUMENTS, regions, bucket_names, name_prefix)

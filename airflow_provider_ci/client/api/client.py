@@ -1,4 +1,4 @@
-"""The client itself: all families of calls over one transport."""
+"""The client: all groups of calls over one transport."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
     Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,
-    HEAD, PUT and DELETE are repeated by the retry policy; a POST, such as a submission, only where the
-    service certainly did not take it. Every method raises the errors of
-    :mod:`airflow_provider_ci.client.errors`, ValueError for arguments that cannot be right, and OSError for a
-    file of yours that cannot be read or written.
+    HEAD, PUT and DELETE are repeated by the retry policy; a POST, such as a submission, only if the
+    service certainly did not accept it. Every method raises the errors of
+    :mod:`airflow_provider_ci.client.errors`, ValueError for invalid arguments, and OSError for a local file
+    that cannot be read or written.
 
-    :param credentials: :class:`.Credentials`, or a source of them that is asked for each request.
+    :param credentials: :class:`.Credentials`, or a source that supplies them for each request.
     :param bucket: with its APPID, such as ``examplebucket-1250000000``.
     :param endpoint: where to connect instead of the service's host names, such as ``http://127.0.0.1:9000``.
     :param ci_endpoint: where to connect for jobs, queues and templates; ``endpoint`` by default.
     :param timeout: seconds to connect, to wait for each piece of a response, and for a whole response (by
-        default the sum of the two; the bytes of an object may take longer). One number is for the first two.
-    :param requests_per_second: of all threads together; None for no limit. In both cases the client sends
-        less while the service says that it is too much.
-    :param max_connections: open at a time; further threads wait.
+        default the sum of the two; the bytes of an object may take longer). One number sets the first two.
+    :param requests_per_second: limit for all threads together; None for no limit. In both cases the client
+        slows down while the service reports an overload.
+    :param max_connections: open connections at a time; further threads wait.
     :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
     """
 
@@ -83,7 +83,7 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
         )
 
     def for_bucket(self, bucket: str, region: str) -> CIClient:
-        """A client of another bucket, with the same keys and settings and with connections of its own."""
+        """Return a client of another bucket, with the same keys and settings and its own connections."""
         return CIClient(self._credentials, region, bucket, **self._options)
 
     def __enter__(self: C) -> C:
@@ -94,12 +94,12 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
 
     @property
     def clock_offset_seconds(self) -> float:
-        """How far the service's clock is ahead of this machine's, as far as responses have shown it."""
+        """How far the service's clock is ahead of this machine's, as estimated from responses."""
         return self.clock.ahead_of_machine_seconds
 
     @property
     def clock(self) -> ServiceClock:
-        """The service's clock as responses show it, steady seconds that go on in sleep, and waiting."""
+        """The service's clock as estimated from responses, and a steady clock that counts in suspend."""
         return self._transport.clock
 
     def close(self) -> None:

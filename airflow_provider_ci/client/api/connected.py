@@ -1,4 +1,4 @@
-"""What every family of calls needs: a bucket, and a way to it."""
+"""The base of all groups of calls: a bucket and the transport to it."""
 
 from __future__ import annotations
 

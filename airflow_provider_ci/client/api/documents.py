@@ -35,22 +35,22 @@ class DocJobCalls(JobCalls):
         expires_at: float | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Have a document converted, or marked (CreateDocProcessJobs).
+        """Submit a job that converts a document or adds marks to it (CreateDocProcessJobs).
 
-        :param input_key: None where ``input_url`` names a document elsewhere.
+        :param input_key: None if ``input_url`` names a document elsewhere.
         :param output_key: may hold ``${Number}``, ``${Page}``, ``${SheetID}``; its extension stays as it is.
         :param output_bucket: this bucket by default; likewise ``output_region``.
         :param output_sprite_key: key of the sprite, for tags that make one.
-        :param queue_id: the bucket's own queue by default; of a type where ``queue_type`` is given.
-        :param user_data: comes back with the job where the service echoes it.
-        :param job_level: 0, 1 or 2; a higher one goes first.
-        :param callback: whom to tell when the job has ended, in place of the queue's callback.
-        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature ends in
-            that second, so that the service takes the job until then or never.
+        :param queue_id: the bucket's own queue by default, or its queue of ``queue_type`` if given.
+        :param user_data: a text that the service echoes with the job.
+        :param job_level: priority 0, 1 or 2; a higher level runs first.
+        :param callback: where to report the end of the job, in place of the queue's callback.
+        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature expires in
+            that second, so the service accepts the job until then or never.
         :param extra: further nodes of ``Request``, by the names of the API page; they may lie at any depth,
             as in ``{"Operation": {"Output": {"Name": "value"}}}``.
-        :raises RequestExpiredError: ``expires_at`` has passed, and there is no job.
-        :raises SubmissionUnknownError: if the service may have taken it, but did not say so.
+        :raises RequestExpiredError: ``expires_at`` has passed, and no job was created.
+        :raises SubmissionUnknownError: the service may have accepted the job, but did not confirm it.
         """
         return self._submit(
             Submission(
@@ -73,7 +73,7 @@ class DocJobCalls(JobCalls):
         )
 
     def get_doc_job(self, job_id: str) -> Job:
-        """Read a document job (DescribeDocProcessJob); NotFoundError if there is none."""
+        """Read a document job (DescribeDocProcessJob). Raises NotFoundError if it does not exist."""
         return self._get(DOCUMENT_JOBS, job_id).named(job_id)
 
     def list_doc_jobs(
@@ -87,11 +87,11 @@ class DocJobCalls(JobCalls):
         page_size: int = 100,
         tag: str | None = None,
     ) -> Iterator[Job]:
-        """Go through the document jobs, newest first (DescribeDocProcessJobs).
+        """Yield the document jobs, newest first (DescribeDocProcessJobs).
 
         One page is in memory at a time. The service keeps jobs for a month. Times are aware.
 
-        :param tag: of other jobs that are listed here, such as ``DocWatermark``; ``DocProcess`` by default.
+        :param tag: the type of jobs, such as ``DocWatermark``; ``DocProcess`` by default.
         """
         filters = JobFilter(
             tag=tag,

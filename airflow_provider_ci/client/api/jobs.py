@@ -1,4 +1,4 @@
-"""What calls for document jobs and picture jobs share."""
+"""The calls that document jobs and picture jobs share."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from airflow_provider_ci.client.responses import nothing
 _log = logging.getLogger(__name__)
 
 MAX_EMPTY_PAGES = 1000
-"""So many pages without jobs follow each other only when the service keeps inventing tokens."""
+"""More empty pages than this in a row mean that the service keeps inventing tokens."""
 MAX_PAGES = 100_000
-"""Ten million jobs, which is more than a bucket can have in the month that they are kept."""
+"""Enough for ten million jobs, more than a bucket can have in the month for which jobs are kept."""
 
 Order = Literal["Desc", "Asc"]
 
 
 class JobCalls(Connected):
-    """Submit, read, list and cancel jobs of a kind."""
+    """Submit, read, list and cancel jobs of one kind."""
 
     def _submit(self, submission: Submission) -> Job:
         return self._transport.send(
@@ -37,7 +37,7 @@ class JobCalls(Connected):
         return self._transport.send(query(kind, *job_ids), JobAnswer.from_response)
 
     def _list(self, kind: JobKind, filters: JobFilter) -> Iterator[Job]:
-        """Go on while tokens are new: an empty page is not the last one as long as it names another."""
+        """Yield jobs while the tokens are new. An empty page with a token is not the last page."""
         token, seen, empty_pages = None, set[str](), 0
         while True:
             page = self._list_page(kind, filters, token)

@@ -21,7 +21,7 @@ class ObjectCalls(Connected):
     """List, read, write and delete the objects of the bucket."""
 
     def head_bucket(self) -> None:
-        """Return if the bucket exists and this key may read it (HEAD Bucket)."""
+        """Check that the bucket exists and this key may read it (HEAD Bucket)."""
         self._transport.send(Request(method="HEAD", service="cos", path="/"), nothing)
 
     def server_time(self) -> datetime:
@@ -31,7 +31,7 @@ class ObjectCalls(Connected):
     def list_objects(
         self, prefix: str = "", *, start_after: str = "", page_size: int = 1000
     ) -> Iterator[ObjectInfo]:
-        """Go through the objects below a prefix, in the order of their keys' bytes (GET Bucket).
+        """Yield the objects below a prefix, in the byte order of their keys (GET Bucket).
 
         One page is in memory at a time.
 
@@ -46,7 +46,7 @@ class ObjectCalls(Connected):
     def list_objects_page(
         self, prefix: str = "", *, start_after: str = "", delimiter: str = "", page_size: int = 1000
     ) -> ObjectPage:
-        """Read one page of a listing; ``delimiter`` gathers what lies below it in ``common_prefixes``."""
+        """Read one page of a listing; ``delimiter`` groups deeper keys into ``common_prefixes``."""
         checks.number("page_size", page_size, 1, 1000)
         wanted = {"prefix": prefix, "marker": start_after, "delimiter": delimiter, "max-keys": str(page_size)}
         params = (*((name, value) for name, value in wanted.items() if value), ("encoding-type", "url"))
@@ -60,7 +60,7 @@ class ObjectCalls(Connected):
         return page
 
     def head_object(self, key: str) -> ObjectInfo:
-        """Read what is known of an object (HEAD Object); NotFoundError if there is none."""
+        """Read an object's record (HEAD Object). Raises NotFoundError if it does not exist."""
         return self._transport.send(
             self._object("HEAD", key, success=OBJECT), lambda response: objects.described(key, response)
         )
@@ -68,8 +68,8 @@ class ObjectCalls(Connected):
     def get_object(self, key: str, path: str | os.PathLike[str]) -> ObjectInfo:
         """Write an object's bytes to a file (GET Object).
 
-        ``path`` is either complete or not touched: the bytes go to a temporary file beside it, which takes
-        the name at the end. An answer that ends early is fetched again.
+        ``path`` is either complete or not touched: the bytes go to a temporary file beside it, which is
+        renamed at the end. A response that ends early is fetched again.
 
         :raises OSError: if the file cannot be written.
         """
@@ -79,13 +79,13 @@ class ObjectCalls(Connected):
         )
 
     def read_object(self, key: str) -> bytes:
-        """Return an object's bytes (GET Object), for those that fit into memory."""
+        """Return an object's bytes (GET Object). The object has to fit into memory."""
         return self._transport.send(
             self._object("GET", key, success=OBJECT), lambda response: b"".join(response.chunks())
         )
 
     def read_object_with_info(self, key: str) -> tuple[bytes, ObjectInfo]:
-        """Return an object's bytes and what is known of it, from one response."""
+        """Return an object's bytes and its record, from one response."""
         return self._transport.send(
             self._object("GET", key, success=OBJECT), lambda response: objects.read(key, response)
         )
@@ -99,19 +99,19 @@ class ObjectCalls(Connected):
         overwrite: bool = True,
         expires_at: float | None = None,
     ) -> ObjectInfo:
-        """Store bytes, or a file's bytes, under a key (PUT Object); an object of that key is replaced.
+        """Store bytes, or a file's bytes, under a key (PUT Object); an existing object is replaced.
 
-        What the service says to have stored is compared with what was sent.
+        The stored object's ETag is compared with the MD5 of the sent bytes.
 
-        :param source: bytes, or the path of a file, which is read again if the request has to be repeated.
-        :param overwrite: ``False`` leaves an object that is there already as it is (without effect in a
-            bucket that ever had versioning).
-        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature ends in
-            that second, so that what is on its way later is refused.
-        :raises ObjectExistsError: there is one, and it is not to be replaced. A repetition of a request whose
-            answer was lost meets its own object.
-        :raises RequestExpiredError: ``expires_at`` has passed; an earlier attempt whose answer was lost may
-            have been taken.
+        :param source: bytes, or the path of a file, which is read again if the request is repeated.
+        :param overwrite: ``False`` leaves an existing object unchanged (without effect in a bucket that ever
+            had versioning).
+        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature expires in
+            that second, so the service rejects a request that arrives later.
+        :raises ObjectExistsError: the object exists, and ``overwrite`` is False. A request that is repeated
+            after a lost response may find its own object.
+        :raises RequestExpiredError: ``expires_at`` has passed; an earlier attempt whose response was lost may
+            have succeeded.
         """
         headers = {"Content-Type": checks.header("content_type", content_type or "application/octet-stream")}
         if not overwrite:
@@ -134,7 +134,7 @@ class ObjectCalls(Connected):
         )
 
     def delete_object(self, key: str, *, expires_at: float | None = None) -> None:
-        """Delete an object (DELETE Object); one that is not there is no error.
+        """Delete an object (DELETE Object). A missing object counts as deleted.
 
         :param expires_at: as for :meth:`put_object`.
         """

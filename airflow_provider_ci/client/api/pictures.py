@@ -1,4 +1,4 @@
-"""Calls for picture jobs, which the service knows in two forms."""
+"""Calls for picture jobs, which the service offers in two forms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ IDS_PER_REQUEST = 10
 class PicJobCalls(JobCalls):
     """Picture jobs: ``/pic_jobs``, or with ``form="jobs"`` the newer ``/jobs`` that media jobs share.
 
-    The two want different permissions: ``CreatePicProcessJobs`` and so on, or ``CreateMediaJobs`` and so on.
+    The two forms need different permissions: ``CreatePicProcessJobs`` and so on, or ``CreateMediaJobs`` and
+    so on.
     """
 
     def submit_pic_job(
@@ -40,7 +41,7 @@ class PicJobCalls(JobCalls):
         extra: Mapping[str, Any] | None = None,
         form: PicForm = "pic_jobs",
     ) -> Job:
-        """Have a picture processed (CreatePicProcessJobs); arguments as for :meth:`submit_doc_job`.
+        """Submit a picture job (CreatePicProcessJobs); arguments as for :meth:`submit_doc_job`.
 
         :param operation: a rule, or a template of the service that holds one.
         """
@@ -65,11 +66,11 @@ class PicJobCalls(JobCalls):
         )
 
     def get_pic_job(self, job_id: str, *, form: PicForm = "pic_jobs") -> Job:
-        """Read a picture job (DescribePicProcessJob); NotFoundError if there is none."""
+        """Read a picture job (DescribePicProcessJob). Raises NotFoundError if it does not exist."""
         return self._get(picture_jobs(form), job_id).named(job_id)
 
     def get_pic_jobs(self, job_ids: Sequence[str], *, form: PicForm = "pic_jobs") -> list[Job]:
-        """Read any number of picture jobs, ten a request, in the order of their ids, without unknown ones."""
+        """Read any number of picture jobs, ten per request, in the order given. Unknown ids are left out."""
         found: dict[str, Job] = {}
         for start in range(0, len(job_ids), IDS_PER_REQUEST):
             answer = self._get(picture_jobs(form), *job_ids[start : start + IDS_PER_REQUEST])
@@ -92,12 +93,12 @@ class PicJobCalls(JobCalls):
         queue_type: str | None = None,
         form: PicForm = "pic_jobs",
     ) -> Iterator[Job]:
-        """Go through the picture jobs (DescribePicProcessJobs), as :meth:`list_doc_jobs` does.
+        """Yield the picture jobs (DescribePicProcessJobs), as :meth:`list_doc_jobs` does.
 
-        :param tag: of other jobs that ``/jobs`` lists; ``PicProcess`` by default.
-        :param input_key: only jobs of this very object.
+        :param tag: another type of jobs that ``/jobs`` lists; ``PicProcess`` by default.
+        :param input_key: only jobs of this object.
         :param workflow_id: only jobs that this workflow made; likewise ``inventory_trigger_job_id``.
-        :param queue_type: only of queues of a type, such as ``PicProcess``; ``queue_id`` goes before it.
+        :param queue_type: only jobs in queues of a type, such as ``PicProcess``; ``queue_id`` overrides it.
         """
         filters = JobFilter(
             tag=tag,

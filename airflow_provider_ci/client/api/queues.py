@@ -14,12 +14,12 @@ from airflow_provider_ci.client.responses import Response
 
 
 class QueueCalls(Connected):
-    """Read, rename, pause and resume queues, and say whom they tell that jobs have ended."""
+    """Read, rename, pause and resume queues, and set their callbacks."""
 
     def list_doc_queues(
         self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
     ) -> list[Queue]:
-        """Read the document queues (DescribeDocProcessQueues), all or those of a state or with these ids."""
+        """Read the document queues (DescribeDocProcessQueues), filtered by state or ids if given."""
         return self._list_queues(queues.DOCUMENT_QUEUES, state, queue_ids)
 
     def list_pic_queues(
@@ -42,7 +42,7 @@ class QueueCalls(Connected):
         page_number: int = 1,
         page_size: int = MAX_ITEMS_PER_PAGE,
     ) -> Page[Queue]:
-        """Read one page of document queues; ``missing`` of it names the ids that do not exist."""
+        """Read one page of document queues; its ``missing`` names the ids that do not exist."""
         return self._queues(queues.DOCUMENT_QUEUES, queues.filters(state, queue_ids), page_number, page_size)
 
     def list_pic_queues_page(
@@ -81,8 +81,8 @@ class QueueCalls(Connected):
     ) -> Queue:
         """Change a document queue (UpdateDocProcessQueue) and return it.
 
-        What is None stays as it is. The service wants to hear all three, so the queue is read first where one
-        is missing; of two changes at the same time, one may then undo the other.
+        Arguments that are None stay as they are. The service requires all three, so the queue is read first
+        if one is missing. Two changes at the same time may then undo each other.
         """
         return self._update(
             queues.DOCUMENT_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify)
@@ -113,32 +113,32 @@ class QueueCalls(Connected):
         return self._update(queues.MEDIA_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
 
     def pause_doc_queue(self, queue_id: str) -> Queue:
-        """Let no further job of a document queue start; those that run end."""
+        """Pause a document queue: no further job starts, running jobs finish."""
         return self.update_doc_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_doc_queue(self, queue_id: str) -> Queue:
-        """Let the jobs of a document queue start again."""
+        """Resume a document queue: jobs start again."""
         return self.update_doc_queue(queue_id, state=QueueState.ACTIVE)
 
     def pause_pic_queue(self, queue_id: str) -> Queue:
-        """Let no further job of a picture queue start; those that run end."""
+        """Pause a picture queue: no further job starts, running jobs finish."""
         return self.update_pic_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_pic_queue(self, queue_id: str) -> Queue:
-        """Let the jobs of a picture queue start again."""
+        """Resume a picture queue: jobs start again."""
         return self.update_pic_queue(queue_id, state=QueueState.ACTIVE)
 
     def pause_media_queue(self, queue_id: str) -> Queue:
-        """Let no further job of a media queue start; those that run end."""
+        """Pause a media queue: no further job starts, running jobs finish."""
         return self.update_media_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_media_queue(self, queue_id: str) -> Queue:
-        """Let the jobs of a media queue start again."""
+        """Resume a media queue: jobs start again."""
         return self.update_media_queue(queue_id, state=QueueState.ACTIVE)
 
     def _list_queues(self, path: str, state: QueueState | None, queue_ids: Sequence[str]) -> list[Queue]:
         filters = queues.filters(state, queue_ids)
-        if queue_ids:  # the service answers for all of them at once
+        if queue_ids:  # one response covers all ids
             return list(self._queues(path, filters, 1, MAX_ITEMS_PER_PAGE).items)
         return all_items(lambda number: self._queues(path, filters, number, MAX_ITEMS_PER_PAGE))
 
@@ -161,6 +161,6 @@ class QueueCalls(Connected):
         raise NotFoundError(
             status=200,
             code="NonExistPIDs",
-            message=f"there is no queue {queue_id} at {path}",
+            message=f"no queue {queue_id} at {path}",
             request_id=page.request_id,
         )

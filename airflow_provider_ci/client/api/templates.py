@@ -14,10 +14,10 @@ from airflow_provider_ci.client.templates import Template
 
 
 class TemplateCalls(Connected):
-    """Keep picture rules at the service, where jobs name them by id (:class:`.PicTemplate`)."""
+    """Store picture rules at the service; jobs refer to them by id (:class:`.PicTemplate`)."""
 
     def create_template(self, name: str, operation: PicProcess) -> Template:
-        """Keep a rule under a name (CreateMediaTemplate), which no other template of the bucket may have.
+        """Store a rule under a name (CreateMediaTemplate), which is unique in the bucket.
 
         :param name: 1 to 64 letters (Chinese too), digits, ``_``, ``-`` or ``*``.
         """
@@ -37,7 +37,7 @@ class TemplateCalls(Connected):
     def list_templates(
         self, *, category: str | None = None, template_ids: Sequence[str] = (), name_prefix: str = ""
     ) -> list[Template]:
-        """Read the templates (DescribeMediaTemplates), those of all kinds of jobs.
+        """Read the templates (DescribeMediaTemplates), for all kinds of jobs.
 
         :param category: ``Custom`` or ``Official``.
         """

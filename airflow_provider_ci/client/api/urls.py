@@ -13,13 +13,14 @@ METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 
 class UrlCalls(Connected):
-    """URLs that let whoever has one do one thing with one object, until they expire.
+    """URLs that each permit one action on one object, without a key, until they expire.
 
-    Treat them as secrets. They never hold the SecretKey, but the token of a temporary key travels in them,
-    and so does the password of a previewed document. With a temporary key they end when its token does.
+    Treat them as secrets. They never hold the SecretKey, but they do hold the token of a temporary key and
+    the password of a previewed document. With a temporary key they expire with its token.
 
     With an ``endpoint`` on this machine they name the bucket below ``.localhost``, which browsers and curl
-    take for this machine. With an endpoint elsewhere, who opens one has to send the service's own ``Host``.
+    resolve to this machine. With an endpoint elsewhere, a request for the URL has to send the service's own
+    ``Host``.
     """
 
     def object_url(
@@ -31,10 +32,11 @@ class UrlCalls(Connected):
         headers: Mapping[str, str] | None = None,
         valid_seconds: int = 3600,
     ) -> str:
-        """Make a URL that reads an object, or with another ``method`` stores, describes or deletes it.
+        """Return a URL that reads an object, or with another ``method`` stores, describes or deletes it.
 
         :param params: further parameters, such as ``response-content-disposition``; they are signed.
-        :param headers: headers that have to come with these very values, such as ``Content-Type`` of a PUT.
+        :param headers: headers that a request has to send with exactly these values, such as
+            ``Content-Type``.
         """
         checks.object_key("key", key)
         checks.one_of("method", method, METHODS)
@@ -55,14 +57,14 @@ class UrlCalls(Connected):
     def doc_preview_url(
         self, key: str, preview: DocPreview | None = None, *, valid_seconds: int = 3600
     ) -> str:
-        """Make a URL that shows a document: a page of it as a picture, or with target ``html`` all of it."""
+        """Return a URL that shows a document: one page as a picture, or the whole as ``html``."""
         params = (preview or DocPreview()).to_params()
         return self.object_url(key, params=params, valid_seconds=valid_seconds)
 
     def picture_url(self, key: str, rule: str, *, valid_seconds: int = 3600) -> str:
-        """Make a URL that shows a picture as a rule makes it, such as ``imageMogr2/thumbnail/!50p``.
+        """Return a URL that shows a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
 
-        Nothing is stored. ``imageInfo``, ``exif`` and ``imageAve`` are rules that answer in JSON.
+        Nothing is stored. The rules ``imageInfo``, ``exif`` and ``imageAve`` return JSON.
         """
         pictures.check_rule("rule", rule)
         return self.object_url(key, params={rule: ""}, valid_seconds=valid_seconds)
