@@ -156,10 +156,15 @@ class Claiming:
             state=self._state,
             plan=plan,
             ended=ended,
-            is_unpublished=ended is not None,
+            is_unpublished=ended is not None and self._is_unpublished(other),
             keeps_place=keeps_place,
             parked=parked,
         )
+
+    def _is_unpublished(self, other: Claim) -> bool:
+        """Whether this claim is that of the plan that has ended, and nobody took its place since."""
+        plan = read_plan(self._client, self._settings.folder)
+        return plan is not None and not is_buried(other) and is_of_claim(plan, other)
 
     def _claimed(self, lease: Lease, state: State) -> Claimed:
         try:
