@@ -66,7 +66,8 @@ def test_an_example_does_what_is_said_of_it(
     counting = next(text for text in EXAMPLES if "count_failures" in text)
     assert run_example(counting)["count_failures"] == 1
     assert (bucket / "some" / "letter.pdf").exists()
-    assert {job.state for job in client.list_doc_jobs()} == {JobState.SUCCESS, JobState.FAILED}
+    # The object that does not exist fails without a job.
+    assert {job.state for job in client.list_doc_jobs()} == {JobState.SUCCESS}
 
 
 def test_every_public_operator_and_sensor_has_an_example() -> None:
