@@ -1,6 +1,6 @@
 """Jobs of any type: submit one safely, wait for many with few requests, cancel them.
 
-It knows the client and nothing of batches.
+It uses the client, and does not depend on batches.
 """
 
 from __future__ import annotations

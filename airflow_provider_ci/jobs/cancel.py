@@ -1,4 +1,4 @@
-"""Cancelling jobs that have not begun."""
+"""Cancels jobs that have not begun."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _THREADS = 32
 
 
 def cancel_waiting(client: CIClient, job_ids: Iterable[str]) -> None:
-    """Cancel those of the jobs that have not begun; the service lets running ones end.
+    """Cancel the jobs that have not begun; the service lets running jobs finish.
 
-    Requests run side by side and the newest jobs go first, since a task that is killed has five seconds.
-    An error is logged, not raised.
+    Requests run in parallel and the newest jobs come first, since a killed task has only five seconds. Errors
+    are logged, not raised.
     """
     with ThreadPoolExecutor(_THREADS, "ci-cancel") as executor:
         list(executor.map(partial(_cancel, client), reversed(list(job_ids))))
@@ -30,4 +30,4 @@ def _cancel(client: CIClient, job_id: str) -> None:
         type_of_job_id(job_id).cancel(client, job_id)
         log.info("cancelled job %s", job_id)
     except CIError as error:
-        log.info("job %s is not cancelled: %s", job_id, error)
+        log.info("could not cancel job %s: %s", job_id, error)

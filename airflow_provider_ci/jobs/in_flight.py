@@ -1,4 +1,4 @@
-"""Which of many pending jobs have ended, with few requests."""
+"""Finds out which of many pending jobs have ended, with few requests."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from airflow_provider_ci.jobs.service_time import service_now
 log = logging.getLogger(__name__)
 
 FEW = 3
-"""Up to so many jobs are asked for one by one: a listing may hold other people's jobs as well."""
+"""Up to this many jobs are read one by one, because pages of a listing may be full of other users' jobs."""
 UNKNOWN_SECONDS = 60.0
-"""For so long after its submission a job may be unknown to the service; afterwards it is forgotten."""
+"""The service may not know a job for this long after its submission. Afterwards the job is forgotten."""
 _UNLISTED_SECONDS = 10.0
-"""A job that is younger may be missing from the listing, which is no reason to ask for it."""
+"""A younger job may be missing from the listing, and is not read by its id for that reason."""
 _NO_SUCH_JOB = "NonExistJobIds"
 
 
 class JobsInFlight:
-    """Tells again and again which of many jobs have ended.
+    """Polls which of many jobs have ended.
 
-    One listing, in the order of creation, answers for a hundred jobs a page; see
-    :mod:`airflow_provider_ci.jobs.listing`. What it does not show is asked for one by one. Jobs of others
-    never matter.
+    One listing, in the order of creation, covers a hundred jobs per page; see
+    :mod:`airflow_provider_ci.jobs.listing`. Jobs that it does not show are read by their ids. Jobs of other
+    users have no effect on the result.
 
     :param queue_id: the queue that the jobs were submitted to; the default queue if not given. Jobs of other
         queues are found too, with more requests.
-    :param unknown_seconds: for so long after its submission, or after it was first pending here, a job may be
-        unknown to the service.
+    :param unknown_seconds: how long the service may not know a job, counted from its submission or from when
+        it was first pending here.
     """
 
     def __init__(
@@ -54,65 +54,65 @@ class JobsInFlight:
         self._queue_of: dict[str, str] = {}
         self._first_seen: dict[str, float] = {}
         self._is_met: set[str] = set()
-        self._asked_at: dict[str, int] = {}
-        self._looks = 0
+        self._read_at: dict[str, int] = {}
+        self._polls = 0
         self._found: dict[str, Job] = {}
         self.unknown: dict[str, NotFoundError] = {}
-        """Of the last look: jobs that the service does not know, with its response."""
+        """Result of the last poll: jobs that the service does not know, with its response."""
         self.forgotten: dict[str, NotFoundError] = {}
-        """Those of them that have been unknown for too long to be just submitted."""
+        """The jobs in ``unknown`` that are too old to be just submitted."""
 
     def ended(self, pending: Mapping[str, datetime | None]) -> list[Job]:
-        """Those of the jobs that have ended. :attr:`forgotten` names those that are not known any more.
+        """Return the jobs that have ended. :attr:`forgotten` names the jobs that no longer exist.
 
-        :param pending: when the service created each job, where that is known, by job id.
+        :param pending: by job id, the time when the service created the job, or None if unknown.
         :raises CIError: the service is unavailable, or refuses to show jobs.
         """
-        self._looks += 1
+        self._polls += 1
         self._found, self.unknown, self.forgotten = {}, {}, {}
         self._keep(pending)
         if len(pending) <= FEW and not self._are_together(pending):
-            self._ask(pending)
+            self._read_by_id(pending)
         else:
             self._meet([job_id for job_id in pending if job_id not in self._created])
             self._read_listings()
         return list(self._found.values())
 
     def _are_together(self, pending: Mapping[str, datetime | None]) -> bool:
-        """Whether fewer pages than jobs show all of them."""
+        """Whether all jobs are on known pages, and on fewer pages than jobs."""
         pages = [listing.page_of(job_id) for listing in self._listings.values() for job_id in pending]
         known = [page for page in pages if page is not None]
         return len(known) == len(pending) > len({id(page) for page in known})
 
     def _keep(self, pending: Mapping[str, datetime | None]) -> None:
-        """Note the new jobs, and forget those that are not pending any more."""
+        """Add new jobs, and forget jobs that have left ``pending``."""
         now = time.monotonic()
         self._first_seen = {job_id: self._first_seen.get(job_id, now) for job_id in pending}
         known = {job_id: at for job_id, at in pending.items() if at is not None}
         self._created = {job: at for job, at in self._created.items() if job in pending} | known
         self._queue_of = {job: queue for job, queue in self._queue_of.items() if job in pending}
-        self._asked_at = {job: look for job, look in self._asked_at.items() if job in pending}
+        self._read_at = {job: poll for job, poll in self._read_at.items() if job in pending}
         self._is_met &= pending.keys()
 
     @property
-    def _most_asked(self) -> int:
-        """Jobs that a look asks for one by one, at most."""
+    def _most_by_id(self) -> int:
+        """Maximum number of jobs that one poll reads by their ids."""
         return 10 + len(self._first_seen) // 10
 
-    # Jobs of which nothing but the id is known
+    # Jobs with a known id and an unknown creation time
 
     def _meet(self, job_ids: list[str]) -> None:
-        """Learn when these jobs were created: from the listing, newest first, then one by one."""
+        """Read the creation times of these jobs from the listing, newest first, then one by one."""
         new = {job_id for job_id in job_ids if job_id not in self._is_met}
         if len(new) > FEW:
             self._meet_newest(set(new))
         self._is_met |= new
         left = [job for job in job_ids if job not in self._created and job not in self._found]
-        left.sort(key=lambda job_id: self._asked_at.get(job_id, 0))
-        self._ask(left[: max(self._most_asked, len(new))])
+        left.sort(key=lambda job_id: self._read_at.get(job_id, 0))
+        self._read_by_id(left[: max(self._most_by_id, len(new))])
 
     def _meet_newest(self, missing: set[str]) -> None:
-        """Read the listing until all are found, or asking for the rest is likely to cost less."""
+        """Read the listing until all are found, or reading the rest by id is likely to cost less."""
         most_misses = max(2, len(missing) // 10)
         misses, token, tokens = 0, None, set[str]()
         queue_id = self._queue_id or default_queue_id(self._client, self._type)
@@ -120,7 +120,7 @@ class JobsInFlight:
             try:
                 page = self._type.list_page(self._client, queue_id=queue_id, order="Desc", next_token=token)
             except (InvalidRequestError, NotFoundError) as error:
-                log.info("cannot list the jobs, so each is asked for by its id: %s", error)
+                log.info("cannot list the jobs, reading each by its id: %s", error)
                 return
             known = [job for job in page.jobs if job.job_id in missing]
             for job in known:
@@ -132,7 +132,7 @@ class JobsInFlight:
                 return
             tokens.add(token)
 
-    # Jobs that the listing shows
+    # Jobs in the listing
 
     def _read_listings(self) -> None:
         if not self._knows_queue:
@@ -144,10 +144,10 @@ class JobsInFlight:
             self._listings[queue_id] = listing
             self._found |= listing.look(wanted, most_pages=most_pages)
             unlisted += [(job_id, listing) for job_id in listing.unlisted() if not self._is_fresh(job_id)]
-        self._ask_unlisted(unlisted)
+        self._read_unlisted(unlisted)
 
     def _by_queue(self) -> dict[str | None, dict[str, datetime | None]]:
-        """The pending jobs by the queue in which they are looked for; queues without any are left out."""
+        """Group the pending jobs by the queue in which to search for them."""
         jobs: dict[str | None, dict[str, datetime | None]] = {}
         for job_id, created in self._created.items():
             if job_id not in self._found:
@@ -155,26 +155,26 @@ class JobsInFlight:
         return jobs
 
     def _learn_queue(self) -> None:
-        """Find out the queue of jobs that named none: the only one of the bucket, or that of a job."""
+        """Find the queue of jobs submitted without one: the bucket's only queue, or the queue of any job."""
         self._queue_id = default_queue_id(self._client, self._type)
         if self._queue_id is None and (job_id := next(iter(self._created), None)):
-            self._ask([job_id])
+            self._read_by_id([job_id])
             self._queue_id = self._queue_of.get(job_id)
         self._knows_queue = self._queue_id is not None
 
-    def _ask_unlisted(self, unlisted: list[tuple[str, QueueListing]]) -> None:
-        """Ask for jobs that the listing of their queue does not show: another may, or they are forgotten."""
-        unlisted.sort(key=lambda each: self._asked_at.get(each[0], 0))
-        now, later = unlisted[: self._most_asked], unlisted[self._most_asked :]
+    def _read_unlisted(self, unlisted: list[tuple[str, QueueListing]]) -> None:
+        """Read jobs by id that their queue's listing lacks: they are in another queue, or forgotten."""
+        unlisted.sort(key=lambda each: self._read_at.get(each[0], 0))
+        now, later = unlisted[: self._most_by_id], unlisted[self._most_by_id :]
         for job_id, listing in now:
             known = self._queue_of.get(job_id, self._queue_id)
-            self._ask([job_id])
+            self._read_by_id([job_id])
             queue_id = self._queue_of.get(job_id, known)
             if queue_id == known:
                 listing.note_behind(job_id)
                 continue
-            for other, _ in later:  # most likely they are there, too
-                if other not in self._asked_at and queue_id is not None:
+            for other, _ in later:  # they are probably in the same queue
+                if other not in self._read_at and queue_id is not None:
                     self._queue_of.setdefault(other, queue_id)
 
     def _is_fresh(self, job_id: str) -> bool:
@@ -188,9 +188,9 @@ class JobsInFlight:
 
     # One by one
 
-    def _ask(self, job_ids: Iterable[str]) -> None:
+    def _read_by_id(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
-            self._asked_at[job_id] = self._looks
+            self._read_at[job_id] = self._polls
             try:
                 self._learn(self._type.get(self._client, job_id))
             except NotFoundError as error:

@@ -80,13 +80,13 @@ _OTHER_IDS = {
     "p": "a queue",
     "t": "a template",
 }
-"""What other first letters of the service's ids stand for."""
+"""The meanings of other first letters of the service's ids."""
 
 
 def type_of_operation(operation: Operation) -> JobType:
-    """The type of the jobs that do this operation.
+    """Return the type of the jobs that do this operation.
 
-    :raises TypeError: it is no operation of a document or a picture.
+    :raises TypeError: it is not an operation on documents or pictures.
     """
     if isinstance(operation, DocProcess):
         return DOCUMENTS
@@ -98,7 +98,7 @@ def type_of_operation(operation: Operation) -> JobType:
 
 
 def type_of_tag(tag: str) -> JobType:
-    """The type of the jobs with this tag of the service.
+    """Return the type of the jobs with this tag of the service.
 
     :raises ValueError: the tag is unknown.
     """
@@ -109,9 +109,9 @@ def type_of_tag(tag: str) -> JobType:
 
 
 def type_of_job_id(job_id: str) -> JobType:
-    """The type of a job by the first letter of its id: ``d`` for documents, ``c`` for pictures.
+    """Return the type of a job by the first letter of its id: ``d`` for documents, ``c`` for pictures.
 
-    :raises ValueError: it does not look like a job id, or it is the id of something else.
+    :raises ValueError: it is not a job id, or it is the id of another type of job.
     """
     if len(job_id) < 2 or not job_id.isalnum():
         raise ValueError(f"{job_id!r} is not a job id: a job id is a letter and 32 hexadecimal digits")
@@ -127,10 +127,10 @@ _queue_ids_lock = Lock()
 
 
 def default_queue_id(client: CIClient, job_type: JobType) -> str | None:
-    """The queue of jobs that name none, looked up once per client and type of job.
+    """Return the queue of jobs submitted without one, looked up once per client and type of job.
 
-    The service creates one queue when a feature is switched on, and marks none of several as the default.
-    So the result is None where a bucket has several queues, and where the key may not list them.
+    The service creates one queue when a feature is switched on. Of several queues, it marks none as the
+    default. So the result is None if the bucket has several queues, or if the key may not list them.
 
     :raises CIError: the service is unavailable.
     """
@@ -139,7 +139,7 @@ def default_queue_id(client: CIClient, job_type: JobType) -> str | None:
 
 
 def all_queue_ids(client: CIClient, job_type: JobType) -> tuple[str, ...]:
-    """The queues of the bucket for this type of job, looked up once; none if the key may not list them.
+    """Return the bucket's queues for this type of job, looked up once. Empty if the key may not list them.
 
     :raises CIError: the service is unavailable.
     """

@@ -1,9 +1,9 @@
-"""Where pending jobs stand in the listing of their queue, and which of them have ended.
+"""Tracks the page of each pending job in the listing of its queue, and which jobs have ended.
 
 The listing shows all states in the order of creation, so a job stays on its page while it changes. A queue
-runs its jobs in that order too. So ends can only be on the pages up to the one where jobs still wait: a look
-reads those of them that hold pending jobs, and no others. How a token is made is the service's business:
-a page is found again by its token and its filter, and a refused token starts the listing anew.
+runs its jobs in the same order. So jobs can only have ended on pages up to the *front*, the first page where
+jobs still wait. A poll reads only those pages up to the front that hold pending jobs. Tokens are opaque: a
+page is read again by its token and its filter, and after a rejected token the listing is read from the start.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _STEP = timedelta(seconds=1)
-"""Times are in whole seconds, and whether the filter takes in its first one is not documented."""
+"""Times have whole seconds, and it is not documented whether the filter includes its first second."""
 _NEAR = timedelta(seconds=5)
-"""Jobs created so shortly after a page are expected on the next one; others get a page of their own."""
+"""A job created this soon after a page's last job is expected on the next page; others get a new filter."""
 _DISORDER = timedelta(seconds=2)
-"""How far creation times may be out of order in the listing."""
+"""Tolerance for creation times that are out of order in the listing."""
 _WAITING = (JobState.SUBMITTED, JobState.PAUSE)
 _SCOUT_EVERY = 4
-"""While no job ends, every fourth look reads a page of jobs that should be waiting, in place of the front."""
+"""While no job ends, every fourth poll reads a page behind the front instead of the front."""
 _MOST_EMPTY = 10
-"""After so many empty pages in a row, a listing counts as ended, whatever token it gives."""
+"""After more empty pages in a row, a listing counts as ended, even if it has a next token."""
 _BEHIND = 5
-"""With so many jobs behind the pages that were read, the listing starts anew."""
+"""With this many jobs missing from the pages already read, the listing is read from the start."""
 
 
 @dataclass(slots=True, eq=False)
 class _Page:
-    """A page that was read: how to read it again, and what stands on it."""
+    """A page that was read: how to read it again, and the state of its jobs."""
 
     created_after: datetime
     token: str | None
     next_token: str | None = None
     empty_pages: int = 0
-    """Pages without jobs in a row, with this one."""
+    """Number of consecutive pages without jobs, including this one."""
     newest: datetime | None = None
-    """When its last job was created; of a page without jobs, that of the page before."""
+    """Creation time of its last job; a page without jobs inherits it from the previous page."""
     is_waiting: bool = False
     """Whether its last job waits, so that jobs on later pages wait as well."""
     pending: set[str] = field(default_factory=set)
-    """Jobs of ours that had not ended when it was read."""
+    """Our jobs on it that had not ended when it was read."""
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class QueueListing:
-    """The listing of one queue, read as far as its jobs have begun.
+    """The listing of one queue, read up to the first job that has not begun.
 
     :param queue_id: the queue; None lists the jobs of all queues.
     """
@@ -73,11 +73,11 @@ class QueueListing:
         self._client = client
         self._type = job_type
         self._queue_id = queue_id
-        self._idle_looks = 0
+        self._idle_polls = 0
         self._scouted = 0
         self._behind: set[str] = set()
         self._never_listed: set[str] = set()
-        # Of one look:
+        # State of one poll:
         self._wanted: Mapping[str, datetime | None] = {}
         self._unplaced: dict[str, datetime | None] = {}
         self._vanished: set[str] = set()
@@ -88,10 +88,10 @@ class QueueListing:
         self._restart()
 
     def look(self, wanted: Mapping[str, datetime | None], *, most_pages: int) -> dict[str, Job]:
-        """Those of the jobs that have ended, by job id.
+        """Return the jobs that have ended, by job id.
 
-        :param wanted: when the service created each job, where that is known, by job id.
-        :param most_pages: a look reads no more pages.
+        :param wanted: by job id, the time when the service created the job, or None if unknown.
+        :param most_pages: maximum number of pages to read.
         """
         self._wanted, self._left, self._is_at_end = wanted, most_pages, False
         self._found, self._vanished, self._read_now = {}, set(), set()
@@ -99,17 +99,17 @@ class QueueListing:
         try:
             self._read_to_front()
         except _TokenRefusedError as error:
-            log.info("the service refused a page of the listing, which starts anew: %s", error)
+            log.info("the service rejected a page of the listing, reading it from the start: %s", error)
             self._restart()
             try:
                 self._read_to_front()
             except _TokenRefusedError:
-                self._is_at_end = True  # the listing is no use beyond its first page
-        self._idle_looks = 0 if self._found else self._idle_looks + 1
+                self._is_at_end = True  # the listing cannot be read beyond its first page
+        self._idle_polls = 0 if self._found else self._idle_polls + 1
         return self._found
 
     def unlisted(self) -> list[str]:
-        """The wanted jobs that the last look should have met and did not; oldest first."""
+        """Return the jobs that should be on the pages of the last poll but are not, oldest first."""
         newest = self._pages[-1].newest if self._pages else None
         is_whole = self._is_at_end or self._left <= 0
         missed = [
@@ -123,7 +123,7 @@ class QueueListing:
         return sorted(missed, key=lambda job_id: self._unplaced[job_id] or _LONG_AGO)
 
     def page_of(self, job_id: str) -> object:
-        """What stands for the page that shows a job; None if that is not known."""
+        """Return an identity of the page that shows a job; None if unknown."""
         return self._places.get(job_id)
 
     def note_behind(self, job_id: str) -> None:
@@ -132,7 +132,9 @@ class QueueListing:
             return
         self._behind.add(job_id)
         if len(self._behind) >= _BEHIND:
-            self._never_listed |= self._behind  # if the new start does not show them, another will not either
+            self._never_listed |= (
+                self._behind
+            )  # restart once only: a second restart would not show them either
             self._behind = set()
             self._restart()
 
@@ -143,7 +145,7 @@ class QueueListing:
         self._unplaced = {job: at for job, at in self._wanted.items() if job not in self._found}
 
     def _keep(self, wanted: Mapping[str, datetime | None]) -> None:
-        """Forget the jobs that are not wanted any more, and the pages without jobs that are."""
+        """Forget all other jobs, and the pages without pending jobs."""
         for job_id in self._places.keys() - wanted.keys():
             self._places.pop(job_id).pending.discard(job_id)
         self._pages = [page for page in self._pages if page.pending or page is self._pages[-1]]
@@ -151,11 +153,11 @@ class QueueListing:
         self._behind &= wanted.keys()
         self._never_listed &= wanted.keys()
 
-    # One look
+    # One poll
 
     def _read_to_front(self) -> None:
-        """Read the known pages with pending jobs, then new ones, up to the one where jobs wait."""
-        if self._idle_looks % _SCOUT_EVERY == _SCOUT_EVERY - 1 and self._scout():
+        """Read the known pages with pending jobs, then new pages, up to the front."""
+        if self._idle_polls % _SCOUT_EVERY == _SCOUT_EVERY - 1 and self._scout():
             return
         for page in list(self._pages):
             is_last = page is self._pages[-1]
@@ -170,7 +172,7 @@ class QueueListing:
                 return
 
     def _scout(self) -> bool:
-        """Read a page beyond the front: jobs of a higher level overtake others. False if there is none."""
+        """Read a page behind the front: jobs of a higher level overtake others. False if none exists."""
         front = next((number for number, page in enumerate(self._pages) if page.is_waiting), None)
         if front is None:
             return False
@@ -186,18 +188,19 @@ class QueueListing:
 
     def _read_again(self, page: _Page) -> None:
         if len(page.pending) == 1 and not page.is_waiting and page is not self._pages[-1]:
-            return self._ask_for(*page.pending)
+            return self._read_by_id(*page.pending)
         if page in self._read_now:
             return None
         before = page.pending.copy()
         self._note(page, self._fetch(page.created_after, page.token))
-        # Pages may move when the service deletes old jobs: a job that left its page is asked for by its id.
+        # Jobs move between pages when the service deletes old jobs. A job that left its page is read by its
+        # id.
         for job_id in before - page.pending - self._found.keys():
             self._lose(job_id)
         return None
 
-    def _ask_for(self, job_id: str) -> None:
-        """Ask for a straggler by its id, which costs the service less than its page."""
+    def _read_by_id(self, job_id: str) -> None:
+        """Read a page's last pending job by its id, which is cheaper for the service than the page."""
         self._left -= 1
         try:
             job = self._type.get(self._client, job_id)
@@ -213,7 +216,7 @@ class QueueListing:
         self._unplaced[job_id] = self._wanted[job_id]
 
     def _read_next(self) -> _Page | None:
-        """Read the page on which the next unplaced jobs are expected; None if there is none."""
+        """Read the page where the next unplaced jobs are expected; None if no page is left."""
         last = self._pages[-1] if self._pages else None
         created = [moment for moment in self._unplaced.values() if moment is not None]
         near = last and last.newest and [at for at in created if abs(at - last.newest) <= _NEAR]
@@ -239,9 +242,9 @@ class QueueListing:
     def _append(self, created_after: datetime, token: str | None, newest: datetime | None) -> _Page:
         empty_pages = self._pages[-1].empty_pages if token else 0
         page = _Page(created_after, token, newest=newest, empty_pages=empty_pages)
-        answer = self._fetch(created_after, token)
+        response = self._fetch(created_after, token)
         self._pages.append(page)
-        self._note(page, answer)
+        self._note(page, response)
         return page
 
     def _fetch(self, created_after: datetime, token: str | None) -> JobPage:
@@ -259,18 +262,18 @@ class QueueListing:
                 raise
             raise _TokenRefusedError(str(error)) from error
 
-    def _note(self, page: _Page, answer: JobPage) -> None:
-        """Take in what a page says."""
+    def _note(self, page: _Page, response: JobPage) -> None:
+        """Update a page from its response."""
         self._read_now.add(page)
-        page.empty_pages = 0 if answer.jobs else page.empty_pages + 1
-        page.next_token = self._unless_repeated(page, answer.next_token)
+        page.empty_pages = 0 if response.jobs else page.empty_pages + 1
+        page.next_token = self._unless_repeated(page, response.next_token)
         page.pending = set()
-        for job in answer.jobs:
+        for job in response.jobs:
             self._note_job(page, job)
         page.newest = _last(
-            [job.created_at for job in answer.jobs if job.created_at is not None], page.newest
+            [job.created_at for job in response.jobs if job.created_at is not None], page.newest
         )
-        ends = [job.state for job in answer.jobs if job.state in _WAITING or _has_begun(job)]
+        ends = [job.state for job in response.jobs if job.state in _WAITING or _has_begun(job)]
         page.is_waiting = bool(ends) and ends[-1] in _WAITING
 
     def _note_job(self, page: _Page, job: Job) -> None:
@@ -293,25 +296,25 @@ class QueueListing:
             place.pending.discard(job.job_id)
 
     def _unless_repeated(self, page: _Page, token: str | None) -> str | None:
-        """The token of the next page; None if it leads back to one that was read."""
+        """Return the token of the next page; None if it leads back to a page already read."""
         if not token or token == page.next_token:
             return token or None
         if token in self._tokens or token == page.token:
-            log.warning("the listing of jobs repeats page %r; it counts as ended there", token)
+            log.warning("the listing of jobs repeats page %r; stopping there", token)
             return None
         if page.empty_pages > _MOST_EMPTY:
-            log.warning("the listing of jobs goes on with empty pages; it counts as ended there")
+            log.warning("the listing of jobs has too many empty pages; stopping there")
             return None
         self._tokens.add(token)
         return token
 
 
 class _TokenRefusedError(Exception):
-    """The service does not know a page's token any more."""
+    """The service no longer accepts a page's token."""
 
 
 def _has_begun(job: Job) -> bool:
-    """Whether the job runs or has run; one that was cancelled tells nothing of those around it."""
+    """Whether the job runs or has run. A cancelled job may have waited until then."""
     return job.state in (JobState.RUNNING, JobState.SUCCESS, JobState.FAILED)
 
 

@@ -1,7 +1,7 @@
-"""Whether a job that the service describes is the one that was asked for.
+"""Decides whether a job that the service describes is the requested one.
 
-The service does not echo every request as it was sent. What it is known to change counts as equal here;
-every other difference is one. Sources: 1045/47932, 1045/47933, and the recorded response in 1045/51266.
+The service does not echo every request as it was sent. Its known changes count as equal here; any other
+difference means a different job. Sources: 1045/47932, 1045/47933, and the recorded response in 1045/51266.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from airflow_provider_ci.client import DocProcess, Job, PicProcess, PicTemplate
 
 _NEVER_COMPARED = "DocPassword"
 _ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}
-"""Numbers that mean the same: all pages to the last one, and from the first one."""
+"""Numbers with the same meaning: up to the last page, and from the first page."""
 _WITHOUT_CASE = frozenset({"SrcType", "TgtType"})
 _BOOLEANS = frozenset({"true", "false"})
 
 
 def matches_operation(job: Job, operation: Union[DocProcess, PicProcess, PicTemplate]) -> bool:  # noqa: UP007
-    """Whether nothing that the service echoes of the job contradicts the operation.
+    """Whether the echoed parameters of the job are consistent with the operation.
 
-    Only parameters that the operation sets are compared, and never a password. An empty or missing echo
-    contradicts nothing.
+    Only parameters that the operation sets are compared, and never a password. A missing or
+    empty echo is consistent with any value.
     """
     echo = _child(job.raw, "Operation")
     template_id = echo.get("TemplateId")
@@ -39,9 +39,9 @@ def matches_operation(job: Job, operation: Union[DocProcess, PicProcess, PicTemp
 
 
 def user_data_matches(job: Job, user_data: str) -> bool | None:
-    """Whether the job was submitted with this UserData; None if its echo does not say.
+    """Whether the job was submitted with this UserData; None if its echo is inconclusive.
 
-    The service may leave the echo out, or cut it: a beginning of ``user_data`` proves nothing.
+    The service may leave the echo out or truncate it, so a prefix of ``user_data`` is inconclusive.
     """
     if job.user_data == user_data and user_data:
         return True

@@ -1,4 +1,4 @@
-"""Waiting while the service is unavailable, up to a limit."""
+"""Waits while the service is unavailable, up to a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_WAIT = 30.0
 
 
 def is_unavailable(error: CIError) -> bool:
-    """Whether the service cannot do this for now: it does not respond, is busy, or takes no jobs."""
+    """Whether the service is temporarily unable: it does not respond, is busy, or accepts no jobs."""
     return error.is_retryable or isinstance(error, QueuePausedError)
 
 
@@ -26,11 +26,11 @@ def retry_while_unavailable(
 ) -> T:
     """Repeat a step until it works, or the service has been unavailable for too long.
 
-    The step must be one that may be repeated: a submission whose response was lost is raised at once.
+    The step must be safe to repeat. An unconfirmed submission is raised at once.
 
-    :param wait: called with seconds to wait; what it raises ends the retries.
-    :param name: who waits, for the log.
-    :raises CIError: the last error, after ``limit_seconds``, or at once if waiting cannot help.
+    :param wait: called with the seconds to wait; any exception from it ends the retries.
+    :param name: name of the waiting task or batch, for the log.
+    :raises CIError: the last error, after ``limit_seconds``, or at once if it is not retryable.
     """
     began = time.monotonic()
     while True:
@@ -45,10 +45,10 @@ def retry_while_unavailable(
 
 
 class Outage:
-    """Notes what went wrong in each round of a batch.
+    """Tracks errors over the rounds of a batch.
 
-    :param name: who waits, for the log.
-    :param limit_seconds: how long nothing may move while something is wrong.
+    :param name: name of the waiting batch, for the log.
+    :param limit_seconds: how long a batch may make no progress while errors occur.
     """
 
     def __init__(self, name: str, *, limit_seconds: float) -> None:
@@ -57,17 +57,17 @@ class Outage:
         self._since: float | None = None
         self._moved = 0
         self.lost: SubmissionUnknownError | None = None
-        """The last lost response since anything moved."""
+        """The last unconfirmed submission since the batch made progress."""
         self.is_over = True
-        """Whether nothing was wrong in the last round."""
+        """Whether the last round had no errors."""
         self.is_full_queue = False
-        """Whether the only problem is that the queue takes no more for now."""
+        """Whether the only problem is a full queue."""
 
     def note(self, error: CIError | None, *, moved: int) -> None:
-        """Go on waiting, unless the service has been unavailable for too long; a full queue is no outage.
+        """Keep waiting, unless the service has been unavailable for too long. A full queue does not count.
 
-        :param moved: grows with every submission that is accepted and every object that is finished.
-        :raises CIError: the error itself, after ``limit_seconds``.
+        :param moved: a counter of accepted submissions and finished objects.
+        :raises CIError: the last error, after ``limit_seconds``.
         """
         is_moving, self._moved = moved > self._moved, moved
         self.is_over = error is None and self.lost is None

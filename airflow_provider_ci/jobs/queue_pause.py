@@ -1,4 +1,4 @@
-"""A paused queue: say so, and wait for it up to a limit."""
+"""Reports a paused queue, and waits for it up to a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class QueueStaysPausedError(CIError):
-    """The queue of the jobs has been paused for longer than the limit. Its jobs are still in it."""
+    """The jobs' queue has been paused for longer than the limit. The jobs are still in it."""
 
     def __init__(self, queue_id: str, seconds: float) -> None:
         self.queue_id = queue_id
@@ -32,7 +32,7 @@ class PauseWatch:
 
     :param limit_seconds: how long to wait for a paused queue.
     :param every_seconds: time without an ended job before each request.
-    :param queue_id: the queue; if not given, the one that a waiting job says it is in.
+    :param queue_id: the queue; by default, the queue of a waiting job.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PauseWatch:
         self._paused_since: float | None = None
 
     def look(self, job_ids: Iterable[str], *, is_moving: bool) -> None:
-        """Read the queue's state if it is time to.
+        """Read the queue's state if that is due.
 
         :param job_ids: jobs that wait in the queue.
         :raises QueueStaysPausedError: it has been paused for too long.
@@ -70,7 +70,7 @@ class PauseWatch:
             return
         self._paused_since = self._paused_since or now
         paused_for = now - self._paused_since
-        log.warning("queue %s is paused (seen for %.0f s); its jobs wait", self._queue_id, paused_for)
+        log.warning("queue %s is paused (for at least %.0f s); its jobs wait", self._queue_id, paused_for)
         if paused_for >= self._limit:
             raise QueueStaysPausedError(self._queue_id, paused_for)
 

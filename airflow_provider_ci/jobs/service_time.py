@@ -1,4 +1,4 @@
-"""The service's time, as signatures that expire and ages of jobs need it."""
+"""The service's time, for the expiry of signatures and the ages of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Submitting one job so that at most one comes of it, whatever happens to requests and responses."""
+"""Submits one job exactly once or not at all, even if requests or responses are lost."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _SKEW_SECONDS = 5.0
-"""After a signature has expired: for the two clocks to agree, and for the listing to show the job."""
+"""Extra wait after a signature expires, for clock differences and for the listing to show the job."""
 _OUTAGE_SECONDS = 600.0
 _SLACK = timedelta(seconds=5)
-"""How far the moment before a submission and the creation of its job may be out of order."""
+"""A job's creation time may be this much before the time noted before its submission."""
 _LOOK_BACK = timedelta(minutes=1)
-"""The listing is read from so long before the submission on."""
+"""The listing is searched from this long before the submission."""
 _DEAD = (JobState.FAILED, JobState.CANCEL)
 _STOP_CHECK_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
 
 def _go_on() -> None:
-    """Nobody stops the wait."""
+    """Never stop the wait."""
 
 
 def _unnoted(expires_at: float) -> None:
-    """Nobody notes the submission."""
+    """Do not record the submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class JobRequest:
 
     :param output_key: may hold ``${Number}``, ``${Page}`` and ``${SheetID}``.
     :param queue_id: the default queue if not given.
-    :param job_level: 0, 1 or 2; a higher one goes first.
+    :param job_level: priority 0, 1 or 2; a higher level runs first.
     :param callback: where to send the end of the job, in place of the queue's callback.
     :param output_bucket: this bucket if not given; likewise ``output_region``.
-    :param user_data: comes back with the job. Without it, the job carries the token of its submission there.
+    :param user_data: a text that the service echoes with the job; the token of the submission by default.
     """
 
     input_key: str
@@ -86,16 +86,16 @@ def submit_once(
 ) -> Job:
     """Submit one job.
 
-    If the response is lost, look for the job in the listing. Submit again only when the signature of the lost
-    request has expired and one more look shows no job: the service can then never accept the lost request.
+    If the response is lost, search the listing for the job. Submit again only when the signature of the lost
+    request has expired and one more search finds no job: the service can then never accept the lost request.
 
-    :param token: names this submission; the same for every try at it, and different from all others.
-    :param valid_seconds: how long the service may accept a request, at least 1.
+    :param token: identifies this submission, over all its attempts.
+    :param valid_seconds: how long the service may accept a request; 1 second or more.
     :param before_sending: called before each request with the Unix time at which its signature expires, for
         :func:`find_submitted` in a later process.
-    :param raise_if_stopped: called twice a second while waiting; what it raises ends the wait.
-    :raises CIError: the service refused the job.
-    :raises SubmissionUnknownError: responses were lost again and again.
+    :param raise_if_stopped: called twice a second while waiting; any exception from it ends the wait.
+    :raises CIError: the service rejected the job.
+    :raises SubmissionUnknownError: the responses to all attempts were lost.
     """
     if valid_seconds < 1:
         raise ValueError(f"valid_seconds must be at least 1, not {valid_seconds!r}")
@@ -112,7 +112,7 @@ def submit_once(
                 raise
             log.warning("%s; submitting again", error)
         except SubmissionUnknownError as error:
-            log.warning("%s; looking for the job", error)
+            log.warning("%s; searching the listing for the job", error)
             if job := search.until(expires_at, raise_if_stopped):
                 return job
             if attempt == _ATTEMPTS:
@@ -130,12 +130,14 @@ def find_submitted(
     valid_seconds: float = 60.0,
     raise_if_stopped: Callable[[], object] = _go_on,
 ) -> Job | None:
-    """The job of a :func:`submit_once` in a process that has died; None once there can never be one.
+    """Find the job of a :func:`submit_once` in a process that has died.
 
-    :param token: of that submission.
-    :param since: a moment before that submission, by the service's clock.
-    :param expires_at: when its last request expires, as told to ``before_sending``; if not given, it counts
-        as sent this moment.
+    Returns None only when the service can no longer create the job.
+
+    :param token: the token of that submission.
+    :param since: a time before that submission, by the service's clock.
+    :param expires_at: when its last request expires, as passed to ``before_sending``; by default, the request
+        counts as sent now.
     """
     search = _Search(client, request, token, since=since)
     until = service_now(client) + valid_seconds if expires_at is None else expires_at
@@ -159,7 +161,7 @@ def _submit(client: CIClient, request: JobRequest, token: str, expires_at: float
 
 
 class _Search:
-    """Looks for the job of a request whose response is lost."""
+    """Searches for the job of a request whose response was lost."""
 
     def __init__(
         self, client: CIClient, request: JobRequest, token: str, *, since: datetime | None = None
@@ -171,7 +173,7 @@ class _Search:
         self._since = since
 
     def until(self, expires_at: float, raise_if_stopped: Callable[[], object]) -> Job | None:
-        """Look until the job shows, or a look after the end of the signature shows none."""
+        """Search until the job is found, or a search after the signature's expiry finds none."""
         end = expires_at + _SKEW_SECONDS
         wait, logged_at = 1.0, time.monotonic()
         while True:
@@ -181,19 +183,21 @@ class _Search:
             except CIError as error:
                 if not error.is_retryable or looked_at > end + _OUTAGE_SECONDS:
                     raise
-                log.warning("cannot look for the job of %r for now: %s", self._request.input_key, error)
+                log.warning(
+                    "cannot search for the job of %r, trying again: %s", self._request.input_key, error
+                )
             else:
                 if job is not None or looked_at > end:
                     return job
             if time.monotonic() - logged_at >= _LOG_SECONDS:
                 logged_at = time.monotonic()
                 left = max(end - looked_at, 0.0)
-                log.info("no job of %r yet; looking for %.0f s more", self._request.input_key, left)
+                log.info("no job of %r yet; searching for another %.0f s", self._request.input_key, left)
             _sleep(wait, raise_if_stopped)
             wait = min(wait * 1.5, 5.0)
 
     def look(self) -> Job | None:
-        """The job, if the listing shows it; of several, one that has not ended badly."""
+        """Return the job if the listing shows it, and prefer a job that has not failed or been cancelled."""
         dead = None
         self._since = since = self._since or self._before_submission()
         for queue_id in self._searched():
@@ -209,15 +213,15 @@ class _Search:
         return dead
 
     def _searched(self) -> Sequence[str | None]:
-        """The queues in which the job can be: that of the request, or else every one of its type."""
+        """Return the queues to search: the request's queue, or all queues for its type of job."""
         if self._request.queue_id:
             return [self._request.queue_id]
         return all_queue_ids(self._client, self._request.job_type) or [None]
 
     def _before_submission(self) -> datetime:
-        """The moment before the first submission, by the service's clock.
+        """Return the time before the first submission, by the service's clock.
 
-        It comes from a response: until there is one, nothing is known of that clock.
+        It is taken from a response, because without one the service's clock is unknown.
         """
         try:
             now = self._client.server_time()
@@ -242,9 +246,10 @@ class _Search:
 
 
 def _is_young_enough(job: Job, since: datetime) -> bool:
-    """Whether this can be the job of our request, and not of an earlier one that asked for the same.
+    """Whether the job can belong to our request, and not to an earlier identical request.
 
-    A job that has ended badly counts as an earlier one, unless it is clearly younger than the submission.
+    A job that failed or was cancelled counts as an earlier one, unless it is clearly younger than the
+    submission.
     """
     if job.created_at is None:
         return False
@@ -252,7 +257,7 @@ def _is_young_enough(job: Job, since: datetime) -> bool:
 
 
 def _is_of_older_version(job: Job, token: str) -> bool:
-    """Whether version 1 of this package has submitted the job with this token."""
+    """Whether version 1 of this package submitted the job with this token."""
     return job.user_data.startswith(f"{token}-0-")
 
 

@@ -1,4 +1,4 @@
-"""Waiting for many jobs with few requests."""
+"""Waits for many jobs with few requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_ci.jobs.pace import Pace
 __all__ = ["JobWatch", "JobsInFlight", "Pace"]
 
 _UNKNOWN_SECONDS = 10.0
-"""For so long a job may be unknown to the service if nobody says when it was submitted."""
+"""The service may not know a job for this long, if the time of its submission is unknown."""
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 class JobWatch:
     """Waits for jobs that are known by their ids only, of any type.
 
-    :param created: when the service created the jobs, if that is known; by job id.
-    :raises ValueError: one of them is no id of a document or picture job.
+    :param created: by job id, the time when the service created the job, if known.
+    :raises ValueError: an id is not the id of a document or picture job.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class JobWatch:
         self._started = time.monotonic()
         self._in_flight: dict[str, JobsInFlight] = {}
         self.pending: dict[str, JobType] = {job_id: type_of_job_id(job_id) for job_id in job_ids}
-        """The jobs that have not ended yet, as far as is known."""
+        """The jobs that have not ended, as of the last poll."""
         self.finished: dict[str, Job] = {}
         """The jobs that have ended."""
 
@@ -49,9 +49,9 @@ class JobWatch:
                 raise error
 
     def look_patiently(self) -> None:
-        """As :meth:`look`, but leave it to the next look while the service is unavailable.
+        """As :meth:`look`, but tolerate an unavailable service: the next poll tries again.
 
-        The service may also take some seconds until it knows a job that was just submitted.
+        A job that was just submitted may also be unknown to the service for some seconds.
         """
         try:
             for in_flight in self._look():
@@ -82,7 +82,7 @@ class JobWatch:
         return self._in_flight[job_type.tag]
 
     def wait_seconds(self, pace: Pace) -> float:
-        """Seconds until the next look."""
+        """Return the seconds until the next poll."""
         elapsed = time.monotonic() - self._started
         return pace.wait_seconds(
             pending=len(self.pending), finished=len(self.finished), elapsed_seconds=elapsed
