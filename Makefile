@@ -32,7 +32,7 @@ check: setup ## formatter, linter, types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-soak: setup ## 600 batches that are killed, cut off and started again; 0 lost, 0 doubled
+soak: setup ## 600 batches that are killed, frozen, cut off and confused; 0 lost, 0 doubled
 	@$(BIN)/python -m tests.soak --rounds 600
 
 matrix: setup ## the Airflow layer's tests on every supported Airflow and Python
