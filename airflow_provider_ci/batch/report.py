@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -77,6 +78,12 @@ class BatchSummary:
     """Objects that were written: one per success, or one per page."""
     output_bytes: int = 0
     """Size of the pictures among them; the service does not report the size of documents."""
+
+    @property
+    def may_heal(self) -> int:
+        """Deprecated name of :attr:`retryable`."""
+        warnings.warn("BatchSummary.may_heal is now retryable", DeprecationWarning, stacklevel=2)
+        return self.retryable
 
     @property
     def first_failures(self) -> tuple[str, ...]:

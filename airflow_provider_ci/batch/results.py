@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
@@ -87,6 +88,18 @@ class ObjectResult:
     def is_retryable(self) -> bool:
         """Whether the object failed for a reason that can pass."""
         return self.state is ObjectState.FAILED and self.code in RETRYABLE_JOB_CODES
+
+    @property
+    def may_heal(self) -> bool:
+        """Deprecated name of :attr:`is_retryable`."""
+        warnings.warn("ObjectResult.may_heal is now is_retryable", DeprecationWarning, stacklevel=2)
+        return self.is_retryable
+
+    @property
+    def complaint(self) -> str:
+        """Deprecated name of :attr:`failure_line`."""
+        warnings.warn("ObjectResult.complaint is now failure_line", DeprecationWarning, stacklevel=2)
+        return self.failure_line
 
     @property
     def failure_line(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
@@ -98,6 +99,12 @@ class BatchSettings:
             raise ValueError(f"skip must be 'fresh', 'exists' or 'never', not {self.skip!r}")
         if self.on_running not in ("wait", "fail"):
             raise ValueError(f"on_running must be 'wait' or 'fail', not {self.on_running!r}")
+        if self.settle_seconds is not None:
+            warnings.warn(
+                "settle_seconds is ignored: a submission is repeated when its signature has expired",
+                DeprecationWarning,
+                stacklevel=4,
+            )
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
         type_of_operation(self.operation)

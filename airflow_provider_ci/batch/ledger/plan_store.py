@@ -43,6 +43,9 @@ class PlanHeader:
     """Prefix of the selection, which ``{dir}`` leaves out."""
     tag: str
     """The service's tag of the jobs."""
+    queue_id: str | None = None
+    """Queue of the jobs; None for the default queue. A run that continues the plan keeps it, because jobs
+    that nobody recorded are looked for in this queue."""
     total: int
     """Number of objects."""
     parts: tuple[tuple[str, str], ...] = ()

@@ -119,6 +119,7 @@ class PlanMaker:
                     output=template.text,
                     prefix=template.prefix,
                     tag=self.make_submitter(token, not_before).job_type.tag,
+                    queue_id=settings.queue_id,
                     total=total,
                     parts=parts,
                     started_at=started_at,

@@ -303,7 +303,10 @@ class _ClaimedSession:
         if submits:
             operation = restored_operation(dict(plan.header.operation), self._settings.operation)
         header = plan.header
-        submitter = self._submitter(type_of_tag(header.tag), header.token, header.jobs_not_before, operation)
+        job_type = type_of_tag(header.tag)
+        submitter = self._submitter(
+            job_type, header.token, header.jobs_not_before, operation, header.queue_id
+        )
         following = Following(
             self._client,
             self._outputs_client,
@@ -327,20 +330,22 @@ class _ClaimedSession:
         )
 
     def _planning_submitter(self, token: str, not_before: float) -> Submitter:
-        return self._submitter(self._type, token, not_before, self._settings.operation)
-
-    def _submitter(self, job_type: JobType, token: str, not_before: float, operation: Any) -> Submitter:
         settings = self._settings
+        return self._submitter(self._type, token, not_before, settings.operation, settings.queue_id)
+
+    def _submitter(
+        self, job_type: JobType, token: str, not_before: float, operation: Any, queue_id: str | None
+    ) -> Submitter:
         return Submitter(
             client=self._client,
             job_type=job_type,
             operation=operation,
             token=token,
-            queue_id=settings.queue_id,
-            listed_queue_id=settings.queue_id or default_queue_id(self._client, job_type),
+            queue_id=queue_id,
+            listed_queue_id=queue_id or default_queue_id(self._client, job_type),
             expires_at=self._lease.expires_at,
             not_before=not_before,
-            options=settings.submit_options,
+            options=self._settings.submit_options,
         )
 
     # Ends
