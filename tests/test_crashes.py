@@ -1,4 +1,4 @@
-"""A short soak in every run of the tests, and proof that its judge sees what it should see."""
+"""A short soak in every run of the tests, and proof that its judge detects errors."""
 
 from __future__ import annotations
 
