@@ -1,1 +1,1 @@
-"""One question per file; each answers it as a ratio, ours against the peer, measured in the same run."""
+"""One question per file. The result is a ratio of ours to the peer, measured in the same run."""

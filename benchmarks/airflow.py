@@ -1,7 +1,7 @@
 """300 objects in one CIBatchOperator, against a mapped task for each that calls the official SDK and polls.
 
 A real Airflow runs both DAGs with the same LocalExecutor on SQLite, against a local CI that converts
-instantly. What counts is the time between the start and the end that Airflow notes for the DAG run.
+instantly. The time of a DAG run is the difference of the start and end that Airflow records.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main(objects: int = OBJECTS, parallelism: int = PARALLELISM) -> None:
 
 
 def seconds(home: Path, endpoint: str, objects: int, parallelism: int) -> tuple[float, float]:
-    """What each DAG takes, after a first run that wakes Airflow up."""
+    """Seconds per DAG run, after a first run that warms Airflow up."""
     settings = {
         "AIRFLOW__CORE__PARALLELISM": str(parallelism),
         "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": str(parallelism),
@@ -105,7 +105,7 @@ def seconds(home: Path, endpoint: str, objects: int, parallelism: int) -> tuple[
 
 
 def dags(endpoint: str, objects: int) -> str:
-    """The DAGs' file, for the first so many made-up objects of the local CI."""
+    """The DAGs' file, for a given number of synthetic objects of the local CI."""
     host, _, port = endpoint.removeprefix("http://").partition(":")
     return DAGS.format(
         host=host,

@@ -1,4 +1,4 @@
-"""What a signed call costs in CPU: our client against the official SDK, on the same canned answers.
+"""CPU cost of a signed call: our client against the official SDK, on the same canned responses.
 
 Both sign, send, read and parse; ours parses into typed objects, the SDK into dictionaries. Batches of the two
 take turns, so that whatever else the machine does falls on both; the median batch counts.
@@ -59,7 +59,7 @@ def calls(port: int) -> dict[str, tuple[Call, Call, int]]:
 
 
 def _peer(port: int) -> CosS3Client:
-    """The SDK as its documentation sets it up, told where the server is; it logs as little as ours."""
+    """The SDK as its documentation sets it up, with the server's address and as little logging as ours."""
     logging.getLogger("qcloud_cos").setLevel(logging.WARNING)
     config = CosConfig(
         Region=REGION, SecretId=SECRET_ID, SecretKey=SECRET_KEY, Scheme="http", IP="127.0.0.1", Port=port

@@ -1,7 +1,7 @@
-"""A loopback server in its own process that answers each path with the same bytes, as fast as it can.
+"""A loopback server in its own process that returns the same bytes for a path, as fast as it can.
 
 It speaks just enough HTTP for two clients on kept-alive connections: it reads a request to its end and writes
-the answer that belongs to the path's first word.
+the response that belongs to the path's first word.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ OBJECT = (
 
 
 def submitted() -> str:
-    """The answer to a submission."""
+    """The response to a submission."""
     return f"<Response>{JOB.format(ended='-', result='', state='Submitted')}</Response>"
 
 
 def finished() -> str:
-    """The answer about a job that made five pages."""
+    """The response for a job that made five pages."""
     return (
         f"<Response>{JOB.format(ended='2023-11-15T06:13:25+0800', result=RESULT, state='Success')}</Response>"
     )
@@ -66,7 +66,7 @@ def listing() -> str:
 
 
 def answer(body: str) -> bytes:
-    """A whole HTTP answer."""
+    """A complete HTTP response."""
     data = ('<?xml version="1.0" encoding="UTF-8" ?>' + body).encode()
     head = (
         "HTTP/1.1 200 OK\r\nServer: tencent-ci\r\nContent-Type: application/xml\r\n"

@@ -1,7 +1,7 @@
 """Documents per second of the local CI, against one cold LibreOffice per file.
 
 Both convert the same small documents of mixed types to PDF, two at a time, and each output is opened. The
-local CI is asked over its own API, one signed request a job, as users do.
+local CI is used through its API, one signed request per job, as users do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS = 2
 BUCKET = "examplebucket-1250000000"
 SAMPLES = Path(__file__).parents[1] / "demo" / "samples" / "inbox"
 NOT_TAKEN = {"broken-contract.docx", "owners-handbook.pdf"}
-"""A file that cannot be converted, and one that needs no conversion."""
+"""Samples left out: the first cannot be converted, the second needs no conversion."""
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ class Fifo:
     starts: dict[str, float] = field(default_factory=dict)
 
     def add(self, count: int, *, seconds: float, at_once: int = 10, per_second: int = 500) -> None:
-        """Add jobs that take so many seconds each, created so many a second."""
+        """Add jobs with the given seconds per job and jobs created per second."""
         model = self.client.submit_doc_job("in/model.docx", "out/model.pdf", DocProcess()).job_id
         created = int(time.time())
         rows = [(f"d{number:032x}", created + number // per_second, model) for number in range(count)]
@@ -81,7 +81,7 @@ class Fifo:
             heapq.heappush(free, self.ends[job_id])
 
     def turn_to(self, now: float) -> None:
-        """Let all jobs be as they are so many seconds after the start."""
+        """Move all jobs to their states at ``seconds`` after the start."""
         ended = [(job_id,) for job_id, end in self.ends.items() if end <= now]
         running = [(job_id,) for job_id, start in self.starts.items() if start <= now < self.ends[job_id]]
         with self.table:
@@ -105,13 +105,13 @@ def fifo(client: CIClient, root: Path) -> Iterator[Fifo]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What it took to notice the end of all jobs."""
+    """The requests and delays until the end of all jobs was noticed."""
 
     jobs: int
     looks: int
     requests: int
     median_delay: float
-    """Seconds between the end of a job and the look that saw it."""
+    """Seconds between the end of a job and the poll that found it."""
     longest_delay: float
 
     @property

@@ -1,4 +1,4 @@
-"""What this provider adds to every process of Airflow that reads a DAG: seconds, and other packages.
+"""Cost of this provider in every Airflow process that parses a DAG: seconds, and imported packages.
 
 The time is the median over pairs of fresh processes, one without the provider and one with it.
 """
@@ -89,7 +89,7 @@ def output_of(code: str) -> dict[str, Any]:
 
 
 def added(with_it: list[dict[str, Any]], without: list[dict[str, Any]], name: str) -> float:
-    """What a process takes more than the one right before it."""
+    """Extra seconds of a process over the process right before it."""
     return float(median(ours[name] - base[name] for ours, base in zip(with_it, without, strict=True)))
 
 
@@ -101,7 +101,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 
 def dependencies(package: str) -> set[str]:
-    """What a package needs without extras, and what that needs, and so on; Airflow's own apart."""
+    """Direct and indirect dependencies of a package without extras, except Airflow's own."""
     found: set[str] = set()
     waiting = [package]
     while waiting:

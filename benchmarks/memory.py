@@ -44,7 +44,7 @@ def main(sizes: Sequence[int] | None = None) -> None:
 
 
 def peaks(objects: int) -> tuple[float, float, float]:
-    """MiB of the process that runs a batch, of the one that waits, and of one that does nothing."""
+    """MiB of three processes: running a batch, waiting for it, and idle."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-memory-") as root,
         serving(Path(root), "--convert", "none", "--synthetic", f"{BUCKET}={objects}") as endpoint,
@@ -82,7 +82,7 @@ def wait(client: CIClient, objects: int) -> None:
 
 
 def nothing(client: CIClient, objects: int) -> None:
-    """What is there before anything is done."""
+    """Do nothing, to measure the baseline."""
 
 
 STEPS: dict[str, Callable[[CIClient, int], None]] = {

@@ -34,7 +34,7 @@ def main(sizes: Sequence[int] = (), job_seconds: float = JOB_SECONDS) -> None:
 
 
 def noticed(jobs: int, job_seconds: float) -> Watched:
-    """Watch so many jobs to their end."""
+    """Watch this many jobs until all have ended."""
     with tempfile.TemporaryDirectory(prefix="bench-pace-") as folder:
         root = Path(folder)
         (root / BUCKET / "in").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Planning many objects in a bucket that knows none of their outputs, and in one that knows all of them.
+"""Planning many objects in a bucket without known outputs, and in a bucket where all outputs are known.
 
 The local CI makes the objects up. The queue is paused, so a run ends when its first window is submitted; the
 time of the window is part of both figures. The known outputs are in the index, as if an earlier batch had
@@ -42,7 +42,7 @@ def main(objects: int = 0) -> None:
 
 
 def planned(objects: int, *, known: bool) -> tuple[float, float]:
-    """Seconds and MiB of a process that plans so many objects."""
+    """Seconds and MiB of a process that plans this many objects."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-plan-") as root,
         serving(Path(root), "--convert", "none", "--synthetic", f"{BUCKET}={objects}") as endpoint,
@@ -58,7 +58,7 @@ def planned(objects: int, *, known: bool) -> tuple[float, float]:
 
 
 def entries(objects: int) -> Iterator[Entry]:
-    """What the index says of outputs that another operation made."""
+    """Entries of the index for outputs that another operation made."""
     with_names = (f"plan/{number:09}.pdf" for number in range(objects))
     return (Entry(output, "0" * 16) for output in with_names)
 

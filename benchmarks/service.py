@@ -1,4 +1,4 @@
-"""The local CI as a process of its own, so that its CPU counts for nobody, and the two clients."""
+"""The local CI as a process of its own, so that its CPU time is not counted, and the two clients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUCKET = "examplebucket-1250000000"
 SERVE = ("-m", "airflow_provider_ci.local", "serve", "--port", "0", "--root")
 SERVE_SLOWLY = ("-m", "benchmarks.service")
 WORKERS = 10
-"""What a queue of the service runs at once."""
+"""Jobs that a queue of the service runs at once."""
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def our_client(endpoint: str) -> CIClient:
 
 
 def sdk_client(endpoint: str) -> Any:
-    """The official SDK with its own defaults, told where the server is; it logs as little as ours."""
+    """The official SDK with its defaults, the server's address, and as little logging as ours."""
     logging.getLogger("qcloud_cos").setLevel(logging.CRITICAL)
     address = urlsplit(endpoint)
     config = CosConfig(
@@ -78,7 +78,7 @@ def pause(client: CIClient) -> str:
 
 
 class SlowConverters(InstantConverters):
-    """Instant conversion after so many seconds."""
+    """Instant conversion after a wait in seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()

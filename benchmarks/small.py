@@ -29,7 +29,7 @@ def main(sizes: Sequence[int] = SIZES) -> None:
 
 
 def requests_of(objects: int) -> tuple[int, int]:
-    """Requests of a first batch, and of another one that finds everything up to date."""
+    """Requests of a first batch, and of a second batch where everything is up to date."""
     with tempfile.TemporaryDirectory(prefix="bench-small-") as folder:
         inbox = Path(folder) / BUCKET / "in"
         inbox.mkdir(parents=True)

@@ -40,7 +40,7 @@ class Airflow:
         return (_moment(run["end_date"]) - _moment(run["start_date"])).total_seconds()
 
     def log_in(self) -> bool:
-        """Whether it answers by now."""
+        """Whether the API server responds yet."""
         try:
             answer = self._session.get(f"{self._address}/auth/token", timeout=5)
         except requests.ConnectionError:
@@ -50,7 +50,7 @@ class Airflow:
         return answer.ok
 
     def has_dags(self, number: int) -> bool:
-        """Whether so many DAGs are parsed."""
+        """Whether this many DAGs are parsed."""
         return bool(self._call("GET", "dags")["total_entries"] == number)
 
     def _call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def running(home: Path, dags: str, number: int, **settings: str) -> Iterator[Air
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float) -> None:
-    """Ask until it holds."""
+    """Poll until the condition holds."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:

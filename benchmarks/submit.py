@@ -1,9 +1,9 @@
-"""What it takes to submit 2,000 document jobs to a service that answers after 50 ms.
+"""Cost of submitting 2,000 document jobs to a service that responds after 50 ms.
 
 Ours is the batch engine's way: threads on pooled connections. The peers are the official SDK in a loop, and
-the SDK in a pool of 32 threads. The queue is paused, so that the server only takes the jobs. At last,
-connections are cut after the service has taken the job: the SDK repeats such a request, the engine looks for
-the job.
+the SDK in a pool of 32 threads. The queue is paused, so that the server only accepts the jobs. At the end,
+connections are cut after the service has accepted the job: the SDK repeats such a request, the engine looks
+for the job.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from benchmarks.service import BUCKET, REGION, our_client, pause, sdk_client, se
 
 JOBS = 2000
 LOOP_CALLS = 200
-"""The loop is measured with so many and reckoned up: all of them would take almost two minutes."""
+"""The loop is measured with this many calls and extrapolated: all calls would take almost two minutes."""
 POOL_THREADS = 32
 LATENCY_MS = 50
 ROUNDS = 3
 ONE_IN = 100
-"""One of so many submissions loses its answer."""
+"""One in this many submissions loses its response."""
 PDF = DocProcess(target="pdf")
 
 
@@ -58,7 +58,7 @@ class Service:
     sdk: Any
 
     def lose_answers(self, jobs: int) -> None:
-        """Let one in so many of the next submissions lose its answer; the server takes all of them."""
+        """Let one in ``ONE_IN`` of the next submissions lose its response; the server accepts all of them."""
         taken = {"method": "POST", "path": "/doc_jobs", "host": "ci"}
         one_lost = [
             {"action": "slow", "seconds": 0, "count": ONE_IN - 1, **taken},
@@ -68,14 +68,14 @@ class Service:
         answer.raise_for_status()
 
     def doubled(self, jobs: int) -> int:
-        """Of so many objects, those with more than one job, by the server's own listing."""
+        """Number of objects with more than one job, by the server's own listing."""
         found = Counter(job.input_key for job in self.ours.list_doc_jobs())
         assert len(found) == jobs, f"{len(found)} of {jobs} objects have a job"
         return sum(count > 1 for count in found.values())
 
 
 Way = Callable[[Service, int], None]
-"""A way to submit so many jobs."""
+"""A way to submit the given number of jobs."""
 
 
 def main(jobs: int = JOBS, loop_calls: int = LOOP_CALLS, rounds: int = ROUNDS) -> None:
@@ -155,7 +155,7 @@ def sdk_pool(service: Service, jobs: int) -> None:
 
 
 def loop_cost(jobs: int, calls: int) -> Cost:
-    """What all the jobs would cost in a loop."""
+    """Extrapolated cost of all jobs in a loop."""
 
     def loop(service: Service, jobs: int) -> None:
         for name in names(jobs):
@@ -189,7 +189,7 @@ def best(ways: Sequence[Way], jobs: int, rounds: int) -> list[Cost]:
 
 
 def cost(way: Way, jobs: int) -> Cost:
-    """What it takes to submit so many jobs that way."""
+    """Cost of submitting this many jobs that way."""
     with a_service(jobs) as fresh:
         pause(fresh.ours)  # the server only takes jobs
         wall, cpu = time.perf_counter(), time.process_time()
@@ -198,7 +198,7 @@ def cost(way: Way, jobs: int) -> Cost:
 
 
 def doubled(way: Way, jobs: int) -> int:
-    """Objects that have more than one job after so many submissions with lost answers."""
+    """Objects with more than one job after this many submissions with lost responses."""
     with a_service(jobs) as fresh:
         fresh.lose_answers(jobs)
         way(fresh, jobs)
@@ -207,7 +207,7 @@ def doubled(way: Way, jobs: int) -> int:
 
 @contextmanager
 def a_service(jobs: int) -> Iterator[Service]:
-    """A server that lists so many objects."""
+    """A server that lists this many objects."""
     options = ("--convert", "none", "--latency", str(LATENCY_MS), "--synthetic", f"{BUCKET}={jobs}")
     with (
         tempfile.TemporaryDirectory(prefix="bench-submit-") as root,

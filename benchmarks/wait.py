@@ -1,8 +1,8 @@
-"""What it takes to wait for 10,000 jobs that end one after the other: requests, and CPU of the process.
+"""Cost of waiting for 10,000 jobs that end one after the other: requests, and CPU of the process.
 
-Ours looks at all of them with one listing, as the batch engine and its trigger do. The peer asks for each job
-that has not ended, at the same moments; what it would send is counted, and what that costs is reckoned from a
-sample of real calls of the official SDK.
+Ours polls all jobs with one listing, as the batch engine and its trigger do. The peer reads each job that has
+not ended, at the same moments. Its requests are counted, and their cost is extrapolated from a sample of real
+calls of the official SDK.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Wait:
     looks: int = 0
     requests: int = 0
     pending: int = 0
-    """Over all looks: jobs that had not ended."""
+    """Sum over all polls of the jobs that had not ended."""
     cpu: float = 0.0
     """Seconds."""
 
@@ -102,7 +102,7 @@ def one_wait(jobs: int, job_seconds: float, sample: int) -> tuple[Wait, float]:
 
 
 def wait_for(watch: BatchWatch) -> Wait:
-    """Look until all jobs have ended."""
+    """Poll until all jobs have ended."""
     waiting = Wait()
     with RequestsOfJobs() as requests:
         cpu = time.process_time()

@@ -1,7 +1,7 @@
 """``make e2e-celery``: a Celery cluster whose workers and triggerer die while it converts 2,000 documents.
 
-Exits with 1 if the service's job table shows an object without a good job, or with two, or a job that was
-cancelled although no user had asked for it, or if a user's kill takes too long.
+Exits with 1 if the service's job table shows an object without a successful job, or with two, or a job that
+was cancelled although no user had asked for it, or if a user's kill takes too long.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GRACE_SECONDS = 10.0
 
 @dataclass
 class Diary:
-    """Tells what happens, with the time since the beginning."""
+    """Prints events with the time since the start."""
 
     began: float = field(default_factory=time.monotonic)
 
@@ -84,14 +84,14 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
 
 
 def evict(cluster: Cluster, worker: str) -> None:
-    """As when a machine is wanted back."""
+    """Stop a worker as when its machine is reclaimed."""
     cluster.airflow.send(worker, signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     cluster.airflow.send(worker, signal.SIGKILL)
 
 
 def wait_for_end(batch: Task, singles: list[Task], cluster: Cluster, diary: Diary) -> None:
-    """Return when all tasks have ended well.
+    """Wait until all tasks have succeeded.
 
     :raises RuntimeError: one has not.
     """

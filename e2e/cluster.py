@@ -35,7 +35,7 @@ class Cluster:
     bucket: Path
 
     def put(self, folder: str, number: int) -> None:
-        """Put so many documents into a folder."""
+        """Put this many documents into a folder."""
         (self.bucket / folder).mkdir()
         for index in range(number):
             (self.bucket / folder / f"{index:04}.docx").write_text("text")

@@ -21,7 +21,7 @@ _NOT_ROOT = "postgres"
 
 
 def install() -> None:
-    """Install what is missing, as root or with sudo; else say what to do."""
+    """Install missing packages as root or with sudo, or else explain how to."""
     missing = sorted({PACKAGES[program] for program in PACKAGES if not _find(program)})
     if not missing:
         return
@@ -39,7 +39,7 @@ def install() -> None:
 
 @contextmanager
 def postgresql(folder: Path, port: int) -> Iterator[str]:
-    """A server with one database; gives what follows ``postgresql://`` in its address."""
+    """A server with one database; gives its address without ``postgresql://``."""
     folder.mkdir()
     if _is_root():
         shutil.chown(folder, _NOT_ROOT, _NOT_ROOT)
@@ -97,7 +97,7 @@ def _answers(port: int) -> bool:
 
 
 def _find(program: str) -> str:
-    """Where a program is; Debian keeps those of PostgreSQL out of the path. Empty if it is missing."""
+    """Where a program is; Debian keeps PostgreSQL's programs out of the path. Empty if it is missing."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return shutil.which(program, path=os.pathsep.join([os.environ["PATH"], *map(str, places)])) or ""
 

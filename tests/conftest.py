@@ -199,7 +199,7 @@ def connection(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
 
 @pytest.fixture
 def set_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Changes the default connection; the extra's values are merged into those that lead to the local CI."""
+    """Changes the default connection; the extra's values are merged into the defaults for the local CI."""
 
     def change(extra: dict[str, Any] | None = None, **values: Any) -> None:
         changed = {**connection, **values, "extra": {**connection["extra"], **(extra or {})}}
@@ -223,7 +223,7 @@ class DagResult:
     tasks: dict[str, str]
     """State by task id."""
     results: dict[str, Any]
-    """Returned value by task id; of a mapped task, that of its last instance."""
+    """Returned value by task id; for a mapped task, its last instance's."""
     run: Any
     stored: Any
     """The DAG as Airflow stores it."""
@@ -320,7 +320,7 @@ def run_to_end(dag: Any, **test_arguments: Any) -> DagResult:
 
 @pytest.fixture
 def printed(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What was printed, without colours and line breaks, which Airflow 3.0 puts into messages.
+    """The printed text, without colours and line breaks, which Airflow 3.0 puts into messages.
 
     That release also prints, where it runs a task for a test, what is to be masked.
     """
@@ -349,7 +349,7 @@ class Store:
 
 
 class Instance:
-    """A task instance, as far as an operator asks it or tells it anything."""
+    """The parts of a task instance that an operator uses."""
 
     map_index = -1
     dag_id = run_id = task_id = "test"

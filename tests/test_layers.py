@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources."""
+"""Which folder may import which, read from the sources."""
 
 from __future__ import annotations
 

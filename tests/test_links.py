@@ -67,7 +67,7 @@ def links(task_id: str) -> dict[int, dict[str, str]]:
     with create_session() as session:
         rows = select(XComModel).where(XComModel.task_id == task_id, XComModel.key.in_(names))
         for row in session.scalars(rows):
-            if url := XComModel.deserialize_value(row):  # an empty one is none
+            if url := XComModel.deserialize_value(row):  # an empty URL means no link
                 found.setdefault(row.map_index, {})[names[row.key]] = url
     return found
 

@@ -1,4 +1,4 @@
-"""What is built can be installed, and Airflow knows it."""
+"""The built package can be installed, and Airflow recognises it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Clock:
-    """Tells the time that a test wants."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -116,7 +116,7 @@ class Database:
                 self.forget_log()
 
     def forget_log(self) -> None:
-        """Bring the write-ahead log into the file and empty it: it still holds what rows said before."""
+        """Write the log into the file and empty it, because it still holds the old content of rows."""
         with self._lock:
             self._is_log_old = self._connection.in_transaction  # then it is done at the end of that
             if not self._is_log_old:

@@ -1,8 +1,8 @@
-"""What the service refuses, and with which HTTP status: one table, code to status to where it is written.
+"""The service's error codes in one table, with their HTTP status and the page that documents it.
 
 Handlers raise :class:`ServiceError`; ``hosts.app`` alone turns it into XML and a status.
 
-Evidence marks: *documented* on the page named; *assumed* where no page says it (docs/local.md lists them).
+Evidence marks: *documented* on the page named; *assumed* where no page states it (docs/local.md lists them).
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def status_of(service: Service, code: str) -> int | None:
 
 
 class ServiceError(Exception):
-    """A refusal in the service's own terms.
+    """A service error.
 
-    ``status`` overrides the table, ``headers`` go onto the answer; both exist for injected faults.
+    ``status`` overrides the table, ``headers`` are added to the response; both exist for injected faults.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class LocalCI:
     :param workers: jobs that are converted at once.
     :param convert: ``real``, ``instant`` (a tiny file of the target type), ``none`` (jobs succeed, and
         nothing is written) or converters of your own.
-    :param latency_ms: wait before every answer.
+    :param latency_ms: milliseconds to wait before every response.
     :param queue_size: waiting jobs that a queue takes.
     :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
@@ -151,7 +151,7 @@ class LocalCI:
 
     @property
     def endpoint(self) -> str:
-        """Where it answers, ``http://127.0.0.1:PORT``, or ``https://…`` with ``tls``."""
+        """Its address, ``http://127.0.0.1:PORT``, or ``https://…`` with ``tls``."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
 

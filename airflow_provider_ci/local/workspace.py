@@ -52,7 +52,7 @@ class Workspace:
     def source(self, folder: Path, bucket: str, key: str, name: str = "source") -> Path | None:
         """The object as ``name`` with its suffix in ``folder``, so that nothing happens to it meanwhile.
 
-        None if there is no such object.
+        None if the object does not exist.
         """
         found = self._store.find(bucket, key)
         if found is None:

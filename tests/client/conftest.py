@@ -1,4 +1,4 @@
-"""A server on a raw socket that answers what a test tells it, byte by byte; a clock that nobody waits for.
+"""A server on a raw socket that sends the bytes that a test gives it; a clock without real waits.
 
 Whatever reaches the server is judged by the official SDK's signer when the test is over.
 """

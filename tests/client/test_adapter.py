@@ -1,4 +1,4 @@
-"""The edge to requests: no exception of its or of urllib3's comes through; certificates are what was said."""
+"""The edge to requests: no exception of its or of urllib3's comes through; certificates are as configured."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MADE: dict[type, BaseException] = {
         urllib3.HTTPResponse(BytesIO(b""), preload_content=False), b"x"
     ),
 }
-"""Those that cannot tell what they are unless they are made in full."""
+"""Exceptions whose text needs all arguments of their constructors."""
 
 
 @pytest.mark.parametrize("cls", FOREIGN, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
@@ -116,5 +116,5 @@ def test_the_bundle_of_the_environment_is_honoured_and_an_own_one_goes_before_it
 
 
 def test_urllib3_is_the_one_that_requests_uses() -> None:
-    """Its exceptions are part of what is translated."""
+    """Its exceptions are translated too."""
     assert requests.adapters.PoolManager is urllib3.PoolManager

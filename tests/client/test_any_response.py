@@ -135,7 +135,7 @@ OPERATIONS = {
 
 @dataclass
 class AnyServer:
-    """Sends the bytes of the moment to whoever asks, and hangs up."""
+    """Sends its current bytes to each client, and hangs up."""
 
     data: bytes = b""
     port: int = 0
@@ -243,7 +243,7 @@ def test_a_good_response_is_a_result(
     name: str, framing: str, server: AnyServer, client: CIClient, tmp_path: Path
 ) -> None:
     if framing == "chunked" and name == "head object":
-        return  # its length is what is asked for
+        return  # its length is the requested size
     found = ask(name, whole(name, OPERATIONS[name].good, framing), server, client, tmp_path)
     assert not isinstance(found, CIError)
 

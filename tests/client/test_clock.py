@@ -22,7 +22,7 @@ NOW = 1700000060.0  # of the clock
 
 
 def test_steady_time_counts_time_asleep() -> None:
-    """CLOCK_BOOTTIME is the one that does."""
+    """CLOCK_BOOTTIME does."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         assert abs(Clock().monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5
     assert abs(Clock().now() - time.time()) < 5

@@ -40,7 +40,7 @@ SECOND = ("AKIDsecond", "second-secret-key", "second-token")
 
 @dataclass
 class Giver:
-    """What the stand-in of the metadata address and of STS answers, and what it was asked."""
+    """Responses of the stand-in for the metadata address and STS, and the requests it received."""
 
     url: str = ""
     keys: list[tuple[str, str, str]] = field(default_factory=lambda: [FIRST])

@@ -31,7 +31,7 @@ FAILED = b"HTTP/1.1 500 Internal Server Error\r\nx-ci-request-id: NWRl\r\n"
 
 @contextmanager
 def serving(pieces: Callable[[], Iterator[bytes]], pause: float) -> Iterator[str]:
-    """A server that sends these pieces to whoever asks, with pauses, until it is hung up on."""
+    """A server that sends these pieces to each client, with pauses, until the client hangs up."""
     over = threading.Event()
 
     def answer(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Jobs on the wire: what is asked, and how answers of every documented shape are read."""
+"""Jobs on the wire: the requests, and reading responses of every documented shape."""
 
 from __future__ import annotations
 

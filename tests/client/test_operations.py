@@ -1,4 +1,4 @@
-"""DocProcess and PicProcess: what they refuse when they are built, and what they let through for later."""
+"""DocProcess and PicProcess: values rejected when they are built, and values accepted for a later check."""
 
 from __future__ import annotations
 

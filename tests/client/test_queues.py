@@ -169,7 +169,7 @@ CHANGES: dict[str, tuple[Callable[[CIClient], Queue], str]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_is_not_to_change_is_read_first(name: str, ci: CIClient, wire: Any, reply: Any) -> None:
-    """The service wants name, state and callback each time; settings that we have no word for survive."""
+    """The service requires name, state and callback each time; settings that we have no word for survive."""
     change, expected = CHANGES[name]
     path, state = expected.split()
     kafka = "<Type>Kafka</Type><State>On</State><KafkaTopic>t</KafkaTopic><Url/>"

@@ -1,4 +1,4 @@
-"""What is repeated, how often and when; above all: what is not."""
+"""Which requests are repeated, how often and when; above all: what is not."""
 
 from __future__ import annotations
 

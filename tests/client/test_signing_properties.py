@@ -1,6 +1,6 @@
 """The signature over anything that a key, a query or a header can hold, judged by the official SDK's signer.
 
-What is judged is what would be on the line: each round trip goes through our quoting and back.
+The checks apply to the bytes that would be sent: each round trip goes through our quoting and back.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def test_any_url_is_signed_as_the_sdk_signs_it(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(key=object_keys, prefix=any_text)
 def test_any_key_arrives_signed(key: str, prefix: str, ci: CIClient, wire: Any, listing_reply: Any) -> None:
-    """Over the wire, where the fixture judges all that has come."""
+    """Over the wire, where the fixture checks all received requests."""
     wire.will(listing_reply(ETag='"9"'))
     ci.put_object(key, key.encode())
     ci.delete_object(key)

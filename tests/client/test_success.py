@@ -182,7 +182,7 @@ def test_an_odd_length_is_an_error_of_the_client(value: str, ci: CIClient, wire:
 
 @pytest.mark.parametrize("call", ALL)
 def test_all_that_says_something_is_signed(call: str, connect: Any, wire: Any, error_reply: Any) -> None:
-    """As a bucket in strict signature mode wants it."""
+    """As a bucket in strict signature mode requires."""
     client = connect(token="tok/en+1==")
     wire.will(error_reply(400, "InvalidArgument"))
     with pytest.raises(CIError):

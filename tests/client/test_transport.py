@@ -50,7 +50,7 @@ KEYS = [
 
 
 def verify(request: Any) -> None:
-    """Recompute the signature from what was on the line."""
+    """Recompute the signature from the request as received."""
     path, _, query = request.target.partition("?")
     said = request.signed
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
@@ -227,7 +227,7 @@ def test_no_answer_in_time(connect: Callable[..., CIClient], wire: Any, silence:
 
 
 def test_no_connection_in_time(connect: Callable[..., CIClient]) -> None:
-    """A listener with a full backlog lets nobody in."""
+    """A listener with a full backlog accepts no connection."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

@@ -1,4 +1,4 @@
-"""Value objects: what they show, what they become as JSON, and when they are checked."""
+"""Value objects: their repr, their JSON form, and when they are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XML: what is built reads back as it was, and hostile or damaged answers do no harm."""
+"""XML: built documents read back unchanged, and hostile or damaged responses do no harm."""
 
 from __future__ import annotations
 

@@ -23,21 +23,21 @@ BUCKET = "examplebucket-1250000000"
 
 
 class Network:
-    """Passes requests on. The next submission may reach the service late, when nobody waits for it."""
+    """Passes requests on. The next submission may reach the service late, after its client has given up."""
 
     def __init__(self, server: LocalCI) -> None:
         self._to = urlsplit(server.endpoint).netloc
         self._late: list[float] = []
         self._on_their_way: list[threading.Thread] = []
         self.statuses: list[int] = []
-        """How the service responded to what came late."""
+        """The service's responses to late requests."""
 
     def delay_next(self, seconds: float) -> None:
-        """Deliver the next submission so many seconds late; its connection is lost at once."""
+        """Deliver the next submission ``seconds`` late; its connection is lost at once."""
         self._late.append(seconds)
 
     def wait(self) -> None:
-        """Wait until all that is late has been delivered."""
+        """Wait until all late requests have been delivered."""
         for thread in self._on_their_way:
             thread.join()
 
@@ -154,7 +154,7 @@ class OddService:
     by_offset: bool = False
     """Tokens are offsets, so that pages move when old jobs are deleted."""
     token_uses: int | None = None
-    """A token is refused after so many uses."""
+    """A token is refused after this many uses."""
     empty_pages: int = 0
     """So many of them come before each page that has jobs."""
     repeats: bool = False

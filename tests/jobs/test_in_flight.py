@@ -20,7 +20,7 @@ HOUR_AGO = int(time.time()) - 3600
 
 @pytest.fixture
 def add(odd_service: Any) -> Any:
-    """Adds jobs to the service; what is returned are their ids."""
+    """Adds jobs to the service; returns their ids."""
     numbers = itertools.count()
     job_class = sys.modules[type(odd_service).__module__].OddJob
 
@@ -67,7 +67,7 @@ class Watch:
         return ended
 
     def requests(self) -> int:
-        """Requests of one look."""
+        """Requests of one poll."""
         before = len(self.service.requests)
         self.look()
         return len(self.service.requests) - before
@@ -160,7 +160,7 @@ def test_jobs_of_others_between_old_and_new_ones_are_left_out(
 
 
 def test_a_straggler_costs_a_request_a_look(odd_client: CIClient, odd_service: Any, add: Any) -> None:
-    """Else every look would read again all that has ended since it was submitted."""
+    """Otherwise every poll would read all jobs that ended since its submission again."""
     ours = add(1000)
     watch = Watch(odd_client, odd_service, created(odd_service, ours))
     end(odd_service, ours[:1], "Running")
@@ -307,5 +307,5 @@ def test_whatever_happens_in_whatever_order_every_job_is_settled(
         assert watch.in_flight.forgotten.keys() <= gone
         for job_id in watch.in_flight.forgotten:
             del watch.pending[job_id]
-    # Of a job that was never seen nobody knows whether it is gone or only just submitted, for a minute.
+    # A job that was never seen may be gone or only just submitted; for a minute both are possible.
     assert watch.pending.keys() <= gone & watch.in_flight.unknown.keys()

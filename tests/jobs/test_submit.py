@@ -96,7 +96,7 @@ def test_a_job_that_failed_at_once_is_ours_as_well(
     echo_instead(monkeypatch, user_data="")
     fill_bucket("in/a.docx", content=b"")
     started = client.server_time()
-    while client.server_time() == started:  # jobs are told apart by whole seconds
+    while client.server_time() == started:  # jobs are distinguished by whole seconds
         pass
     local_ci.faults.add("cut_after", method="POST", count=1)
     job = submit_once(client, REQUEST, token="token", valid_seconds=2)

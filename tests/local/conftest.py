@@ -176,7 +176,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 class GatedConverters(Converters):
-    """Converts nothing before it is told to; notes what was asked for, in order."""
+    """Converts nothing before it is released; records the requested conversions in order."""
 
     def __init__(self) -> None:
         self.began: list[str] = []

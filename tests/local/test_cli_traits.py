@@ -75,7 +75,7 @@ def test_every_trait_is_an_option(process: subprocess.Popen[str], tmp_path: Path
         (["--fail-jobs", "=x"], "has no '='"),
         (["--fault", "{"], "is not JSON"),
         (["--fault", "[]"], "is not a JSON object"),
-        (["--fault", json.dumps({"action": "explode"})], "action 'explode' is none of"),
+        (["--fault", json.dumps({"action": "explode"})], "action 'explode' must be one of"),
         (["--endless-tokens", "often"], "invalid choice"),
         (["--hide-jobs", "-1"], "is not from 0"),
     ],

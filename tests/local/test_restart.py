@@ -1,4 +1,4 @@
-"""``ci-local serve`` is killed again and again: no job is lost, none is done twice, every end is told."""
+"""``ci-local serve`` is killed again and again: no job is lost or done twice, every callback is sent."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def served(root: Path) -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture
 def told() -> Iterator[tuple[str, list[str]]]:
-    """The address of a receiver of callbacks, and the ids of the jobs that it was told of."""
+    """The address of a receiver of callbacks, and the ids of the jobs in its callbacks."""
     ids: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -42,7 +42,7 @@ def busy(
 
 @pytest.fixture
 def told() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of a receiver of callbacks in JSON, and what it was told."""
+    """The address of a receiver of callbacks in JSON, and the callbacks it received."""
     said: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The official Python SDK as a witness of what is made within a request: previews, pictures, objects."""
+"""The official Python SDK as a witness of conversions within a request: previews, pictures, objects."""
 
 from __future__ import annotations
 

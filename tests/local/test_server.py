@@ -1,4 +1,4 @@
-"""The server as a whole: it starts, says what is wrong, survives its death, and is started many times."""
+"""The server as a whole: it starts, reports errors, survives a kill, and can be started many times."""
 
 from __future__ import annotations
 

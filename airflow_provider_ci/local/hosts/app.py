@@ -1,4 +1,4 @@
-"""HTTP only: from a request to its service, and from whatever is raised to an error answer."""
+"""HTTP only: routes a request to its service, and turns exceptions into error responses."""
 
 from __future__ import annotations
 
@@ -138,14 +138,14 @@ def _translated(raised: Exception, request: Request) -> ServiceError:
 
 
 def _refused(error: ServiceError, request: Request) -> Answer:
-    """The stamped answer to a request that is refused."""
+    """The stamped response to a rejected request."""
     resource = request.host + request.path
     answer = _refusal(error, request.address, request.method, resource, request.request_id)
     return stamp(answer, request.address.service, request.request_id, request.server_time)
 
 
 def _refusal(error: ServiceError, address: Address, method: str, resource: str, request_id: str) -> Answer:
-    """The error's answer; HEAD and 304 have no body."""
+    """The error's response; HEAD and 304 have no body."""
     status = error.status or status_of(address.service, error.code) or 500
     trace_id = b64encode(token_hex(16).encode()).decode()
     headers = {**error.headers, f"x-{address.service}-trace-id": trace_id}

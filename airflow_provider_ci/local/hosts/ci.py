@@ -66,7 +66,7 @@ QUEUES = {"docqueue": queues.DOC, "picqueue": queues.PIC, "queue": queues.MEDIA}
 
 
 class Binding(NamedTuple):
-    """A path of bucket operations: the feature, and the element that a bucket has in an answer."""
+    """A path of bucket operations: the feature, and the element of a bucket in a response."""
 
     feature: str
     element: str
@@ -189,7 +189,7 @@ class CIService:
         wanted = [item for item in request.parameter("queueIds").split(",") if item]
         state = request.parameter("state", "All")
         if state not in (*queue_update.STATES, "All"):
-            raise ServiceError("InvalidArgument", f"state {state!r} is none of Active, Paused, All")
+            raise ServiceError("InvalidArgument", f"state must be Active, Paused or All, not {state!r}")
         number = wire.number("pageNumber", request.parameter("pageNumber"), 1, low=1, high=999_999)
         size = wire.number("pageSize", request.parameter("pageSize"), 10, low=1, high=MAX_PAGE_SIZE)
         every = self.queues.of_bucket(request.address.bucket, QUEUES[name], request.now)
@@ -353,7 +353,7 @@ class CIService:
             raise ServiceError("NotImplemented", f"the local CI has no queue of the type {queue_type}")
         if queue_type not in _QUEUE_TYPES:
             known = ", ".join(sorted([*_QUEUE_TYPES, *_QUEUE_TYPES_WITHOUT_QUEUE]))
-            raise ServiceError("InvalidArgument", f"the queue type {queue_type!r} is none of {known}")
+            raise ServiceError("InvalidArgument", f"the queue type {queue_type!r} is not one of {known}")
         return self.queues.default(bucket, _QUEUE_TYPES[queue_type], now)
 
     def _queue_detail(self, queue: Queue) -> Mapping[str, Value]:
@@ -406,7 +406,7 @@ def _is_left_out(name: str) -> bool:
 
 def _no_route(request: Request, name: str) -> ServiceError:
     if name in {known for _, known, _ in _ROUTES}:
-        return ServiceError("MethodNotAllowed", f"{request.method} {request.path} is no operation of CI")
+        return ServiceError("MethodNotAllowed", f"{request.method} {request.path} is not an operation of CI")
     if _is_left_out(name.lower()):
         return ServiceError("NotImplemented", f"the local CI does not know {request.method} /{name}")
     return ServiceError("InvalidUrl", f"no operation of CI has the path {request.path!r}")

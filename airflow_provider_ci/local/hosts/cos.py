@@ -43,9 +43,9 @@ class COSService:
     sync: SyncProcessing
     traits: TraitSwitch
     listing_delay_seconds: float = 0
-    """Seconds after a write in which listings leave the object out."""
+    """For this many seconds after a write, listings leave the object out."""
     versioned: Collection[str] = ()
-    """Buckets with versioning, as far as it shows in a PUT."""
+    """Buckets with versioning. Only the effect on PUT is simulated."""
     folders: Folders = field(default_factory=Folders)
 
     async def answer(self, request: Request) -> Answer:
@@ -144,7 +144,7 @@ class COSService:
     async def put_object(self, request: Request) -> Answer:
         """PUT Object: up to 5 GB; replaces an existing object unless x-cos-forbid-overwrite is true.
 
-        In a bucket with versioning it always replaces, and the answer names a version.
+        In a bucket with versioning it always replaces, and the response names a version.
 
         With Pic-Operations, pictures are then made of it; the object stays, also if that fails.
         """
@@ -265,7 +265,7 @@ def _check_length(request: Request) -> None:
         )
     if length is not None and length > MAX_PUT_BYTES:
         raise ServiceError(
-            "EntityTooLarge", f"{length} bytes in one PUT, at most {MAX_PUT_BYTES} are allowed"
+            "EntityTooLarge", f"{length} bytes in one PUT, more than the {MAX_PUT_BYTES} allowed"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the server does with a request that meets a fault."""
+"""Handles a request that matches a fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONTINUE_SECONDS = 0.1
 class Faulty:
     """One request, its fault, and what the server would do without it.
 
-    ``work`` does what the request asks for, ``refuse`` makes the error that the fault names, and ``reply``
+    ``work`` carries the request out, ``refuse`` makes the error that the fault names, and ``reply``
     sends a response, with ``cut`` only half of it.
     """
 
@@ -58,7 +58,7 @@ class Faulty:
         return await self.page()
 
     async def slow(self) -> web.StreamResponse:
-        """Let the request be on its way for a while."""
+        """Delay the request before its work."""
         await asyncio.sleep(self.seconds)
         self.request.now += self.seconds
         return await self.reply(self.request, await self.work(self.request), False)
@@ -104,11 +104,11 @@ class Faulty:
             answer.close()
 
     async def endless_continue(self) -> web.StreamResponse:
-        """Tell the client to go on, for ever."""
+        """Send 100 Continue without end."""
         return await continue_for_ever(self.request.http, self.seconds or _CONTINUE_SECONDS)
 
     async def clock(self) -> web.StreamResponse:
-        """Have a wrong clock."""
+        """Respond with a wrong clock."""
         self.request.skew_seconds = self.seconds
         return await self.reply(self.request, await self.work(self.request), False)
 

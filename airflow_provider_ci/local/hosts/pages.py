@@ -1,8 +1,8 @@
 """Pages for a browser on the same machine: a job, a queue, a report. Read-only, unsigned, without scripts.
 
-They are what links from elsewhere lead to, so their paths stay: ``/_local/jobs/<job id>``,
-``/_local/queues/<queue id>`` and ``/_local/objects/<bucket>/<key>``. Nobody else can read them: the request
-must name this machine as its host, which a page of a stranger cannot, and come from it.
+Links from Airflow lead here, so these paths are stable: ``/_local/jobs/<job id>``,
+``/_local/queues/<queue id>`` and ``/_local/objects/<bucket>/<key>``. Only this machine can read them: the
+request must come from it and name it as its host, which a page of another origin cannot do.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from airflow_provider_ci.local.objects.store import Store
 FOLDER = "/_local/"
 
 MAX_TEXT_BYTES = 1024 * 1024
-"""So much of an object is shown."""
+"""Bytes of an object that are shown."""
 
 NEWEST_JOBS = 50
-"""So many jobs of a queue are shown."""
+"""Jobs of a queue that are shown."""
 
 _TEXTS = (".json", ".jsonl")
 _TAGS = {queues.DOC: "DocProcess", queues.PIC: "PicProcess", queues.MEDIA: "PicProcess"}
@@ -58,7 +58,7 @@ class Pages:
     queue_concurrency: int
 
     def answer(self, request: Request) -> Answer:
-        """The page that the path names, or one that says why there is none."""
+        """Return the page that the path names, or a page with the error."""
         kind, _, name = request.path[len(FOLDER) :].partition("/")
         show = _KINDS.get(kind)
         if not _is_from_here(request):
@@ -74,10 +74,10 @@ class Pages:
         return _page(200, title, body)
 
     def job(self, job_id: str) -> tuple[str, str]:
-        """A job: what a query of it tells, with the password masked."""
+        """A job, as the service describes it, with the password masked."""
         job = self.jobs.find(job_id)
         if job is None:
-            raise ServiceError("ResourceNotFound", f"There is no job {job_id!r}.")
+            raise ServiceError("ResourceNotFound", f"Job {job_id!r} does not exist.")
         rows = [_row(name, escape(value)) for name, value in _flat(job_detail(job))]
         rows.append(_row("Queue", _link("queues", job.queue_id)))
         return f"Job {job_id}: {job.state}", f"<table>{''.join(rows)}</table>"
@@ -86,7 +86,7 @@ class Pages:
         """A queue: its settings, how many jobs it has in each state, and the newest of them."""
         queue = self.queues.find(queue_id)
         if queue is None:
-            raise ServiceError("QueueNotFound", f"There is no queue {queue_id!r}.")
+            raise ServiceError("QueueNotFound", f"Queue {queue_id!r} does not exist.")
         tag = _TAGS[queue.category]
         counts = self.jobs.counts(queue_id, tag)
         newest = self.jobs.page(Filter(queue_ids=(queue_id,), tag=tag), size=NEWEST_JOBS, after=None)
@@ -104,7 +104,7 @@ class Pages:
         found = self.store.find(bucket, key)
         opened = self.store.open(found) if found else None
         if opened is None:
-            raise ServiceError("NoSuchKey", f"There is no object {key!r} in bucket {bucket}.")
+            raise ServiceError("NoSuchKey", f"Object {key!r} does not exist in bucket {bucket}.")
         with opened[0] as file:
             text = file.read(MAX_TEXT_BYTES).decode(errors="replace")
         size = opened[1].size
@@ -112,7 +112,7 @@ class Pages:
         return f"Object {key} of bucket {bucket}", f"{note}<pre>{escape(text)}</pre>"
 
     def _settings(self, queue: Queue) -> Iterator[tuple[str, str]]:
-        """All but the address of its receiver, which may hold a secret."""
+        """Its settings without the address of its receiver, which may hold a secret."""
         detail = queue_detail(queue, max_size=self.queue_size, max_concurrent=self.queue_concurrency)
         yield from _flat({name: value for name, value in detail.items() if name != "NotifyConfig"})
         yield "Callbacks", queue.notify["State"] or "Off"

@@ -1,7 +1,7 @@
-"""What a COS host speaks: one allow-list of query parameters and of ``x-cos-`` headers.
+"""The supported parts of COS: one allow-list of query parameters and of ``x-cos-`` headers.
 
-The service has dozens of sub-resources (``?acl``, ``?tagging``, ``?symlink`` …) and gets new ones. Whatever
-is not in these lists is answered with 501, because doing something else in its place would pass for success.
+The service has dozens of sub-resources (``?acl``, ``?tagging``, ``?symlink`` …) and gets new ones. The
+response to anything else is 501, because ignoring it would look like success.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _HEADER_PREFIXES = ("x-cos-meta-", "x-cos-grant-")
 
 
 def check(request: Request, level: str) -> None:
-    """Return if all parameters and headers are spoken; ``level`` is ``bucket`` or ``object``.
+    """Check that all parameters and headers are supported; ``level`` is ``bucket`` or ``object``.
 
     :raises ServiceError: ``NotImplemented``, naming the first that is not.
     """

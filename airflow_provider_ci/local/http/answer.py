@@ -1,4 +1,4 @@
-"""What a handler gives back, and how it goes onto the wire."""
+"""The result of a handler, and how it is sent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Answer:
 
 
 def stamp(answer: Answer, service: Service, request_id: str, now: float) -> Answer:
-    """Add what every answer carries: server name, request id, date, content type."""
+    """Add the headers of every response: server name, request id, date, content type."""
     answer.headers["Server"] = _SERVER_NAMES[service]
     answer.headers[f"x-{service}-request-id"] = request_id
     answer.headers["Date"] = formatdate(now, usegmt=True)
@@ -59,9 +59,10 @@ def stamp(answer: Answer, service: Service, request_id: str, now: float) -> Answ
 
 
 async def send(answer: Answer, http: web.BaseRequest, *, cut: bool = False) -> web.StreamResponse:
-    """Write the answer, to HEAD without its body; with ``cut`` half of the body, then disconnect."""
+    """Send the response, without a body to HEAD. With ``cut``, send half of the body and disconnect."""
     if answer.file is None and not cut and http.method != "HEAD":
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+    # A stream, because ``web.Response`` cannot announce a length and then send less.
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     response.content_length = int(answer.headers.get("Content-Length", answer.length))
     await response.prepare(http)
@@ -80,6 +81,7 @@ async def drip(answer: Answer, http: web.BaseRequest, first_part: int, seconds: 
     transport = http.transport
     if transport is None:
         return web.Response()
+    # Bytes go to the transport directly: aiohttp would send the status line and the headers at once.
     transport.write(b"".join(parts[:first_part]))
     for byte in b"".join(parts[first_part:]):
         if transport.is_closing():
@@ -111,7 +113,7 @@ async def continue_for_ever(http: web.BaseRequest, seconds: float) -> web.Stream
 
 
 async def _pause(transport: asyncio.Transport, seconds: float) -> None:
-    """Wait, but not much longer than the client does."""
+    """Wait, but stop soon after the client has disconnected."""
     while seconds > 0 and not transport.is_closing():
         await asyncio.sleep(min(seconds, _LONGEST_PAUSE_SECONDS))
         seconds -= _LONGEST_PAUSE_SECONDS

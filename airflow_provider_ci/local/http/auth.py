@@ -1,4 +1,4 @@
-"""Verification of the request signature, for every request and in both of its forms.
+"""Verifies the signature of every request, in a header or in the URL.
 
 The signature is rebuilt from ``q-header-list`` and ``q-url-param-list`` alone; other headers and parameters
 are ignored. Source: Request Signature, tencentcloud.com document/product/436/7778.
@@ -59,7 +59,7 @@ class Claim(NamedTuple):
 
 
 def verify(request: Request, credentials: signing.Credentials, *, is_strict: bool = False) -> None:
-    """Return if the request was signed with ``credentials`` and is in its time window; raise otherwise.
+    """Check that the request was signed with ``credentials`` and is in its time window.
 
     With a session token in ``credentials`` the request must carry it, as header or query parameter.
 
@@ -86,6 +86,7 @@ def verify(request: Request, credentials: signing.Credentials, *, is_strict: boo
 
 def _claim(request: Request) -> Claim:
     text = request.header("Authorization") or request.parameter("sign")
+    # Not ``parse_qs``: it would decode the fields, and a signed value may hold "=".
     fields = dict(item.partition("=")[::2] for item in text.split("&")) if text else dict(request.query)
     if not text and "q-signature" not in fields:
         raise _refusal(
@@ -109,7 +110,7 @@ def _check_window(request: Request, window: str) -> None:
         raise _refusal(
             request,
             "early",
-            f"the signature holds from {start}, more than {MAX_SKEW_SECONDS} s after the server's time "
+            f"the signature is valid from {start}, more than {MAX_SKEW_SECONDS} s after the server's time "
             f"{int(request.server_time)}; set the clock",
         )
     if request.server_time > end:
@@ -130,7 +131,7 @@ def _check_token(request: Request, token: str | None) -> None:
 
 
 def _check_headers(request: Request, claim: Claim) -> None:
-    """Strict mode; tokens are left out, because the Java SDK adds them after it has signed."""
+    """Check strict mode. Tokens are exempt, because the Java SDK adds them after it has signed."""
     sent = {name.lower() for name in request.http.headers}
     strict = {name for name in sent if name in _STRICT_HEADERS or name.startswith(_STRICT_PREFIXES)}
     unsigned = sorted(strict - set(claim.header_list.lower().split(";")) - set(_TOKEN_NAMES))
@@ -142,7 +143,7 @@ def _check_headers(request: Request, claim: Claim) -> None:
 
 
 def _expected(request: Request, claim: Claim, credentials: signing.Credentials) -> list[str]:
-    """The signatures that are right: some SDKs sign the host with its port, some without."""
+    """Return the valid signatures: some SDKs sign the host with its port, others without."""
     key = signing.sign_key(credentials.secret_key, claim.key_time)
     params = signing.canonical(_listed(request.query, claim.param_list)).pairs
     names = [name for name in claim.header_list.lower().split(";") if name]
@@ -174,6 +175,7 @@ def _headers(request: Request, names: list[str], host: str) -> list[tuple[str, s
 
 
 def _is_same(given: str, expected: str) -> bool:
+    # As bytes: ``compare_digest`` refuses text that is not ASCII, and a client may send anything.
     return hmac.compare_digest(given.encode(), expected.encode())
 
 

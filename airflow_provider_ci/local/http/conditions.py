@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def check(request: Request, found: StoredObject, modified: float) -> None:
-    """The conditional headers, in the order of RFC 9110: those on the ETag win over those on the time.
+    """The conditional headers, in the order of RFC 9110: ETag conditions override time conditions.
 
     :param modified: when the object was written, by the service's clock, in Unix seconds.
     """

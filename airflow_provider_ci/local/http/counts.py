@@ -1,4 +1,4 @@
-"""How many requests of which kind were served."""
+"""Counts of served requests by kind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Faults on demand: the next responses fail, are late, are cut, or come from a server whose clock is wrong.
+"""Faults on demand: the next responses fail, arrive late, are cut, or carry a wrong time.
 
 Set over HTTP at ``/_local/faults`` or through :attr:`LocalCI.faults`. A request uses up at most one fault:
-the first in the order of their making that matches it.
+the oldest that matches it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Fault:
 
     ``path`` is a prefix, but ``/`` is the bucket itself, as in a listing.
 
-    ``error`` answers with ``code`` and/or ``status``, and ``Retry-After`` if ``retry_after`` (seconds) is
+    ``error`` responds with ``code`` and/or ``status``, and ``Retry-After`` if ``retry_after`` (seconds) is
     given; ``error_after`` does the work first, and needs neither; ``slow`` waits ``seconds`` before the work
     and ``late`` after it; ``cut_before`` closes the connection and does nothing; ``cut_after`` does the work
     and closes the connection without a response; ``truncate`` sends half of the body and closes; ``clock``
@@ -58,12 +58,12 @@ class Fault:
     body: str = ""
 
     def __post_init__(self) -> None:
-        _require(self.action in ACTIONS, f"action {self.action!r} is none of {', '.join(ACTIONS)}")
+        _require(self.action in ACTIONS, f"action {self.action!r} must be one of {', '.join(ACTIONS)}")
         _require(
             type(self.count) is int and self.count > 0, f"count {self.count!r} is not a positive integer"
         )
         _require(self.host in ("", "ci", "cos"), f"host {self.host!r} is neither ci nor cos")
-        _require(self.part in PARTS, f"part {self.part!r} is none of {', '.join(PARTS)}")
+        _require(self.part in PARTS, f"part {self.part!r} must be one of {', '.join(PARTS)}")
         for name in ("method", "path", "code", "body"):
             _require(isinstance(getattr(self, name), str), f"{name} is not a string")
         for name in ("status", "retry_after"):
@@ -83,7 +83,7 @@ class Fault:
         )
 
     def error(self, request: Request) -> ServiceError:
-        """The refusal that was asked for; the status comes from the table unless it is given."""
+        """Return the requested error. Its status comes from the table unless it is given."""
         code = self.code or _CODE_OF_STATUS.get(self.status or 0, "InternalError")
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         status = self.status or status_of(request.address.service, code) or 500
@@ -127,8 +127,8 @@ class Faults:
             self._waiting.clear()
 
     def take(self, request: Request) -> Fault | None:
-        """The fault for this request, its count lowered by one; None if no fault matches."""
-        if not self._waiting:
+        """Return the fault for this request and lower its count by one; None if no fault matches."""
+        if not self._waiting:  # without the lock, since this runs for every request
             return None
         with self._lock:
             for fault in self._waiting:

@@ -1,7 +1,7 @@
 """One port for TLS, for plain HTTP, and for clients that take it for their HTTPS proxy (CONNECT).
 
-What a connection is shows in its first bytes. They are looked at without being read, so that the socket can
-be handed on untouched: asyncio cannot give bytes that it has read to a TLS handshake.
+The first bytes show the type of a connection. They are peeked at and not consumed, because asyncio cannot
+pass consumed bytes on to a TLS handshake.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Listener:
                 first = await _peek(connection, 1)
             context = self._context if first[:1] == _TLS_HANDSHAKE else None
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, ssl=context)
-        except (OSError, ValueError):  # it went away, or does not trust the certificate
+        except (OSError, ValueError):  # the client disconnected, or does not trust the certificate
             connection.close()
         except BaseException:
             connection.close()
@@ -85,7 +85,7 @@ class Listener:
 
 
 async def _peek(connection: socket.socket, size: int) -> bytes:
-    """The first ``size`` bytes, which stay unread; fewer when they cannot be a CONNECT any more."""
+    """Peek at the first ``size`` bytes; fewer once they can no longer be a CONNECT."""
     while True:
         try:
             found = connection.recv(size, socket.MSG_PEEK)
@@ -113,7 +113,7 @@ def _resolve(ready: asyncio.Future[None]) -> None:
 
 
 async def _open_tunnel(connection: socket.socket) -> None:
-    """Answer CONNECT. Whatever host it names, the tunnel ends here."""
+    """Respond to CONNECT. The tunnel ends here, whatever host it names."""
     loop = asyncio.get_running_loop()
     head = b""
     while not head.endswith(b"\r\n\r\n"):

@@ -46,7 +46,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """What a host name says: which service, of which bucket (``""`` for none), in which region."""
+    """The parts of a host name: service, bucket (``""`` for none), region."""
 
     service: Service
     bucket: str
@@ -56,7 +56,8 @@ class Address:
 @lru_cache(maxsize=1024)
 def parse_host(host: str) -> Address:
     """Read ``<bucket>.ci.<region>.…``, ``<bucket>.cos.<region>.…`` or ``ci.<region>.…``, port or not."""
-    if is_loopback(host):  # SDKs that were given an address and a port call so when no bucket is concerned
+    # SDKs that are configured with an address and a port use it for operations without a bucket.
+    if is_loopback(host):
         return Address(service=Service.CI, bucket="", region="")
     labels = without_port(host).lower().split(".")
     if _is_left_out(labels):
@@ -67,7 +68,7 @@ def parse_host(host: str) -> Address:
     if service is None:
         raise ServiceError(
             "InvalidHost",
-            f"host {host!r} is none of <bucket>.ci.<region>.…, <bucket>.cos.<region>.…, ci.<region>.…",
+            f"host must be <bucket>.ci.<region>.…, <bucket>.cos.<region>.… or ci.<region>.…, not {host!r}",
             status=400,
         )
     if bucket and not keys.is_bucket_name(bucket):
@@ -133,7 +134,7 @@ class Request:
         return default if value is None else _header_text(value)
 
     async def expect_body(self) -> None:
-        """Tell a client that waits for it (``Expect: 100-continue``) to send the body."""
+        """Send 100 Continue to a client that waits for it (``Expect: 100-continue``)."""
         if self.kept_body is None and self.header("Expect").lower() == "100-continue":
             await self.http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -158,12 +159,12 @@ class Request:
             yield chunk
 
     async def keep_body(self) -> None:
-        """Read the body now, for work that is done when the connection is gone."""
+        """Read the body now, for work after the connection is closed."""
         self.kept_body = await self.body()
 
 
 def from_http(http: web.BaseRequest, now: float) -> Request:
-    """Take the raw request line apart; both forms, a path alone or an absolute address as a proxy gets it."""
+    """Parse the raw request line, with a path or with an absolute URL as a proxy receives it."""
     target, host = http.raw_path, _header_text(http.headers.get("Host", ""))
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute:

@@ -151,7 +151,7 @@ def _is_echoes(value: object) -> bool:
 
 # Name -> test of a value, and what a right one is.
 _CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "clock_offset_seconds": (_is_seconds, f"a number of seconds, at most {_LIMIT:,}"),
+    "clock_offset_seconds": (_is_seconds, f"a number of seconds up to {_LIMIT:,}"),
     "strict_signature": (_is_bool, "true or false"),
     "require_queue_id": (_is_bool, "true or false"),
     "hide_jobs_seconds": (_is_duration, "a number of seconds from 0"),

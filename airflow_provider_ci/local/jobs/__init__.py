@@ -1,1 +1,1 @@
-"""Jobs, queues and templates: from the request that submits a job to the callback that tells of its end."""
+"""Jobs, queues and templates: from the request that submits a job to the callback that reports its end."""

@@ -1,7 +1,7 @@
-"""Tells receivers that jobs have ended: a POST with the job's details, a few times until it is accepted.
+"""Reports ended jobs to receivers: a POST with the job's details, repeated a few times until it is accepted.
 
-What has still to be told is noted in the database together with the end of the job, and forgotten after it
-was told or given up. So a receiver is told at least once of every job, also when the server dies in between.
+A pending callback is stored in one transaction with the end of the job, and deleted after it was delivered or
+given up. So each callback is sent at least once, even if the server dies in between.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Callbacks:
         self._stopping = False
 
     def end(self, job: Job, change: Callable[[], bool]) -> bool:
-        """Let ``change`` end the job, and note that its receiver is to be told, both or neither.
+        """Let ``change`` end the job and store its callback, in one transaction.
 
-        :returns: what ``change`` does, whether the job has ended.
+        :returns: the result of ``change``: whether the job has ended.
         """
         receiver = receivers.chosen(job.operation.get("CallBack", {}), self._queues.notify(job.queue_id))
         if receiver is None:
@@ -66,33 +66,33 @@ class Callbacks:
                     "INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?)",
                     (job.job_id, job.bucket, receiver.url, receiver.format, time.time_ns()),
                 )
-        asyncio.get_running_loop().call_soon(self.wake)  # when an outer transaction has ended, too
+        asyncio.get_running_loop().call_soon(self.wake)  # only after an outer transaction has ended too
         return has_ended
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Many ends of jobs and what is noted with them, as one change of the table."""
+        """Group the ends of many jobs and their callbacks into one transaction."""
         try:
             with self._database.transaction():
                 yield
         except sqlite3.Error:
-            self._jobs.recount()  # what was counted did not happen
+            self._jobs.recount()  # the rollback has undone the counted changes
             raise
 
     def wake(self) -> None:
-        """Tell what is still to be told, as far as there is room."""
+        """Start pending callbacks, up to ``AT_ONCE`` at a time."""
         try:
             while not self._stopping and len(self._tasks) < AT_ONCE:
                 row = self._next()
                 if row is None:
                     return
                 self._taken.add(row["job_id"])
-                self._tasks.add(asyncio.create_task(self._tell(row)))
+                self._tasks.add(asyncio.create_task(self._report(row)))
         except sqlite3.Error:
-            _log.exception("what is to be told cannot be read; it is tried again after the next job")
+            _log.exception("cannot read the pending callbacks; trying again after the next job")
 
     async def stop(self) -> None:
-        """Stop at once. What was not told yet is told after the next start."""
+        """Stop at once. Pending callbacks are sent after the next start."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
@@ -102,15 +102,15 @@ class Callbacks:
         rows = self._database.rows("SELECT * FROM callbacks ORDER BY due LIMIT ?", (len(self._taken) + 1,))
         return next((row for row in rows if row["job_id"] not in self._taken), None)
 
-    async def _tell(self, row: Row) -> None:
+    async def _report(self, row: Row) -> None:
         try:
             found = self._jobs.get(row["bucket"], [row["job_id"]])
             if found:
                 await _deliver(found[0], row["url"], row["format"])
             self._database.change("DELETE FROM callbacks WHERE job_id = ?", (row["job_id"],))
             self._taken.discard(row["job_id"])
-        except sqlite3.Error:  # it stays taken, so that it is told again after the next start only
-            _log.exception("that the receiver of job %s was told cannot be noted", row["job_id"])
+        except sqlite3.Error:  # it stays taken, so it is sent again only after the next start
+            _log.exception("cannot record that the callback of job %s was delivered", row["job_id"])
         finally:
             task = asyncio.current_task()
             assert task is not None
@@ -140,7 +140,7 @@ def _filled(value: object) -> object:
 
 
 async def _deliver(job: Job, url: str, form: str) -> None:
-    """Tell the receiver; after as many attempts as there may be, give up with a warning."""
+    """Call the receiver; after the last attempt, give up with a warning."""
     content_type, body = payload(job, form)
     reason = ""
     for pause in (0, *PAUSES_SECONDS):
@@ -150,7 +150,7 @@ async def _deliver(job: Job, url: str, form: str) -> None:
             return
         except (ReceiverError, ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
             reason = str(error) or type(error).__name__
-    _log.warning("the receiver of job %s was not told that it has ended: %s", job.job_id, reason)
+    _log.warning("could not deliver the callback of job %s: %s", job.job_id, reason)
 
 
 async def _post(url: str, content_type: str, body: bytes) -> None:
@@ -161,11 +161,11 @@ async def _post(url: str, content_type: str, body: bytes) -> None:
         session.post(URL(url, encoded=True), data=body, headers=headers, allow_redirects=False) as response,
     ):
         if response.status != 200:
-            raise ReceiverError(f"it answered with {response.status}, not 200")
+            raise ReceiverError(f"the receiver responded with {response.status}, not 200")
 
 
 class _Resolved(AbstractResolver):
-    """Gives the addresses that were checked, so that no other answer is connected to."""
+    """Returns the checked addresses: a second lookup could return an unchecked one (DNS rebinding)."""
 
     def __init__(self, found: list[str]) -> None:
         self._found = found

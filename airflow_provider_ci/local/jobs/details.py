@@ -1,4 +1,4 @@
-"""Jobs and queues as elements of an answer, after their API pages, in alphabetical order as recorded."""
+"""Jobs and queues as elements of a response, after their API pages, in alphabetical order as recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def job_detail(job: Job) -> Mapping[str, Value]:
 def _operation(job: Job) -> Mapping[str, Value]:
     nodes: dict[str, Value] = {"JobLevel": job.level, **job.operation}
     nodes.pop("CallBack", None)  # no page shows it
-    if "TemplateId" in nodes:  # shown in place of what it stands for (1045/73035)
+    if "TemplateId" in nodes:  # shown in place of its parameters (1045/73035)
         del nodes["PicProcess"]
     if "DocProcess" in nodes:
         nodes["DocProcess"] = {**DOC_DEFAULTS, **job.operation["DocProcess"]}

@@ -1,4 +1,4 @@
-"""The pages of a job listing: their tokens, and the odd pages that a trait asks for."""
+"""The pages of a job listing: their tokens, and the odd pages of a trait."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_token(token: str) -> Place:
         return Place()
     match = _TOKEN.fullmatch(token)
     if not match:
-        raise ServiceError("InvalidArgument", f"nextToken {token!r} is not one that a listing gave")
+        raise ServiceError("InvalidArgument", f"nextToken {token!r} does not come from a listing")
     start, empty_pages = match.groups()
     return Place(None if start == "s" else int(start), int(empty_pages or 0))
 

@@ -50,7 +50,7 @@ ID_PREFIXES = {"DocProcess": "d", "PicProcess": "c"}
 """The tags of jobs that can be submitted, and the letter that their ids start with."""
 
 _IS_WAITING = f"state IN ('{WAITING[0]}', '{WAITING[1]}')"
-"""Stands in a query word for word as in the index of waiting jobs, so that this serves it."""
+"""Must equal the condition of the index ``waiting_jobs``, or SQLite does not use that index."""
 
 _process = token_hex(8)
 _numbers = count()
@@ -142,7 +142,7 @@ class Jobs:
         self._waiting = Counter({row["queue_id"]: row["jobs"] for row in rows})
 
     def recover(self, now: float) -> int:
-        """Let jobs that ran when the last server died run again, and forget old ones; how many run again."""
+        """Requeue jobs that ran when the last server died, delete old jobs. Returns the number requeued."""
         self._database.change(
             f"DELETE FROM jobs WHERE created < ? AND state IN {_marks(FINAL)}",  # noqa: S608
             (int(now) - RETENTION_SECONDS, *FINAL),
@@ -154,7 +154,7 @@ class Jobs:
         return again
 
     def add(self, submission: Submission, state: State, now: float) -> Job:
-        """Note a new job. Creation times never go back, so that their order is the order of the jobs."""
+        """Store a new job. Creation times never go back, so their order is the order of the jobs."""
         self._last_created = max(self._last_created, int(now))
         operation = json.dumps(submission.operation, ensure_ascii=False)
         job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{_process}{next(_numbers):08x}"
@@ -317,7 +317,8 @@ class Jobs:
         values: list[object] = [queue_id, wanted.tag, state, first, last]
         index = "jobs_by_queue"
         if wanted.input_object:
-            conditions += ["input_object = ?", "tag = 'PicProcess'"]  # the last word for word as in the index
+            # The condition on the tag must equal the one of the index, or SQLite does not use it.
+            conditions += ["input_object = ?", "tag = 'PicProcess'"]
             values.append(wanted.input_object)
             index = "pictures_by_input"
         if wanted.ended_after is not None:

@@ -9,7 +9,7 @@ from airflow_provider_ci.local.jobs.processing import asked_for_failure, pretend
 from airflow_provider_ci.local.jobs.scheduler import Scheduler
 
 PAUSE_SECONDS = 0.02
-"""How long jobs are gathered that then end together, as one transaction costs as much as a few jobs."""
+"""Jobs are collected for this long and end together, because a transaction costs as much as a few jobs."""
 
 _AT_ONCE = 200
 

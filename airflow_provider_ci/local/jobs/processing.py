@@ -52,7 +52,7 @@ class Processor:
         self._traits = traits
 
     def run(self, job: Job) -> Outcome:
-        """Do the job. Whatever goes wrong with it is its outcome.
+        """Do the job. Any error becomes its outcome.
 
         :raises ConvertersClosedError: the server stops; the job did not end.
         """
@@ -112,7 +112,7 @@ _NO_PICTURE = PictureResult(output=_NO_IMAGE, original=_NO_IMAGE)
 
 
 def asked_for_failure(job: Job, traits: TraitSwitch) -> Outcome | None:
-    """The failure that the traits ask for; None if the job is to run."""
+    """Return the failure that the traits demand; None if the job is to run."""
     failure = traits.now_on.failure_of(job.input_object)
     return Outcome(code=failure.code, message=failure.message) if failure else None
 

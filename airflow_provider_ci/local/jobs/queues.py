@@ -1,6 +1,6 @@
 """Queues and the binding of buckets to features.
 
-Every bucket has one queue per feature, made when it is first asked for; the service makes exactly one when a
+Every bucket has one queue per feature, made when it is first used; the service makes exactly one when a
 feature is switched on (436, console page on queues).
 """
 
@@ -95,7 +95,7 @@ class Queues:
         return _queue(row) if row else None
 
     def notify(self, queue_id: str) -> Mapping[str, str]:
-        """Who is told of the ends of a queue's jobs, as its ``NotifyConfig`` says."""
+        """The callback settings of a queue, its ``NotifyConfig``."""
         return self._notify.get(queue_id, _DEFAULT_NOTIFY)
 
     def is_paused(self, queue_id: str) -> bool:

@@ -1,7 +1,7 @@
-"""Who is told of the end of a job: the settings of jobs and queues, and which addresses may be called.
+"""Receivers of callbacks: the settings of jobs and queues, and which addresses may be called.
 
-Receivers are on this machine or in its private network, never beyond: a job that anybody may submit must not
-make the local CI call strangers. The service has it the other way round and calls public addresses alone.
+The local CI calls only this machine and its private network, because a submitted job must not make it send
+requests to foreign hosts. The real service is the opposite: it calls public addresses only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http import wire
 
 SUPPRESS = "no"
-"""As ``CallBack`` of a job: nobody is told, whatever the queue says."""
+"""As ``CallBack`` of a job: send no callback, whatever the queue's settings."""
 
 NODES = frozenset({"CallBack", "CallBackFormat", "CallBackType", "CallBackMqConfig", "CallBackKafkaConfig"})
-"""What a request for a job may say about its receiver (1045/73035; the last one is the Go SDK's)."""
+"""Nodes of a request for a job about its receiver (1045/73035; the last one is the Go SDK's)."""
 
 RESOLVE_SECONDS = 5.0
 
@@ -43,19 +43,19 @@ _ALLOWED = tuple(
 
 
 class ReceiverError(Exception):
-    """A receiver cannot or must not be called, or did not accept what it was told."""
+    """A receiver cannot or must not be called, or did not accept the callback."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """An address, and the format (``XML`` or ``JSON``) that it is told in."""
+    """An address, and the format of its callbacks (``XML`` or ``JSON``)."""
 
     url: str
     format: str
 
 
 def read(request: etree._Element) -> dict[str, str]:
-    """What a request for a job says about its receiver: ``Url`` and ``ResultFormat``, as queues call them.
+    """Read the receiver from a request for a job: ``Url`` and ``ResultFormat``, as queues call them.
 
     :raises ServiceError: ``InvalidArgument``; ``NotImplemented`` for message queues.
     """
@@ -101,7 +101,7 @@ async def check_queue(notify: Mapping[str, str]) -> None:
 
 
 def chosen(said: Mapping[str, str], notify: Mapping[str, str]) -> Receiver | None:
-    """The receiver of a job that said ``said`` and whose queue has ``notify``; None when nobody is told."""
+    """Return the receiver of a job, from its own settings or its queue's; None for no callback."""
     if said.get("Url") == SUPPRESS:
         return None
     if said.get("Url"):
@@ -112,9 +112,9 @@ def chosen(said: Mapping[str, str], notify: Mapping[str, str]) -> Receiver | Non
 
 
 async def addresses(url: str) -> list[str]:
-    """The addresses of a URL's host as they are now, all of them loopback or private.
+    """Resolve a URL's host to its current addresses, which must be loopback or private.
 
-    :raises ReceiverError: there are none, or one is neither.
+    :raises ReceiverError: the host has no address, or a public one.
     """
     host = URL(url, encoded=True).raw_host or ""
     try:
@@ -128,14 +128,14 @@ async def addresses(url: str) -> list[str]:
 
 
 def is_private(address: str) -> bool:
-    """Whether an IP address is loopback or private; link-local ones are not, metadata services live there."""
+    """Whether an address is loopback or private. Link-local is neither: metadata services use it."""
     found = ip_address(address.partition("%")[0])
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return any((mapped or found) in network for network in _ALLOWED)
 
 
 async def _resolve(host: str) -> list[str]:
-    """Resolve in a thread that nobody waits for: the loop's own ones are waited for when it ends."""
+    """Resolve in a daemon thread, because the loop waits for its own threads when it ends."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
 
@@ -173,7 +173,7 @@ async def _check_reach(place: str, url: str) -> None:
 
 def _check_url(place: str, url: str) -> None:
     if url and not _is_url(url):
-        raise _bad(f"{place} {url!r} is no HTTP address")
+        raise _bad(f"{place} {url!r} is not an HTTP address")
 
 
 def _is_url(url: str) -> bool:

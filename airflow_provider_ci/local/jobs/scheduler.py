@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 class Scheduler:
     """Runs at most ``workers`` jobs at once, and of one queue at most ``queue_concurrency``.
 
-    Within a queue the job of the highest level goes first, then the oldest; between queues the one with the
-    fewest running jobs. All methods belong to the server's loop; only the work on a job is done in a
-    thread.
+    Within a queue the job of the highest level runs first, then the oldest; of several queues the queue
+    with the fewest running jobs is served first. All methods belong to the server's loop; only the work on a
+    job is done in a thread.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Scheduler:
             self.wake()
 
     async def _note(self, job: Job, outcome: Outcome) -> None:
-        """Note how the job ended, sooner or later; one not noted when the server stops runs again."""
+        """Store how the job ended, retrying on errors. A job not stored when the server stops runs again."""
         while True:
             try:
                 self._callbacks.end(job, lambda: self._jobs.finish(job, outcome, self._traits.now()))

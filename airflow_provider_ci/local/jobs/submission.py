@@ -1,8 +1,8 @@
-"""Reading and checking the request that submits a job, before anything is noted.
+"""Reads and checks the request that submits a job, before anything is stored.
 
-What the pages call required is required, and a node that neither they nor an official SDK know is refused,
-so that a misspelt one does not pass for an option without effect. Values are taken as they come where the
-service was seen to do so (a Quality of 109 is accepted and echoed): the conversion judges them.
+Nodes that the API pages require are required. A node that neither the pages nor an official SDK know is
+rejected, so that a misspelling is not ignored. Values are accepted unchecked where the service was seen to do
+so (a Quality of 109 is accepted and echoed); the conversion checks them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DOC_DEFAULTS: Mapping[str, str] = {
     "TgtType": "",
     "Zoom": "100",
 }
-"""Parameters of DocProcess and what an answer shows for those not sent (recorded answer in 1045/51266)."""
+"""Parameters of DocProcess and their values in a response if they were not sent (recorded in 1045/51266)."""
 
 SHEET_TYPES = frozenset(
     ["xls", "xlt", "et", "ett", "xlsx", "xltx", "csv", "xlsb", "xlsm", "xltm", "ets", "ods"]
@@ -61,7 +61,7 @@ _OUTPUT_NODES = ("Bucket", "Object", "Region")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a request for a job asks for, checked in itself; bucket and queues are checked by the caller."""
+    """The content of a request for a job. The caller checks bucket and queues."""
 
     tag: str
     input_object: str
@@ -115,7 +115,7 @@ def read(body: bytes, tag: str) -> Order:
 
 
 def check_tag(given: str, wanted: str, place: str) -> None:
-    """Return if the tag is ``wanted``.
+    """Check that the tag is the expected one.
 
     :raises ServiceError: ``NotImplemented`` for the tag of another feature of the service.
     """

@@ -153,7 +153,7 @@ OPERATIONS: Mapping[tuple[str, bool], Operation] = {
 
 
 def template_detail(template: Template) -> Mapping[str, Value]:
-    """``Template`` or ``TemplateList`` of an answer."""
+    """``Template`` or ``TemplateList`` of a response."""
     return {
         "Tag": TAG,
         "Name": template.name,

@@ -27,7 +27,7 @@ class _Known:
 
 
 class Folders:
-    """Remembers the names of big folders until these change, as their change times tell. Thread-safe.
+    """Remembers the names of big folders until their change times differ. Thread-safe.
 
     The change time (ctime) moves with every file that comes or goes, and no program can set it back.
     """
@@ -41,7 +41,7 @@ class Folders:
     def names(self, path: str) -> list[bytes] | None:
         """The files in a folder, and its folders with a slash behind, in the order of their bytes.
 
-        None for a folder with too many of them, or with one that is not spelt as its key is.
+        Returns None for a folder with too many names, or with a name that differs from its key.
 
         :raises OSError: the folder is gone or cannot be read.
         """

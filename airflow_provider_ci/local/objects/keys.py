@@ -30,7 +30,7 @@ _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
 def is_bucket_name(name: str) -> bool:
-    """Whether ``name`` may name a bucket (436/13312); what may not leads to no folder."""
+    """Whether ``name`` may name a bucket (436/13312). Other names never lead to a folder."""
     return bool(_BUCKET.fullmatch(name))
 
 
@@ -47,7 +47,9 @@ def check_key(key: str) -> str:
         raise ServiceError("InvalidURI", f"the object key {key!r} is not UTF-8", status=400) from error
     if size > MAX_KEY_BYTES:
         raise ServiceError(
-            "KeyTooLong", f"the object key has {size} bytes, at most {MAX_KEY_BYTES} are allowed", status=400
+            "KeyTooLong",
+            f"the object key has {size} bytes, more than the {MAX_KEY_BYTES} allowed",
+            status=400,
         )
     return key
 

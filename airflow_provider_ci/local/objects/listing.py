@@ -16,7 +16,7 @@ from airflow_provider_ci.local.objects import keys
 from airflow_provider_ci.local.objects.folders import Folders, names_from
 from airflow_provider_ci.local.objects.synthetic import SyntheticObjects, SyntheticWalk
 
-# Gone since it was seen, or a prefix that is no folder's.
+# Deleted since it was seen, or a prefix without a folder.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -63,7 +63,7 @@ class Names:
 class Walk:
     """The objects of a bucket whose keys start with ``prefix`` and come after ``after``, in UTF-8 byte order.
 
-    Of each folder at most ``batch`` names are held at a time, besides those that ``folders`` remembers;
+    Of each folder at most ``batch`` names are held at a time, besides the names that ``folders`` remembers;
     symbolic links are not followed and not shown.
     """
 
@@ -107,7 +107,7 @@ class Walk:
             heapq.heappush(self._heap, _Entry(last.key, _Kind.REST, folder.path, folder.prefix, seen))
 
     def _least(self, folder: _Entry) -> list[_Entry]:
-        """The first wanted entries of a folder, at most a batch."""
+        """Return the first matching entries of a folder, up to a batch."""
         try:
             names = self._folders.names(folder.path) if self._folders else None
             if names is None:
@@ -119,7 +119,7 @@ class Walk:
             return []
 
     def _known(self, folder: _Entry, names: list[bytes]) -> Iterator[_Place]:
-        """The entries of these sorted names from where they can be wanted to where they no longer can."""
+        """Return the entries of these sorted names that can match prefix and marker."""
         start = max(self._prefix, self._after, folder.seen[0])
         inside = start[len(folder.prefix) :] if start.startswith(folder.prefix) else b""
         for name in names_from(names, inside):
@@ -221,7 +221,7 @@ def _written_ns(path: str) -> int:
     try:
         return os.lstat(path).st_mtime_ns
     except OSError:
-        return 0  # it has gone, which whoever looks at it next is told
+        return 0  # deleted meanwhile; the next access reports that
 
 
 def _is_common_prefix(text: str, prefix: str, delimiter: str) -> bool:

@@ -1,8 +1,8 @@
 """Objects that are made up when they are asked for: as many as a measurement needs, and no file for any.
 
 Number ``n`` of a bucket, from 0 on, is ``synthetic/<year>/<month>/<day>/doc-<n + 1>.txt``, a thousand a day
-from the first of January 2020 on, so that the numbers have the order of the keys. Nothing is kept of them: a
-page of a listing is found by bisection, and an ETag is the MD5 of a text that the number tells.
+from the first of January 2020 on, so that the numbers have the order of the keys. Nothing is stored: a
+page of a listing is found by bisection, and an ETag is the MD5 of a text derived from the number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import date
 from functools import lru_cache
 
 MAX_OBJECTS = 9_999_999
-"""So many numbers have seven digits."""
+"""The largest number with seven digits."""
 
 MODIFIED = 1_577_836_800
 """When they were all written, Unix seconds: 2020-01-01T00:00:00Z."""
@@ -30,7 +30,7 @@ _AFTER_ALL = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntheticObjects:
-    """The first ``count`` objects, those of one bucket."""
+    """The first ``count`` synthetic objects, for one bucket."""
 
     count: int
 
@@ -39,7 +39,7 @@ class SyntheticObjects:
             raise ValueError(f"synthetic objects: {self.count} is not from 0 to {MAX_OBJECTS}")
 
     def content(self, key: str) -> bytes | None:
-        """The text of an object, up to a kilobyte; None if there is no such object."""
+        """The text of an object, up to a kilobyte; None if the object does not exist."""
         found = _KEY.fullmatch(key)
         number = int(found.group(1)) - 1 if found else -1
         return _text(number) if 0 <= number < self.count and _key(number) == key else None

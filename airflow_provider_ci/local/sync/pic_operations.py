@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicOperations:
-    """The pictures that the header asks for; ``host`` is the one of the request, for their locations."""
+    """The pictures that the header requests; ``host`` is the one of the request, for their locations."""
 
     rules: tuple[Rule, ...]
     is_pic_info: bool
@@ -38,7 +38,7 @@ class PicOperations:
     refusals: ClassVar[Mapping[str, Refusal]] = PICTURE_REFUSALS
 
     def make(self, bench: Bench) -> Answer:
-        """Make all pictures, then put them in their places, and say what they are (UploadResult)."""
+        """Make all pictures, then store them, and describe them (UploadResult)."""
         source = bench.source()
         etag = md5_of(source)
         made: list[PictureResult] = []
@@ -95,7 +95,7 @@ def read(request: Request) -> PicOperations | None:
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _bad(f"Pic-Operations is no JSON: {error}") from error
+        raise _bad(f"Pic-Operations is not JSON: {error}") from error
     if not isinstance(given, dict) or not given.keys() <= {"is_pic_info", "rules"}:
         raise _bad("Pic-Operations is not a JSON object of is_pic_info and rules")
     if str(given.get("is_pic_info", 0)) not in ("0", "1"):
@@ -111,7 +111,7 @@ def _rules(given: object, request: Request) -> tuple[Rule, ...]:
     if not isinstance(given, list) or not given:
         raise _bad("rules of Pic-Operations is not a list of rules")
     if len(given) > MAX_RULES:
-        raise _bad(f"Pic-Operations has {len(given)} rules, at most {MAX_RULES} are allowed", "-60997")
+        raise _bad(f"Pic-Operations has {len(given)} rules, more than the {MAX_RULES} allowed", "-60997")
     return tuple(_rule(item, position, request) for position, item in enumerate(given, start=1))
 
 

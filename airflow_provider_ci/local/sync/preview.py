@@ -75,7 +75,7 @@ class Preview:
 
 
 def read(request: Request) -> Preview | None:
-    """What a GET asks for, None if it asks for no processing by name.
+    """Read the preview of a GET; None if it names no processing.
 
     :raises ServiceError: ``NotImplemented`` for another processing than a preview, ``InvalidArgument`` for a
         parameter that is unknown or makes no sense.

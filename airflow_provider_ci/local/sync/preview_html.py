@@ -1,6 +1,6 @@
 """A document as one HTML page of its own: pictures of its pages, with their text to copy.
 
-The service answers with a viewer made of scripts, which is its own. Nothing of the document runs here: its
+The service returns its own viewer, which consists of scripts. Nothing of the document runs here: its
 pages are pictures, its words are escaped, and the page allows no script and loads nothing.
 """
 
@@ -58,7 +58,7 @@ _SWITCHES = ("isShowTopArea", "isShowHeader")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlOptions:
-    """How the page looks: its title (that of the object if empty), and the rule of its watermark, if any."""
+    """How the page looks: its title (the object's if empty), and the rule of its watermark, if any."""
 
     title: str
     is_copyable: bool
@@ -69,7 +69,7 @@ class HtmlOptions:
 def read(request: Request) -> HtmlOptions:
     """The parameters of an HTML preview.
 
-    :raises ServiceError: ``InvalidArgument`` for one that makes no sense, ``NotImplemented`` for settings of
+    :raises ServiceError: ``InvalidArgument`` for an invalid parameter, ``NotImplemented`` for settings of
         the service's own viewer.
     """
     return HtmlOptions(
@@ -127,12 +127,12 @@ def _decoded(request: Request, name: str, default: str = "") -> str:
 
 
 def _has_header(request: Request) -> bool:
-    """What ``htmlParams`` says of the header; all else that it may say is for the service's viewer."""
+    """Whether ``htmlParams`` shows the header. Its other settings are for the service's viewer."""
     text = _decoded(request, "htmlParams", "{}")
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ServiceError("InvalidArgument", f"htmlParams {text!r} is no JSON") from error
+        raise ServiceError("InvalidArgument", f"htmlParams {text!r} is not JSON") from error
     switches = given.get("commonOptions", {}) if isinstance(given, dict) else None
     if not isinstance(switches, dict) or {*given} - {"commonOptions"} or {*switches} - {*_SWITCHES}:
         raise ServiceError(

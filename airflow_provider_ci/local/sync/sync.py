@@ -25,7 +25,7 @@ from airflow_provider_ci.local.workspace import CONTENT_TYPES, Workspace
 
 
 class Refusal(NamedTuple):
-    """How a failed conversion is answered: code, HTTP status, and its number for ``X-ErrNo``, if any."""
+    """The response to a failed conversion: code, HTTP status, and its number for ``X-ErrNo``, if any."""
 
     code: str
     status: int = 400
@@ -97,7 +97,7 @@ class Work(Protocol):
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """How its failures are answered, by the codes of the converters."""
+        """The responses to its failures, by the codes of the converters."""
 
     def make(self, bench: Bench) -> Answer:
         """Convert, in a thread."""
@@ -146,7 +146,7 @@ def picture_type(rule: str, target: str) -> str:
 
 
 def file_answer(path: Path, file_type: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with a file of this type, which may be removed meanwhile."""
+    """A response with a file of this type, which may be removed meanwhile."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb")
     length = os.fstat(file.fileno()).st_size
     return Answer(

@@ -1,4 +1,4 @@
-"""Pictures made while they are downloaded: ``GET /<key>?<rule>``, and what is told of them (1045/33695)."""
+"""Pictures made while they are downloaded: ``GET /<key>?<rule>``, and descriptions of them (1045/33695)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PictureWork:
     refusals: ClassVar[Mapping[str, Refusal]] = PICTURE_REFUSALS
 
     def make(self, bench: Bench) -> Answer:
-        """The picture, or what the query tells of it as JSON."""
+        """Return the picture, or the query's description of it as JSON."""
         source = bench.source()
         if not self.rule:
             return self._told(bench.converters.query(source, self.query))
@@ -47,7 +47,7 @@ def is_rule(name: str) -> bool:
 
 
 def read(request: Request) -> PictureWork | None:
-    """What a GET asks for, None if no rule is in its query.
+    """Read the rules of a GET; None if its query has none.
 
     The rule is the name of a parameter. An ``=`` in it that was not percent-encoded parts it in two, which
     are put together again.

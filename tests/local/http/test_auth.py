@@ -48,7 +48,7 @@ def request_of(vector: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_refused(reply: Any) -> bool:
-    """Whether the signature was not accepted; anything after it, such as a missing object, is no refusal."""
+    """Whether the signature was not accepted; anything after it, such as a missing object, does not count."""
     return reply.status in (401, 403) and reply.code in REFUSALS
 
 

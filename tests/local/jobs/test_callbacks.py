@@ -1,4 +1,4 @@
-"""Callbacks: who is told of the end of a job, in which words, how often, and who must not be told."""
+"""Callbacks: which receivers are called, with which content, how often, and which must not be called."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_ci.local.jobs.receivers import is_private
 
 
 class Receiver(ThreadingHTTPServer):
-    """Notes what it is told; answers with the statuses given, then with 200."""
+    """Records its callbacks; answers with the statuses given, then with 200."""
 
     daemon_threads = True
 
@@ -39,7 +39,7 @@ class Receiver(ThreadingHTTPServer):
 
     @property
     def jobs(self) -> list[str]:
-        """The ids of the jobs it was told of, told in XML."""
+        """The ids of the jobs in its XML callbacks."""
         return [etree.fromstring(body).findtext("JobsDetail/JobId") or "" for _, _, body in self.told]
 
 
@@ -180,7 +180,7 @@ def test_the_job_goes_before_its_queue(
     call.finished(call.submit(with_callback(call.doc_job("a.docx"), receiver.url)))
     until(lambda: len(receiver.told) == 4)
     assert receiver.told[3][0].startswith("/cb")
-    assert "was not told" not in caplog.text
+    assert "could not deliver" not in caplog.text
 
 
 def test_the_end_of_a_job_and_its_callback_are_noted_both_or_neither(
@@ -239,8 +239,8 @@ def test_a_receiver_that_refuses_every_time_is_given_up_after_three_attempts(
     receiver.statuses = [204, 500, 503]
     call.put("a.docx")
     job_id = call.submit(with_callback(call.doc_job("a.docx"), receiver.url))
-    until(lambda: f"the receiver of job {job_id} was not told" in caplog.text)
-    assert "it answered with 503, not 200" in caplog.text
+    until(lambda: f"could not deliver the callback of job {job_id}" in caplog.text)
+    assert "the receiver responded with 503, not 200" in caplog.text
     assert receiver.jobs == [job_id] * 3
 
 
@@ -274,7 +274,7 @@ def test_a_receiver_that_is_not_there_costs_nothing_but_a_warning(
     call.put("a.docx")
     job_id = call.submit(with_callback(call.doc_job("a.docx"), f"http://127.0.0.1:{port}/"))
     assert call.finished(job_id).text("JobsDetail/State") == "Success"
-    until(lambda: "was not told that it has ended" in caplog.text)
+    until(lambda: "could not deliver the callback" in caplog.text)
 
 
 def test_a_password_is_not_told_and_is_forgotten_on_disk(

@@ -1,4 +1,4 @@
-"""What cannot be done fails its own job, with a code and a message that says why, and harms nothing else."""
+"""An impossible request fails its own job, with a code and a reason, and harms nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which job runs when: levels, limits, and what can be cancelled."""
+"""Which job runs when: levels, limits, and cancelling."""
 
 from __future__ import annotations
 

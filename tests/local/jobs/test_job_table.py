@@ -15,7 +15,7 @@ QUEUES = ("p1", "p2")
 
 
 class Recorded(Database):
-    """Remembers what it is asked, with the values."""
+    """Records its statements, with their values."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -1,4 +1,4 @@
-"""Jobs: what is accepted, what is shown of it, and what comes of it."""
+"""Jobs: accepted requests, their echo, and their results."""
 
 from __future__ import annotations
 

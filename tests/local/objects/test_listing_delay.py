@@ -1,4 +1,4 @@
-"""Listings that are behind: what was just written is missing from them, and from nothing else."""
+"""Listings that are behind: a new object is missing from listings, and from nothing else."""
 
 from __future__ import annotations
 

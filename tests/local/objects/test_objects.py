@@ -1,4 +1,4 @@
-"""Objects over the wire: what is put is what is there, as a file and as an object."""
+"""Objects over the wire: a stored object is unchanged, as a file and as an object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buckets with versioning: what is there does not keep a PUT from replacing it."""
+"""Buckets with versioning: a PUT replaces an existing object."""
 
 from __future__ import annotations
 

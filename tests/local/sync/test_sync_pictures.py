@@ -1,4 +1,4 @@
-"""Pictures made while they are downloaded, told of, and kept: rules in the query, and Pic-Operations."""
+"""Pictures made while they are downloaded, described, and stored: rules in the query, and Pic-Operations."""
 
 from __future__ import annotations
 
