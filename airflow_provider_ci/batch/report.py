@@ -92,15 +92,15 @@ class BatchSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""
-        values = {
-            **asdict(self),
-            "failures": [asdict(group) for group in self.failures],
-            "first_failures": list(self.first_failures),
-        }
+        values = {**asdict(self), "failures": [asdict(group) for group in self.failures]}
+        values["first_failures"] = list(self.first_failures)
         if not self.output_bytes:
             del values["output_bytes"]  # unknown for documents
-        while values["failures"] and len(json.dumps(values)) > _MAX_JSON:
-            values["failures"].pop()
+        while len(json.dumps(values)) > _MAX_JSON:
+            longest = max(values["failures"], values["first_failures"], key=len)
+            if not longest:
+                break
+            longest.pop()
         return values
 
     @classmethod

@@ -57,6 +57,7 @@ def take(client: CIClient) -> Iterator[Take]:
             registry.change(lambda state: state.with_claim(claim))
             lease = stack.enter_context(Lease(client, registry, claim))
             lease.start()
+            lease.confirm(claim)
             return lease
 
         yield take

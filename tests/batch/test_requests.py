@@ -59,14 +59,14 @@ def test_later_batches_of_one_object_take_at_most_14_requests(
         assert sum(counts.values()) <= 14, counts
 
 
-def test_a_batch_of_ten_objects_takes_at_most_23_requests(
+def test_a_batch_of_ten_objects_takes_at_most_24_requests(
     client: CIClient, fill_bucket: Fill, batch: Make, cost: Cost
 ) -> None:
     """One per object more, and nothing else."""
     fill_bucket(*(f"in/{number}.docx" for number in range(10)))
     counts = cost(batch(client, pace=ONE_LOOK).run)
     assert counts["POST ci /doc_jobs"] == 10
-    assert sum(counts.values()) <= 23, counts
+    assert sum(counts.values()) <= 24, counts
 
 
 @pytest.mark.parametrize("count", [1, 10])

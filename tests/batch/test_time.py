@@ -186,7 +186,7 @@ def test_a_wrong_wall_clock_changes_nothing(
         assert live_jobs(client) == ONE_JOB_EACH
 
 
-@pytest.mark.parametrize("seconds", [0.3, 0.8])
+@pytest.mark.parametrize("seconds", [0.9, 1.5])
 def test_slow_responses_end_the_batch_in_bounded_time(
     local_ci: LocalCI,
     batch: Make,
@@ -196,7 +196,7 @@ def test_slow_responses_end_the_batch_in_bounded_time(
     caplog: pytest.LogCaptureFixture,
     seconds: float,
 ) -> None:
-    """Every response takes longer than a quarter of the lease."""
+    """Every response takes longer than a quarter of the lease, which lasts at least three seconds."""
     local_ci.faults.add("late", seconds=seconds, count=100_000)
     began = time.monotonic()
     with client_of(local_ci, retry=RetryPolicy(max_attempts=1)) as slow:
