@@ -84,6 +84,8 @@ class LivenessWatch:
         self._claim = claim
         self._last: Beat | None = None
         self._missing_since: float | None = None
+        self.is_undecided = False
+        """The claim is old and has no heartbeat: only a longer watch can tell whether its run is dead."""
 
     def look(self, claim: Claim | None = None) -> Liveness:
         """Look once: one GET, and one HEAD where the client does not know when an object was written.
@@ -96,7 +98,7 @@ class LivenessWatch:
 
         :param claim: the claim as the registry has it now, if the caller knows.
         """
-        self._claim = claim or self._claim
+        self._claim, self.is_undecided = claim or self._claim, False
         self._last = last_beat(self._client, self._claim) or self._last
         now = service_now(self._client)
         if self._last:
@@ -108,7 +110,10 @@ class LivenessWatch:
         if self._missing_since is None:
             self._missing_since = now
         silent_since = max(self._claim.claimed_at, self._missing_since)
-        return "alive" if now <= silent_since + self._claim.seconds + CLOCK_SECONDS else "dead"
+        is_dead = now > silent_since + self._claim.seconds + CLOCK_SECONDS
+        is_old = now > self._claim.claimed_at + self._claim.seconds + CLOCK_SECONDS
+        self.is_undecided = is_old and not is_dead
+        return "dead" if is_dead else "alive"
 
 
 def key_of(folder: str, token: str) -> str:

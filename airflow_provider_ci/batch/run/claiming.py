@@ -92,11 +92,13 @@ class Claiming:
                 if claimed := self._take_over(other, is_parked=liveness == "parked"):
                     return claimed
                 continue
-            if self._settings.on_running == "fail":
-                raise BatchRunningError(other.folder, other.holder)
             waited = time.monotonic() - began
-            if patience is not None and waited >= patience:
-                return None
+            # A watch that has begun is carried to its end; the next call would have to begin it again.
+            if not watch[1].is_undecided:
+                if self._settings.on_running == "fail":
+                    raise BatchRunningError(other.folder, other.holder)
+                if patience is not None and waited >= patience:
+                    return None
             if time.monotonic() - told >= 30 or told == began:
                 told = time.monotonic()
                 log.info("waiting for another run of this batch, %s (%.0f s so far)", other.holder, waited)

@@ -70,6 +70,11 @@ class Following:
         interval = min(max(_SHORTEST_SECONDS, (now - self._began) / 10), _LONGEST_SECONDS)
         return now - self._looked_at >= interval
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether only a longer watch can tell if one of the other batches is dead."""
+        return any(neighbour.is_undecided for neighbour in self._neighbours.values())
+
     def resolve(self, followed: Mapping[int, PlannedObject]) -> list[Resolved]:
         """The followed objects whose outcome has become known.
 

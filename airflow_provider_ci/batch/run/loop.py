@@ -403,6 +403,8 @@ class Loop:
     @property
     def _may_leave(self) -> bool:
         """Whether the run could only wait for jobs to end, of its own or of others."""
+        if self.state.followed and self._following.is_undecided:
+            return False
         is_waiting = bool(self.state.running or self.state.followed) and not self._has_room_and_more
         return not self.state.unconfirmed and (is_waiting or self._outage.is_full_queue)
 

@@ -167,6 +167,11 @@ class Neighbour:
             return self._failures.get(index, ObjectState.UNFINISHED)
         return ObjectState.UNFINISHED if outcome == _OPEN else None
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether only a longer watch can tell if the other batch is dead."""
+        return self._watch is not None and self._watch.is_undecided
+
     def _is_active(self, state: State, change_registry: ChangeRegistry) -> bool:
         claim = next((each for each in state.claims if self._is_its_claim(each)), None)
         if claim is None:
