@@ -88,6 +88,7 @@ class Network:
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
         handler.wfile.write(content)
+        handler.wfile.flush()
 
     def _deliver_late(self, seconds: float, request: tuple[str, str, list[tuple[str, str]], bytes]) -> None:
         time.sleep(seconds)
