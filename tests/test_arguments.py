@@ -432,7 +432,7 @@ def test_an_unknown_placeholder_is_refused(run_tasks: RunTasks, fill_bucket: Fil
     result = run_tasks("""CIDocProcessOperator(task_id="doc", input_key="in/a.docx",
         output_key="out/{stern}.pdf", operation=DocProcess())""")
     assert result.state == "failed"
-    assert "unknown stern" in printed()
+    assert "unknown placeholder stern" in printed()
 
 
 NATIVE = """

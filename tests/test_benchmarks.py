@@ -65,4 +65,6 @@ def test_the_dags_of_airflow_are_parsed_and_map_a_task_for_each_object(tmp_path:
 
 def test_an_unknown_name_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["nothing"]) == 2
-    assert "call, convert, submit, wait, airflow, memory" in capsys.readouterr().err
+    assert (
+        "call, convert, submit, small, plan, wait, pace, airflow, memory, import" in capsys.readouterr().err
+    )

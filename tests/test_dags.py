@@ -110,8 +110,8 @@ def test_each_dag_has_a_description_and_a_form_with_titles() -> None:
         for dag in DagBag(path).dags.values():
             assert dag.description and dag.doc_md, dag.dag_id
             for name in dag.params:
-                schema = dag.params.get_param(name).schema
-                assert schema.get("title") and schema.get("description"), f"{dag.dag_id}: {name}"
+                param = dag.params.get_param(name)
+                assert param.schema.get("title") and param.description, f"{dag.dag_id}: {name}"
 
 
 def test_convert_documents(run_dag_file: Callable[..., Any], client: CIClient, bucket: Path) -> None:

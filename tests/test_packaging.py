@@ -160,5 +160,5 @@ def test_the_registry_file_names_all_triggers() -> None:
 
 
 def test_the_version_is_the_newest_of_the_changelog() -> None:
-    versions = re.findall(r"^## (\S+)$", (REPO / "CHANGELOG.md").read_text(), re.MULTILINE)
+    versions = re.findall(r"^## (\d\S+)", (REPO / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] == __version__

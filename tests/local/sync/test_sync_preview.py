@@ -16,7 +16,6 @@ DATA = Path(__file__).parents[1] / "data"
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 LINES = "".join(f"line {number}\n" for number in range(1, 151))
 REVISED = r"{\rtf1\ansi{\*\revtbl{A;}}kept {\deleted\revauth0\revdttm1 dropped} end\par}"
-PACKAGE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "EncryptedPackage".encode("utf-16-le")
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def shelf(real_call: Any) -> Any:
         "in/three.pdf": content.getvalue(),
         "in/locked.pdf": (DATA / "locked.pdf").read_bytes(),
         "in/book.xlsx": (DATA / "workbook.xlsx").read_bytes(),
-        "in/package.docx": PACKAGE,
+        "in/locked.docx": (DATA / "locked.docx").read_bytes(),
         "in/lines.txt": LINES.encode(),
         "in/bare": b"bare words",
         "in/revised.rtf": REVISED.encode(),
@@ -258,7 +257,7 @@ def test_the_header_of_the_page_can_be_left_out(shelf: Any) -> None:
         ("in/none.docx", {}, 404, "NoSuchKey", "-3004"),
         ("in/three.pdf", {"page": 4}, 400, "PageOutOfRange", "-3013"),
         ("in/book.xlsx", {"sheet": 3}, 400, "PageOutOfRange", "-3013"),
-        ("in/package.docx", {}, 400, "PasswordRequired", "-3006"),
+        ("in/locked.docx", {}, 400, "PasswordRequired", "-3006"),
         ("in/empty.docx", {}, 400, "EmptyFile", "-3008"),
         ("in/film.mp4", {}, 400, "UnsupportedType", "-3011"),
         ("in/film.mp4", {"dstType": "html"}, 400, "UnsupportedType", "-3011"),
