@@ -1,4 +1,4 @@
-"""What became of each object, as a table for a terminal."""
+"""The result of each object, as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEADER = ("object", "operation", "state", "pages or size", "output")
 
 
 def render_table(verdicts: Iterable[tuple[str, ObjectResult]]) -> str:
-    """The table, its columns as wide as what they show."""
+    """The table; each column is as wide as its widest cell."""
     rows = [_HEADER, *(_row(task, verdict) for task, verdict in verdicts)]
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(_pad, row, widths)).rstrip() for row in rows]

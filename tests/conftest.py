@@ -285,7 +285,7 @@ def run_tasks(run_dag: Callable[..., DagResult]) -> Callable[[str], DagResult]:
 
 @pytest.fixture
 def run_dag_file(airflow_database: None, connection: dict[str, Any]) -> Iterator[Callable[..., DagResult]]:
-    """Runs a DAG of a file to its end in real Airflow: the one that has the file's name, or another."""
+    """Runs a DAG of a file to its end in real Airflow; ``dag_id`` defaults to the file's name."""
     files: set[Path] = set()
 
     def run(source: Path, *, dag_id: str | None = None, **test_arguments: Any) -> DagResult:
@@ -322,7 +322,7 @@ def run_to_end(dag: Any, **test_arguments: Any) -> DagResult:
 def printed(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
     """The printed text, without colours and line breaks, which Airflow 3.0 puts into messages.
 
-    That release also prints, where it runs a task for a test, what is to be masked.
+    When that release runs a task for a test, it also prints the values to be masked.
     """
 
     def read() -> str:

@@ -126,7 +126,7 @@ def test_a_queue_that_stays_paused_is_an_event(
 
 
 def test_a_deleted_ledger_lets_the_batch_resume(connection: dict[str, Any]) -> None:
-    """The run that resumes plans again, or says what it cannot know."""
+    """The resuming run makes a new plan, or reports that objects are unknown."""
     (event,) = events(trigger())
     assert (event["status"], event["pending"]) == ("due", 0)
 

@@ -78,7 +78,7 @@ def test_backfill_archive_takes_the_day_of_its_run(
 def test_backfill_archive_without_a_logical_date_takes_the_whole_folder(
     run_dag_file: Callable[..., Any], client: CIClient, bucket: Path
 ) -> None:
-    """As the UI triggers it when the date is left empty: there is no interval then."""
+    """As the UI triggers a DAG when the date is left empty: such a run has no interval."""
     for day in range(2):
         path = bucket / "archive" / f"{day}.txt"
         path.parent.mkdir(exist_ok=True)

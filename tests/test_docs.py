@@ -1,4 +1,4 @@
-"""The manual's examples run, and what it quotes is in the sources."""
+"""The manual's examples run, and its quotations are in the sources."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_example(
     fill_bucket(*OBJECTS)
 
     def run(example: str) -> dict[str, Any]:
-        # The objects were written this moment; nobody waits for them to settle.
+        # The objects were written this moment; the test does not wait for them to settle.
         example = example.replace("settled_seconds=30", "settled_seconds=0")
         timetable = 'schedule=CronDataIntervalTimetable("@daily", timezone="UTC")'
         tasks = textwrap.indent(example, "    ")
@@ -98,7 +98,7 @@ CLASSES = {
 SEEN = [
     cell
     for cell in FIRST_CELL.findall((DOCS / "troubleshooting.md").read_text())
-    if cell[0] == "`"  # the others tell what is seen without a message
+    if cell[0] == "`"  # the other cells describe symptoms without a message
 ]
 
 

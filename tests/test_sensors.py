@@ -23,7 +23,7 @@ with DAG(DAG_ID, schedule=None) as dag:
 
 
 class Instance:
-    """The task instance, as far as the sensor tells it anything here."""
+    """The part of a task instance that the sensor calls here."""
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed = (key, value)
@@ -115,7 +115,7 @@ def done(job_ids: list[str]) -> dict[str, Any]:
 def test_after_the_event_an_outage_is_told_as_what_it_is(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
-    """The jobs have ended; that the service cannot say so now is no fault of theirs."""
+    """The jobs have ended; an outage of the service does not count as their failure."""
     fill_bucket("a.docx")
     job_ids = submit(client, "a.docx")
     sensor = CIJobSensor(task_id="wait", job_ids=job_ids, timeout=9)

@@ -54,7 +54,7 @@ def test_the_triggerer_finds_each_trigger_by_the_path_that_deferrals_are_stored_
 
 
 class OwnTrigger(CIJobTrigger):
-    """A trigger that somebody derives from one of ours."""
+    """A trigger that a user derives from one of ours."""
 
 
 def test_a_derived_trigger_is_stored_with_its_own_path_and_all_arguments() -> None:

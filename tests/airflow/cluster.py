@@ -51,7 +51,7 @@ def _tried(holds: Callable[[], object]) -> object:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that no process listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -68,7 +68,7 @@ class Airflow:
     """The processes of one Airflow home, and its REST API.
 
     :param home: a folder; its ``dags`` are the DAGs.
-    :param settings: environment variables on top of those that every test needs.
+    :param settings: environment variables, in addition to the ones that every test needs.
     :param python: the interpreter of the environment that Airflow is installed in.
     """
 
@@ -86,7 +86,7 @@ class Airflow:
     # Processes
 
     def command(self, *arguments: str) -> str:
-        """Run an ``airflow`` command to its end; gives what it printed."""
+        """Run an ``airflow`` command to its end and return its output."""
         done = subprocess.run(
             [self._python, "-m", "airflow", *arguments],
             env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -96,7 +96,7 @@ class Airflow:
         return done.stdout
 
     def start(self, part: str, *options: str, name: str = "") -> None:
-        """Start a part in a session of its own; ``name`` tells two of a kind apart."""
+        """Start a part in a session of its own; ``name`` distinguishes two processes of the same part."""
         skip = ["--skip-serve-logs"] if part.split()[-1] in _SERVING_LOGS else []
         with (self.home / f"{name or part}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -117,7 +117,7 @@ class Airflow:
         return self._processes[name].pid
 
     def kill(self, name: str) -> None:
-        """SIGKILL to the process of a part only; what it has started lives on."""
+        """SIGKILL to the process of a part only; the processes that it started live on."""
         self._processes[name].kill()
         self._processes[name].wait()
 
@@ -126,7 +126,7 @@ class Airflow:
         wait_until(self._log_in, "Airflow answers")
 
     def stop(self) -> None:
-        """End all that was ever started."""
+        """End every process that was started."""
         for number in (signal.SIGCONT, signal.SIGTERM):
             _send(self._sessions, number)
         end = time.monotonic() + 5
@@ -139,7 +139,7 @@ class Airflow:
     # REST API
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        """Ask the API, as often as it takes: for what can be asked twice."""
+        """Ask the API until it answers: only for requests that are safe to repeat."""
         answers: list[dict[str, Any]] = []
 
         def ask() -> bool:
@@ -260,7 +260,7 @@ class Task:
         wait_until(lambda: self.try_number == number, f"{self.dag_id} is tried a {number}. time")
 
     def wait_for_trigger(self, number: int = 1) -> None:
-        """Return when so many triggerers have had its trigger; before, nobody tells it of a kill."""
+        """Return when ``number`` triggerers have started its trigger; earlier kills do not reach it."""
         wait_until(
             lambda: sum("starting" in log.read_text() for log in self.trigger_logs()) >= number,
             f"the trigger of {self.dag_id} runs",
@@ -276,7 +276,7 @@ class Task:
         return any(words in log.read_text() for log in self.trigger_logs())
 
     def trigger_logs(self) -> list[Path]:
-        """Its triggers' logs; there are none if it was never deferred."""
+        """Its triggers' logs; an empty list if the task was never deferred."""
         run = f"logs/dag_id={self.dag_id}/run_id={self.run_id}/task_id={self.task_id}"
         return sorted(self.airflow.home.glob(f"{run}/*.trigger.*.log"))
 

@@ -46,7 +46,7 @@ def ci(server: LocalCI) -> Iterator[CIClient]:
 
 @pytest.fixture(scope="session")
 def put(server: LocalCI) -> Callable[..., list[str]]:
-    """Puts so many documents into a folder; gives their keys."""
+    """Puts ``number`` documents into a folder and returns their keys."""
 
     def put(folder: str, number: int, *, content: str = "text") -> list[str]:
         path = server.bucket_path(BUCKET) / folder

@@ -61,7 +61,7 @@ def late(airflow: Airflow, put: Put, gate: Gate) -> Iterator[dict[str, Task]]:
 def test_a_trigger_returns_right_after_its_event(
     late: dict[str, Task], states_of: States, dag_id: str
 ) -> None:
-    """One that lives on is told to cancel, although nobody has ended its task."""
+    """A trigger that keeps running gets a cancellation, although no user has ended its task."""
     wait_until(lambda: late[dag_id].trigger_says("trigger completed"), "the trigger has ended")
     assert not late[dag_id].trigger_says("on_kill")
     assert "Cancel" not in states_of(dag_id)

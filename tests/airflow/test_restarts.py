@@ -1,4 +1,4 @@
-"""What becomes of batches when Airflow's own parts die."""
+"""What happens to batches when Airflow's own parts die."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody sees in Airflow of work that is going on."""
+"""What users see in Airflow of work in progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of jobs when a user ends their task."""
+"""What happens to jobs when a user ends their task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a batch when its worker dies, or is sent away."""
+"""What happens to a batch when its worker dies or is evicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches over the local CI, what they leave there, and how they die."""
+"""Batches over the local CI, the jobs and records they leave there, and how batches die."""
 
 from __future__ import annotations
 
@@ -142,7 +142,10 @@ class Power:
         monkeypatch.setattr(client._transport, "_attempt", self._pass_on)
 
     def last_for(self, requests: float = float("inf"), *, method: str = "", is_heard: bool = False) -> None:
-        """Go on until this request (of those with this method), which the service still hears or does not."""
+        """Go on until this request, counting only requests with ``method``.
+
+        ``is_heard`` decides whether the service still receives that last request.
+        """
         self._is_cut, self._left, self._method, self._is_heard = False, requests, method, is_heard
 
     def _pass_on(self, request: Any, *more: Any, **options: Any) -> Any:
@@ -194,7 +197,7 @@ def in_threads(*steps: Callable[[], Any]) -> list[Any]:
 
 
 def pause(client: CIClient) -> Callable[[], object]:
-    """Pause the queue of documents; what is returned resumes it."""
+    """Pause the queue of documents; calling the returned function resumes it."""
     (queue,) = client.list_doc_queues()
     client.pause_doc_queue(queue.queue_id)
     return lambda: client.resume_doc_queue(queue.queue_id)

@@ -37,7 +37,7 @@ def job(index: int, number: int = 1, *, echoes: bool = True, **values: Any) -> J
 
 
 def unrecorded(state: BatchState, *jobs: Job, not_before: float = 0.0, plan: int = 0) -> UnrecordedJobs:
-    """What is left for the rest of a plan of so many objects after the known ones were looked through."""
+    """The jobs that ``state`` does not record, for the rest of a plan of ``plan`` objects."""
     job_type = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
     submitter = Submitter(
         client=None,  # type: ignore[arg-type] # not asked

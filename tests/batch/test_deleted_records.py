@@ -64,7 +64,7 @@ def reach(
     monkeypatch: pytest.MonkeyPatch,
     end_leases: Phase,
 ) -> Callable[..., Callable[[], object]]:
-    """Brings a batch of ``KEYS`` to a phase; what is returned lets its jobs run."""
+    """Brings a batch of ``KEYS`` to a phase; calling the returned function lets its jobs run."""
     fill_bucket(*KEYS)
 
     def finished(_: int) -> Callable[[], object]:
@@ -163,7 +163,7 @@ def test_records_may_be_deleted_while_the_batch_runs(
     batch: Make,
     live_jobs: Count,
 ) -> None:
-    """The run may end with an error that names the record; the next one does what is missing."""
+    """The run may end with an error that names the record; the next run does the missing work."""
     fill_bucket(*KEYS)
     draw = random.Random(seed)
 
@@ -266,7 +266,7 @@ def test_objects_of_a_deleted_plan_that_are_gone_are_named(
     bucket: Path,
     batch: Make,
 ) -> None:
-    """The source no longer has two objects of the plan, and no record says what they were."""
+    """Two objects of the plan are gone from the source, and no record describes them."""
     resume = reach("parked")
     for path in (bucket / FOLDER).rglob("*.json*"):
         if path.parent.name != "runs":
@@ -282,7 +282,7 @@ def test_objects_of_a_deleted_plan_that_are_gone_are_named(
 def test_a_resumed_batch_knows_how_many_objects_were_planned(
     client: CIClient, bucket: Path, fill_bucket: Fill, batch: Make
 ) -> None:
-    """All records are deleted between two deferrals; what the trigger keeps still tells the total."""
+    """All records are deleted between two deferrals; the trigger's arguments still hold the total."""
     fill_bucket(*KEYS)
     resume = pause(client)
     made = batch(client, max_in_flight=5)

@@ -80,7 +80,7 @@ def test_the_error_names_the_bad_object_and_its_reason(
 
 @pytest.fixture
 def many(tmp_path: Path) -> Callable[[int, int], Path]:
-    """Makes buckets with so many objects, of which the first ones are empty."""
+    """Makes buckets with ``count`` objects, of which the first ``empty`` have no content."""
 
     def make(count: int, empty: int) -> Path:
         inbox = tmp_path / "many" / BUCKET / "in"
@@ -115,7 +115,7 @@ def test_the_share_that_stops_a_batch_can_be_set(
     job_count: Count,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a first look after 50 objects instead of 1,000."""
+    """The first check comes after 50 objects instead of 1,000."""
     monkeypatch.setattr("airflow_provider_ci.batch.limits.EARLY_OBJECTS", 50)
     fill_bucket(*(f"in/{number:02}.docx" for number in range(80)))
     fill_bucket(*(f"in/{number:02}.docx" for number in range(80) if number % 16 < 9), content=b"")

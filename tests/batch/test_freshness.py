@@ -1,4 +1,4 @@
-"""Which outputs are there: the truth about each, and what it costs in requests."""
+"""Which outputs exist: the truth about each, and the cost in requests."""
 
 from __future__ import annotations
 

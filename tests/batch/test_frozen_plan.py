@@ -131,7 +131,7 @@ def test_a_rolling_window_does_not_shrink_the_plan(
 def test_a_retry_with_a_rolling_window_continues_the_plan(
     client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, end_leases: End
 ) -> None:
-    """A retry knows nothing of the run before; the bounds of time are no part of the definition."""
+    """A retry knows nothing of the previous run; the time bounds are not part of the definition."""
     fill_bucket(*KEYS)
     begin = datetime.now(timezone.utc) - timedelta(hours=1)
     source = ObjectSelection(prefix="in/", modified_after=begin)
@@ -252,7 +252,7 @@ def test_a_finished_plan_is_not_continued(client: CIClient, fill_bucket: Fill, b
 def test_a_resume_after_the_plan_has_ended_returns_its_summary(
     client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
-    """Somebody else has finished the batch while it was deferred."""
+    """Another run has finished the batch while this one was deferred."""
     fill_bucket(*KEYS)
     resume = pause(client)
     kept = parked(batch(client))

@@ -1,4 +1,4 @@
-"""The journal of a plan: what is read is what was written, and what was deleted is noticed."""
+"""The journal of a plan: reading returns the written entries, and deletions are noticed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_the_state_is_the_same_wherever_a_checkpoint_was_written(client: CIClien
 
 
 def told(client: CIClient, folder: str, end: int, checkpoints: Any) -> Any:
-    """What is read after so many steps, with checkpoints after some of them."""
+    """The state read after ``end`` steps, with a checkpoint after each step in ``checkpoints``."""
     made = opened(client, folder)
     for number, step in enumerate(STEPS[:end]):
         step(made)
@@ -272,7 +272,7 @@ def test_cancelling_is_noted_until_it_is_forgotten(client: CIClient) -> None:
 
 
 def test_each_deleted_record_is_noticed_or_harmless(client: CIClient, bucket: Path) -> None:
-    """Objects whose job is not known any more make the journal damaged; those that have a result do not."""
+    """Objects whose job was forgotten make the journal damaged; objects with a result do not."""
     made = opened(client)
     for step in STEPS:
         step(made)

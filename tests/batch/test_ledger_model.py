@@ -155,7 +155,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def advance(self, name: str) -> None:
-        """Do what can be done now, and leave."""
+        """Do the work that is possible now, and leave."""
         self.run(name, patience=0)
 
     @rule(
@@ -179,7 +179,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(DELETIONS), seed=st.integers(0, 9))
     def delete(self, what: str, seed: int) -> None:
-        """Somebody deletes records while no run is active."""
+        """A user deletes records while no run is active."""
         self.was_deleted |= bool(delete_records(self.bucket, what, Random(seed)))
 
     @rule(name=NAMES)

@@ -1,4 +1,4 @@
-"""What the service says besides what its documentation promises, and what it leaves out."""
+"""Responses beyond the service's documentation, and documented parts that the service leaves out."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_empty_pages_and_repeated_tokens_end_nothing(
 def test_a_listing_without_an_end_is_an_error_in_time(
     local_ci: LocalCI, client: CIClient, batch: Make, live_jobs: Count
 ) -> None:
-    """Nobody knows whether jobs are in flight, so nothing is submitted."""
+    """It is unknown whether jobs are in flight, so nothing is submitted."""
     local_ci.traits.set(endless_tokens="new")
     with pytest.raises(CIResponseError, match="the listing of jobs does not end"):
         batch(client).run()

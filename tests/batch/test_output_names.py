@@ -1,4 +1,4 @@
-"""Names of outputs and of batches: which objects are taken, and what is refused."""
+"""Names of outputs and of batches: which objects are taken, and which settings are refused."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_keys_named_one_by_one_may_lie_anywhere(client: CIClient, fill_bucket: F
     assert batch(client, ["out/a.docx"], output="out/{stem}.pdf").run().succeeded == 1
 
 
-# A10: ledgers are no objects
+# A10: ledgers do not count as objects
 
 
 @pytest.mark.parametrize("report_prefix", ["_ci_batches/", "logs/ci/", "", "in/reports/", "a-"])

@@ -1,4 +1,4 @@
-"""Batches that want the same outputs: each output has one successful job, and every report is true."""
+"""Batches with the same outputs: each output has one successful job, and every report is true."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_a_suspended_batch_stops_if_another_has_done_its_rest(
     live_outputs: Count,
     child: subprocess.Popen[str],
 ) -> None:
-    """It wakes up with a plan of which somebody else has made the rest."""
+    """It wakes up with a plan whose remaining outputs another batch has made."""
     wait_until(lambda: len(list(client.list_doc_jobs())) >= 4)
     child.send_signal(signal.SIGSTOP)
     summary = batch(client, batch_id="other", lease_seconds=3).run()
@@ -516,7 +516,7 @@ def test_content_that_changed_after_the_first_plan_is_made_again(
     resume = pause(client)
     first = batch(client, batch_id="first")
     assert first.advance(patience=0, deadline=time.time() + 60) is None
-    time.sleep(1.1)  # the service tells times in whole seconds
+    time.sleep(1.1)  # the service gives times in whole seconds
     fill_bucket("in/a.docx", content=b"Other text.\n")
     second = batch(client, batch_id="second")
     assert second.advance(patience=0, deadline=time.time() + 60) is None

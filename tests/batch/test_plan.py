@@ -34,7 +34,7 @@ LATER = 1_900_000_000
 
 
 class Index:
-    """What is known of outputs."""
+    """The known outputs, by key."""
 
     def __init__(self, *entries: Entry) -> None:
         self._entries = {entry.output: entry for entry in entries}
@@ -112,7 +112,7 @@ def test_a_planned_object_says_what_is_needed_to_submit_it(
     assert one.fingerprint == Fingerprints(PDF).of(one.key, one.etag, one.output_key)
 
 
-# What is up to date
+# Outputs that are up to date
 
 
 def test_unknown_outputs_are_judged_by_their_time(fill_bucket: Fill, bucket: Path, plan: Plan) -> None:

@@ -19,7 +19,7 @@ Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 
 ONE_LOOK = Pace(shortest=2.0, longest=5.0)
-"""The job of an instant converter has ended at the first look."""
+"""The job of an instant converter has ended at the first check."""
 
 
 @pytest.fixture

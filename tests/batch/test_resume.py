@@ -70,7 +70,7 @@ def test_what_is_continued_is_the_frozen_plan(
     end_leases: End,
     look: int,
 ) -> None:
-    """The objects are not listed again: one that came after the plan is not in it."""
+    """The objects are not listed again: an object added after the plan was made is not in it."""
     keys = objects(fill_bucket)
     die(batch(client, max_in_flight=2, progress=dies(look)))
     end_leases()

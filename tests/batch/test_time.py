@@ -149,7 +149,7 @@ def test_a_jump_of_the_services_clock_is_learned(
 
 
 class SteppingClock(Clock):
-    """A wall clock that somebody sets."""
+    """A wall clock that a test can set."""
 
     step = 0.0
 

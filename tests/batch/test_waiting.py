@@ -34,7 +34,7 @@ def advance(batch: Batch) -> BatchSummary | None:
 
 
 def cancel(client: CIClient, count: int) -> None:
-    """End so many of the jobs, one way or another."""
+    """Cancel ``count`` of the jobs that have not ended."""
     jobs = [job for job in client.list_doc_jobs() if not job.state.is_final]
     for job in jobs[:count]:
         client.cancel_doc_job(job.job_id)

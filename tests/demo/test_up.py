@@ -29,7 +29,7 @@ def processes_of(home: Path) -> list[str]:
         try:
             if f"AIRFLOW_HOME={home}\0".encode() in (process / "environ").read_bytes():
                 found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # it has ended, or is somebody else's
+        except OSError:  # it has ended, or belongs to another user
             continue
     return found
 
@@ -80,7 +80,7 @@ def test_the_web_ui_answers_until_ctrl_c_and_leaves_nothing(
 
 
 def ask(url: str, path: str) -> Any:
-    """Airflow's API, as somebody who opens the page."""
+    """Airflow's API, with the access of any visitor of the page."""
     with urlopen(f"{url}/auth/token") as answer:
         token = json.load(answer)["access_token"]
     request = Request(f"{url}/api/v2/{path}", headers={"Authorization": f"Bearer {token}"})

@@ -5,7 +5,7 @@ own, the local CI in another, and a relay between them counts the requests. At r
 
 - the batch is killed (before the server has the request, after it, or a moment later), frozen for longer than
   its lease, or started a second time;
-- another batch is started that wants some of the same outputs;
+- another batch with some of the same outputs is started;
 - the server is killed and started again, or its clock jumps;
 - requests fail, responses are lost, and submissions are taken late, even after their signature has expired;
 - records of the batch are deleted: all, some, or one kind of them.
@@ -15,7 +15,7 @@ cut or missing UserData, changed echoes, unreadable jobs of others, empty pages,
 late listings, versioning, strict signatures. A later phase changes objects or the operation, or makes
 everything again.
 
-The batch is started anew, under the same batch id, until it ends well. Then every object must have exactly
+The batch is started again, under the same batch id, until it completes. Then every object must have exactly
 the jobs that its phases call for, and every report must agree with the job table and the bucket.
 
 A failed round keeps its folder; ``--seeds SEED`` plays it again. ``--amnesia`` shows that the judge is awake:

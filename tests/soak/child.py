@@ -34,7 +34,7 @@ class Ending(str, Enum):
     """With any other error of the client or the batch."""
     KILLED = "killed"
     CRASHED = "crashed"
-    """With an exception that no caller is told to expect."""
+    """With an exception that is not documented for callers."""
     HUNG = "hung"
 
     __str__ = str.__str__
@@ -156,7 +156,7 @@ class Child:
             os.kill(self._process.pid, number)
 
     def wait(self, seconds: float) -> tuple[Ending, str]:
-        """How it ended, and what it said then; one that does not end in time is killed."""
+        """How the process ended, and its last message; a process that does not end in time is killed."""
         has_ended = self._said.poll(seconds)
         ending = self._last_words() if has_ended else (Ending.HUNG, f"no end after {seconds:g} s")
         self._process.kill()

@@ -45,7 +45,7 @@ class Diary:
         return self.requests
 
     def note_problem(self, text: str) -> None:
-        """Write down what is wrong."""
+        """Write down a problem of the round."""
         self.problems.append(text)
         self.note(f"PROBLEM {text}")
 

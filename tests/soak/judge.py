@@ -21,7 +21,7 @@ _DEAD = (JobState.CANCEL, JobState.FAILED)
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """What is wrong with a round; nothing if it is good."""
+    """The errors of a round; every field is zero or empty if the round is good."""
 
     lost: int = 0
     """Number of missing jobs."""
@@ -71,7 +71,7 @@ def judge_report(
     jobs: Mapping[str, Iterable[Job]],
     expected: Mapping[str, frozenset[ObjectState]],
 ) -> list[str]:
-    """What is wrong with a report, given the states that each object may have in it."""
+    """The problems of a report, given the states that each object may have in it."""
     problems, seen = [], Counter[str]()
     for verdict in verdicts:
         seen[verdict.key] += 1
@@ -91,7 +91,7 @@ def judge_outputs(results: Iterable[ObjectResult], bucket: Path) -> list[str]:
 
 
 def judge_summary(client: CIClient, batch_id: str, results: Iterable[ObjectResult]) -> list[str]:
-    """What is wrong with the header of a report, given its lines."""
+    """The problems of a report's header, given the report's lines."""
     header = read_report_header(client, batch_folder("_ci_batches/", batch_id))
     if header is None:
         return [f"batch {batch_id} has no report"]
@@ -105,7 +105,7 @@ def judge_summary(client: CIClient, batch_id: str, results: Iterable[ObjectResul
 
 
 def is_finished(bucket: Path, batch_id: str) -> bool:
-    """Whether the last plan of the batch has ended, or there is none."""
+    """Whether the last plan of the batch has ended, or no plan exists."""
     folder = bucket / batch_folder("_ci_batches/", batch_id)
     plan, report = _header(folder / "plan.json"), _header(folder / "report.jsonl")
     return not plan or (report.get("plan") == plan["token"] and bool(report["is_complete"]))

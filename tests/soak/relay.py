@@ -32,7 +32,7 @@ class Request(Generic[Sender]):
     """The server's."""
 
     async def forward(self) -> bytes | None:
-        """Pass it on; the server's answer as far as one came, ``None`` if there was none at all."""
+        """Pass it on; return the server's answer, perhaps cut short, or ``None`` if nothing arrived."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except _BROKEN:
@@ -113,7 +113,7 @@ class Relay(Generic[Sender]):
             for connection in connections:
                 connection.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
-            await asyncio.sleep(0)  # those that were being accepted are tasks now
+            await asyncio.sleep(0)  # connections that were being accepted are tasks now
 
     async def _exchange(self, sender: Sender, reader: StreamReader, writer: StreamWriter) -> bool:
         """One request and its answer; whether the connection goes on."""
@@ -141,7 +141,7 @@ class Relay(Generic[Sender]):
 
 
 async def _answer(reader: StreamReader, method: str) -> bytes:
-    """An answer, or what came of it. The local CI names the length of every body."""
+    """An answer, or the part that arrived. The local CI gives the length of every body."""
     head = b""
     try:
         head = await reader.readuntil(HEAD_END)

@@ -1,4 +1,4 @@
-"""One round: the batch is started until it ends well, while its scenario happens to it."""
+"""One round: the batch is started until it completes, while the events of its scenario happen."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Round:
             self._judge(report_key, self._trouble.plans(phase.work.batch_id) - before)
 
     def _persist(self) -> str:
-        """Try until it ends well, and return the report's key."""
+        """Try until the batch completes, and return the report's key."""
         for number in range(1, _MOST_TRIES + 1):
             if number > 1 and self._amnesia:
                 for folder in ("_ci_batches", "_ci_batches.registry", "out"):

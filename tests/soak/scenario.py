@@ -61,7 +61,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """The batch until it ends well once."""
+    """One part of a round: the batch is started until it completes once."""
 
     name: str
     """``first``; ``again`` (nothing is left to do); ``changed`` (some objects have new content);
@@ -69,7 +69,7 @@ class Phase:
     ``skip="never"``)."""
     work: Work
     other: Work | None = None
-    """Another batch, whose outputs are among those of this one."""
+    """Another batch, whose outputs are a subset of this batch's outputs."""
     events: tuple[Event, ...] = ()
     changed: tuple[str, ...] = ()
     """Objects that get new content before."""
@@ -210,7 +210,7 @@ _OF_ONE_REQUEST = ("slow", "late")
 _MOST_FAULTS = 4
 _WINDOWS = (1, 2, 3, 5, 10, 20, 1000)
 _FILLINGS = 12
-"""The window is filled this often, at most."""
+"""Maximum number of times that the window is filled."""
 _KILLS = (1, 1, 1, 2, 2, 3)
 _KILLS_WITH_VERSIONING = (1,)
 """Each takes the time of a long lease."""
@@ -327,7 +327,7 @@ def _later_phases(
         changed = tuple(dice.sample(sorted(contents), max(1, len(contents) // 4)))
         return [Phase(name=name, work=elsewhere, events=events, changed=changed)]
     if name == "operation" and work.options["skip"] == "fresh" and not deletes:
-        # Without the index of outputs nobody knows by which operation an output was made.
+        # Without the index of outputs, the operation that made an output is unknown.
         return [Phase(name=name, work=replace(elsewhere, operation=kind.changed_operation), events=events)]
     if name == "never" and not deletes:
         redo = replace(work, options={**work.options, "skip": "never"})

@@ -165,7 +165,7 @@ class Server:
             connection.close()
 
     def fill(self, contents: Iterable[tuple[str, bytes]], age_seconds: float = 0.0) -> None:
-        """Put objects into the bucket, as if so long ago."""
+        """Put objects into the bucket, as if written ``age_seconds`` ago."""
         for key, content in contents:
             path = self.bucket / key
             path.parent.mkdir(parents=True, exist_ok=True)

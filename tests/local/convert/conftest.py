@@ -1,4 +1,4 @@
-"""Source files made here, one pair of real converters for the run, and eyes for what comes out."""
+"""Source files made here, one pair of real converters for the run, and helpers that read the output."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Make:
         names: str = "",
         end: str = "",
     ) -> Path:
-        """A workbook of text cells; one that starts with = is a formula.
+        """A workbook of text cells; a cell that starts with = is a formula.
 
         ``hidden`` names sheets, perhaps with their state; ``names`` are defined names, ``end`` ends a sheet.
         """
@@ -247,7 +247,7 @@ def convert(real: RealConverters, tmp_path: Path) -> Callable[..., DocumentResul
 
 @pytest.fixture
 def refusal(convert: Callable[..., DocumentResult], tmp_path: Path) -> Callable[..., ConversionError]:
-    """Converts what is to be refused, sees that nothing is left behind, and gives the error."""
+    """Runs a conversion that must be refused, checks that no file is left behind, and returns the error."""
 
     def call(source: Path, **options: object) -> ConversionError:
         with pytest.raises(ConversionError) as caught:

@@ -23,7 +23,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def png(
     depth: int, colour: int, values: tuple[int, ...], *, transparent: bytes = b"", profile: bytes = b""
 ) -> bytes:
-    """A png of a depth (1 to 16) and colour type (0 grey, 2 colour); ``values`` are those of the parts."""
+    """A png of a depth (1 to 16) and colour type (0 grey, 2 colour); ``values`` has one value per part."""
     channels = {0: 1, 2: 3}[colour]
     samples = [value for value in values for _ in range(SIDE * channels)]
     bits = "".join(f"{sample:0{depth}b}" for sample in samples)

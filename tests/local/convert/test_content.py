@@ -1,4 +1,4 @@
-"""A file is taken for what it holds: of the kind that its name says, or refused by what it is."""
+"""A file's content decides: it is of the kind that the name says, or the refusal names its real kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Convert = Callable[..., DocumentResult]
 Refusal = Callable[..., ConversionError]
 _XML_2003 = '<?xml version="1.0"?><?mso-application progid="{0}"?><root xmlns="{1}"/>'
 
-# What is written, and words for it.
+# The content to write, and the words for it in messages.
 _CONTENTS: dict[str, tuple[Callable[[Any], Path], str]] = {
     "docx": (lambda make: make.docx("x.docx", "text"), "a Word document"),
     "xlsx": (lambda make: make.xlsx("x.xlsx", {"A": [["cell"]]}), "an Excel workbook"),

@@ -1,4 +1,4 @@
-"""Round corners and blocks: what is cut away, and where."""
+"""Round corners and blocks: which parts are cut away, and where."""
 
 from __future__ import annotations
 

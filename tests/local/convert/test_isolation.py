@@ -72,7 +72,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
 
 @pytest.fixture(scope="module", params=["found", "landlock"])
 def confined(request: pytest.FixtureRequest) -> Iterator[RealConverters]:
-    """Warm workers in the sandbox of this machine, and in the one that needs no rights."""
+    """Warm workers in this machine's sandbox, and in the sandbox that needs no privileges."""
     sandbox = None if request.param == "found" else Landlock()
     with RealConverters(1, deadline_seconds=DEADLINE_SECONDS, sandbox=sandbox) as converters:
         yield converters

@@ -1,4 +1,4 @@
-"""What imageInfo, exif and imageAve tell of a picture."""
+"""The facts that imageInfo, exif and imageAve give about a picture."""
 
 from __future__ import annotations
 

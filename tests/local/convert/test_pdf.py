@@ -35,7 +35,7 @@ def _rc4(key: bytes, content: bytes) -> bytes:
 
 
 def _encryption(password: str) -> str:
-    """The trailer entries of a PDF of revision 2 that wants a password to open; its content stays plain."""
+    """The trailer entries of a PDF of revision 2 that needs a password to open; its content stays plain."""
     padded = (password.encode() + _PADDING)[:32]
     owner = _rc4(hashlib.md5(padded).digest()[:5], padded)
     key = hashlib.md5(padded + owner + b"\xfc\xff\xff\xff" + b"0123456789abcdef").digest()[:5]

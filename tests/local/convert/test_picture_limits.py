@@ -1,4 +1,4 @@
-"""How large pictures may be, and what becomes of ones that are larger."""
+"""How large pictures may be, and what happens to larger ones."""
 
 from __future__ import annotations
 

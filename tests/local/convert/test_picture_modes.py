@@ -22,7 +22,7 @@ Apply = Callable[[bytes, str], Image.Image]
 
 @pytest.fixture
 def apply(tmp_path: Path) -> Apply:
-    """Applies a rule to the bytes of a picture and opens what comes out."""
+    """Applies a rule to the bytes of a picture and opens the result."""
 
     def call(content: bytes, rule: str) -> Image.Image:
         (tmp_path / "source").write_bytes(content)
@@ -80,7 +80,7 @@ def _red() -> bytes:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("rule", ["", "/strip"])
 def test_colours_keep_their_profile_or_are_converted_by_it(rule: str, target: str, apply: Apply) -> None:
-    """The profile says that red is blue, so blue is what is seen."""
+    """The profile says that red is blue, so a viewer sees blue."""
     made = apply(_red(), f"imageMogr2{rule}/format/{target}")
     profile = made.info.get("icc_profile")
     if not rule and target in ("jpg", "png", "webp"):

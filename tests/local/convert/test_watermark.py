@@ -31,7 +31,7 @@ def _image_rule(key: str = "stamp.png", /, **parameters: object) -> str:
 
 
 class Studio:
-    """Applies rules to a grey picture and looks at what has changed; watermark images lie beside it."""
+    """Applies rules to a grey picture and finds the changes; watermark images lie beside the picture."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

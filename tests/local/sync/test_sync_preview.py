@@ -1,4 +1,4 @@
-"""Document previews: what each parameter does to the answer, seen by opening it; and what is refused."""
+"""Document previews: what each parameter does to the answer, seen by opening it, and the refusals."""
 
 from __future__ import annotations
 
