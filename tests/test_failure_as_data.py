@@ -9,6 +9,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from airflow import __version__ as airflow_version
 from airflow.models.asset import AssetEvent
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.xcom import XComModel
@@ -24,6 +25,11 @@ Printed = Callable[[], str]
 
 BATCH = """CIBatchOperator(task_id="all", source=ObjectSelection(prefix="in/", suffixes=[".docx"]),
         operation=DocProcess(), output="out/{stem}.pdf", poll_interval=0.1, %s)"""
+
+_KNOWS_ASSETS = pytest.mark.skipif(
+    airflow_version.startswith("3.0."),
+    reason="dag.test of Airflow 3.0 registers no assets, and so runs no task that has one as its outlet",
+)
 
 
 def page(url: str) -> str:
@@ -108,6 +114,7 @@ def test_a_choice_that_does_not_exist_is_named(run_tasks: RunTasks, printed: Pri
     assert "CIBatchOperator.on_empty must be one of succeed, skip, fail, not 'shrug'" in printed()
 
 
+@_KNOWS_ASSETS
 @pytest.mark.parametrize(("objects", "events"), [((), 0), (("in/a.docx",), 1)])
 def test_an_asset_has_an_event_only_when_something_was_written(
     run_tasks: RunTasks, fill_bucket: Fill, objects: tuple[str, ...], events: int
@@ -121,6 +128,7 @@ def test_an_asset_has_an_event_only_when_something_was_written(
     assert len(found) == events
 
 
+@_KNOWS_ASSETS
 def test_a_second_run_that_finds_everything_up_to_date_sends_no_event(
     run_tasks: RunTasks, fill_bucket: Fill
 ) -> None:
