@@ -45,7 +45,7 @@ _HOPELESS = (
 )
 """These stay until a user changes something, unless the error itself says otherwise."""
 _HOPELESS_CODES = frozenset({"NoSuchBucket", "QueueNotFound", "TemplateNotFound"})
-"""Of what is not found. An object that is not there may still come, so Airflow's own rules hold for it."""
+"""Permanent "not found" codes. A missing object may still arrive, so Airflow's own rules decide about it."""
 _OPEN_CODES = frozenset({"ExpiredToken"})
 """A token that has expired is wrong for good in a connection, but a role's is renewed."""
 
@@ -57,8 +57,8 @@ class CIRetryPolicy(RetryPolicy):
     that ran out of time or that another run is at. For these the delay doubles with every try, with a tenth
     of jitter, and is never shorter than the service asked for. Hopeless: a wrong key, a refused permission,
     an unknown bucket, a request that makes no sense, a connection that lacks something, an output template
-    that cannot work, and jobs that failed for reasons of their own. The number of tries stays with the
-    task's ``retries``, and all else with its ``retry_delay``.
+    that cannot work, and jobs that failed for reasons of their own. The task's ``retries``
+    still limits the number of tries, and its ``retry_delay`` still applies to all other failures.
 
     :param first_delay: before the second try.
     :param longest_delay: no wait is longer, unless the service asks for it.

@@ -1,6 +1,6 @@
 """Many objects, one operation, one successful job per output: pure Python on the client, without Airflow.
 
-:class:`Batch` is the entry; ``docs/protocol.md`` explains what it keeps in the bucket and why.
+:class:`Batch` is the entry; ``docs/protocol.md`` lists the records that it keeps in the bucket, and why.
 """
 
 from __future__ import annotations

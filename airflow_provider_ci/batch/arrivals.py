@@ -14,7 +14,7 @@ from airflow_provider_ci.client import CIClient, CIError
 log = logging.getLogger(__name__)
 
 _CLOCK_STEP = timedelta(seconds=1)
-"""The service tells times in whole seconds: two of them differ by up to a second less than they seem to."""
+"""The service gives times in whole seconds: the true difference of two can be up to a second shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """What must hold before the objects of a selection count as arrived.
+    """The conditions under which the objects of a selection count as arrived.
 
-    :param source: which objects; with ``modified_after`` only those that are new since then.
+    :param source: which objects; with ``modified_after`` only objects written since then.
     :param min_objects: minimum number of objects.
-    :param settled_seconds: none of them was written for so long, by the service's clock. It keeps nothing
-        between two looks, so it is the same however often and from wherever one looks.
+    :param settled_seconds: none of the objects was written in the last ``settled_seconds``, by the service's
+        clock. The check keeps no state between calls: how often and from where it is called has no effect.
     """
 
     source: ObjectSelection
@@ -65,7 +65,7 @@ class Arrival:
 
     def look(self, client: CIClient) -> Sighting:
         """List the selection: one request for every thousand objects of its prefix, and one for the time."""
-        # Asked for first: what is written during the listing is then younger than no time at all.
+        # Read the clock before the listing: an object written during the listing then has a negative age.
         seen_at = client.server_time()
         count, size, newest = 0, 0, None
         for found in self.source.objects(client):
@@ -75,7 +75,7 @@ class Arrival:
         return Sighting(objects=count, bytes=size, newest=newest, seen_at=seen_at)
 
     def look_patiently(self, client: CIClient) -> Sighting | None:
-        """Look; when the service does not answer for now, nothing is known but the next look may tell."""
+        """Look, but return None while the service is unavailable; the next call may succeed."""
         try:
             return self.look(client)
         except CIError as error:
@@ -85,7 +85,7 @@ class Arrival:
             return None
 
     def missing(self, seen: Sighting) -> str:
-        """What does not hold yet, in words; empty when the objects have arrived."""
+        """The conditions that do not hold yet, in words; empty when the objects have arrived."""
         if seen.objects < self.min_objects:
             return f"{seen.objects} of at least {self.min_objects} objects under {self.source.prefix!r}"
         if self.settle_seconds_left(seen) > 0:

@@ -17,8 +17,9 @@ class Batch(BatchSettings):
 
     The batch keeps its records in the bucket: a frozen plan, the ids of submitted jobs, and the results. A
     run that dies is continued by the next run with the same ``batch_id``, in any process on any machine. A
-    run after a finished one plans anew and submits only what is missing or has changed. Batches with the
-    same outputs share them: one makes an output, the others wait for it. See ``docs/protocol.md``.
+    run after a finished one makes a new plan, and submits jobs only for outputs that are missing or out of
+    date. Batches with the same outputs share them: one makes an output, the others wait for it. See
+    ``docs/protocol.md``.
     """
 
     parked: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -156,7 +156,7 @@ class BatchFailedError(CIError):
 
 
 class BatchStoppedError(CIError):
-    """The batch was told to stop. Its jobs keep running unless they are cancelled."""
+    """The batch was asked to stop. Its jobs keep running unless they are cancelled."""
 
     def __init__(self, batch_id: str, job_ids: list[str]) -> None:
         self.batch_id = batch_id

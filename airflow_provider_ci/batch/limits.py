@@ -71,7 +71,7 @@ class EarlyStop:
         return cls(percent=percent)
 
     def applies(self, failed: int, finished: int) -> bool:
-        """Whether so many failures make the batch pointless.
+        """Whether ``failed`` failures make it pointless to go on with the batch.
 
         :param finished: objects whose jobs have ended; skipped objects do not count.
         """

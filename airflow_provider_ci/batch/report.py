@@ -171,9 +171,9 @@ def write_report(
 
     ``report.jsonl`` comes last: it says whether the plan has ended.
 
-    :param is_complete: called after the last result; whether the plan has ended, so that the next run plans
-        anew.
-    :param summary: its counts are replaced by those of the results.
+    :param is_complete: called after the last result; whether the plan has ended, so that the next run makes
+        a new plan.
+    :param summary: its counts are replaced by the counts of the results.
     :raises LeaseExpiredError: another run may have taken over.
     """
     counts = _Counts()

@@ -99,7 +99,7 @@ class ObjectSelection(Value):
     def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
 
-        :raises ValueError: the prefix is no text, a bound of the window no time, or the window empty.
+        :raises ValueError: the prefix is not text, a bound of the window not a time, or the window empty.
         """
         if not isinstance(self.prefix, str):
             raise ValueError(f"ObjectSelection.prefix is {self.prefix!r}, not a text")
@@ -147,8 +147,8 @@ class ObjectKeys(Value):
     def objects(self, client: CIClient, *, threads: int = 32) -> Iterator[ObjectInfo | UnusableKey]:
         """The named objects in the given order, each once.
 
-        A key without an object, or one that no object can have, comes as an :class:`UnusableKey`: it fails
-        alone, without a job.
+        A key without an object, or a key that no object can have, becomes an :class:`UnusableKey`: only this
+        key fails, without a job.
 
         :param threads: maximum number of HEAD requests at the same time.
         """
@@ -225,8 +225,8 @@ def _time_of(text: Any) -> Any:
 def _moment(name: str, value: datetime | str | None) -> datetime | None:
     """A bound of the window.
 
-    An empty text is no absent bound: it is what is left of the template of a run that has no such moment, and
-    would take in the whole bucket.
+    An empty text does not mean "no bound". A template renders to it in a run without such a moment, and the
+    whole bucket would be selected.
     """
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""What a batch is told to do: the settings that every part of the engine reads."""
+"""The settings of a batch, which every part of the engine reads."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class BatchSettings:
     pace: Pace = field(default_factory=Pace)
     """How often the jobs are looked at."""
     progress: Callable[[Progress], None] | None = None
-    """Called after each look at the jobs."""
+    """Called each time the states of the jobs were read."""
     is_stopped: Callable[[], bool] = bool
     """Polled all the time; once it returns true, the run ends with :class:`BatchStoppedError`."""
     cancels_when_stopped: Callable[[], bool] = bool
@@ -142,7 +142,7 @@ class BatchSettings:
 
     @property
     def submit_options(self) -> dict[str, Any]:
-        """Further arguments of the client's submit methods; only those that are set."""
+        """Further arguments of the client's submit methods, without the unset ones."""
         options = {
             "job_level": self.job_level,
             "callback": self.callback,

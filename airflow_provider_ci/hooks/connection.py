@@ -43,7 +43,7 @@ _NEEDS_ROLE_ARN = ("role_session_name", "duration_seconds", "sts_url")
 
 
 class ConnectionConfigError(ValueError):
-    """The Airflow connection lacks something, or holds what cannot be used; all of it is named at once."""
+    """The Airflow connection lacks fields or has invalid ones; the message names all of them at once."""
 
 
 def client_of(

@@ -1,4 +1,4 @@
-"""Whether a connection works, and if not, what is wrong, with which value, and what to do about it."""
+"""Tests a connection. A failure names the cause, the wrong value, and what to do about it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Diagnosis:
             found = each.read(self._client)
         except AccessDeniedError as error:
             if each is _READS[-1] and error.code == "AccessDenied":
-                return ""  # a task does not need this one: it only tells more than an empty queue list does
+                return ""  # no task needs this permission: the call only adds detail to an empty queue list
             return self._explained(error, values)
         except CIError as error:
             return self._explained(error, values)

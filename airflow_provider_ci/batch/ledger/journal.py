@@ -1,4 +1,4 @@
-"""The journal of a plan: which jobs were submitted, and what became of each object.
+"""The journal of a plan: the submitted jobs, and the result of each object.
 
 ::
 
@@ -149,7 +149,7 @@ class Journal:
         return state
 
     def results(self) -> Iterator[ObjectResult]:
-        """All results: those that were written, and those that are kept to be written."""
+        """All results: the written ones, and the ones still to be written."""
         yield from self.results_after(0)
         yield from self._unwritten
 
@@ -213,7 +213,7 @@ class Journal:
         return {int(stem) for stem in stems if stem.isdecimal()}
 
     def _numbers(self, name: str, listed: set[int], known: int) -> Iterator[int]:
-        """The numbers behind ``known``: all that the listing shows, then as long as there are more."""
+        """The numbers after ``known``: first the listed ones, then further ones while they exist."""
         last = max(listed, default=0)
         yield from range(known + 1, last + 1)
         for number in count(max(known, last) + 1):

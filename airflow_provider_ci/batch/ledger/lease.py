@@ -275,7 +275,7 @@ class Lease:
     def _require_claim(self) -> None:
         """Add the claim again if the registry lost it, because its objects were deleted.
 
-        Only while the lease is held: nobody can have taken over until it expires.
+        Only while the lease is held: no other run can take over until it expires.
 
         :raises BatchRunningError: another run has taken over.
         """

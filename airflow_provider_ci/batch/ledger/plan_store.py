@@ -44,8 +44,8 @@ class PlanHeader:
     tag: str
     """The service's tag of the jobs."""
     queue_id: str | None = None
-    """Queue of the jobs; None for the default queue. A run that continues the plan keeps it, because jobs
-    that nobody recorded are looked for in this queue."""
+    """Queue of the jobs; None for the default queue. A run that continues the plan keeps it, because it
+    searches this queue for jobs that were submitted but not recorded."""
     total: int
     """Number of objects."""
     parts: tuple[tuple[str, str], ...] = ()

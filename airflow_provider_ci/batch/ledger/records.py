@@ -72,7 +72,7 @@ def _records(key: str, lines: list[str]) -> Iterator[dict[str, Any]]:
 def read(client: CIClient, key: str, kind: str) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     """Header and lines of a record object in the bucket.
 
-    :raises NotFoundError: there is no such object.
+    :raises NotFoundError: the object does not exist.
     :raises RecordError: the object is damaged, or of another kind or version.
     """
     return decode(key, client.read_object(key), kind)

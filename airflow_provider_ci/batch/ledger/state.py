@@ -143,7 +143,7 @@ class BatchState:
         return state
 
     def apply(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take over what a record says about its objects; it replaces what was known about them."""
+        """Apply the lines of a record; they replace the old state of their objects."""
         news = {line["index"]: line for line in lines}
         self.forget(news.keys())
         for line in news.values():
@@ -167,7 +167,7 @@ class BatchState:
         self.done_ahead |= {index for index in done if index >= self.next_index}
 
     def pass_index(self, next_index: int) -> None:
-        """Move ``next_index`` on; results of objects before it are no longer ahead."""
+        """Move ``next_index`` on; results of objects before it stop being ahead."""
         self.next_index = max(self.next_index, next_index)
         self.done_ahead = {index for index in self.done_ahead if index >= self.next_index}
 

@@ -88,7 +88,7 @@ class ExistingOutputs:
 
 
 def _is_worth_a_page(pages: int, known: int, wanted: int) -> bool:
-    """Whether to list one more page, after ``pages`` pages that covered ``known`` of the ``wanted`` keys."""
+    """Whether to list one more page, after ``pages`` pages that covered ``known`` of the keys."""
     if wanted == 1:
         return False
     return pages < max(1, min(wanted // _KEYS_PER_PAGE, _POOR_PAGES + known // _KEYS_PER_PAGE))

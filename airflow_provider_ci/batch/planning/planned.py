@@ -58,7 +58,7 @@ class PlannedObject:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether later batches must wait: this plan makes the output, at least if no other batch does."""
+        """Whether later batches must wait: this plan makes the output, or shares it with an earlier batch."""
         return self.decision in (Decision.SUBMIT, Decision.ADOPTED, Decision.SHARED)
 
 

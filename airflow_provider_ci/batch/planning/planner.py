@@ -97,7 +97,7 @@ class Planner:
         :raises CIError: a request failed.
         """
         if self._skip == "never":
-            self.newest_replaced = float("inf")  # nobody looks when they were written
+            self.newest_replaced = float("inf")  # the times are not read: assume the newest
             return
         for chunk in self._draft.outputs(_CHUNK):
             self._check()
@@ -108,8 +108,8 @@ class Planner:
     ) -> int:
         """Mark the objects whose output another batch is making; returns their number.
 
-        Called for several batches, in the order of their claims: the last one that wants an output counts,
-        since it waits for the ones before it.
+        Called for several batches, in the order of their claims. If several of them share an output, the
+        last batch counts, since it waits for the earlier ones.
 
         :param batch: identifies the other batch in the details of the plan.
         :param is_same_operation: whether the other batch does the operation of this one. Its fingerprint of
@@ -179,7 +179,7 @@ class Planner:
     def objects(self) -> Iterator[PlannedObject]:
         """The plan: the objects in the order of the source, but shared ones last.
 
-        So a run submits all of its own jobs before it begins to wait for those of other batches.
+        So a run submits all of its own jobs before it begins to wait for jobs of other batches.
         """
         index = 0
         for shared in (False, True):

@@ -138,7 +138,7 @@ def _split(text: str) -> list[_Piece]:
         literal += text[end : match.start()]
         end = match.end()
         if service is not None and service not in _SERVICE:
-            literal += match[0]  # ${date} in a template is no placeholder of the service: it stays as it is
+            literal += match[0]  # the service has no placeholder such as ${date}: keep it as literal text
             continue
         if literal:
             pieces.append(_Piece("text", literal))

@@ -85,7 +85,7 @@ class LivenessWatch:
         self._last: Beat | None = None
         self._missing_since: float | None = None
         self.is_undecided = False
-        """The claim is old and has no heartbeat: only a longer watch can tell whether its run is dead."""
+        """The claim is old and has no heartbeat: only a longer watch shows whether its run is dead."""
 
     def look(self, claim: Claim | None = None) -> Liveness:
         """Look once: one GET, and one HEAD where the client does not know when an object was written.

@@ -1,4 +1,4 @@
-"""After a crash: finds the jobs that the service took and nobody recorded, and adopts them."""
+"""After a crash: finds jobs that the service accepted but no run recorded, and adopts them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class UnrecordedJobs:
 def adopt_unrecorded(
     submitter: Submitter, state: BatchState, *, upcoming: Callable[[], Iterable[PlannedObject]]
 ) -> UnrecordedJobs:
-    """Adopt the unrecorded jobs of objects that were touched; returns those of untouched objects.
+    """Adopt the unrecorded jobs of touched objects; returns the jobs of untouched objects.
 
     :param upcoming: the rest of the plan, from ``next_index`` on.
     """

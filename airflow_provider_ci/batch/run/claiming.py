@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _CHANGE_SECONDS = 120.0
 """Time limit of one change of the registry; in a bucket with versioning a change takes some 20 seconds."""
 _SHORTEST_LEASE_SECONDS = 3.0
-"""The service tells times, and reads the ends of signatures, in whole seconds."""
+"""The service gives times, and reads the end times of signatures, in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Claimed:
 class Claiming:
     """Claims the outputs of a batch.
 
-    :param wait: waits for some seconds, and raises if the batch was told to stop.
+    :param wait: waits for some seconds, and raises if the batch was asked to stop.
     """
 
     def __init__(self, settings: BatchSettings, registry: Registry, wait: Callable[[float], None]) -> None:
@@ -129,8 +129,8 @@ class Claiming:
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
         """Take the place of a run that is parked or dead; None if another run was quicker.
 
-        The claim keeps its place among those of other batches if its plan is continued. Otherwise it goes
-        behind them, because their plans do not know the plan that will be made.
+        The claim keeps its place among the claims of other batches if its plan is continued. Otherwise it
+        goes behind them, because their plans do not know the plan that will be made.
         """
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
@@ -164,7 +164,7 @@ class Claiming:
         )
 
     def _is_unpublished(self, other: Claim) -> bool:
-        """Whether this claim is that of the plan that has ended, and nobody took its place since."""
+        """Whether this claim belongs to the plan that has ended, and no other run has taken its place."""
         plan = read_plan(self._client, self._settings.folder)
         return plan is not None and not is_buried(other) and is_of_claim(plan, other)
 
@@ -192,7 +192,7 @@ class Claiming:
         return None
 
     def _plan(self) -> tuple[StoredPlan | None, tuple[str, BatchSummary] | None]:
-        """The plan that has not ended, or token and summary of the one that has."""
+        """The unfinished plan, or else token and summary of the finished plan."""
         folder = self._settings.folder
         plan = read_plan(self._client, folder)
         if plan is None:

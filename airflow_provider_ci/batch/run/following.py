@@ -1,4 +1,4 @@
-"""Follows the outputs that other batches make, and finds those that this batch has to make after all."""
+"""Follows the outputs that other batches make, and finds the outputs that this batch must make after all."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Following:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether only a longer watch can tell if one of the other batches is dead."""
+        """Whether only a longer watch shows if one of the other batches is dead."""
         return any(neighbour.is_undecided for neighbour in self._neighbours.values())
 
     def resolve(self, followed: Mapping[int, PlannedObject]) -> list[Resolved]:
@@ -126,8 +126,8 @@ class Following:
     def _adopt(self, orphans: Iterable[tuple[PlannedObject, Neighbour]]) -> list[Resolved]:
         """The objects of batches that ended or died without a result for them.
 
-        The order of the steps matters. A job that ends between the look at the jobs in flight and the look at
-        the outputs is seen by the second.
+        Check the jobs in flight first, then the outputs. If a job ends between the two checks, the second one
+        finds its output.
         """
         remaining = list(orphans)
         if not remaining:

@@ -141,7 +141,7 @@ class Loop:
 
         :param patience: seconds after which it returns once it could only wait.
         :returns: whether nothing is in flight; otherwise the jobs in flight are in the state.
-        :raises BatchStoppedError: the batch was told to stop.
+        :raises BatchStoppedError: the batch was asked to stop.
         :raises BatchRunningError: another run of the batch has taken over.
         :raises WholeBatchError: the bucket, the queue or a permission makes every object fail.
         :raises CIError: the service refused the whole batch, or was unavailable for too long.
@@ -264,7 +264,7 @@ class Loop:
         )
 
     def _find_unconfirmed(self) -> None:
-        """Adopt jobs whose response was lost; submit again those that the service can no longer take."""
+        """Adopt jobs whose response was lost; submit again once the service can no longer accept it."""
         if not self.state.unconfirmed:
             return
         looked_at = self._settings.client.clock.now()
@@ -457,9 +457,9 @@ class Loop:
         self._journal.add_result(result, is_pressing=is_pressing)
 
     def raise_if_stopped(self) -> None:
-        """Return if the batch was not told to stop.
+        """Return if the batch was not asked to stop.
 
-        :raises BatchStoppedError: it was, with these jobs in flight.
+        :raises BatchStoppedError: the batch was asked to stop; the error carries the jobs in flight.
         """
         if self._settings.is_stopped():
             raise BatchStoppedError(self._settings.batch_id, self.own_jobs())

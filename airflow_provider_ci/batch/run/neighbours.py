@@ -1,7 +1,8 @@
 """Other batches that make some of our outputs.
 
-A batch that claims its outputs later than another waits for the results of the outputs that both want. It
-reads them from the ledger of the other batch, and follows the jobs that the other batch recorded for them.
+If two batches share outputs, the batch with the later claim waits for the results of these outputs. It
+reads the results from the ledger of the other batch, and follows the jobs that the other batch recorded for
+them.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class Neighbour:
     _watched: str = ""
 
     def refresh(self, state: State, wanted: Iterable[int], change_registry: ChangeRegistry) -> None:
-        """Read what is new in the ledger of the other batch.
+        """Read the new records in the ledger of the other batch.
 
         :param state: the registry as it is now.
         :param wanted: places in the other plan of the outputs that this batch follows.
@@ -169,7 +170,7 @@ class Neighbour:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether only a longer watch can tell if the other batch is dead."""
+        """Whether only a longer watch shows if the other batch is dead."""
         return self._watch is not None and self._watch.is_undecided
 
     def _is_active(self, state: State, change_registry: ChangeRegistry) -> bool:

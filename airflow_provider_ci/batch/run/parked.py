@@ -27,8 +27,8 @@ class BatchWatch:
     """Looks at the jobs that a batch has left in its ledger, without running the batch.
 
     :param folder: folder of the batch, with its ``/`` at the end.
-    :param claim: token of the claim that stays in place while the batch waits; ``""`` if there is none.
-    :param pause_seconds: how long a paused queue is waited for.
+    :param claim: token of the claim that stays in place while the batch waits; ``""`` without a claim.
+    :param pause_seconds: how long to wait for a paused queue.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Makes the plan of a run: objects, what is up to date, what other batches make, what is in flight."""
+"""Makes the plan of a run: which objects to process, skip, leave to other batches, or find in flight."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PlanMaker:
     """Makes and freezes a plan.
 
     :param make_submitter: makes the submitter of a plan from its token and ``jobs_not_before``.
-    :param wait: waits for some seconds, and raises if the batch was told to stop.
+    :param wait: waits for some seconds, and raises if the batch was asked to stop.
     """
 
     settings: BatchSettings
@@ -71,7 +71,7 @@ class PlanMaker:
         :param expected_total: number of objects of a plan that was deleted; 0 if none is known.
         :raises OutputTemplateError: the template cannot name the outputs.
         :raises OutputConflictError: another batch makes one of the outputs by another operation.
-        :raises OSError: there is no room for the temporary file of the plan.
+        :raises OSError: the disk has no room for the temporary file of the plan.
         :raises CIError: a request failed.
         """
         settings, started_at = self.settings, self._now()
@@ -177,8 +177,8 @@ class PlanMaker:
     def _own_outputs(self, source: ObjectSelection, template: OutputTemplate) -> str:
         """The folder of the outputs, if it lies in the selection; outputs must not become inputs.
 
-        :raises OutputTemplateError: outputs and inputs share a folder, and the suffixes do not tell them
-            apart.
+        :raises OutputTemplateError: outputs and inputs share a folder, and their suffixes do not
+            distinguish them.
         """
         if self.outputs_client.bucket != self.settings.client.bucket:
             return ""
@@ -296,8 +296,8 @@ class PlanMaker:
     def _separate_seconds(self, planner: Planner, started_at: float) -> None:
         """Begin the next second of the service if an output that is made again was written just now.
 
-        The service gives creation times in whole seconds. Jobs without UserData are told from older jobs of
-        the same keys by these times.
+        The service gives creation times in whole seconds. These times distinguish jobs without UserData
+        from older jobs of the same keys.
         """
         if planner.newest_replaced > started_at - _RECENT_SECONDS:
             now = self._now()

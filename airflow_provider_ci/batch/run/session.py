@@ -115,7 +115,7 @@ class Session:
         )
 
     def _wait(self, seconds: float) -> None:
-        """Wait, unless the batch is told to stop."""
+        """Wait, unless the batch is asked to stop."""
         until = time.monotonic() + seconds
         self._raise_if_stopped()
         while (left := until - time.monotonic()) > 0:
@@ -409,7 +409,7 @@ class _ClaimedSession:
             cancel_waiting(self._client, loop.own_jobs())
 
     def _leave(self, journal: Journal, loop: Loop) -> None:
-        """Record what is known, as far as possible, because the run ends with an error."""
+        """Record as much of the state as possible, because the run ends with an error."""
         batch_id = self._settings.batch_id
         try:
             if loop.state.in_flight:
@@ -424,7 +424,7 @@ class _ClaimedSession:
             log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
 
     def _release_if_unused(self) -> None:
-        """Remove the claim after an error before anything was in flight, so that nobody waits for it."""
+        """Remove the claim after an error with no job in flight yet, so that no other batch waits for it."""
         if self._session.parked or self._may_have_jobs:
             return
         with suppress(CIError, OSError):

@@ -31,7 +31,7 @@ EXPIRY_SLACK_SECONDS = 5.0
 """After the expiry of a signature, until the listing shows every job submitted with it. The service compares
 whole seconds, takes a request in the last second, and may list a new job some seconds later."""
 _OLDER_JOBS = 100
-"""After so many older jobs in a row, a listing is read no further. A few older ones prove nothing, because
+"""Number of older jobs in a row after which reading a listing stops. A few older jobs prove nothing, because
 jobs of others can be out of order."""
 _IN_FLIGHT = (JobState.SUBMITTED, JobState.RUNNING, JobState.PAUSE)
 
@@ -45,7 +45,7 @@ class Unconfirmed:
 
 
 Outcome = Job | Unconfirmed | CIError | ValueError | None
-"""The outcome of a submission: the job, what went wrong, or None when it was not sent."""
+"""The outcome of a submission: the job, an error, or None when it was not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class Submitter:
         return found
 
     def is_job_of(self, job: Job, attempt: Attempt) -> bool:
-        """Whether a job is that of a submission."""
+        """Whether a submission created this job."""
         says = user_data_matches(job, self.mark(attempt))
         if says is not None:
             return says

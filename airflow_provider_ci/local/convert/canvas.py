@@ -1,4 +1,4 @@
-"""A picture in work: its frames and what is to be written with them, changed operation by operation."""
+"""A picture being processed: its frames and the metadata to write with them. Operations change it in turn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RIGHT_ANGLES: Final = {  # Pillow turns counter-clockwise, the service clockwis
 
 
 def refuse_to_fetch(url: str) -> Path:
-    """Refuse an image watermark, where no bucket is at hand to take it from."""
+    """Refuse an image watermark: its image cannot be read without a bucket."""
     raise ConversionError(
         errors.UNSUPPORTED_RULE, f"the watermark image {url!r} cannot be fetched here: there is no bucket"
     )
@@ -51,8 +51,8 @@ def fetch_from(files: Mapping[str, str]) -> Fetch:
 class Canvas:
     """Frames of one size and mode, the format they are to be written in, and their metadata.
 
-    ``original_quality`` is that of the source, 100 where its format has none. ``most_bytes`` is the size that
-    a jpg may have as a file.
+    ``original_quality`` is the quality of the source, or 100 if its format has none. ``most_bytes`` is the
+    maximum size of a jpg file.
     """
 
     frames: list[Image.Image]
@@ -110,7 +110,7 @@ def _without_orientation(exif: bytes) -> bytes:
     try:
         return tags.tobytes()
     except (ValueError, KeyError, TypeError, OSError, OverflowError, struct.error):
-        return b""  # tags that cannot be written again are no loss to the picture
+        return b""  # the picture is complete without tags that cannot be written again
 
 
 def _resize(canvas: Canvas, size: Size) -> None:

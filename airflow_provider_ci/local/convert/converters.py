@@ -113,8 +113,8 @@ class Slot:
 class RealConverters(Converters):
     """Converts with ``workers`` slots, each started when it is first needed.
 
-    A call waits for a free slot, then has ``deadline_seconds``; what does not end by then is killed and fails
-    with code Timeout. ``office`` is the LibreOffice to use, found on the machine if not given; without one,
+    A call waits for a free slot, then has ``deadline_seconds``; a longer conversion is killed and fails with
+    code Timeout. ``office`` is the LibreOffice to use, found on the machine if not given; without one,
     documents other than PDF fail with code OfficeMissing. The workers run in ``sandbox``; the default is
     the result of ``find_sandbox``. Without any, documents other than PDF fail with code SandboxMissing.
     """
@@ -252,7 +252,7 @@ class RealConverters(Converters):
 
 
 class OfficeProfile:
-    """The profile that workers copy, made once, by whoever needs it first."""
+    """The profile that workers copy, made once, on first use."""
 
     def __init__(self, path: Path, office: OfficeInstallation | None) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Round corners: what lies outside them becomes transparent."""
+"""Round corners: the area outside them becomes transparent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rounded_off(frame: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def corner_mask(size: Size, radius: int) -> Image.Image:
-    """Draw a mask that leaves out what lies outside of corners of a radius."""
+    """Draw a mask that leaves out the area outside of corners of a radius."""
     mask = Image.new("L", size, 255)
     corner = _corner(radius)
     right, bottom = size[0] - radius, size[1] - radius

@@ -35,7 +35,7 @@ _SPREADSHEETS: Final = ("sheet", "csv")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentJob:
-    """A document, what is wanted of it, and the workers to do it with by a deadline.
+    """A document, the requested conversion, its deadline, and the workers that do it.
 
     ``images`` are the files of watermark images by their addresses. The workers see ``folder`` alone.
     """
@@ -62,7 +62,7 @@ class _Pdf:
 
 
 def check_request(source: Path, name: str, options: DocumentOptions) -> SourceFormat:
-    """Refuse what can be refused without looking into the file: type, size, picture rule."""
+    """Refuse a wrong type, size or picture rule, without reading the file."""
     kind = source_format(name, options.source_type)
     intake.check_document_size(source)
     if options.image_params and options.target != "pdf":
@@ -126,7 +126,7 @@ def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
         total_pages=total,
         total_sheets=len(names),
         runs=runs,
-        sheet_names=() if kind.kind == "csv" else tuple(names),  # that of a csv is a scratch file's
+        sheet_names=() if kind.kind == "csv" else tuple(names),  # a csv's sheet has a scratch file's name
     )
 
 

@@ -34,7 +34,7 @@ _OUT_OF_ROOM = {
 
 
 class ConversionError(Exception):
-    """A file that could not be converted; ``code`` and ``message`` are those of the failed job."""
+    """A file that could not be converted; the failed job shows ``code`` and ``message``."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)

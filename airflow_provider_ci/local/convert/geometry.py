@@ -143,7 +143,7 @@ THUMBNAILS: Final[dict[str, tuple[str, Callable[[Size, Bounds], Size]]]] = {
 
 
 def quick_template(size: Size, mode: int, bounds: Bounds) -> tuple[Size, Bounds | None]:
-    """Give the size that an imageView2 mode scales to, and what it then cuts out of the middle.
+    """Give the size that an imageView2 mode scales to, and the area that it then cuts out of the middle.
 
     Where only one side is given, mode 2 adapts and the others take a square. Mode 2 never enlarges (assumed:
     the page says "at most").

@@ -88,5 +88,5 @@ def part_of_exif(tags: Image.Exif, part: int) -> dict[int, Any]:
 
 
 def orientation_of(exif: bytes) -> int:
-    """Read the EXIF orientation, 0 where there is none or the block makes no sense."""
+    """Read the EXIF orientation; 0 if it is missing or the block is invalid."""
     return int(value) if isinstance(value := read_exif(exif).get(ORIENTATION_TAG), int) else 0

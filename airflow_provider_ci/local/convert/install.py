@@ -77,7 +77,7 @@ def _installed_fonts() -> str:
 
 
 def main() -> int:
-    """Install LibreOffice and print what is done; exit status 0, or 1 after an error in one sentence."""
+    """Install LibreOffice and print each step; exit status 0, or 1 after an error in one sentence."""
     try:
         install_office(functools.partial(print, flush=True), missing=find_missing)
     except OfficeMissingError as error:
@@ -92,9 +92,9 @@ def install_office(
     """Install missing parts of LibreOffice, its fonts and its sandbox; ``out`` gets a line for each step.
 
     Uses apt-get as root, or with sudo where that needs no password. Elsewhere, and when the installation
-    fails, raises OfficeMissingError whose message holds the command to run. ``missing`` says what is not
-    there yet, ``is_root`` who asks; both are found out if not given. If LibreOffice is there and
-    only fonts or the sandbox cannot be installed, ``out`` gets a warning instead of an error.
+    fails, raises OfficeMissingError whose message holds the command to run. ``missing`` names the missing
+    parts, ``is_root`` says whether root runs this; both are detected if not given. If LibreOffice is there
+    and only fonts or the sandbox cannot be installed, ``out`` gets a warning instead of an error.
     """
     lacking = missing()
     if lacking is None:

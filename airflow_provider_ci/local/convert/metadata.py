@@ -1,4 +1,4 @@
-"""What the queries imageInfo, exif and imageAve tell of a picture (1045/33722, 33723)."""
+"""The answers of the queries imageInfo, exif and imageAve about a picture (1045/33722, 33723)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _told(tags: Mapping[int, Any], names: Mapping[int, str]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """Write a value as text; bytes that are none are left out, being of the camera's maker."""
+    """Write a value as text; bytes that are not text are left out: they are the camera maker's own data."""
     if isinstance(value, bytes):
         value = value.decode("ascii") if value.isascii() else ""
     text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -81,7 +81,7 @@ class OfficeMissingError(ConversionError):
 
 @functools.lru_cache(maxsize=8)
 def find_office(program: Path | None = None, python: Path | None = None) -> OfficeInstallation:
-    """Find LibreOffice and the Python of its ``uno``, or raise OfficeMissingError saying what is not there.
+    """Find LibreOffice and the Python of its ``uno``, or raise OfficeMissingError naming the missing part.
 
     ``program`` (the folder of soffice.bin) and ``python`` take the place of the search.
     """
@@ -232,7 +232,7 @@ class OfficeWorker(Worker):
         self.office_pid = hello["office_pid"]
 
     def stop(self) -> None:
-        """Kill the worker with its LibreOffice and remove what they leave behind."""
+        """Kill the worker with its LibreOffice and remove the files they leave behind."""
         super().stop()
         self.office_pid = None
 

@@ -132,7 +132,7 @@ class IndexCrop:
 
 @dataclass(frozen=True, slots=True)
 class FrameLimit:
-    """Keep at most so many frames of an animation: the first ones, or thinned evenly."""
+    """Limit the number of frames of an animation: keep the first ones, or thin them out evenly."""
 
     count: int
     is_thinned: bool
@@ -150,7 +150,7 @@ class SizeLimit:
 class Placement:
     """Where and how strongly a watermark shows: a place of the 3 x 3 grid with margins in pixels, or tiled.
 
-    ``dissolve`` is the opacity in percent; ``degree`` turns clockwise, and only what is tiled (``batch``).
+    ``dissolve`` is the opacity in percent; ``degree`` turns a tiled watermark (``batch``) clockwise.
     """
 
     gravity: str = "southeast"
@@ -165,8 +165,9 @@ class Placement:
 class ImageWatermark:
     """A picture laid over the picture, by the address of its object.
 
-    ``blogo`` fits what is larger than the picture: 1 scales it, 2 cuts it, 0 lets it hang over. ``scatype``
-    scales it to ``spcent`` thousandths of the picture: 1 by width, 2 by height, 3 by area, 0 not at all.
+    ``blogo`` fits a watermark larger than the picture: 1 scales it, 2 cuts it, 0 lets it hang over.
+    ``scatype`` scales it to ``spcent`` thousandths of the picture: 1 by width, 2 by height, 3 by area, 0 not
+    at all.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""What a conversion is asked for and what it gives back."""
+"""Options and results of a conversion."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ class PageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentResult:
-    """What became of a document: its pages (and sheets, else 0) in all, and the files made of them.
+    """The result of a document: its total pages (and sheets, else 0), and the files made of them.
 
-    ``sheet_names`` are those of a workbook in order; a csv has none.
+    ``sheet_names`` are the names of a workbook's sheets in order; a csv has none.
     """
 
     total_pages: int

@@ -23,7 +23,7 @@ _MODULE: Final = "airflow_provider_ci.local.convert.page_worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageLimits:
-    """When a worker is replaced, and what it may take of the machine."""
+    """When a worker is replaced, and how much of the machine it may use."""
 
     requests: int = 500
     peak_bytes: int = 800 * 1024**2

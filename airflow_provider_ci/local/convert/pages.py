@@ -1,4 +1,4 @@
-"""Which pages of a document are wanted: StartPage, EndPage, PageRanges, sheet by sheet."""
+"""Which pages of a document to convert: StartPage, EndPage, PageRanges, sheet by sheet."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _parse_range(part: str, text: str) -> tuple[int, int]:
 
 
 def page_numbers(options: DocumentOptions, count: int) -> list[int]:
-    """Give the wanted pages of ``count``, ascending and once each; page_ranges wins over start and end."""
+    """Give the selected pages of ``count``, ascending and once each; page_ranges overrides start and end."""
     if options.page_ranges:
         ranges = parse_page_ranges(options.page_ranges)
         return sorted({n for first, last in ranges for n in range(first, min(last, count) + 1)})
@@ -57,7 +57,7 @@ def page_numbers(options: DocumentOptions, count: int) -> list[int]:
 
 
 def select_pages(options: DocumentOptions, sheets: Sequence[Sheet]) -> list[Page]:
-    """Give the wanted pages of all sheets, at most 5,000; none at all is a ConversionError."""
+    """Give the first 5,000 selected pages of all sheets; an empty selection is a ConversionError."""
     wanted = [page for sheet in sheets for page in _pages_of_sheet(options, sheet)][:MAX_PAGES]
     if not wanted:
         total = sum(sheet.count for sheet in sheets)

@@ -68,8 +68,8 @@ def process_picture(
 ) -> PictureResult:
     """Apply a rule to a picture file; any failure is a ConversionError and leaves no target.
 
-    ``fetch`` gives the file of a watermark image by its address. With ``ignore-error/1`` in the rule, what is
-    too large or outside its range gives the source itself.
+    ``fetch`` gives the file of a watermark image by its address. With ``ignore-error/1`` in the rule, a
+    picture too large or a value outside its range gives the source itself.
     """
     try:
         steps = parse_rule(rule)

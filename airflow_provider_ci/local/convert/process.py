@@ -116,7 +116,7 @@ class LineProcess:
         return data
 
     def kill_group(self) -> None:
-        """Kill the process and all that it started; to be called before ``close``, from any thread."""
+        """Kill the process and everything it started. Call it before ``close``, from any thread."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -153,8 +153,8 @@ class Worker(ABC):
     def ask(self, request: Mapping[str, object], deadline: Deadline) -> dict[str, Any]:
         """Send a request and give its answer; every failure is a ConversionError.
 
-        A crash is laid to the request only in a fresh process: one that has answered before is replaced and
-        gets the request once more.
+        Only a crash of a fresh process is blamed on the request. A process that has answered before is
+        replaced, and the new one gets the request once more.
         """
         while True:
             process = self._running(deadline)
@@ -201,7 +201,7 @@ class Worker(ABC):
             return ""
 
     def stop(self) -> None:
-        """Kill the process with its group and remove what it leaves behind."""
+        """Kill the process with its group and remove the files it leaves behind."""
         with self._lock:
             if self.process is not None:
                 self.process.kill_group()

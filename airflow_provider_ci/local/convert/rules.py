@@ -60,7 +60,7 @@ class ValueOutsideRangeError(ConversionError):
 
 
 def parse_rule(rule: str) -> tuple[Step, ...]:
-    """Read a rule into its steps, or raise ConversionError naming the step and what is wrong with it."""
+    """Read a rule into its steps, or raise ConversionError naming the step and its fault."""
     texts = rule.split("|")
     if len(texts) > MAX_STEPS:
         raise ConversionError(

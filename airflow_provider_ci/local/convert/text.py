@@ -43,8 +43,8 @@ _QUOTED: Final = re.compile(r'"[^"]*"')
 def encoding_of(source: Path) -> str:
     """Name the encoding of a text: by its byte order mark, as UTF-8, by its XML declaration, or guessed.
 
-    What is UTF-8 but for a damaged character is UTF-8. Raises ConversionError for bytes that are no text, and
-    for a text whose encoding is not certain: no text is better than a wrong one.
+    UTF-8 with a damaged character still counts as UTF-8. Raises ConversionError for bytes that are not text,
+    and for a text whose encoding is not certain: no text is better than a wrong one.
     """
     with source.open("rb") as stream:
         head = stream.read(_CHUNK)
@@ -75,7 +75,7 @@ def _guessed(source: Path) -> str:
 
 
 def _telling_lines(source: Path) -> bytes:
-    """Give the first lines with other characters than those of ASCII, which tell the encoding."""
+    """Give the first lines with non-ASCII characters, which reveal the encoding."""
     lines, size = [], 0
     with source.open("rb") as stream:
         while size < encodings.SAMPLE_BYTES and (line := stream.readline(_CHUNK)):
@@ -105,7 +105,7 @@ def _decodes(source: Path, encoding: str) -> bool:
         with source.open(encoding=encoding) as stream:
             while stream.read(_CHUNK):
                 pass
-    except (UnicodeError, LookupError):  # a page may declare what is no text encoding, like hex
+    except (UnicodeError, LookupError):  # a page may declare a codec that does not decode text, like hex
         return False
     return True
 
@@ -129,7 +129,7 @@ def copy_as_utf8(source: Path, target: Path) -> None:
 
 
 def copy_html_as_utf8(source: Path, target: Path) -> None:
-    """Write an html file as UTF-8 and declare it so: LibreOffice believes the declaration above all else."""
+    """Write an html file as UTF-8 and declare it so: LibreOffice trusts it over everything else."""
     with (
         source.open(encoding=_html_encoding(source), errors="replace") as reader,
         target.open("w", encoding="utf-8", newline="\n") as writer,
@@ -154,7 +154,7 @@ def _html_encoding(source: Path) -> str:
 
 
 def delimiter_of(source: Path) -> str:
-    """Guess the delimiter of a UTF-8 csv: the one that splits its first lines most, and most evenly."""
+    """Guess the delimiter of a UTF-8 csv: the character that splits its first lines most, and most evenly."""
     with source.open(encoding="utf-8") as stream:
         lines = stream.read(_CHUNK).splitlines()[:_SAMPLE_LINES]
     bare = [_QUOTED.sub("", line[:10_000]) for line in lines if line.strip()]
@@ -170,7 +170,7 @@ def _evenness(sign: str, lines: list[str]) -> tuple[int, int]:
 
 
 def columns_of(source: Path, delimiter: str) -> int:
-    """Give at least the number of columns of a UTF-8 csv, at most what a sheet can have."""
+    """Give an upper bound for the columns of a UTF-8 csv, limited to the maximum of a sheet."""
     with source.open(encoding="utf-8") as stream:
         most = max((line.count(delimiter) for line in stream), default=0)
     return min(most + 1, _MOST_COLUMNS)

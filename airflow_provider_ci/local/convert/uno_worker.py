@@ -70,7 +70,7 @@ class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # 
 
     def handleInteractionRequest(self, request: Any) -> bool:  # noqa: N802 - the name is UNO's
         """Take a question and say whether it was answered (UNO)."""
-        # The request itself is a UNO exception, which pyuno cannot hand over; its ways to answer tell enough.
+        # The request is a UNO exception, which pyuno cannot hand over. Its possible answers identify it.
         if any(hasattr(way, "setPassword") for way in request.getContinuations()):
             self.password_asked = True
         return False
@@ -207,10 +207,10 @@ def check_sheet(number: int, names: list[str]) -> None:
 
 
 def print_only(document: Any, number: int, names: list[str]) -> None:
-    """Print one sheet, or with number 0 all that are not hidden.
+    """Print one sheet, or with number 0 all sheets that are not hidden.
 
-    Sheets are hidden and not removed, as formulas of others may lean on them. LibreOffice prints the print
-    areas of hidden sheets, which Excel does not, so these lose them.
+    Sheets are hidden and not removed, because formulas of other sheets may refer to them. LibreOffice
+    prints the print areas of hidden sheets, but Excel does not, so hidden sheets lose their print areas.
     """
     sheets = [document.Sheets.getByName(name) for name in names]
     if number:
@@ -276,7 +276,7 @@ def name_file_in_edges(style: Any) -> None:
 
 
 def shorten_fields(fields: Any) -> bool:
-    """Give the fields that show a file's name the format of a bare name, and tell whether there were any."""
+    """Make fields that show a file's name show the bare name; return whether there were any such fields."""
     found = [field for field in elements(fields) if hasattr(field, "FileFormat")]
     for field in found:
         field.FileFormat = NAME_AND_EXTENSION

@@ -22,7 +22,7 @@ _SHADOW_SHARE: Final = 12
 
 
 def text_stamp(operation: op.TextWatermark) -> Image.Image:
-    """Draw a text with its shadow, as large as its ink; what is tiled gets room around it."""
+    """Draw a text with its shadow, as large as its ink; a tiled text gets room around it."""
     ink = _ink(operation)
     shift = max(1, operation.fontsize // _SHADOW_SHARE) if operation.shadow else 0
     size = ink.width + shift, ink.height + shift
@@ -35,7 +35,7 @@ def text_stamp(operation: op.TextWatermark) -> Image.Image:
 
 
 def _ink(operation: op.TextWatermark) -> Image.Image:
-    """Draw a text white on black and cut it to what is seen."""
+    """Draw a text white on black and crop it to its visible part."""
     text = "\n".join(operation.text.splitlines())  # other ends of lines break the layout of Pillow
     font = font_for(operation.font, operation.fontsize, text)
     left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), text, font)
@@ -52,7 +52,7 @@ def _coloured(mask: Image.Image, color: str) -> Image.Image:
 
 
 def image_stamp(operation: op.ImageWatermark, path: Path, size: Size) -> Image.Image:
-    """Read the picture of a watermark and bring it to the size that the rule wants on a frame of ``size``."""
+    """Read the picture of a watermark and scale it as the rule asks for a frame of ``size``."""
     with open_picture(path, "the watermark image") as image:
         if frames_of(image) > 1:
             raise ConversionError(errors.INVALID_RULE, "an animated picture cannot be a watermark")
@@ -100,7 +100,7 @@ _ADAPTED: Final[dict[int, Callable[[Image.Image, Size], Image.Image]]] = {
 
 
 def layers(stamp: Image.Image, size: Size, placement: op.Placement) -> list[Layer]:
-    """Give what is to be laid on a frame of ``size``, and at which corners."""
+    """Give the layers to put on a frame of ``size``, with the corner of each."""
     faded = stamp.copy()
     faded.putalpha(stamp.getchannel("A").point(lambda value: value * placement.dissolve / 100))
     if placement.batch:

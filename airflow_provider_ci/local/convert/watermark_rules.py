@@ -17,7 +17,7 @@ _Reader = Callable[[str, str], Any]
 
 
 def parse_watermark(words: list[str]) -> list[Operation]:
-    """Read what follows ``watermark/``."""
+    """Read the words that follow ``watermark/``."""
     kind, *rest = words or [""]
     if kind not in _KINDS:
         raise MisreadError(f"the type of a watermark is {kind!r}; allowed: 1 (image), 2 (text)")

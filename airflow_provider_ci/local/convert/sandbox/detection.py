@@ -46,7 +46,7 @@ def _candidates() -> Iterator[Sandbox]:
 
 
 def fault_of(sandbox: Sandbox) -> str:
-    """Try a sandbox with a child that attempts what it must not do; say what is wrong, or nothing."""
+    """Try a sandbox with a child that attempts forbidden actions; return the fault, or an empty text."""
     with (
         tempfile.TemporaryDirectory(prefix="ci-local-probe-") as folder,
         socket.create_server(("127.0.0.1", 0)) as server,

@@ -1,4 +1,4 @@
-"""The kinds of isolation: each turns a command into one that runs with a limited view."""
+"""The kinds of isolation: each wraps a command so that it runs with a limited view."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Sandbox(ABC):
 class Bubblewrap(Sandbox):
     """Mount, network and IPC namespaces, made by ``bwrap``.
 
-    Process ids stay those of the machine, as the server looks after LibreOffice by its id; without /proc the
-    worker sees no other process.
+    Process ids stay the ids of the machine, because the server controls LibreOffice by its id. Without /proc
+    the worker sees no other process.
     """
 
     name: ClassVar[str] = "bubblewrap"

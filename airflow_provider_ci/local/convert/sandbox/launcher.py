@@ -80,7 +80,7 @@ def allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def close_network() -> bool:
-    """Refuse every socket but local ones, by a filter of system calls; tells whether this machine can."""
+    """Refuse every socket but local ones, by a filter of system calls; returns whether this machine can."""
     if platform.machine() not in MACHINES:
         return False
     machine, socket_call = MACHINES[platform.machine()]

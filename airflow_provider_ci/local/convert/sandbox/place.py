@@ -1,4 +1,4 @@
-"""The folders of a worker process: its own, and the one that a job shares with it."""
+"""The folders of a worker process: its own folder, and the folder that a job shares with it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class JobFolder:
         return Path(shutil.copyfile(source, self.inputs / name))
 
     def take(self, name: str, target: Path) -> Path:
-        """Move a made file out to ``target``; what is no plain file is nothing that a worker of ours made."""
+        """Move a made file out to ``target``. Refuse all but plain files: our workers make nothing else."""
         made = self.outputs / name
         if not stat.S_ISREG(made.lstat().st_mode):
             raise ConversionError(errors.CONVERTER_CRASHED, f"the converter made no plain file {name}")
@@ -77,6 +77,6 @@ class JobFolder:
 
 @contextmanager
 def job_folder(parent: Path) -> Iterator[JobFolder]:
-    """Give the folder of a job in the one that its workers see; nothing of it is left afterwards."""
+    """Give the folder of a job inside the folder that its workers see; it is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="job-", dir=parent, ignore_cleanup_errors=True) as path:
         yield JobFolder(Path(path))

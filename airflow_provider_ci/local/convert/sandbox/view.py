@@ -34,7 +34,7 @@ class View:
 
 
 def view_of(programs: Iterable[Path], writable: Iterable[Path]) -> View:
-    """Give the view of a worker that needs ``programs`` besides those of the system."""
+    """Give the view of a worker that needs ``programs`` besides the system's programs."""
     wanted = [*map(Path, _SYSTEM), *programs, *(folder for _, folder in _user_fonts())]
     paths = {path for raw in wanted for path in (raw, raw.resolve()) if path.exists()}
     outermost = sorted(path for path in paths if not paths.intersection(path.parents))
@@ -58,7 +58,7 @@ def folders_of_modules() -> tuple[Path, ...]:
 
 
 def package_folder() -> Path:
-    """Give the folder of this package, which may lie beside files that are none of a worker's business."""
+    """Give the folder of this package, which may lie beside files that a worker must not see."""
     return Path(__file__).resolve().parents[3]
 
 
