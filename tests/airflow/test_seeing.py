@@ -49,7 +49,7 @@ def test_a_batch_in_place_shows_its_progress(airflow: Airflow, put: Put, gate: G
         stored = "state-store?limit=10"
         wait_until(lambda: "'finished': 1" in str(ask(task, stored)), "its progress is shown")
         assert task.state == "running"
-        assert link(task, "CI report").endswith("/batch.json")
+        assert link(task, "CI report").endswith("/plan.json")
     assert task.end() == "success"
     assert "'finished': 3" in str(ask(task, stored))
     assert "seen_batch_in_place/0002.docx" in page(link(task, "CI report"))

@@ -91,8 +91,8 @@ def test_a_worker_that_dies_while_it_submits_leaves_one_good_job_per_object(
 
 
 def test_after_an_eviction_the_retry_need_not_wait(tasks: Tasks) -> None:
-    assert "waiting for the lease" not in log_of(tasks["worker_evicted"], 2)
-    assert "waiting for the lease" in log_of(tasks["worker_dies_waiting"], 2)
+    assert "waiting for another run of this batch" not in log_of(tasks["worker_evicted"], 2)
+    assert "waiting for another run of this batch" in log_of(tasks["worker_dies_waiting"], 2)
 
 
 def test_a_task_that_was_told_to_stop_does_not_end_well(tasks: Tasks, states_of: States) -> None:

@@ -44,4 +44,4 @@ scheduler_dies_in_place = batch("scheduler_dies_in_place", deferrable=False, **r
 
 ends_soon = batch("ends_soon", deferrable=True)
 times_out = batch("times_out", deferrable=True, timeout_seconds=18)
-is_large = batch("is_large", max_failures="100%")
+is_large = batch("is_large", max_failures="100%", stop_early=False)
