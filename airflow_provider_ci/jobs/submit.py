@@ -26,8 +26,9 @@ from airflow_provider_ci.jobs.service_time import service_now
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_SKEW_SECONDS = 5.0
-"""Extra wait after a signature expires, for clock differences and for the listing to show the job."""
+EXPIRY_SLACK_SECONDS = 5.0
+"""After a signature expires, until the listing shows every job submitted with it. The service compares whole
+seconds, takes a request in the last second, and may list a new job some seconds later."""
 _OUTAGE_SECONDS = 600.0
 _SLACK = timedelta(seconds=5)
 """A job's creation time may be this much before the time noted before its submission."""
@@ -174,7 +175,7 @@ class _Search:
 
     def until(self, expires_at: float, raise_if_stopped: Callable[[], object]) -> Job | None:
         """Search until the job is found, or a search after the signature's expiry finds none."""
-        end = expires_at + _SKEW_SECONDS
+        end = expires_at + EXPIRY_SLACK_SECONDS
         wait, logged_at = 1.0, time.monotonic()
         while True:
             looked_at = service_now(self._client)

@@ -28,7 +28,7 @@ REQUEST = JobRequest("in/a.docx", "out/a.pdf", DocProcess(target="pdf"))
 @pytest.fixture(autouse=True)
 def little_skew(monkeypatch: pytest.MonkeyPatch, fill_bucket: Fill) -> None:
     """The clocks of a test are one clock."""
-    monkeypatch.setattr(submit, "_SKEW_SECONDS", 0.0)
+    monkeypatch.setattr(submit, "EXPIRY_SLACK_SECONDS", 0.0)
     fill_bucket("in/a.docx")
 
 

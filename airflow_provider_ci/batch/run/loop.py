@@ -41,11 +41,12 @@ from airflow_provider_ci.batch.results import (
 )
 from airflow_provider_ci.batch.run.adopt import adopt, adopt_unrecorded
 from airflow_provider_ci.batch.run.following import Following
-from airflow_provider_ci.batch.run.submit import EXPIRY_SLACK_SECONDS, Outcome, Submitter, Unconfirmed
+from airflow_provider_ci.batch.run.submit import Outcome, Submitter, Unconfirmed
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient, CIError, Job, JobState, NotFoundError
 from airflow_provider_ci.jobs.outage import Outage
 from airflow_provider_ci.jobs.queue_pause import PauseWatch
+from airflow_provider_ci.jobs.submit import EXPIRY_SLACK_SECONDS
 from airflow_provider_ci.jobs.watch import JobsInFlight
 
 log = logging.getLogger(__name__)

@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 TIME_SLACK = timedelta(minutes=1)
 """Maximum difference between the order of submissions and the service's creation times."""
-EXPIRY_SLACK_SECONDS = 5.0
-"""After the expiry of a signature, until the listing shows every job submitted with it. The service compares
-whole seconds, takes a request in the last second, and may list a new job some seconds later."""
 _OLDER_JOBS = 100
 """Number of older jobs in a row after which reading a listing stops. A few older jobs prove nothing, because
 jobs of others can be out of order."""
