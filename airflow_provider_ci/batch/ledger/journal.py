@@ -115,11 +115,6 @@ class Journal:
         """Whether the next run would have to read many records."""
         return self.blocks + self.parts - self._checkpointed >= CHECKPOINT_OBJECTS
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was written yet."""
-        return not (self.blocks or self.parts or self._checkpointed)
-
     def flush(self) -> None:
         """Send the records that could not be sent before."""
         while self._outbox:
