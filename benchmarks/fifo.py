@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import logging
 import sqlite3
 import statistics
 import time
@@ -16,34 +15,10 @@ from pathlib import Path
 
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.jobs import DOCUMENTS, JobsInFlight, Pace
+from benchmarks.counting import Requests
 
 _COLUMNS = "bucket, region, tag, queue_id, level, input_object, operation, code, message"
 _RESULT = json.dumps({"TotalPageCount": "1", "SuccPageCount": "1", "FailPageCount": "0"})
-
-
-class Requests(logging.Handler):
-    """Counts the requests of this process, as urllib3 sends them."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.count = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count one, if this is one."""
-        self.count += isinstance(record.args, tuple) and "GET" in record.args
-
-    def __enter__(self) -> Requests:
-        logger = logging.getLogger("urllib3.connectionpool")
-        logger.addHandler(self)
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logger = logging.getLogger("urllib3.connectionpool")
-        logger.removeHandler(self)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
 
 
 @dataclass(slots=True)

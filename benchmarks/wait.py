@@ -7,7 +7,6 @@ calls of the official SDK.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from airflow_provider_ci.batch import Batch, ObjectSelection
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, DocProcess
+from benchmarks.counting import Requests
 from benchmarks.service import BUCKET, our_client, pause, sdk_client, serving
 
 JOBS = 10_000
@@ -36,33 +36,6 @@ class Wait:
     """Sum over all polls of the jobs that had not ended."""
     cpu: float = 0.0
     """Seconds."""
-
-
-class RequestsOfJobs(logging.Handler):
-    """Counts the requests of this process that read jobs, as urllib3 sends them for both clients."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.count = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count one, if this is one."""
-        assert isinstance(record.args, tuple)
-        line = [str(word) for word in record.args]
-        self.count += "GET" in line and any(word.startswith("/doc_jobs") for word in line)
-
-    def __enter__(self) -> RequestsOfJobs:
-        logger = logging.getLogger("urllib3.connectionpool")
-        logger.addHandler(self)
-        logger.setLevel(logging.DEBUG)
-        logger.propagate = False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logger = logging.getLogger("urllib3.connectionpool")
-        logger.removeHandler(self)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
 
 
 def main(jobs: int = JOBS, job_seconds: float = JOB_SECONDS, sample: int = SAMPLE) -> None:
@@ -104,7 +77,7 @@ def one_wait(jobs: int, job_seconds: float, sample: int) -> tuple[Wait, float]:
 def wait_for(watch: BatchWatch) -> Wait:
     """Poll until all jobs have ended."""
     waiting = Wait()
-    with RequestsOfJobs() as requests:
+    with Requests("/doc_jobs") as requests:
         cpu = time.process_time()
         while watch.pending:
             waiting.looks += 1
@@ -132,7 +105,7 @@ def whole_batch(jobs: int, job_seconds: float) -> int:
         tempfile.TemporaryDirectory(prefix="bench-wait-") as root,
         serving(Path(root), *options(jobs, job_seconds), slowly=True) as endpoint,
         our_client(endpoint) as client,
-        RequestsOfJobs() as requests,
+        Requests("/doc_jobs") as requests,
     ):
         assert a_batch(client).run().succeeded == jobs
         return requests.count

@@ -16,7 +16,7 @@ from airflow_provider_ci.jobs import (
     type_of_tag,
 )
 from airflow_provider_ci.local import LocalCI
-from benchmarks.fifo import Requests
+from benchmarks.counting import Requests
 
 Connect = Callable[..., CIClient]
 

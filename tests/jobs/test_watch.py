@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_ci.client import CIClient, DocProcess, NotFoundError, PicProcess
 from airflow_provider_ci.jobs import JobWatch
 from airflow_provider_ci.local import LocalCI
-from benchmarks.fifo import Requests
+from benchmarks.counting import Requests
 
 Fill = Callable[..., None]
 UNKNOWN = "d" + "0" * 32
