@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
 from airflow_provider_ci.batch import BatchSummary, ObjectSelection
-from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import DocProcessResult, Job, PicProcessResult
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_ci.batch import ObjectSelection
-from airflow_provider_ci.batch.arrivals import Arrival
+from airflow_provider_ci.batch.sources.arrivals import Arrival
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.triggers import CIObjectsTrigger
 

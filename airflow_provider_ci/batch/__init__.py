@@ -22,7 +22,7 @@ from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
-from airflow_provider_ci.batch.selection import (
+from airflow_provider_ci.batch.sources.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
     PICTURE_SUFFIXES,

@@ -15,7 +15,7 @@ def widgets() -> dict[str, Any]:
     wtforms and Flask-AppBuilder are imported here: only an Airflow with its FAB provider has them, others
     show the extra as JSON.
     """
-    from flask_appbuilder.fieldwidgets import (  # type: ignore[import-not-found]
+    from flask_appbuilder.fieldwidgets import (
         BS3PasswordFieldWidget,
         BS3TextFieldWidget,
     )

@@ -35,7 +35,7 @@ from airflow_provider_ci.batch import (
 )
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.report import batch_folder
-from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation

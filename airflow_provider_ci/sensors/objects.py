@@ -10,7 +10,7 @@ from airflow.sdk import Context, PokeReturnValue, XComArg
 
 from airflow_provider_ci.arguments import Reader, Seconds, anything, seconds, whole_number
 from airflow_provider_ci.batch import ObjectSelection
-from airflow_provider_ci.batch.arrivals import Arrival, Sighting
+from airflow_provider_ci.batch.sources.arrivals import Arrival, Sighting
 from airflow_provider_ci.progress import HumanPace, immediate_pace
 from airflow_provider_ci.sensors.base import CISensor
 from airflow_provider_ci.triggers import CIObjectsTrigger

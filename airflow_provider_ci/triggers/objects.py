@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_ci.batch.arrivals import Arrival
+from airflow_provider_ci.batch.sources.arrivals import Arrival
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.progress import immediate_pace
 from airflow_provider_ci.triggers.base import CITrigger

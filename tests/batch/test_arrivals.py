@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import ObjectSelection
-from airflow_provider_ci.batch.arrivals import Arrival, Sighting
+from airflow_provider_ci.batch.sources.arrivals import Arrival, Sighting
 from airflow_provider_ci.client import CIClient, NotFoundError
 from airflow_provider_ci.local import LocalCI
 

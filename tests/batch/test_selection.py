@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import DOCUMENT_SUFFIXES, ObjectKeys, ObjectSelection
-from airflow_provider_ci.batch.selection import as_source
+from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient
 

@@ -34,8 +34,8 @@ from airflow_provider_ci.batch.run.neighbours import (
     wait_until_planned,
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
-from airflow_provider_ci.batch.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.settings import BatchSettings
+from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_ci.batch.selection import ObjectSelection
+from airflow_provider_ci.batch.sources.selection import ObjectSelection
 from airflow_provider_ci.client import CIClient, CIError
 
 log = logging.getLogger(__name__)
