@@ -34,6 +34,11 @@ _MAGIC: Final = {
     b"\x09\x02\x06\x00": "biff",
     b"\x09\x04\x06\x00": "biff",
     b"\x09\x08": "biff",
+    # Word 1 and 2 for Windows, and Write: older than the compound file, so LibreOffice finds the filter.
+    b"\x9b\xa5": "winword",
+    b"\xdb\xa5": "winword",
+    b"\x31\xbe\x00\x00": "winword",
+    b"\x32\xbe\x00\x00": "winword",
 }
 _MARKUP: Final = (
     ("urn:schemas-microsoft-com:office:spreadsheet", "SpreadsheetML, the XML of Excel 2003"),
@@ -100,11 +105,12 @@ def identify(source: Path) -> Content:
         return _in_archive(source)
     if found == "ole":
         return _in_compound(source)
-    if found in ("pdf", "rtf", "biff"):
+    if found in ("pdf", "rtf", "biff", "winword"):
         return {
             "pdf": Content("pdf", "pdf", "a PDF"),
             "rtf": Content("rtf", "word", "RTF"),
             "biff": Content("biff", "sheet", "an Excel workbook"),
+            "winword": Content("winword", "word", "an old Word document"),
         }[found]
     return Content("", "", found or _text_words(head))
 

@@ -26,6 +26,8 @@ MAX_UNPACKED: Final = 1024**3
 MAX_ENTRIES: Final = 20_000
 _MAX_DIRECTORY_BYTES: Final = 8 * 1024**2
 
+_FOUND_BY_LIBREOFFICE: Final = ("biff", "winword")
+"""Old binary formats whose import filter only LibreOffice's own detection knows."""
 _TEXT_ENTRIES: Final = (".xml", ".rels", ".vml", ".rdf", ".bin")
 
 
@@ -59,7 +61,7 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
         _check_archive(source)
     content = identify(source)
     if source_format.container == "text":
-        if content.container in ("zip", "ole", "biff", "pdf"):
+        if content.container in ("zip", "ole", "pdf", *_FOUND_BY_LIBREOFFICE):
             raise _mismatch(source_format, content)
         return source_format.filter
     if content.kind == "encrypted":
@@ -68,7 +70,7 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
         raise _mismatch(source_format, content)
     if content.container == "zip":
         return _filter_in_archive(source_format, content)
-    if content.container == source_format.container or content.container == "biff":
+    if content.container in (source_format.container, *_FOUND_BY_LIBREOFFICE):
         return source_format.filter
     if (source_format.kind, content.container) in OTHER_CONTAINERS:
         return OTHER_CONTAINERS[source_format.kind, content.container]

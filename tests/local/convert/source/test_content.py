@@ -50,10 +50,11 @@ _CONTENTS: dict[str, tuple[Callable[[Any], Path], str]] = {
         lambda make: _compound(make.folder / "x.ole", "PowerPoint Document"),
         "a PowerPoint presentation",
     ),
+    "word 2": (lambda make: make.file("x.doc", b"\xdb\xa5\x2d\x00" + bytes(400)), "an old Word document"),
     "msg": (lambda make: _compound(make.folder / "x.ole", "__properties_version1.0"), "an Outlook message"),
 }
 _KINDS = {
-    "word": (["docx", "doc", "docm", "odt"], {"docx", "doc", "odt", "rtf"}),
+    "word": (["docx", "doc", "docm", "odt"], {"docx", "doc", "odt", "rtf", "word 2"}),
     "sheet": (["xlsx", "xls", "xlsb", "ods"], {"xlsx", "xls"}),
     "slides": (["pptx", "ppt", "odp"], {"pptx", "ppt"}),
     "table": (
