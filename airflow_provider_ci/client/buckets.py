@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.client import nodes
 from airflow_provider_ci.client.errors import CIResponseError
-from airflow_provider_ci.client.responses import Response
+from airflow_provider_ci.client.http.responses import Response
+from airflow_provider_ci.client.wire import nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
-from airflow_provider_ci.client import checks, nodes
-from airflow_provider_ci.client.values import Value
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import Value
+from airflow_provider_ci.client.wire import nodes
 
 TAG = "DocProcess"
 TARGETS = ("pdf", "png", "jpg")

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from airflow_provider_ci.client import nodes, xml
 from airflow_provider_ci.client.errors import CIResponseError
-from airflow_provider_ci.client.refusals import date_of
-from airflow_provider_ci.client.responses import Response, Success
+from airflow_provider_ci.client.http.responses import Response, Success
+from airflow_provider_ci.client.wire import nodes, xml
+from airflow_provider_ci.client.wire.refusals import date_of
 
 LISTING = Success(root="ListBucketResult")
 STORED = Success(headers=("ETag",))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from airflow_provider_ci.client import checks
+from airflow_provider_ci.client.records import checks
 
 TARGETS = ("png", "jpg", "pdf", "html", "txt", "watermark")
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from airflow_provider_ci.client import checks, nodes, xml
 from airflow_provider_ci.client.callbacks import NotifyConfig
 from airflow_provider_ci.client.errors import CIResponseError
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import RESPONSE, Response
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import RESPONSE, Response
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.wire import nodes, xml
 
 DOCUMENT_QUEUES = "/docqueue"
 PICTURE_QUEUES = "/picqueue"

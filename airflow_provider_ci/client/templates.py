@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.client import checks, nodes, pictures, xml
+from airflow_provider_ci.client import pictures
 from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import RESPONSE, Response
 from airflow_provider_ci.client.pictures import PicProcess
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import RESPONSE, Response
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.wire import nodes, xml
 
 PATH = "/template"
 CATEGORIES = ("Custom", "Official")

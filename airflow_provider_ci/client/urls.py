@@ -6,8 +6,8 @@ Pure functions, like the signature. Source: Request Signature, tencentcloud.com 
 from __future__ import annotations
 
 from airflow_provider_ci.client import signing
-from airflow_provider_ci.client.address import Address, quote_query
-from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.http.address import Address, quote_query
+from airflow_provider_ci.client.http.request import Request
 from airflow_provider_ci.client.signing import Credentials
 
 TOKEN_PARAMS = frozenset({"x-ci-security-token", "x-cos-security-token"})

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ci.client import CIClient, Credentials, DocProcess, signing
-from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.http.request import Request
 from airflow_provider_ci.client.urls import TOKEN_PARAMS
 
 KEYS = Credentials(

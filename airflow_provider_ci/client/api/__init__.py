@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.client.api.client import CIClient
+from airflow_provider_ci.client.client import CIClient
 
 __all__ = ["CIClient"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ci.client import buckets
-from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.buckets import Feature, ServiceBucket
-from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import RESPONSE, Response, nothing
+from airflow_provider_ci.client.connected import Connected
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import RESPONSE, Response, nothing
+from airflow_provider_ci.client.records.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 
 
 class BucketCalls(Connected):

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.client.api.jobs import JobCalls, Order
 from airflow_provider_ci.client.callbacks import Callback
 from airflow_provider_ci.client.documents import DocProcess
-from airflow_provider_ci.client.job_requests import DOCUMENT_JOBS, JobFilter, Submission
-from airflow_provider_ci.client.jobs import Job, JobPage, JobState
-from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
+from airflow_provider_ci.client.jobs.calls import JobCalls, Order
+from airflow_provider_ci.client.jobs.job import Job, JobPage, JobState
+from airflow_provider_ci.client.jobs.requests import DOCUMENT_JOBS, JobFilter, Submission
+from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
 
 
 class DocJobCalls(JobCalls):

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_ci.client import checks, objects
-from airflow_provider_ci.client.api.connected import Connected
+from airflow_provider_ci.client import objects
+from airflow_provider_ci.client.connected import Connected
 from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import NOTHING, OBJECT, Success, nothing
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage, Upload
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import NOTHING, OBJECT, Success, nothing
+from airflow_provider_ci.client.records import checks
 
 
 class ObjectCalls(Connected):

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.client.api.jobs import JobCalls, Order
 from airflow_provider_ci.client.callbacks import Callback
-from airflow_provider_ci.client.job_requests import JobFilter, PicForm, Submission, picture_jobs
-from airflow_provider_ci.client.jobs import Job, JobPage, JobState
+from airflow_provider_ci.client.jobs.calls import JobCalls, Order
+from airflow_provider_ci.client.jobs.job import Job, JobPage, JobState
+from airflow_provider_ci.client.jobs.requests import JobFilter, PicForm, Submission, picture_jobs
 from airflow_provider_ci.client.pictures import PicProcess, PicTemplate
 
 IDS_PER_REQUEST = 10

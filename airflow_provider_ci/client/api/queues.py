@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_ci.client import checks, queues
-from airflow_provider_ci.client.api.connected import Connected
+from airflow_provider_ci.client import queues
 from airflow_provider_ci.client.callbacks import NotifyConfig
+from airflow_provider_ci.client.connected import Connected
 from airflow_provider_ci.client.errors import NotFoundError
-from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
+from airflow_provider_ci.client.http.responses import Response
 from airflow_provider_ci.client.queues import Queue, QueueChange, QueueState
-from airflow_provider_ci.client.responses import Response
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 
 
 class QueueCalls(Connected):

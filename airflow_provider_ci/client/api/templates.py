@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_ci.client import checks, templates
-from airflow_provider_ci.client.api.connected import Connected
-from airflow_provider_ci.client.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
+from airflow_provider_ci.client import templates
+from airflow_provider_ci.client.connected import Connected
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import Response, nothing
 from airflow_provider_ci.client.pictures import PicProcess
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import Response, nothing
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 from airflow_provider_ci.client.templates import Template
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_provider_ci.client import checks, pictures
-from airflow_provider_ci.client.api.connected import Connected
+from airflow_provider_ci.client import pictures
+from airflow_provider_ci.client.connected import Connected
+from airflow_provider_ci.client.http.request import Request
 from airflow_provider_ci.client.previews import DocPreview
-from airflow_provider_ci.client.request import Request
+from airflow_provider_ci.client.records import checks
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
