@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 from typing import Any, TypeVar
 
-from airflow_provider_ci.client.api.buckets import BucketCalls
-from airflow_provider_ci.client.api.documents import DocJobCalls
-from airflow_provider_ci.client.api.objects import ObjectCalls
-from airflow_provider_ci.client.api.pictures import PicJobCalls
-from airflow_provider_ci.client.api.queues import QueueCalls
-from airflow_provider_ci.client.api.templates import TemplateCalls
-from airflow_provider_ci.client.api.urls import UrlCalls
+from airflow_provider_ci.client.buckets import BucketCalls
+from airflow_provider_ci.client.documents import DocJobCalls
 from airflow_provider_ci.client.http.clock import Clock, ServiceClock
 from airflow_provider_ci.client.http.retry import RetryPolicy
 from airflow_provider_ci.client.http.transport import Timeout, Transport
-from airflow_provider_ci.client.keys.credentials import CredentialSource
+from airflow_provider_ci.client.objects import ObjectCalls
+from airflow_provider_ci.client.pictures import PicJobCalls
+from airflow_provider_ci.client.previews import PreviewCalls
+from airflow_provider_ci.client.queues import QueueCalls
+from airflow_provider_ci.client.signing import CredentialSource
+from airflow_provider_ci.client.templates import TemplateCalls
 
 C = TypeVar("C", bound="CIClient")
 
 
-class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls):
+class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, PreviewCalls, ObjectCalls):
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
     Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,

@@ -1,30 +1,46 @@
-"""Picture processing: the operation of a job, and its result.
+"""Picture jobs: the operation, the result, and the calls that submit, read, list and cancel them.
 
 Source: Image Processing jobs, tencentcloud.com document/product/1045/49947, 73035 and 50337.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar, Literal
 
+from airflow_provider_ci.client.callbacks import Callback
+from airflow_provider_ci.client.jobs.calls import JobCalls, Order
+from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, JobState, result_of
+from airflow_provider_ci.client.jobs.listings import JobFilter
+from airflow_provider_ci.client.jobs.submissions import Operation, Submission
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
 from airflow_provider_ci.client.wire import nodes
 
 TAG = "PicProcess"
 MAX_STEPS = 10
+IDS_PER_REQUEST = 10
+
+PicForm = Literal["pic_jobs", "jobs"]
+
+_PICTURE_FORMS = {
+    "pic_jobs": JobKind(tag=TAG, path="/pic_jobs", cancel_path="/jobs"),
+    "jobs": JobKind(tag=TAG, path="/jobs", cancel_path="/jobs"),
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PicProcess(Value):
+class PicProcess(Operation, Value):
     """How a picture is processed.
 
     :param rule: the processing rule, such as ``imageMogr2/thumbnail/!50p``; at most 10 steps joined by ``|``.
     :param is_pic_info: whether the result also describes the original picture.
     :param extra: further nodes of ``PicProcess``, by the names of the API page.
     """
+
+    tag: ClassVar[str] = TAG
 
     rule: str
     _: KW_ONLY
@@ -41,17 +57,23 @@ class PicProcess(Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PicTemplate(Value):
+class PicTemplate(Operation, Value):
     """A template of the service that says how a picture is processed, in place of a :class:`PicProcess`.
 
     :param template_id: ``t`` and 32 hex digits, from :meth:`CIClient.create_template` or the console.
     """
+
+    tag: ClassVar[str] = TAG
 
     template_id: str
 
     def __post_init__(self) -> None:
         if not checks.is_template(self.template_id):
             checks.identifier("PicTemplate.template_id", self.template_id)
+
+    def to_nodes(self) -> dict[str, object]:
+        """The node that names the template, in place of a rule."""
+        return {"TemplateId": self.template_id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +143,9 @@ class PicObject:
         )
 
 
+@result_of(TAG)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PicProcessResult:
+class PicProcessResult(JobResult):
     """The pictures that a job made, and the original if the job requested its description.
 
     ``objects`` holds all pictures; the other fields describe the first of them.
@@ -164,6 +187,153 @@ class PicProcessResult:
             watermark_status=first.watermark_status,
             objects=objects,
         )
+
+
+class PicJobCalls(JobCalls):
+    """Picture jobs: ``/pic_jobs``, or with ``form="jobs"`` the newer ``/jobs`` that media jobs share.
+
+    The two forms need different permissions: ``CreatePicProcessJobs`` and so on, or ``CreateMediaJobs`` and
+    so on.
+    """
+
+    def submit_pic_job(
+        self,
+        input_key: str | None,
+        output_key: str,
+        operation: PicProcess | PicTemplate,
+        *,
+        output_bucket: str | None = None,
+        output_region: str | None = None,
+        input_url: str | None = None,
+        output_sprite_key: str | None = None,
+        queue_type: str | None = None,
+        queue_id: str | None = None,
+        user_data: str | None = None,
+        job_level: int | None = None,
+        callback: Callback | None = None,
+        expires_at: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+        form: PicForm = "pic_jobs",
+    ) -> Job:
+        """Submit a picture job (CreatePicProcessJobs); arguments as for :meth:`submit_doc_job`.
+
+        :param operation: a rule, or a template of the service that holds one.
+        """
+        checks.user_data(user_data)
+        return self._submit(
+            Submission(
+                kind=_picture_jobs(form),
+                input_key=input_key,
+                output_key=output_key,
+                operation=operation,
+                output_bucket=output_bucket or self.bucket,
+                output_region=output_region or self.region,
+                input_url=input_url,
+                output_sprite_key=output_sprite_key,
+                queue_type=queue_type,
+                queue_id=queue_id,
+                user_data=user_data,
+                job_level=job_level,
+                callback=callback,
+                expires_at=expires_at,
+                extra=extra or {},
+            )
+        )
+
+    def get_pic_job(self, job_id: str, *, form: PicForm = "pic_jobs") -> Job:
+        """Read a picture job (DescribePicProcessJob). Raises NotFoundError if it does not exist."""
+        return self._get(_picture_jobs(form), job_id).named(job_id)
+
+    def get_pic_jobs(self, job_ids: Sequence[str], *, form: PicForm = "pic_jobs") -> list[Job]:
+        """Read any number of picture jobs, ten per request, in the order given. Unknown ids are left out."""
+        found: dict[str, Job] = {}
+        for start in range(0, len(job_ids), IDS_PER_REQUEST):
+            answer = self._get(_picture_jobs(form), *job_ids[start : start + IDS_PER_REQUEST])
+            found.update((job.job_id, job.checked()) for job in answer.jobs)
+        return [found[job_id] for job_id in job_ids if job_id in found]
+
+    def list_pic_jobs(
+        self,
+        *,
+        states: Iterable[JobState] | None = None,
+        queue_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: Order = "Desc",
+        page_size: int = 100,
+        tag: str | None = None,
+        input_key: str | None = None,
+        workflow_id: str | None = None,
+        inventory_trigger_job_id: str | None = None,
+        queue_type: str | None = None,
+        form: PicForm = "pic_jobs",
+    ) -> Iterator[Job]:
+        """Yield the picture jobs (DescribePicProcessJobs), as :meth:`list_doc_jobs` does.
+
+        :param tag: another type of jobs that ``/jobs`` lists; ``PicProcess`` by default.
+        :param input_key: only jobs of this object.
+        :param workflow_id: only jobs that this workflow made; likewise ``inventory_trigger_job_id``.
+        :param queue_type: only jobs in queues of a type, such as ``PicProcess``; ``queue_id`` overrides it.
+        """
+        filters = JobFilter(
+            tag=tag,
+            states=states,
+            queue_id=queue_id,
+            created_after=created_after,
+            created_before=created_before,
+            input_key=input_key,
+            workflow_id=workflow_id,
+            inventory_trigger_job_id=inventory_trigger_job_id,
+            queue_type=queue_type,
+            order=order,
+            page_size=page_size,
+        )
+        return self._list(_picture_jobs(form), filters)
+
+    def list_pic_jobs_page(
+        self,
+        *,
+        states: Iterable[JobState] | None = None,
+        queue_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        order: Order = "Desc",
+        page_size: int = 100,
+        next_token: str | None = None,
+        tag: str | None = None,
+        input_key: str | None = None,
+        workflow_id: str | None = None,
+        inventory_trigger_job_id: str | None = None,
+        queue_type: str | None = None,
+        form: PicForm = "pic_jobs",
+    ) -> JobPage:
+        """Read one page of picture jobs, the first without ``next_token``."""
+        filters = JobFilter(
+            tag=tag,
+            states=states,
+            queue_id=queue_id,
+            created_after=created_after,
+            created_before=created_before,
+            input_key=input_key,
+            workflow_id=workflow_id,
+            inventory_trigger_job_id=inventory_trigger_job_id,
+            queue_type=queue_type,
+            order=order,
+            page_size=page_size,
+        )
+        return self._list_page(_picture_jobs(form), filters, next_token)
+
+    def cancel_pic_job(self, job_id: str) -> None:
+        """Cancel a picture job that does not run yet, of either form (CancelPicProcessJob)."""
+        self._cancel(_picture_jobs("jobs"), job_id)
+
+
+def _picture_jobs(form: PicForm) -> JobKind:
+    """Picture jobs in one of the two forms: ``/pic_jobs``, or ``/jobs`` which serves media jobs too."""
+    try:
+        return _PICTURE_FORMS[form]
+    except KeyError:
+        raise ValueError(f"form must be one of {', '.join(_PICTURE_FORMS)}, not {form!r}") from None
 
 
 def check_rule(name: str, rule: str) -> None:

@@ -36,13 +36,11 @@ from airflow_provider_ci.client.http.address import Address, addresses
 from airflow_provider_ci.client.http.clock import Clock, ServiceClock
 from airflow_provider_ci.client.http.deadline import Deadline
 from airflow_provider_ci.client.http.pacing import Pace
-from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.request import Request, signed_url
 from airflow_provider_ci.client.http.responses import Response, accepted
 from airflow_provider_ci.client.http.retry import RetryPolicy
-from airflow_provider_ci.client.keys.credentials import CredentialSource
-from airflow_provider_ci.client.objects import Upload
-from airflow_provider_ci.client.signing import Credentials
-from airflow_provider_ci.client.urls import signed_url
+from airflow_provider_ci.client.http.upload import Upload
+from airflow_provider_ci.client.signing import Credentials, CredentialSource
 from airflow_provider_ci.client.wire.refusals import date_of
 
 T = TypeVar("T")
@@ -246,6 +244,14 @@ class Transport:
             # caller's deadline and does not depend on the estimate of the service's clock.
             end = min(end, math.floor(request.expires_at))
         return signing.key_time(start, end)
+
+
+class Connected:
+    """The base of all groups of calls: a bucket in a region, and the transport that its client set up."""
+
+    region: str
+    bucket: str
+    _transport: Transport
 
 
 def _timeouts(timeout: Timeout) -> tuple[float, float, float]:

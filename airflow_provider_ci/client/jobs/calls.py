@@ -6,11 +6,14 @@ import logging
 from collections.abc import Iterator
 from typing import Literal
 
-from airflow_provider_ci.client.connected import Connected
 from airflow_provider_ci.client.errors import CIResponseError
-from airflow_provider_ci.client.http.responses import nothing
-from airflow_provider_ci.client.jobs.job import Job, JobAnswer, JobPage
-from airflow_provider_ci.client.jobs.requests import JobFilter, JobKind, Submission, cancellation, query
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import RESPONSE, nothing
+from airflow_provider_ci.client.http.transport import Connected
+from airflow_provider_ci.client.jobs.job import Job, JobAnswer, JobKind, JobPage
+from airflow_provider_ci.client.jobs.listings import JobFilter
+from airflow_provider_ci.client.jobs.submissions import Submission
+from airflow_provider_ci.client.records import checks
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class JobCalls(Connected):
         )
 
     def _get(self, kind: JobKind, *job_ids: str) -> JobAnswer:
-        return self._transport.send(query(kind, *job_ids), JobAnswer.from_response)
+        return self._transport.send(_query(kind, *job_ids), JobAnswer.from_response)
 
     def _list(self, kind: JobKind, filters: JobFilter) -> Iterator[Job]:
         """Yield jobs while the tokens are new. An empty page with a token is not the last page."""
@@ -61,4 +64,19 @@ class JobCalls(Connected):
         return self._transport.send(filters.to_request(kind, next_token), JobAnswer.from_response).page()
 
     def _cancel(self, kind: JobKind, job_id: str) -> None:
-        self._transport.send(cancellation(kind, job_id), nothing)
+        self._transport.send(_cancellation(kind, job_id), nothing)
+
+
+def _query(kind: JobKind, *job_ids: str) -> Request:
+    """The request for jobs by their ids."""
+    for job_id in job_ids:
+        checks.identifier("job_id", job_id)
+    path = f"{kind.path}/{','.join(job_ids)}"
+    return Request(method="GET", service="ci", path=path, success=RESPONSE)
+
+
+def _cancellation(kind: JobKind, job_id: str) -> Request:
+    """The request that cancels a job."""
+    checks.identifier("job_id", job_id)
+    path = f"{kind.cancel_path}/{job_id}"
+    return Request(method="PUT", service="ci", path=path, params=(("cancel", ""),), body=b"")

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Union
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from airflow_provider_ci.client import documents, pictures
-from airflow_provider_ci.client.documents import DocProcessResult
 from airflow_provider_ci.client.errors import (
     CIResponseError,
     JobCancelledError,
@@ -21,10 +19,18 @@ from airflow_provider_ci.client.errors import (
     NotFoundError,
 )
 from airflow_provider_ci.client.http.responses import Response
-from airflow_provider_ci.client.pictures import PicProcessResult
 from airflow_provider_ci.client.wire import nodes
 
-JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
+QUEUE_TYPES = ("Transcoding", "Speeching", "PicProcess", "AIProcess", "SpeedTranscoding")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobKind:
+    """Where the jobs of a tag are submitted and read, and where they are cancelled."""
+
+    tag: str
+    path: str
+    cancel_path: str
 
 
 class JobState(str, Enum):
@@ -50,10 +56,31 @@ class JobState(str, Enum):
 
 _FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
 _STATES = {state.value: state for state in JobState if state is not JobState.UNKNOWN}
-_RESULTS: dict[str, Callable[[nodes.Tree, str], JobResult]] = {
-    documents.TAG: DocProcessResult.from_node,
-    pictures.TAG: PicProcessResult.from_node,
-}
+
+
+class JobResult:
+    """What a job made: the base of the results of each kind."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_node(cls: type[R], node: nodes.Tree, request_id: str) -> R:
+        """Read the result node of a job."""
+        raise NotImplementedError
+
+
+R = TypeVar("R", bound=JobResult)
+_RESULTS: dict[str, type[JobResult]] = {}
+
+
+def result_of(tag: str) -> Callable[[type[R]], type[R]]:
+    """Read the results of jobs with this tag by the decorated class."""
+
+    def register(cls: type[R]) -> type[R]:
+        _RESULTS[tag] = cls
+        return cls
+
+    return register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +279,7 @@ class JobAnswer:
 
 def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:
     node = nodes.child(operation, f"{tag}Result")
-    return _RESULTS[tag](node, request_id) if node and tag in _RESULTS else None
+    return _RESULTS[tag].from_node(node, request_id) if node and tag in _RESULTS else None
 
 
 def _differ(asked: str, echoed: str) -> bool:

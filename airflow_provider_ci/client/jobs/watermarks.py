@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+from airflow_provider_ci.client.jobs.submissions import Operation
+
 
 @dataclass(frozen=True, slots=True)
-class DocWatermark:
+class DocWatermark(Operation):
     """A watermark on the pages of a document (``DocWatermark``). Fields that are None are not sent.
 
     :param type: of the watermark, such as ``1`` for an image.
@@ -57,7 +59,7 @@ class DocWatermark:
 
 
 @dataclass(frozen=True, slots=True)
-class DocAIGCMetadata:
+class DocAIGCMetadata(Operation):
     """The label that says that a document's content is generated (``DocAIGCMetadata``).
 
     Fields that are None are not sent.

@@ -29,19 +29,6 @@ TOKEN_VARIABLES = ("TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN")
 """The vendor's SDKs read the first, its Terraform provider the second."""
 
 
-class CredentialSource(Protocol):
-    """Supplies the key that a client signs with. Thread-safe."""
-
-    def current(self) -> Credentials:
-        """Return the key for a request that is sent now.
-
-        :raises CredentialsError: no key is available.
-        """
-
-    def replacing(self, refused: Credentials) -> Credentials | None:
-        """Return another key after the service rejected this one, or None if no other exists."""
-
-
 class TemporaryKey(Protocol):
     """A key with a token, and the time when it expires, in Unix seconds."""
 

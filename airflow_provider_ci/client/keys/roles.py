@@ -17,8 +17,7 @@ import urllib3
 from airflow_provider_ci.client.errors import CredentialsError
 from airflow_provider_ci.client.http.address import is_loopback
 from airflow_provider_ci.client.http.deadline import Deadline, begin, timed
-from airflow_provider_ci.client.keys.credentials import CredentialSource
-from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.client.signing import Credentials, CredentialSource
 
 METADATA_URL = "http://metadata.tencentyun.com"
 METADATA_HOSTS = frozenset({"metadata.tencentyun.com", "169.254.0.23"})
