@@ -6,20 +6,22 @@ Source: File Transcoding, tencentcloud.com document/product/1045/47932 and 47933
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_ci.client.callbacks import Callback
-from airflow_provider_ci.client.jobs.calls import JobCalls, Order
-from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, JobState, result_of
-from airflow_provider_ci.client.jobs.listings import JobFilter
-from airflow_provider_ci.client.jobs.submissions import Operation, Submission
+from airflow_provider_ci.client.jobs.calls import JobCalls
+from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, result_of
+from airflow_provider_ci.client.jobs.listings import Listing
+from airflow_provider_ci.client.jobs.options import JobFilters, JobOptions
+from airflow_provider_ci.client.jobs.submissions import Operation
 from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
 from airflow_provider_ci.client.wire import nodes
+
+if TYPE_CHECKING:  # Python 3.10 has no Unpack
+    from typing_extensions import Unpack
 
 TAG = "DocProcess"
 DOCUMENT_JOBS = JobKind(tag=TAG, path="/doc_jobs", cancel_path="/doc_jobs")
@@ -194,18 +196,7 @@ class DocJobCalls(JobCalls):
         input_key: str | None,
         output_key: str,
         operation: DocProcess | DocWatermark | DocAIGCMetadata,
-        *,
-        output_bucket: str | None = None,
-        output_region: str | None = None,
-        input_url: str | None = None,
-        output_sprite_key: str | None = None,
-        queue_type: str | None = None,
-        queue_id: str | None = None,
-        user_data: str | None = None,
-        job_level: int | None = None,
-        callback: Callback | None = None,
-        expires_at: float | None = None,
-        extra: Mapping[str, Any] | None = None,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Submit a job that converts a document or adds marks to it (CreateDocProcessJobs).
 
@@ -224,81 +215,24 @@ class DocJobCalls(JobCalls):
         :raises RequestExpiredError: ``expires_at`` has passed, and no job was created.
         :raises SubmissionUnknownError: the service may have accepted the job, but did not confirm it.
         """
-        return self._submit(
-            Submission(
-                kind=DOCUMENT_JOBS,
-                input_key=input_key,
-                output_key=output_key,
-                operation=operation,
-                output_bucket=output_bucket or self.bucket,
-                output_region=output_region or self.region,
-                input_url=input_url,
-                output_sprite_key=output_sprite_key,
-                queue_type=queue_type,
-                queue_id=queue_id,
-                user_data=user_data,
-                job_level=job_level,
-                callback=callback,
-                expires_at=expires_at,
-                extra=extra or {},
-            )
-        )
+        return self._submit(DOCUMENT_JOBS, input_key, output_key, operation, options)
 
     def get_doc_job(self, job_id: str) -> Job:
         """Read a document job (DescribeDocProcessJob). Raises NotFoundError if it does not exist."""
         return self._get(DOCUMENT_JOBS, job_id).named(job_id)
 
-    def list_doc_jobs(
-        self,
-        *,
-        states: Iterable[JobState] | None = None,
-        queue_id: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        order: Order = "Desc",
-        page_size: int = 100,
-        tag: str | None = None,
-    ) -> Iterator[Job]:
+    def list_doc_jobs(self, **filters: Unpack[JobFilters]) -> Iterator[Job]:
         """Yield the document jobs, newest first (DescribeDocProcessJobs).
 
         One page is in memory at a time. The service keeps jobs for a month. Times are aware.
 
         :param tag: the type of jobs, such as ``DocWatermark``; ``DocProcess`` by default.
         """
-        filters = JobFilter(
-            tag=tag,
-            states=states,
-            queue_id=queue_id,
-            created_after=created_after,
-            created_before=created_before,
-            order=order,
-            page_size=page_size,
-        )
-        return self._list(DOCUMENT_JOBS, filters)
+        return self._list(Listing(DOCUMENT_JOBS, filters, JobFilters))
 
-    def list_doc_jobs_page(
-        self,
-        *,
-        states: Iterable[JobState] | None = None,
-        queue_id: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        order: Order = "Desc",
-        page_size: int = 100,
-        next_token: str | None = None,
-        tag: str | None = None,
-    ) -> JobPage:
+    def list_doc_jobs_page(self, *, next_token: str | None = None, **filters: Unpack[JobFilters]) -> JobPage:
         """Read one page of document jobs, the first without ``next_token``."""
-        filters = JobFilter(
-            tag=tag,
-            states=states,
-            queue_id=queue_id,
-            created_after=created_after,
-            created_before=created_before,
-            order=order,
-            page_size=page_size,
-        )
-        return self._list_page(DOCUMENT_JOBS, filters, next_token)
+        return self._list_page(Listing(DOCUMENT_JOBS, filters, JobFilters), next_token)
 
     def cancel_doc_job(self, job_id: str) -> None:
         """Cancel a document job that does not run yet (CancelDocProcessJob)."""

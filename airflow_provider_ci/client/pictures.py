@@ -5,19 +5,21 @@ Source: Image Processing jobs, tencentcloud.com document/product/1045/49947, 730
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_ci.client.callbacks import Callback
-from airflow_provider_ci.client.jobs.calls import JobCalls, Order
-from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, JobState, result_of
-from airflow_provider_ci.client.jobs.listings import JobFilter
-from airflow_provider_ci.client.jobs.submissions import Operation, Submission
+from airflow_provider_ci.client.jobs.calls import JobCalls
+from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, result_of
+from airflow_provider_ci.client.jobs.listings import Listing
+from airflow_provider_ci.client.jobs.options import JobOptions, PicJobFilters
+from airflow_provider_ci.client.jobs.submissions import Operation
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
 from airflow_provider_ci.client.wire import nodes
+
+if TYPE_CHECKING:  # Python 3.10 has no Unpack
+    from typing_extensions import Unpack
 
 TAG = "PicProcess"
 MAX_STEPS = 10
@@ -202,43 +204,15 @@ class PicJobCalls(JobCalls):
         output_key: str,
         operation: PicProcess | PicTemplate,
         *,
-        output_bucket: str | None = None,
-        output_region: str | None = None,
-        input_url: str | None = None,
-        output_sprite_key: str | None = None,
-        queue_type: str | None = None,
-        queue_id: str | None = None,
-        user_data: str | None = None,
-        job_level: int | None = None,
-        callback: Callback | None = None,
-        expires_at: float | None = None,
-        extra: Mapping[str, Any] | None = None,
         form: PicForm = "pic_jobs",
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Submit a picture job (CreatePicProcessJobs); arguments as for :meth:`submit_doc_job`.
 
         :param operation: a rule, or a template of the service that holds one.
         """
-        checks.user_data(user_data)
-        return self._submit(
-            Submission(
-                kind=_picture_jobs(form),
-                input_key=input_key,
-                output_key=output_key,
-                operation=operation,
-                output_bucket=output_bucket or self.bucket,
-                output_region=output_region or self.region,
-                input_url=input_url,
-                output_sprite_key=output_sprite_key,
-                queue_type=queue_type,
-                queue_id=queue_id,
-                user_data=user_data,
-                job_level=job_level,
-                callback=callback,
-                expires_at=expires_at,
-                extra=extra or {},
-            )
-        )
+        checks.user_data(options.get("user_data"))
+        return self._submit(_picture_jobs(form), input_key, output_key, operation, options)
 
     def get_pic_job(self, job_id: str, *, form: PicForm = "pic_jobs") -> Job:
         """Read a picture job (DescribePicProcessJob). Raises NotFoundError if it does not exist."""
@@ -252,22 +226,7 @@ class PicJobCalls(JobCalls):
             found.update((job.job_id, job.checked()) for job in answer.jobs)
         return [found[job_id] for job_id in job_ids if job_id in found]
 
-    def list_pic_jobs(
-        self,
-        *,
-        states: Iterable[JobState] | None = None,
-        queue_id: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        order: Order = "Desc",
-        page_size: int = 100,
-        tag: str | None = None,
-        input_key: str | None = None,
-        workflow_id: str | None = None,
-        inventory_trigger_job_id: str | None = None,
-        queue_type: str | None = None,
-        form: PicForm = "pic_jobs",
-    ) -> Iterator[Job]:
+    def list_pic_jobs(self, *, form: PicForm = "pic_jobs", **filters: Unpack[PicJobFilters]) -> Iterator[Job]:
         """Yield the picture jobs (DescribePicProcessJobs), as :meth:`list_doc_jobs` does.
 
         :param tag: another type of jobs that ``/jobs`` lists; ``PicProcess`` by default.
@@ -275,53 +234,17 @@ class PicJobCalls(JobCalls):
         :param workflow_id: only jobs that this workflow made; likewise ``inventory_trigger_job_id``.
         :param queue_type: only jobs in queues of a type, such as ``PicProcess``; ``queue_id`` overrides it.
         """
-        filters = JobFilter(
-            tag=tag,
-            states=states,
-            queue_id=queue_id,
-            created_after=created_after,
-            created_before=created_before,
-            input_key=input_key,
-            workflow_id=workflow_id,
-            inventory_trigger_job_id=inventory_trigger_job_id,
-            queue_type=queue_type,
-            order=order,
-            page_size=page_size,
-        )
-        return self._list(_picture_jobs(form), filters)
+        return self._list(Listing(_picture_jobs(form), filters, PicJobFilters))
 
     def list_pic_jobs_page(
         self,
         *,
-        states: Iterable[JobState] | None = None,
-        queue_id: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        order: Order = "Desc",
-        page_size: int = 100,
         next_token: str | None = None,
-        tag: str | None = None,
-        input_key: str | None = None,
-        workflow_id: str | None = None,
-        inventory_trigger_job_id: str | None = None,
-        queue_type: str | None = None,
         form: PicForm = "pic_jobs",
+        **filters: Unpack[PicJobFilters],
     ) -> JobPage:
         """Read one page of picture jobs, the first without ``next_token``."""
-        filters = JobFilter(
-            tag=tag,
-            states=states,
-            queue_id=queue_id,
-            created_after=created_after,
-            created_before=created_before,
-            input_key=input_key,
-            workflow_id=workflow_id,
-            inventory_trigger_job_id=inventory_trigger_job_id,
-            queue_type=queue_type,
-            order=order,
-            page_size=page_size,
-        )
-        return self._list_page(_picture_jobs(form), filters, next_token)
+        return self._list_page(Listing(_picture_jobs(form), filters, PicJobFilters), next_token)
 
     def cancel_pic_job(self, job_id: str) -> None:
         """Cancel a picture job that does not run yet, of either form (CancelPicProcessJob)."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_ci.client.callbacks import NotifyConfig
 from airflow_provider_ci.client.errors import CIResponseError, NotFoundError
-from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.request import XML_BODY, Request
 from airflow_provider_ci.client.http.responses import RESPONSE, Response
 from airflow_provider_ci.client.http.transport import Connected
 from airflow_provider_ci.client.records import checks
@@ -109,7 +109,7 @@ class QueueChange:
             method="PUT",
             service="ci",
             path=f"{path}/{queue_id}",
-            headers={"Content-Type": "application/xml"},
+            headers=XML_BODY,
             body=xml.build("Request", content),
             success=RESPONSE,
         )

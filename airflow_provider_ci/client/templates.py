@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider_ci.client import pictures
 from airflow_provider_ci.client.errors import CIResponseError
-from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.request import XML_BODY, Request
 from airflow_provider_ci.client.http.responses import RESPONSE, Response, nothing
 from airflow_provider_ci.client.http.transport import Connected
 from airflow_provider_ci.client.pictures import PicProcess
@@ -123,7 +123,7 @@ def _template_request(method: str, path: str, name: str, operation: PicProcess) 
         method=method,
         service="ci",
         path=path,
-        headers={"Content-Type": "application/xml"},
+        headers=XML_BODY,
         body=xml.build("Request", content),
         success=RESPONSE,
     )

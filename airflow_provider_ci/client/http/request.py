@@ -11,6 +11,8 @@ from airflow_provider_ci.client.http.responses import NOTHING, Success
 from airflow_provider_ci.client.http.upload import Upload
 from airflow_provider_ci.client.signing import Credentials
 
+XML_BODY = {"Content-Type": "application/xml"}
+"""The headers of a request whose body is XML."""
 TOKEN_PARAMS = frozenset({"x-ci-security-token", "x-cos-security-token"})
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Literal
 
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.http.request import Request
 from airflow_provider_ci.client.http.responses import RESPONSE, nothing
 from airflow_provider_ci.client.http.transport import Connected
 from airflow_provider_ci.client.jobs.job import Job, JobAnswer, JobKind, JobPage
-from airflow_provider_ci.client.jobs.listings import JobFilter
-from airflow_provider_ci.client.jobs.submissions import Submission
+from airflow_provider_ci.client.jobs.listings import Listing
+from airflow_provider_ci.client.jobs.options import JobOptions
+from airflow_provider_ci.client.jobs.submissions import Operation, Submission
 from airflow_provider_ci.client.records import checks
 
 _log = logging.getLogger(__name__)
@@ -22,28 +22,40 @@ MAX_EMPTY_PAGES = 1000
 MAX_PAGES = 100_000
 """Enough for ten million jobs, more than a bucket can have in the month for which jobs are kept."""
 
-Order = Literal["Desc", "Asc"]
-
 
 class JobCalls(Connected):
     """Submit, read, list and cancel jobs of one kind."""
 
-    def _submit(self, submission: Submission) -> Job:
+    def _submit(
+        self,
+        kind: JobKind,
+        input_key: str | None,
+        output_key: str,
+        operation: Operation,
+        options: JobOptions,
+    ) -> Job:
+        request = Submission(
+            kind=kind,
+            bucket=self.bucket,
+            region=self.region,
+            input_key=input_key,
+            output_key=output_key,
+            operation=operation,
+            options=options,
+        ).to_request()
         return self._transport.send(
-            submission.to_request(),
-            lambda response: JobAnswer.from_response(response).submitted(
-                submission.input_key or "", submission.output_key
-            ),
+            request,
+            lambda response: JobAnswer.from_response(response).submitted(input_key or "", output_key),
         )
 
     def _get(self, kind: JobKind, *job_ids: str) -> JobAnswer:
         return self._transport.send(_query(kind, *job_ids), JobAnswer.from_response)
 
-    def _list(self, kind: JobKind, filters: JobFilter) -> Iterator[Job]:
+    def _list(self, listing: Listing) -> Iterator[Job]:
         """Yield jobs while the tokens are new. An empty page with a token is not the last page."""
         token, seen, empty_pages = None, set[str](), 0
         while True:
-            page = self._list_page(kind, filters, token)
+            page = self._list_page(listing, token)
             yield from page.jobs
             token = page.next_token
             if token is None:
@@ -60,8 +72,8 @@ class JobCalls(Connected):
                     request_id=page.request_id,
                 )
 
-    def _list_page(self, kind: JobKind, filters: JobFilter, next_token: str | None) -> JobPage:
-        return self._transport.send(filters.to_request(kind, next_token), JobAnswer.from_response).page()
+    def _list_page(self, listing: Listing, next_token: str | None) -> JobPage:
+        return self._transport.send(listing.page(next_token), JobAnswer.from_response).page()
 
     def _cancel(self, kind: JobKind, job_id: str) -> None:
         self._transport.send(_cancellation(kind, job_id), nothing)

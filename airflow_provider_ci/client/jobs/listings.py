@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from airflow_provider_ci.client.http.request import Request
 from airflow_provider_ci.client.http.responses import RESPONSE
 from airflow_provider_ci.client.jobs.job import QUEUE_TYPES, JobKind, JobState
+from airflow_provider_ci.client.jobs.options import check_names
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes
 
 MAX_JOBS_PER_PAGE = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs to list. Fields that are None do not filter."""
+def _states(states: Iterable[JobState]) -> str:
+    wanted = [JobState(state) for state in states]
+    if JobState.UNKNOWN in wanted:
+        raise ValueError("states must not hold 'Unknown', which is not a state of the service")
+    return ",".join(map(str, wanted))
 
-    tag: str | None = None
-    states: Iterable[JobState] | None = None
-    queue_id: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    input_key: str | None = None
-    workflow_id: str | None = None
-    inventory_trigger_job_id: str | None = None
-    queue_type: str | None = None
-    order: str = "Desc"
-    page_size: int = MAX_JOBS_PER_PAGE
 
-    def __post_init__(self) -> None:
-        checks.one_of("order", self.order, ("Desc", "Asc"))
-        checks.number("page_size", self.page_size, 1, MAX_JOBS_PER_PAGE)
-        checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
-        if self.states is not None:
-            states = tuple([JobState(state) for state in self.states])
-            if JobState.UNKNOWN in states:
-                raise ValueError("states must not hold 'Unknown', which is not a state of the service")
-            object.__setattr__(self, "states", states)
+_PARAMS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "tag": ("tag", str),
+    "order": ("orderByTime", str),
+    "page_size": ("size", str),
+    "states": ("states", _states),
+    "queue_id": ("queueId", str),
+    "queue_type": ("queueType", str),
+    "input_key": ("inputObject", str),
+    "workflow_id": ("workflowId", str),
+    "inventory_trigger_job_id": ("inventoryTriggerJobId", str),
+    "created_after": ("startCreationTime", nodes.format_time),
+    "created_before": ("endCreationTime", nodes.format_time),
+}
+"""For each filter: its name in the request, and how its value is written."""
 
-    def to_request(self, kind: JobKind, next_token: str | None) -> Request:
-        """The request for the page that ``next_token`` stands for."""
-        params = {
-            "tag": self.tag or kind.tag,
-            "orderByTime": self.order,
-            "size": str(self.page_size),
-            "states": ",".join(map(str, self.states)) if self.states else None,
-            "queueId": self.queue_id,
-            "queueType": self.queue_type,
-            "inputObject": self.input_key,
-            "workflowId": self.workflow_id,
-            "inventoryTriggerJobId": self.inventory_trigger_job_id,
-            "startCreationTime": nodes.format_time(self.created_after) if self.created_after else None,
-            "endCreationTime": nodes.format_time(self.created_before) if self.created_before else None,
-            "nextToken": next_token,
-        }
-        given = tuple([(name, value) for name, value in params.items() if value])
-        return Request(method="GET", service="ci", path=kind.path, params=given, success=RESPONSE)
+
+class Listing:
+    """The jobs of a kind that match filters, as requests for one page each."""
+
+    def __init__(self, kind: JobKind, filters: Mapping[str, Any], allowed: type) -> None:
+        """Check the filters, whose names and types the class ``allowed`` defines."""
+        check_names(filters, allowed)
+        given = {name: value for name, value in filters.items() if value is not None}
+        wanted = {"tag": kind.tag, "order": "Desc", "page_size": MAX_JOBS_PER_PAGE, **given}
+        checks.one_of("order", wanted["order"], ("Desc", "Asc"))
+        checks.number("page_size", wanted["page_size"], 1, MAX_JOBS_PER_PAGE)
+        checks.one_of("queue_type", wanted.get("queue_type"), QUEUE_TYPES)
+        written = [(wire, write(wanted[name])) for name, (wire, write) in _PARAMS.items() if name in wanted]
+        self._path = kind.path
+        self._params = tuple([(wire, text) for wire, text in written if text])
+
+    def page(self, next_token: str | None) -> Request:
+        """The request for the page that ``next_token`` stands for, the first one without."""
+        token = (("nextToken", next_token),) if next_token else ()
+        return Request(
+            method="GET", service="ci", path=self._path, params=(*self._params, *token), success=RESPONSE
+        )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airflow_provider_ci.client.callbacks import Callback
-from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.request import XML_BODY, Request
 from airflow_provider_ci.client.http.responses import RESPONSE
 from airflow_provider_ci.client.jobs.job import QUEUE_TYPES, JobKind
+from airflow_provider_ci.client.jobs.options import JobOptions, check_names
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import xml
 
@@ -31,36 +31,33 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A job to submit."""
+    """A job to submit. Its output goes to ``bucket`` in ``region`` unless the options name another place."""
 
     kind: JobKind
+    bucket: str
+    region: str
     input_key: str | None
     output_key: str
     operation: Operation
-    output_bucket: str
-    output_region: str
-    input_url: str | None = None
-    output_sprite_key: str | None = None
-    queue_type: str | None = None
-    queue_id: str | None = None
-    user_data: str | None = None
-    job_level: int | None = None
-    callback: Callback | None = None
-    expires_at: float | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    options: JobOptions
 
     def __post_init__(self) -> None:
-        if self.input_url is None:
+        check_names(self.options, JobOptions)
+        self._check_input(self.options.get("input_url"))
+        checks.object_key("output_key", self.output_key)
+        sprite_key = self.options.get("output_sprite_key")
+        if sprite_key is not None:
+            checks.object_key("output_sprite_key", sprite_key)
+        checks.one_of("queue_type", self.options.get("queue_type"), QUEUE_TYPES)
+        checks.number("job_level", self.options.get("job_level"), 0, 2)
+
+    def _check_input(self, url: str | None) -> None:
+        if url is None:
             checks.object_key("input_key", self.input_key)
         elif self.input_key is not None:
             raise ValueError("give input_key or input_url, not both")
-        elif not self.input_url.startswith(("http://", "https://")):
-            raise ValueError(f"input_url must begin with http:// or https://, not {self.input_url!r}")
-        checks.object_key("output_key", self.output_key)
-        if self.output_sprite_key is not None:
-            checks.object_key("output_sprite_key", self.output_sprite_key)
-        checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
-        checks.number("job_level", self.job_level, 0, 2)
+        elif not url.startswith(("http://", "https://")):
+            raise ValueError(f"input_url must begin with http:// or https://, not {url!r}")
 
     def to_request(self) -> Request:
         """Return the request that submits it."""
@@ -68,34 +65,36 @@ class Submission:
             method="POST",
             service="ci",
             path=self.kind.path,
-            headers={"Content-Type": "application/xml"},
+            headers=XML_BODY,
             body=self._to_xml(),
             success=RESPONSE,
-            submits=(self.input_key or self.input_url or "", self.output_key),
-            expires_at=self.expires_at,
+            submits=(self.input_key or self.options.get("input_url") or "", self.output_key),
+            expires_at=self.options.get("expires_at"),
         )
 
     def _to_xml(self) -> bytes:
+        options = self.options
         output = {
-            "Region": self.output_region,
-            "Bucket": self.output_bucket,
+            "Region": options.get("output_region") or self.region,
+            "Bucket": options.get("output_bucket") or self.bucket,
             "Object": self.output_key,
-            "SpriteObject": self.output_sprite_key,
+            "SpriteObject": options.get("output_sprite_key"),
         }
+        callback, extra = options.get("callback"), options.get("extra")
         request: dict[str, object] = {
             "Tag": self.operation.tag,
-            "QueueId": self.queue_id,
-            "Input": {"Object": self.input_key, "Url": self.input_url},
+            "QueueId": options.get("queue_id"),
+            "Input": {"Object": self.input_key, "Url": options.get("input_url")},
             "Operation": {
                 **self.operation.to_nodes(),
                 "Output": output,
-                "UserData": self.user_data,
-                "JobLevel": self.job_level,
+                "UserData": options.get("user_data"),
+                "JobLevel": options.get("job_level"),
             },
-            **(self.callback.to_nodes() if self.callback else {}),
-            "QueueType": self.queue_type,
+            **(callback.to_nodes() if callback else {}),
+            "QueueType": options.get("queue_type"),
         }
-        return xml.build("Request", _merged(request, self.extra) if self.extra else request)
+        return xml.build("Request", _merged(request, extra) if extra else request)
 
 
 def _merged(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.client import Callback, CIClient, DocProcess, MqConfig, PicProcess, PicTemplate
+from airflow_provider_ci.client.jobs.options import JobOptions
 
 BUCKET = "examplebucket-1250000000"
 OUTPUT = f"<Output><Region>ap-guangzhou</Region><Bucket>{BUCKET}</Bucket><Object>out/a.png</Object></Output>"
@@ -132,6 +133,35 @@ def test_an_unknown_form_is_refused(call: Callable[[CIClient, str], Any], ci: CI
     with pytest.raises(ValueError, match="queue_type must be one of Transcoding"):
         ci.list_pic_jobs_page(queue_type="Printing")
     assert not wire.requests
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ci, wrong: ci.submit_doc_job("a", "b", DocProcess(), **wrong),
+        lambda ci, wrong: ci.submit_pic_job("a", "b", RULE, **wrong),
+        lambda ci, wrong: ci.list_doc_jobs(**wrong),
+        lambda ci, wrong: ci.list_pic_jobs_page(**wrong),
+        lambda ci, wrong: ci.list_doc_jobs(input_key="a"),
+    ],
+)
+def test_an_unknown_argument_is_refused(call: Callable[..., Any], ci: CIClient, wire: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"unexpected keyword argument '(queue|input_key)'; there are .*queue_id"
+    ):
+        call(ci, {"queue": "p1"})
+    assert not wire.requests
+
+
+@pytest.mark.parametrize("submit", ["submit_doc_job", "submit_pic_job"])
+def test_none_is_the_same_as_an_argument_that_is_left_out(
+    submit: str, ci: CIClient, wire: Any, job_reply: Any
+) -> None:
+    operation = DocProcess() if submit == "submit_doc_job" else RULE
+    wire.will(*[job_reply(input_key="a", output_key="b")] * 2)
+    getattr(ci, submit)("a", "b", operation)
+    getattr(ci, submit)("a", "b", operation, **dict.fromkeys(JobOptions.__annotations__))
+    assert wire.requests[0].body == wire.requests[1].body
 
 
 CALLBACKS = {
