@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_ci.batch import Batch, Progress
 from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, RetryPolicy
-from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.http.clock import Clock
 from airflow_provider_ci.local import LocalCI
 from tests.soak.child import Child, Ending, PausedClock, Work, WrongClock
 
