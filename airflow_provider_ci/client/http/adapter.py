@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -67,6 +67,9 @@ PERMANENT = (
 )
 """Exceptions that a retry raises again: an address, a header or a certificate is wrong."""
 
+NO_RETRIES = urllib3.Retry(0, read=False)
+"""The client repeats requests itself, because only it knows which ones may be repeated."""
+
 TIMEOUTS = (requests.Timeout, lower.TimeoutError)
 NO_TIMEOUTS = (lower.NewConnectionError,)
 """In urllib3, a refused connection is a subclass of a timeout, for backward compatibility."""
@@ -92,74 +95,79 @@ _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
 """Advice by type of cause. The first match counts, so special types come before their base types."""
 
 
-class SignedRequest(requests.PreparedRequest):
+class SignedRequest(NamedTuple):
     """A request that is ready to send, with its target quoted as it was signed."""
 
-    def __init__(
-        self, method: str, base: str, target: str, headers: dict[str, str], body: bytes | SupportsRead | None
-    ) -> None:
-        """``base`` is where to connect: scheme, host, port. ``target`` is the quoted path and query."""
-        super().__init__()
-        self.method = method
-        self.base = base
-        self.target = target
-        self.url = base + target
-        self.headers = headers  # type: ignore[assignment]  # our names are spelt one way: a plain dictionary serves
-        self.body = body  # type: ignore[assignment]  # the stubs know no files here, requests does
+    base: str
+    """Where to connect: scheme, host, port."""
+    method: str
+    target: str
+    """The quoted path and query."""
+    headers: dict[str, str]
+    body: bytes | SupportsRead | None
 
 
-class Adapter(HTTPAdapter):
-    """requests' adapter that sends a target unchanged, and resolves proxy and certificates once per address.
+class Adapter:
+    """Connections to the addresses of one client, with proxy and certificates resolved once per address.
 
-    requests itself merges double slashes, which breaks the signature. It also looks up the proxy and the
+    requests sets them up and understands the environment's proxies. The requests themselves go to urllib3: a
+    session of requests merges double slashes, which breaks the signature, and looks up the proxy and the
     certificates for every request, which costs more than the rest of a call.
     """
 
-    def __init__(self, max_connections: int, proxies: Mapping[str, Proxies]) -> None:
-        """``proxies`` holds requests' proxy settings by base address."""
-        super().__init__(pool_maxsize=max_connections, pool_block=True)
-        self._proxies = proxies
+    def __init__(
+        self,
+        bases: Iterable[str],
+        *,
+        verify: bool | str,
+        max_connections: int,
+        connect_seconds: float,
+        read_seconds: float,
+    ) -> None:
+        """Look up the proxies of the addresses ``bases``; nothing is opened yet."""
+        self._proxies = {base: proxies_for(base) for base in bases}
+        self._verify = verify
+        self._max_connections = max_connections
+        self._timeout = urllib3.Timeout(connect=connect_seconds, read=read_seconds)
+        self._setup = self._new_setup()
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
 
-    def get_connection_with_tls_context(
-        self,
-        request: requests.PreparedRequest,
-        verify: bool | str | None,
-        proxies: Mapping[str, str] | None = None,
-        cert: object = None,
-    ) -> urllib3.HTTPConnectionPool:
-        """Return the connection pool of the request's address."""
-        assert isinstance(request, SignedRequest)
-        known = self._pools.get(request.base)
-        if known is not None:
-            return known
-        pool = super().get_connection_with_tls_context(request, verify, self._proxies.get(request.base))
+    def send(self, signed: SignedRequest) -> urllib3.BaseHTTPResponse:
+        """Send the request, once, and return the response as soon as its headers are there."""
+        pool = self._pools.get(signed.base) or self._open(signed.base)
+        return pool.urlopen(
+            signed.method,
+            self._url(signed),
+            body=signed.body,  # type: ignore[arg-type]  # the stubs ask for more of a file than urllib3 uses
+            headers=signed.headers,
+            retries=NO_RETRIES,
+            redirect=False,
+            assert_same_host=False,
+            timeout=self._timeout,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def _new_setup(self) -> HTTPAdapter:
+        return HTTPAdapter(pool_maxsize=self._max_connections, pool_block=True)
+
+    def _open(self, base: str) -> urllib3.HTTPConnectionPool:
+        place = requests.Request("GET", base).prepare()
+        pool = self._setup.get_connection_with_tls_context(place, self._verify, self._proxies.get(base))
         assert isinstance(pool, urllib3.HTTPConnectionPool)
-        super().cert_verify(pool, request.base, verify, None)  # type: ignore[no-untyped-call]
+        self._setup.cert_verify(pool, base, self._verify, None)  # type: ignore[no-untyped-call]
         pool.ConnectionCls = timed(pool.ConnectionCls)
-        self._pools[request.base] = pool
+        self._pools[base] = pool
         return pool
 
-    def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
-        """Do nothing: the pool got its certificates when it was created."""
-
-    def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+    def _url(self, signed: SignedRequest) -> str:
         """Return the target as it was signed. A proxy for plain HTTP needs the absolute URL."""
-        assert isinstance(request, SignedRequest)
-        proxy = self._proxies.get(request.base, {}).get("http", "")
-        if proxy and request.base.startswith("http:") and not proxy.lower().startswith("socks"):
-            return request.base + request.target
-        return request.target
+        proxy = self._proxies[signed.base].get("http", "")
+        if proxy and signed.base.startswith("http:") and not proxy.lower().startswith("socks"):
+            return signed.base + signed.target
+        return signed.target
 
-    def build_response(
-        self, req: requests.PreparedRequest, resp: urllib3.BaseHTTPResponse
-    ) -> requests.Response:
-        """Wrap urllib3's response for requests, without cookies and other parts of a session."""
-        response = requests.Response()
-        response.raw = resp
-        return response
-
-    def abandon(self) -> None:
+    def after_fork(self) -> None:
         """Close our copies of the parent's connections without its locks, which may be held for ever."""
         for pool in self._pools.values():
             idle = pool.pool
@@ -169,12 +177,13 @@ class Adapter(HTTPAdapter):
                 if connection is not None:
                     connection.close()
             idle.__init__(idle.maxsize)  # type: ignore[misc]  # new locks, which no thread holds
-        self._pools.clear()
+        self._pools = {}
+        self._setup = self._new_setup()
 
     def close(self) -> None:
         """Close all idle connections."""
         self._pools.clear()
-        super().close()
+        self._setup.close()
 
 
 def proxies_for(base: str) -> Proxies:

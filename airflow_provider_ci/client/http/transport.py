@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from urllib3 import BaseHTTPResponse
 
@@ -29,7 +29,6 @@ from airflow_provider_ci.client.http.adapter import (
     Asked,
     SignedRequest,
     certificates,
-    proxies_for,
     translated,
 )
 from airflow_provider_ci.client.http.address import Address, addresses
@@ -56,6 +55,14 @@ UNREADABLE = (ArithmeticError, LookupError, RecursionError, ValueError)
 """Exceptions of a reader that met an unforeseen response."""
 
 
+class Exchange(NamedTuple):
+    """A request that was sent, and the response whose body is still to be read."""
+
+    asked: Asked
+    due: Deadline
+    raw: BaseHTTPResponse
+
+
 class Transport:
     """Sends requests for one bucket with the keys of one source. Thread-safe and fork-safe."""
 
@@ -76,15 +83,17 @@ class Transport:
     ) -> None:
         self._source = credentials
         self._addresses = addresses(bucket, region, endpoint, ci_endpoint)
-        *self._timeout, self._total_seconds = _timeouts(timeout)
+        connect_seconds, self._piece_seconds, self._total_seconds = _timeouts(timeout)
         self._retry = retry
         self.clock = ServiceClock(clock)
         self._pace = Pace(requests_per_second, clock)
-        self._verify = certificates(verify)
-        self._max_connections = max_connections
-        bases = {address.base for address in self._addresses.values()}
-        self._proxies = {base: proxies_for(base) for base in bases}
-        self._adapter = Adapter(max_connections, self._proxies)
+        self._adapter = Adapter(
+            {address.base for address in self._addresses.values()},
+            verify=certificates(verify),
+            max_connections=max_connections,
+            connect_seconds=connect_seconds,
+            read_seconds=self._piece_seconds,
+        )
         forks.watch(self)
 
     def close(self) -> None:
@@ -93,8 +102,7 @@ class Transport:
 
     def after_fork(self) -> None:
         """Drop the parent's connections: two processes on one would read each other's responses."""
-        self._adapter.abandon()
-        self._adapter = Adapter(self._max_connections, self._proxies)
+        self._adapter.after_fork()
         self.clock.after_fork()
         self._pace.after_fork()
 
@@ -118,7 +126,7 @@ class Transport:
         if request.expires_at is not None and self.clock.now() >= request.expires_at:
             raise RequestExpiredError(f"{request.method} {request.path} was not sent: it expired before")
         try:
-            return self._exchange_or_sign_again(request, read)
+            return self._send_or_sign_again(request, read)
         except CIError as error:
             outcome = self._outcome(error, request)
             if outcome is error:
@@ -147,8 +155,8 @@ class Transport:
         """Whether the request has expired. The service compares whole seconds, hence the rounding."""
         return request.expires_at is not None and self.clock.now() >= math.floor(request.expires_at)
 
-    def _exchange_or_sign_again(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Exchange. Sign again once with a corrected time, and once with another key, if that may help.
+    def _send_or_sign_again(self, request: Request, read: Callable[[Response], T]) -> T:
+        """Send and read. Sign again once with a corrected time, and once with another key, if that may help.
 
         The estimate of the service's time may have changed since the request was signed: through this
         response, or a response to another thread. These extra attempts do not count as retries.
@@ -157,7 +165,7 @@ class Transport:
         while True:
             offset = self.clock.offset
             try:
-                return self._exchange(request, read, key, offset)
+                return self._result(self._emit(request, key), request, read, offset)
             except CIServiceError as error:
                 if isinstance(error, ClockSkewError) and not is_time_new and not self._is_late(request):
                     is_time_new = abs(self.clock.offset - offset) >= CLOCK_TOLERANCE_SECONDS
@@ -168,25 +176,10 @@ class Transport:
                     raise
                 key, is_key_new = other, True
 
-    def _exchange(
-        self, request: Request, read: Callable[[Response], T], key: Credentials, offset: float
-    ) -> T:
+    def _emit(self, request: Request, key: Credentials) -> Exchange:
         address = self._addresses[request.service]
         asked = Asked(request.method, address.host, request.path, address.base, request.submits)
-        due = Deadline(self._total_seconds, self._timeout[1])
-        raw = self._emit(request, address, asked, key, due)
-        try:
-            return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
-        except CIResponseError as error:
-            raise error.to(str(asked)) from error  # readers do not know the request
-        except UNREADABLE as error:
-            raise CIResponseError(f"{asked}: the response cannot be read: {error!r:.300}") from error
-        finally:
-            _release(raw)
-
-    def _emit(
-        self, request: Request, address: Address, asked: Asked, key: Credentials, due: Deadline
-    ) -> BaseHTTPResponse:
+        due = Deadline(self._total_seconds, self._piece_seconds)
         upload = request.body if isinstance(request.body, Upload) else None
         try:
             if upload:
@@ -196,9 +189,7 @@ class Transport:
                 signed = self._sign(request, address, key)
                 sent = self.clock.monotonic()
                 deadline.begin(due)
-                answer = self._adapter.send(
-                    signed, stream=True, timeout=(self._timeout[0], self._timeout[1]), verify=self._verify
-                )
+                raw = self._adapter.send(signed)
         except CIConnectionError:
             # A file that fails to read breaks the connection. The cause is local, so no retry may hide it.
             if upload and upload.failure:
@@ -207,9 +198,21 @@ class Transport:
         finally:
             if upload:
                 upload.close()
-        raw: BaseHTTPResponse = answer.raw
         self._learn_time(raw, sent)
-        return raw
+        return Exchange(asked, due, raw)
+
+    def _result(
+        self, exchange: Exchange, request: Request, read: Callable[[Response], T], offset: float
+    ) -> T:
+        asked, due, raw = exchange
+        try:
+            return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
+        except CIResponseError as error:
+            raise error.to(str(asked)) from error  # readers do not know the request
+        except UNREADABLE as error:
+            raise CIResponseError(f"{asked}: the response cannot be read: {error!r:.300}") from error
+        finally:
+            _release(raw)
 
     def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
         date = date_of(raw.headers)
@@ -233,7 +236,7 @@ class Transport:
         )
         # Unsigned: proxies may change these two, and strict mode does not require them (436/7778).
         headers |= {"Authorization": authorization, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        return SignedRequest(request.method, address.base, request.target, headers, body)
+        return SignedRequest(address.base, request.method, request.target, headers, body)
 
     def _key_time(self, request: Request) -> str:
         now = int(self.clock.now())
