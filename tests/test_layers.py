@@ -54,8 +54,11 @@ ALLOWED_LOCAL = {
     "workspace": {"convert", "errors", "http", "objects"},
     "jobs": {"convert", "database", "errors", "http", "objects", "workspace"},
     "sync": {"convert", "errors", "http", "objects", "workspace"},
-    "hosts": {"errors", "http", "jobs", "objects", "sync"},
-    "server": {"convert", "database", "errors", "hosts", "http", "jobs", "objects", "sync", "workspace"},
+    "pages": {"convert", "database", "errors", "http", "jobs", "objects", "sync"},
+    "hosts": {"errors", "http", "jobs", "objects", "pages", "sync"},
+    "server": {
+        *("convert", "database", "errors", "hosts", "http", "jobs", "objects", "pages", "sync", "workspace"),
+    },
     "cli": {"convert", "objects", "server"},
     "__init__": {"server"},
     "__main__": {"cli"},
