@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -20,6 +21,7 @@ from airflow_provider_ci.local.objects.store import StoredFile
 from airflow_provider_ci.local.pages.parts import Parts, Visit, inner_request
 from airflow_provider_ci.local.sync import preview, sync_pictures
 
+SMALL, LARGE = "small", "large"
 PICTURE, PAGES, TEXT, OTHER = "picture", "pages", "text", "other"
 
 MAX_TEXT_BYTES = 64 * 1024
@@ -36,8 +38,8 @@ _TEXTS = frozenset(
         *("sh", "svg", "toml", "tsv", "txt", "xml", "yaml", "yml"),
     ]
 )
-_SIDES = {"thumb": 320, "large": 1200}
-_SCALES = {"thumb": "36", "large": "110"}
+_SIDES = {SMALL: 320, LARGE: 1200}
+_SCALES = {SMALL: "36", LARGE: "110"}
 
 
 def suffix_of(key: str) -> str:
@@ -56,9 +58,14 @@ def kind_of(key: str) -> str:
     return PAGES if suffix in DOCUMENTS else OTHER
 
 
-def is_quick(key: str) -> bool:
-    """Whether a small picture is cheap enough for a listing: no LibreOffice has to open the object."""
-    return kind_of(key) == PICTURE or suffix_of(key) == "pdf"
+def can_convert(key: str) -> bool:
+    """Whether there is a conversion for the object."""
+    return kind_of(key) == PICTURE or suffix_of(key) in DOCUMENTS
+
+
+def needs_office(key: str) -> bool:
+    """Whether LibreOffice has to open the object, which takes a second or more."""
+    return kind_of(key) == PAGES and suffix_of(key) != "pdf"
 
 
 @dataclass(slots=True)
@@ -69,17 +76,20 @@ class Previews:
     _kept: OrderedDict[tuple[object, ...], Answer] = field(default_factory=OrderedDict)
     _size: int = 0
     _lock: Lock = field(default_factory=Lock)
+    _office: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held for each drawing by LibreOffice: a folder full of documents must not keep jobs waiting."""
 
     async def picture(self, visit: Visit) -> Answer | None:
         """The picture of the object that the address names; None if there is none."""
         bucket, key = visit.parameter("bucket"), visit.parameter("key")
-        size = "thumb" if visit.parameter("size") == "thumb" else "large"
+        size = SMALL if visit.parameter("size") == SMALL else LARGE
         page, kind = visit.number("page", 1, high=999_999), kind_of(key)
         found = await asyncio.to_thread(self._source, bucket, key)
         if found is None or kind not in (PICTURE, PAGES):
             return None
         known = (found.name, found.identity, size, page)
-        return self._kept_one(known) or await self._make(visit, found, kind, size, page, known)
+        async with self._office if needs_office(key) else nullcontext():
+            return self._kept_one(known) or await self._make(visit, found, kind, size, page, known)
 
     def _source(self, bucket: str, key: str) -> StoredFile | None:
         try:

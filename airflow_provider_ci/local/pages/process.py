@@ -17,11 +17,11 @@ from airflow_provider_ci.local.pages.previews import PICTURE, kind_of, suffix_of
 
 AUTOMATIC, OF_PICTURES = "auto", "picture"
 GOALS: Mapping[str, str] = {
-    AUTOMATIC: "Automatic: documents to PDF, pictures to WebP",
-    "pdf": "Document to PDF",
-    "png": "Document to PNG pictures",
-    "jpg": "Document to JPG pictures",
-    OF_PICTURES: "Picture to picture",
+    AUTOMATIC: "Automatic",
+    "pdf": "PDF",
+    "png": "PNG pages",
+    "jpg": "JPG pages",
+    OF_PICTURES: "Picture",
 }
 FORMATS = ("webp", "jpg", "png", "gif", "bmp")
 CONVERTED = "converted/"
@@ -45,6 +45,14 @@ class Order:
 
     path: str
     body: bytes
+
+
+def goals_of(key: str) -> dict[str, str]:
+    """The goals that make sense for an object."""
+    is_picture = kind_of(key) == PICTURE
+    return {
+        goal: text for goal, text in GOALS.items() if goal == AUTOMATIC or (goal == OF_PICTURES) == is_picture
+    }
 
 
 def read(fields: Mapping[str, str], bucket: str, key: str) -> Order:

@@ -6,10 +6,10 @@ from airflow_provider_ci.local.jobs.jobs import State
 from airflow_provider_ci.local.pages import process, snippets
 from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
-from airflow_provider_ci.local.pages.views.jobs import job_row, progress
 from airflow_provider_ci.local.pages.views.queues import queue_row
+from airflow_provider_ci.local.pages.views.rows import job_row, progress
 
-NEWEST_JOBS = 8
+NEWEST_JOBS, NEWEST_FAILED = 8, 3
 _BUSY_SECONDS = 1
 _IDLE_SECONDS = 3
 _MINUTE = 60
@@ -22,6 +22,7 @@ def home(parts: Parts, visit: Visit) -> Shown:
     is_busy = any(totals.get(state) for state in (State.RUNNING, State.SUBMITTED))
     access = snippets.Access.of(parts, visit.endpoint)
     jobs = parts.overview.newest(Wanted(), NEWEST_JOBS)
+    failed = parts.overview.newest(Wanted(states=(State.FAILED,)), NEWEST_FAILED)
     return Shown(
         template="home.html",
         title="Local CI",
@@ -35,21 +36,14 @@ def home(parts: Parts, visit: Visit) -> Shown:
             "progress": progress(totals),
             "total": sum(totals.values()),
             "jobs": [job_row(job, visit.now) for job in jobs],
-            "failed": [
-                job_row(job, visit.now) for job in parts.overview.newest(Wanted(states=(State.FAILED,)), 3)
-            ],
+            "failed": [job_row(job, visit.now) for job in failed if job not in jobs],
             "queues": [queue_row(parts, queue) for queue in parts.overview.queues()],
-            "connections": snippets.connections(access, buckets[0] if buckets else access_bucket()),
+            "connections": snippets.connections(access, buckets[0] if buckets else snippets.EXAMPLE_BUCKET),
             "is_example_key": parts.is_example_key,
             "faults": len(parts.faults.pending()),
             **form_values(),
         },
     )
-
-
-def access_bucket() -> str:
-    """The bucket in the connection lines while there is none."""
-    return snippets.EXAMPLE_BUCKET
 
 
 def form_values() -> dict[str, object]:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from airflow_provider_ci.local.errors import ServiceError
-from airflow_provider_ci.local.http.wire import Value
 from airflow_provider_ci.local.jobs.details import job_detail
 from airflow_provider_ci.local.jobs.jobs import FINAL, WAITING, Job, State
 from airflow_provider_ci.local.pages import sentences, snippets
 from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
 from airflow_provider_ci.local.pages.views.objects import object_figure
+from airflow_provider_ci.local.pages.views.rows import TONES, flat, job_row
 
 PAGE_SIZE = 50
 FAILED_FIRST = 5
 SHOWN_OUTPUTS = 60
-
-TONES: Mapping[State, tuple[str, str]] = {
-    State.SUCCESS: ("good", "Done"),
-    State.FAILED: ("bad", "Failed"),
-    State.RUNNING: ("live", "Converting"),
-    State.SUBMITTED: ("plain", "Waiting"),
-    State.PAUSE: ("warn", "Held"),
-    State.CANCEL: ("plain", "Cancelled"),
-}
-"""The tone and the word of each state."""
 
 _TABS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "": ("All", ()),
@@ -98,49 +88,12 @@ def job(parts: Parts, visit: Visit) -> Shown:
             "is_final": found.state in FINAL,
             "goal": sentences.goal(found),
             "facts": _facts(found, visit.now),
+            "queue": queue.name if (queue := parts.queues.find(found.queue_id)) else found.queue_id,
             "fields": list(flat(job_detail(found))),
             "snippets": snippets.of_job(access, found),
             "has_own_key": not parts.is_example_key,
         },
     )
-
-
-def job_row(found: Job, now: float) -> dict[str, object]:
-    """What a list shows of a job."""
-    tone, word = TONES[found.state]
-    return {
-        "job_id": found.job_id,
-        "tone": tone,
-        "word": word,
-        "sentence": sentences.sentence(found, now),
-        "bucket": found.bucket,
-        "key": found.input_object,
-        "code": found.code if found.state is State.FAILED else "",
-        "created": found.created,
-        "ended": found.ended,
-        "age": max(int(now) - (found.ended or found.created), 0),
-    }
-
-
-def progress(totals: Mapping[State, int]) -> list[tuple[str, int, str]]:
-    """The parts of a bar of jobs: tone, number and name."""
-    return [
-        ("good", totals.get(State.SUCCESS, 0), "done"),
-        ("bad", totals.get(State.FAILED, 0), "failed"),
-        ("live", totals.get(State.RUNNING, 0), "converting"),
-        ("plain", totals.get(State.SUBMITTED, 0), "waiting"),
-        ("warn", totals.get(State.PAUSE, 0), "held"),
-    ]
-
-
-def flat(nodes: Mapping[str, Value], place: str = "") -> Iterator[tuple[str, str]]:
-    """Every filled node with the names that lead to it, ``Operation.Output.Object``."""
-    for name, value in nodes.items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Mapping):
-                yield from flat(item, f"{place}{name}.")
-            elif item not in (None, ""):
-                yield place + name, str(item)
 
 
 def _total(totals: Mapping[State, int], states: tuple[State, ...]) -> int:
@@ -173,8 +126,6 @@ def _shown_output(parts: Parts, bucket: str, keys: list[str], page: int) -> dict
 
 def _facts(found: Job, now: float) -> list[tuple[str, object]]:
     return [
-        ("Job", found.job_id),
-        ("Bucket", found.bucket),
         ("Took", sentences.elapsed(found, now)),
         ("Error", found.code if found.state is State.FAILED else ""),
         ("User data", found.operation.get("UserData", "")),

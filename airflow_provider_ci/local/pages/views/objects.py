@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.jobs.jobs import Job
 from airflow_provider_ci.local.objects import listing
 from airflow_provider_ci.local.objects.store import StoredFile
 from airflow_provider_ci.local.pages import previews, process
+from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
+from airflow_provider_ci.local.pages.views.rows import job_row
 
 PAGE_SIZE = 60
 SEARCHED_OBJECTS = 20_000
@@ -14,6 +17,8 @@ SEARCHED_OBJECTS = 20_000
 
 REPORT_BYTES = 1024 * 1024
 """Bytes of a report or another text that its own page shows."""
+
+JOBS_SHOWN, JOBS_SEARCHED = 10, 50
 
 _STEP = 1000
 
@@ -75,9 +80,10 @@ def stored_object(parts: Parts, visit: Visit) -> Shown:
             "figure": object_figure(parts, bucket, key, page, REPORT_BYTES),
             "page": page,
             "is_paged": previews.kind_of(key) == previews.PAGES,
-            "can_convert": previews.kind_of(key) == previews.PICTURE or _is_document(key),
-            "goals": process.GOALS,
+            "can_convert": previews.can_convert(key),
+            "goals": process.goals_of(key),
             "formats": process.FORMATS,
+            "jobs": [job_row(job, visit.now) for job in _jobs_of(parts, bucket, key)],
         },
     )
 
@@ -91,8 +97,7 @@ def object_figure(
     if found is None:
         return {**shown, "kind": "none", "note": "This object does not exist.", "exists": False}
     shown |= {"exists": True, "version": found.mtime_ns, "size": found.size}
-    kind = previews.kind_of(key)
-    if kind in (previews.PICTURE, previews.PAGES):
+    if previews.kind_of(key) in (previews.PICTURE, previews.PAGES):
         return shown | _drawn(parts, found)
     text = previews.text_of(parts, found, most)
     if text is None:
@@ -110,6 +115,18 @@ def _drawn(parts: Parts, found: StoredFile) -> dict[str, object]:
     return {"kind": "picture"}
 
 
+def _jobs_of(parts: Parts, bucket: str, key: str) -> list[Job]:
+    """The newest jobs of this input."""
+    found = parts.overview.newest(Wanted(text=key), JOBS_SEARCHED)
+    wanted = (bucket, key)
+    return [job for job in found if (job.bucket, job.input_object.removeprefix("/")) == wanted][:JOBS_SHOWN]
+
+
+def _is_drawn(found: StoredFile) -> bool:
+    is_kind = previews.kind_of(found.key) in (previews.PICTURE, previews.PAGES)
+    return is_kind and found.size <= previews.MAX_SOURCE_BYTES
+
+
 def _find(parts: Parts, bucket: str, key: str) -> StoredFile | None:
     try:
         return parts.store.find(bucket, key)
@@ -125,9 +142,7 @@ def _file(parts: Parts, found: StoredFile, prefix: str) -> dict[str, object]:
         "modified": found.mtime_ns / 1e9,
         "version": found.mtime_ns,
         "suffix": previews.suffix_of(found.key)[:5] or "file",
-        "has_thumbnail": parts.converts
-        and previews.is_quick(found.key)
-        and found.size <= previews.MAX_SOURCE_BYTES,
+        "has_thumbnail": parts.converts and _is_drawn(found),
     }
 
 
@@ -162,7 +177,3 @@ def _trail(prefix: str) -> list[tuple[str, str]]:
     """Each folder above and its name."""
     names = prefix.split("/")[:-1]
     return [(name or "/", "/".join(names[: number + 1]) + "/") for number, name in enumerate(names)]
-
-
-def _is_document(key: str) -> bool:
-    return previews.suffix_of(key) in previews.DOCUMENTS

@@ -8,7 +8,7 @@ from airflow_provider_ci.local.jobs.details import queue_detail
 from airflow_provider_ci.local.jobs.jobs import State
 from airflow_provider_ci.local.jobs.queues import Queue
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
-from airflow_provider_ci.local.pages.views.jobs import flat, job_row, progress
+from airflow_provider_ci.local.pages.views.rows import flat, job_row, progress
 
 NEWEST_JOBS = 50
 
