@@ -18,7 +18,7 @@ from jinja2 import Environment
 from airflow_provider_ci.local.errors import Service, ServiceError, reason_of, status_of
 from airflow_provider_ci.local.http.answer import Answer, FileBody
 from airflow_provider_ci.local.http.request import Request, is_loopback
-from airflow_provider_ci.local.pages import actions, forms, previews
+from airflow_provider_ci.local.pages import actions, forms
 from airflow_provider_ci.local.pages.guard import READING, Guard, RefusedError
 from airflow_provider_ci.local.pages.parts import FOLDER, Parts, Shown, Visit
 from airflow_provider_ci.local.pages.previews import Previews
@@ -141,10 +141,7 @@ class Pages:
         return Answer(body=file.body, headers={**STATIC_HEADERS, "Content-Type": file.content_type})
 
     async def _preview(self, visit: Visit) -> Answer:
-        """A picture of an object; a small one that cannot be made leaves its place to the icon behind it."""
         made = await self._previews.picture(visit)
-        if made is None and visit.parameter("size") == previews.SMALL:
-            return Answer(status=204, headers=dict(FILE_HEADERS))
         if made is None:
             file = static_file(_NO_PICTURE)
             assert file is not None

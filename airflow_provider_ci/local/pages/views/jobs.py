@@ -49,7 +49,7 @@ def job_list(parts: Parts, visit: Visit) -> Shown:
             "current": current,
             "failed": [job_row(job, visit.now) for job in failed],
             "failed_total": totals.get(State.FAILED, 0),
-            "jobs": [job_row(job, visit.now) for job in shown],
+            "jobs": [job_row(job, visit.now) for job in shown if job not in failed],
             "next": shown[-1].seq if len(found) > PAGE_SIZE else 0,
             "before": before,
             "find": text,
