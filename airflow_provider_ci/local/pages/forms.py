@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http.request import Request
@@ -69,7 +70,7 @@ async def _read_parts(request: Request, check: Callable[[Mapping[str, str]], Non
             elif part.filename:
                 check(form.fields)
                 await _take_file(form, part, store)
-    except (ValueError, AssertionError, web.RequestPayloadError) as error:
+    except (ValueError, AssertionError, HttpProcessingError, web.RequestPayloadError) as error:
         raise RefusedError(400, "The form is not well-formed multipart/form-data.") from error
     check(form.fields)
     return form

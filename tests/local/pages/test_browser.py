@@ -232,8 +232,7 @@ def test_every_page_fits_and_can_be_read_by_everybody(page: Page, server: LocalC
     walk = {**WALK, "job": page.url.removeprefix(server.endpoint)}
     for name, path in walk.items():
         page.goto(path)
-        for fold in page.locator("details:not([open]) > summary").all():
-            fold.click()
+        page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
         width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"{name} scrolls sideways"
         found = Axe().run(page).response["violations"]
