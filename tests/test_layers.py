@@ -39,7 +39,9 @@ ALLOWED = {
         *("rendering", "task", "triggers", "sensors"),
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
-    "local": {"local", "client.signing"},
+    "web": {"web"},
+    "plugin": {"batch", "client", "compat", "hooks", "plugin", "web"},
+    "local": {"local", "client.signing", "web"},
 }
 """Room -> the rooms of ours that it may import from."""
 
@@ -80,8 +82,22 @@ ALLOWED_WITHIN = {
         "workspace": {"convert", "errors", "http", "objects"},
         "jobs": {"convert", "database", "errors", "http", "objects", "workspace"},
         "sync": {"convert", "errors", "http", "objects", "workspace"},
-        "hosts": {"errors", "http", "jobs", "objects", "sync"},
-        "server": {"convert", "database", "errors", "hosts", "http", "jobs", "objects", "sync", "workspace"},
+        "pages": {"convert", "database", "errors", "http", "jobs", "objects", "sync"},
+        "hosts": {"errors", "http", "jobs", "objects", "pages", "sync"},
+        "server": {
+            *(
+                "convert",
+                "database",
+                "errors",
+                "hosts",
+                "http",
+                "jobs",
+                "objects",
+                "pages",
+                "sync",
+                "workspace",
+            ),
+        },
         "cli": {"convert", "objects", "server"},
         "__init__": {"server"},
         "__main__": {"cli"},
@@ -92,7 +108,7 @@ ALLOWED_WITHIN = {
 MOST_FILES = 12
 """Files of one level of the client: a listing that fits into a reader's head."""
 
-WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "local")
+WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "local", "web")
 
 
 def room_of(path: Path) -> str:
