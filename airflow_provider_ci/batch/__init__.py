@@ -19,7 +19,8 @@ from airflow_provider_ci.batch.errors import (
 )
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
-from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
+from airflow_provider_ci.batch.reports.reading import read_report
+from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.batch.sources.selection import (

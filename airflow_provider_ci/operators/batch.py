@@ -34,7 +34,7 @@ from airflow_provider_ci.batch import (
     Pace,
 )
 from airflow_provider_ci.batch.planning.planner import Skip
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
