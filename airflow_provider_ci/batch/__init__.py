@@ -19,6 +19,7 @@ from airflow_provider_ci.batch.errors import (
 )
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
+from airflow_provider_ci.batch.reports.pages import BatchReport, NoReportError, ResultPage
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
@@ -41,12 +42,14 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchReport",
     "BatchRunningError",
     "BatchStoppedError",
     "BatchSummary",
     "BatchWatch",
     "FailureGroup",
     "LedgerLostError",
+    "NoReportError",
     "ObjectKeys",
     "ObjectResult",
     "ObjectSelection",
@@ -57,6 +60,7 @@ __all__ = [
     "Pace",
     "Progress",
     "QueueStaysPausedError",
+    "ResultPage",
     "WholeBatchError",
     "read_report",
 ]

@@ -15,6 +15,11 @@ def report_key(folder: str) -> str:
     return f"{folder}report.jsonl"
 
 
+def failures_key(folder: str, number: int = 1) -> str:
+    """Key of a part of the list of failures, by its number from 1."""
+    return f"{folder}failures.jsonl" if number == 1 else f"{folder}failures-{number:06}.jsonl"
+
+
 def batch_folder(prefix: str, batch_id: str) -> str:
     """The folder in which a batch keeps its objects.
 

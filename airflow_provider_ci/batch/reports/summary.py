@@ -129,3 +129,22 @@ class Counts:
             self.groups[code] = FailureGroup(code=code, count=1, example=result.failure_line)
         else:
             self.groups[code] = replace(known, count=known.count + 1)
+
+    def applied_to(self, summary: BatchSummary) -> BatchSummary:
+        """A summary with these counts."""
+        states = self.states
+        return replace(
+            summary,
+            total=sum(states.values()),
+            succeeded=states[ObjectState.SUCCEEDED],
+            failed=states[ObjectState.FAILED],
+            skipped=states[ObjectState.SKIPPED],
+            cancelled=states[ObjectState.CANCELLED],
+            unfinished=states[ObjectState.UNFINISHED],
+            failures=tuple(sorted(self.groups.values(), key=lambda group: -group.count)),
+            retryable=self.retryable,
+            failed_before=self.failed_before,
+            input_bytes=self.input_bytes,
+            outputs=self.outputs,
+            output_bytes=self.output_bytes,
+        )
