@@ -24,6 +24,7 @@ from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
+from airflow_provider_ci.batch.sources.failures import FailuresOf, failures_of
 from airflow_provider_ci.batch.sources.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -48,6 +49,7 @@ __all__ = [
     "BatchSummary",
     "BatchWatch",
     "FailureGroup",
+    "FailuresOf",
     "LedgerLostError",
     "NoReportError",
     "ObjectKeys",
@@ -62,6 +64,7 @@ __all__ = [
     "QueueStaysPausedError",
     "ResultPage",
     "WholeBatchError",
+    "failures_of",
     "read_report",
 ]
 

@@ -35,7 +35,7 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
 
@@ -150,7 +150,7 @@ class PlanMaker:
 
     def _selected(self, template: OutputTemplate) -> Iterator[ObjectInfo | UnusableKey]:
         settings, source = self.settings, as_source(self.settings.source)
-        if isinstance(source, ObjectKeys):
+        if not isinstance(source, ObjectSelection):
             yield from source.objects(settings.client, threads=min(settings.threads, 32))
             return
         own_outputs = self._own_outputs(source, template)
