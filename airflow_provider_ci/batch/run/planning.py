@@ -19,6 +19,7 @@ from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
 from airflow_provider_ci.batch.planning.planned import Decision
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
+from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
@@ -64,11 +65,12 @@ class PlanMaker:
     make_submitter: Callable[[str, float], Submitter]
     wait: Callable[[float], None]
 
-    def make(self, *, old: StoredPlan | None, expected_total: int) -> StoredPlan:
+    def make(self, *, old: StoredPlan | None, expected_total: int, jobs_before: int = 0) -> StoredPlan:
         """Freeze a plan.
 
         :param old: a damaged plan of this batch, whose objects are planned again.
         :param expected_total: number of objects of a plan that was deleted; 0 if none is known.
+        :param jobs_before: jobs that the old plan, and the plans before it, have submitted.
         :raises OutputTemplateError: the template cannot name the outputs.
         :raises OutputConflictError: another batch makes one of the outputs by another operation.
         :raises OSError: the disk has no room for the temporary file of the plan.
@@ -103,12 +105,14 @@ class PlanMaker:
             self._adopt(planner, in_flight, token)
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
+            to_submit = counts[Decision.SUBMIT]
+            canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
             plan = freeze_plan(
                 writer,
                 settings.folder,
                 token,
-                planner.objects(),
+                sample_first(planner.objects, size=canary, to_submit=to_submit),
                 lambda total, parts: PlanHeader(
                     batch_id=settings.batch_id,
                     token=token,
@@ -125,6 +129,8 @@ class PlanMaker:
                     started_at=started_at,
                     jobs_not_before=not_before,
                     judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
+                    canary=canary,
+                    jobs_before=jobs_before,
                     lost_objects=max(0, expected - total),
                 ),
                 check=self._check,
