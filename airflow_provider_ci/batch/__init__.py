@@ -18,6 +18,8 @@ from airflow_provider_ci.batch.errors import (
     WholeBatchError,
 )
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.preview import BatchPreview
+from airflow_provider_ci.batch.prices import PriceTable
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.pages import BatchReport, NoReportError, ResultPage
 from airflow_provider_ci.batch.reports.reading import read_report
@@ -43,6 +45,7 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchPreview",
     "BatchReport",
     "BatchRunningError",
     "BatchStoppedError",
@@ -60,6 +63,7 @@ __all__ = [
     "OutputTemplate",
     "OutputTemplateError",
     "Pace",
+    "PriceTable",
     "Progress",
     "QueueStaysPausedError",
     "ResultPage",

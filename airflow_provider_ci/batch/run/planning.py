@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -36,6 +36,7 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.settings import BatchSettings
+from airflow_provider_ci.batch.sources.left_out import LeftOut
 from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
@@ -64,6 +65,9 @@ class PlanMaker:
     outputs_client: CIClient
     make_submitter: Callable[[str, float], Submitter]
     wait: Callable[[float], None]
+    freeze: Callable[..., StoredPlan] = freeze_plan
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Filled while the objects are taken."""
 
     def make(self, *, old: StoredPlan | None, expected_total: int, jobs_before: int = 0) -> StoredPlan:
         """Freeze a plan.
@@ -108,7 +112,7 @@ class PlanMaker:
             to_submit = counts[Decision.SUBMIT]
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
-            plan = freeze_plan(
+            plan = self.freeze(
                 writer,
                 settings.folder,
                 token,
@@ -160,18 +164,18 @@ class PlanMaker:
             yield from source.objects(settings.client, threads=min(settings.threads, 32))
             return
         own_outputs = self._own_outputs(source, template)
-        left_out = 0
         for found in source.objects(settings.client):
             if self._is_of_ledger(found.key):
+                self.left_out.ledger += 1
                 continue
             if own_outputs and found.key.startswith(own_outputs):
-                left_out += 1
+                self.left_out.own_outputs += 1
                 continue
             yield found
-        if left_out:
+        if self.left_out.own_outputs:
             log.warning(
                 "%d objects below %r are left out: they lie where this batch writes its outputs",
-                left_out,
+                self.left_out.own_outputs,
                 own_outputs,
             )
 
