@@ -33,6 +33,7 @@ from airflow_provider_ci.client.errors import (
     SubmissionUnknownError,
     ThrottledError,
 )
+from airflow_provider_ci.client.exchange import Exchange
 from airflow_provider_ci.client.jobs import Job, JobPage, JobState, JobWorkflow
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage
 from airflow_provider_ci.client.pages import Page
@@ -71,6 +72,7 @@ __all__ = [
     "DocProcess",
     "DocProcessResult",
     "DocWatermark",
+    "Exchange",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",

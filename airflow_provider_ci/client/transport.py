@@ -35,6 +35,7 @@ from airflow_provider_ci.client.errors import (
     SubmissionUnknownError,
     ThrottledError,
 )
+from airflow_provider_ci.client.exchange import Exchange, Observer, read_whole
 from airflow_provider_ci.client.objects import Upload
 from airflow_provider_ci.client.pacing import Pace
 from airflow_provider_ci.client.refusals import date_of
@@ -86,6 +87,7 @@ class Transport:
         bases = {address.base for address in self._addresses.values()}
         self._proxies = {base: proxies_for(base) for base in bases}
         self._adapter = Adapter(max_connections, self._proxies)
+        self.observer: Observer | None = None
         forks.watch(self)
 
     def close(self) -> None:
@@ -210,7 +212,27 @@ class Transport:
                 upload.close()
         raw: BaseHTTPResponse = answer.raw
         self._learn_time(raw, sent)
-        return raw
+        return raw if self.observer is None else self._observed(self.observer, signed, raw, asked, sent)
+
+    def _observed(
+        self, observer: Observer, signed: SignedRequest, raw: BaseHTTPResponse, asked: Asked, sent: float
+    ) -> BaseHTTPResponse:
+        with translated(asked):
+            body, again = read_whole(raw, asked.method)
+        sent_body = signed.body if isinstance(signed.body, bytes) else b""
+        exchange = Exchange(
+            method=asked.method,
+            url=signed.base + signed.target,
+            request_headers=dict(signed.headers),
+            request_body=sent_body,
+            status=raw.status,
+            response_headers=raw.headers,
+            response_body=body,
+            sent=sent,
+            received=self.clock.monotonic(),
+        )
+        observer(exchange)
+        return again
 
     def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
         date = date_of(raw.headers)

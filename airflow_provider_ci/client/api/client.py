@@ -14,6 +14,7 @@ from airflow_provider_ci.client.api.templates import TemplateCalls
 from airflow_provider_ci.client.api.urls import UrlCalls
 from airflow_provider_ci.client.clock import Clock, ServiceClock
 from airflow_provider_ci.client.credentials import CredentialSource
+from airflow_provider_ci.client.exchange import Observer
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.transport import Timeout, Transport
 
@@ -101,6 +102,13 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
     def clock(self) -> ServiceClock:
         """The service's clock as estimated from responses, and a steady clock that counts in suspend."""
         return self._transport.clock
+
+    def observe(self, observer: Observer | None) -> None:
+        """Call ``observer`` with each :class:`.Exchange` from now on; None ends this.
+
+        It is called in the thread of the request, before the response is judged. Exchanges hold secrets.
+        """
+        self._transport.observer = observer
 
     def close(self) -> None:
         """Close all idle connections; a later call opens new ones."""
