@@ -1,0 +1,12 @@
+"""``ci-check``: compares a real bucket with what this package assumes of it.
+
+Each assumption is one entry in :mod:`.assumptions`. Needs no Airflow, except to read a connection.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_ci.check.assumption import Verdict
+from airflow_provider_ci.check.report import Report, Row
+from airflow_provider_ci.check.run import MAX_REQUESTS, Skip, check_bucket
+
+__all__ = ["MAX_REQUESTS", "Report", "Row", "Skip", "Verdict", "check_bucket"]
