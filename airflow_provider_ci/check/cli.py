@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_ci.check import table
 from airflow_provider_ci.check.report import INCOMPLETE, INTERRUPTED
-from airflow_provider_ci.check.run import FOLDER, MAX_REQUESTS, PATIENCE_SECONDS, check_bucket
+from airflow_provider_ci.check.run import (
+    FOLDER,
+    MAX_REQUESTS,
+    PATIENCE_SECONDS,
+    CheckInterrupted,
+    check_bucket,
+)
 from airflow_provider_ci.client import CIClient, RetryPolicy, environment_credentials
 
 if TYPE_CHECKING:
@@ -41,7 +47,7 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with _client(options) as client:
             if not _is_agreed(options, client):
@@ -55,12 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 verify=options.verify,
                 progress=_progress,
             )
-    except KeyboardInterrupt:
+    except CheckInterrupted as interrupt:
         _tell("ci-check: interrupted; the objects of the check were removed")
+        _tell_what_stays(interrupt.folder, interrupt.left_behind)
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        _tell(f"ci-check: interrupted; delete what may be left below {options.folder} yourself")
         return INTERRUPTED
     except (OSError, ValueError) as error:
         _tell(f"ci-check: {error}")
         return INCOMPLETE
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _print(options, report)
     return report.exit_code
 
@@ -140,8 +152,13 @@ def _print(options: argparse.Namespace, report: Report) -> None:
         sys.stdout.write(table.plain(report))
     if report.problem:
         _tell(f"ci-check: {report.problem}")
-    if report.left_behind:
-        _tell(f"ci-check: could not remove {', '.join(report.left_behind)}")
+    _tell_what_stays(report.folder, report.left_behind)
+
+
+def _tell_what_stays(folder: str, keys: Sequence[str]) -> None:
+    if keys:
+        names = ", ".join(key.removeprefix(folder) for key in keys)
+        _tell(f"ci-check: delete what may be left below {folder} yourself: {names}")
 
 
 def _tell(text: str) -> None:

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_ci.check import samples
-from airflow_provider_ci.check.assumption import Part
+from airflow_provider_ci.check.finding import Part
 from airflow_provider_ci.client import (
     CIClient,
-    CIError,
+    CIServiceError,
     DocProcess,
     InvalidRequestError,
     Job,
@@ -36,6 +36,8 @@ class Sort:
 
     part: Part
     noun: str
+    letter: str
+    """The first letter of its job ids."""
     job_type: JobType
     operation: DocProcess | PicProcess
     sample: bytes
@@ -48,6 +50,7 @@ class Sort:
 DOCUMENT = Sort(
     part=Part.DOCUMENTS,
     noun="document",
+    letter="d",
     job_type=DOCUMENTS,
     operation=DocProcess(
         target="pdf", start_page=1, end_page=-1, comments=0, quality=100, zoom=100, image_dpi=96
@@ -60,6 +63,7 @@ DOCUMENT = Sort(
 PICTURE = Sort(
     part=Part.PICTURES,
     noun="picture",
+    letter="c",
     job_type=PICTURES,
     operation=PicProcess("imageMogr2/thumbnail/!50p", is_pic_info=True),
     sample=samples.picture(),
@@ -216,7 +220,7 @@ class JobStory:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job can write nothing any more: it has ended, or was never submitted."""
+        """Whether the job was seen to have ended, so that it writes nothing any more."""
         return self.ended is not None
 
     def stop(self, pauses: Iterator[float]) -> bool:
@@ -226,7 +230,7 @@ class JobStory:
             return True
         try:
             self.sort.job_type.cancel(self.client, job_id)
-        except CIError:
+        except CIServiceError:
             return self._wait_for_end(job_id, pauses)
         return True
 
@@ -236,7 +240,7 @@ class JobStory:
             return self.job_id
         try:
             newest = self.sort.job_type.list_page(self.client).jobs
-        except CIError:
+        except CIServiceError:
             return None
         return next((job.job_id for job in newest if job.output_key.lstrip("/") == self.output_key), None)
 
@@ -247,6 +251,6 @@ class JobStory:
                     return True
             except NotFoundError:
                 return True  # it is over: the service forgets ended jobs only
-            except CIError:
+            except CIServiceError:
                 return False
         return False

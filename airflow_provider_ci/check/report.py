@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from airflow_provider_ci.check.assumption import Verdict
+from airflow_provider_ci.check.finding import Verdict
 
 FITS, DIFFERS, INCOMPLETE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. The last one is the shell's own for Ctrl-C."""

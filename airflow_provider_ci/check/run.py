@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from airflow_provider_ci.check import record as records
-from airflow_provider_ci.check.assumption import Assumption, Finding, Part, Verdict
+from airflow_provider_ci.check.assumption import Assumption
 from airflow_provider_ci.check.assumptions import ASSUMPTIONS
+from airflow_provider_ci.check.finding import Finding, Part, Verdict
 from airflow_provider_ci.check.report import Report, Row
 from airflow_provider_ci.check.trial import CLEANING_REQUESTS, CheckError, Trial, shared_requests
 from airflow_provider_ci.client import (
@@ -22,6 +23,16 @@ from airflow_provider_ci.client import (
 )
 
 Skip = Literal["documents", "pictures"]
+
+
+class CheckInterrupted(KeyboardInterrupt):
+    """The check was interrupted. ``left_behind`` holds the keys that could not be removed from the bucket."""
+
+    def __init__(self, folder: str, left_behind: tuple[str, ...]) -> None:
+        super().__init__(f"the check of {folder} was interrupted")
+        self.folder = folder
+        self.left_behind = left_behind
+
 
 FOLDER = "_ci_check/"
 OTHER_REQUESTS = 1 + 30
@@ -61,8 +72,11 @@ def check_bucket(
     :param progress: is called with the name of each assumption before it is looked at.
     :raises ValueError: an argument is invalid.
     :raises OSError: the record cannot be written.
+    :raises CheckInterrupted: after Ctrl-C, when the objects were removed.
     """
     _require_valid(skip, folder, patience_seconds)
+    if record is not None:
+        Path(record).write_text("")  # a path that cannot be written is an error before the check
     token = _token or uuid.uuid4().hex[:12]
     trial = Trial(
         client,
@@ -97,7 +111,6 @@ def _checked(
     """The rows, the problem that ended the check early, and what could not be removed."""
     rows: list[Row] = []
     problem = ""
-    left: tuple[str, ...] = ()
     with trial.observed():
         try:
             _begin(trial, skip)
@@ -108,9 +121,12 @@ def _checked(
             problem = str(error)
         except ENDS_THE_CHECK as error:
             problem = f"bucket {trial.client.bucket} cannot be checked: {error}"
-        finally:
-            left = trial.clean_up()
-    return tuple(rows), problem, left
+        except KeyboardInterrupt:
+            raise CheckInterrupted(trial.folder, trial.clean_up()) from None
+        except BaseException:
+            trial.clean_up()
+            raise
+        return tuple(rows), problem, trial.clean_up()
 
 
 def selected(skip: Collection[Skip]) -> Iterator[Assumption]:

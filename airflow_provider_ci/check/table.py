@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.check.assumption import Verdict
+from airflow_provider_ci.check.finding import Verdict
 from airflow_provider_ci.check.report import Report, Row
 
 STYLES = {Verdict.FITS: "green", Verdict.DIFFERS: "bold red", Verdict.NOT_SEEN: "yellow"}

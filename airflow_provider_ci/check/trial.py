@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_ci.check import samples
-from airflow_provider_ci.check.assumption import NotSeenError, Part
+from airflow_provider_ci.check.finding import NotSeenError, Part
 from airflow_provider_ci.check.job import DOCUMENT, PICTURE, JobStory, Sort
 from airflow_provider_ci.check.signed_url import send
 from airflow_provider_ci.client import (
     AccessDeniedError,
     CIClient,
+    CIConnectionError,
     CIError,
+    CIServiceError,
     Exchange,
     NotFoundError,
     ObjectInfo,
@@ -228,23 +230,33 @@ class Trial:
     # Removal
 
     def clean_up(self) -> tuple[str, ...]:
-        """Cancel jobs that have not ended, and delete all objects of the check; name what stays."""
+        """Cancel jobs that have not ended, and delete all objects of the check; return the keys that stay."""
         if not self._written:
             return ()
         self._requests_left = 0  # the limit is for the looks
-        running = [story for story in self.stories if not story.has_ended]
-        left = [story.output_key for story in running if not story.stop(self.pauses())]
-        for key in self._written | dict.fromkeys(self._unknown_keys()):
-            try:
-                self.client.delete_object(key)
-            except CIError as error:
-                left.append(f"{key} ({error})")
-        return tuple(left)
+        keys = dict(self._written)
+        try:
+            running = [story for story in self.stories if not story.has_ended]
+            left = {story.output_key for story in running if not story.stop(self.pauses())}
+            keys.update(dict.fromkeys(self._unknown_keys()))
+            left |= {key for key in list(keys) if not self._delete(key, keys)}
+        except CIConnectionError:
+            return tuple(keys)  # each further request would take as long to fail
+        return tuple(sorted(left))
+
+    def _delete(self, key: str, keys: dict[str, None]) -> bool:
+        """Delete an object and take its key out of ``keys``, if the service allows it."""
+        try:
+            self.client.delete_object(key)
+        except CIServiceError:
+            return False
+        del keys[key]
+        return True
 
     def _unknown_keys(self) -> list[str]:
         try:
             return [item.key for item in self.client.list_objects_page(self.folder).objects]
-        except CIError:
+        except CIServiceError:
             return []
 
     def require_known(self, story: JobStory) -> JobStory:

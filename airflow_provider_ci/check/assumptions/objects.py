@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from airflow_provider_ci.check import samples
-from airflow_provider_ci.check.assumption import Assumption, Finding, Matters
+from airflow_provider_ci.check.assumption import Assumption
+from airflow_provider_ci.check.finding import Finding, Matters
 from airflow_provider_ci.check.trial import LISTING_POLLS, Trial
 from airflow_provider_ci.client import CIServiceError, NotFoundError, ObjectExistsError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_provider_ci.check.assumption import Assumption, Finding, Matters, Part
+from airflow_provider_ci.check.assumption import Assumption
+from airflow_provider_ci.check.finding import Finding, Matters, Part
 from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import Queue, QueueState
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-from airflow_provider_ci.check.assumption import Assumption, Finding, Matters, NotSeenError
+from airflow_provider_ci.check.assumption import Assumption
+from airflow_provider_ci.check.finding import Finding, Matters, NotSeenError
 from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import Exchange
 
