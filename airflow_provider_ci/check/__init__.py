@@ -1,4 +1,4 @@
-"""``ci-check``: compares a real bucket with what this package assumes of it.
+"""``ci-check``: compares a real bucket with the assumptions of this package.
 
 Each assumption is one entry in :mod:`.assumptions`. Needs no Airflow, except to read a connection.
 """

@@ -1,4 +1,4 @@
-"""What an assumption consists of."""
+"""One assumption about the service or a bucket."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from airflow_provider_ci.check.trial import Trial
 class Assumption:
     """One thing that this package assumes of the service or the bucket.
 
-    ``look`` finds out what is true. ``requests`` is the maximum number of requests that it makes itself; what
-    several assumptions share is counted in :mod:`.trial`. ``advice`` says what to do if it differs.
+    ``look`` finds out whether it holds. ``requests`` is the maximum number of requests that ``look`` makes
+    itself; :mod:`.trial` counts the requests of shared parts. ``advice`` is for a bucket that differs.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The command ``ci-check``: check a bucket with a real key, and print what was seen."""
+"""The command ``ci-check``: check a bucket with a real key, and print the result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ for temporary keys, TENCENTCLOUD_TOKEN.
 
 exit codes:
   0    everything fits
-  1    the bucket differs from what the package assumes
+  1    the bucket differs from an assumption of the package
   2    not everything could be checked, or wrong usage
   130  interrupted; the objects of the check were removed
 """
@@ -122,7 +122,7 @@ def _is_agreed(options: argparse.Namespace, client: CIClient) -> bool:
     jobs = 2 - len(set(options.skip))
     _tell(
         f"ci-check: bucket {client.bucket} in {client.region}: {jobs} jobs, at most {MAX_REQUESTS} requests "
-        f"(usually about 80), and some ten small objects below {options.folder}, which are removed at the end"
+        f"(usually about 100), and a dozen small objects below {options.folder}, which are removed at the end"
     )
     if options.yes:
         return True
@@ -168,7 +168,7 @@ def _tell(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ci-check",
-        description="Compare a bucket with what airflow-provider-ci assumes of it.",
+        description="Compare a bucket with the assumptions of airflow-provider-ci.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""What a look at a bucket can find."""
+"""The observation that belongs to one assumption."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_ci.client import CIError
 
 
 class Verdict(str, Enum):
-    """How what was seen compares with what we assume."""
+    """Whether the bucket fits an assumption."""
 
     FITS = "fits"
     DIFFERS = "differs"
@@ -21,7 +21,7 @@ class Verdict(str, Enum):
 
 
 class Matters(str, Enum):
-    """What a difference endangers, in the words of the advice."""
+    """The importance of a difference, in the words of the advice."""
 
     EXACTLY_ONCE = 'Matters for "exactly once".'
     COMFORT = 'Does not matter for "exactly once".'

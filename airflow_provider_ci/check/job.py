@@ -1,4 +1,4 @@
-"""One job of a check: what it is sent with, and what is seen of it until its end."""
+"""One job of a check, from its submission to its end."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class JobStory:
 
     @property
     def fate(self) -> str:
-        """What became of the job, for a message."""
+        """The outcome of the job, for a message."""
         if self.ended:
             words = ": ".join(part for part in (self.ended.code, self.ended.message) if part)
             return f"ended as {self.ended.state}" + ("" if self.succeeded else f" ({words or 'no reason'})")

@@ -82,7 +82,7 @@ def _entry(exchange: Exchange, begin: float, folder: str) -> Mapping[str, Any]:
 
 
 def public_query(query: str) -> list[list[str]]:
-    """The parameters of a query, without those of the signature."""
+    """The parameters of a query, without the fields of the signature."""
     pairs = parse_qsl(query, keep_blank_values=True)
     return sorted([name, value] for name, value in pairs if not _is_secret_name(name))
 

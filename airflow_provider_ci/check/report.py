@@ -14,9 +14,9 @@ FITS, DIFFERS, INCOMPLETE, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One assumption: what we assume, what was seen, how they compare, and what to do.
+    """One assumption, the observation, the verdict, and advice.
 
-    ``advice`` is empty if the two fit.
+    ``advice`` is empty if the bucket fits.
     """
 
     name: str
@@ -30,8 +30,8 @@ class Row:
 class Report:
     """The rows of a check, and its cost.
 
-    ``problem`` is the reason why the check ended early, or empty. ``left_behind`` names what could not be
-    removed from the bucket.
+    ``problem`` is the reason why the check ended early, or empty. ``left_behind`` holds the keys of
+    objects that could not be removed from the bucket.
     """
 
     bucket: str

@@ -58,10 +58,10 @@ def check_bucket(
     progress: Callable[[str], object] = lambda name: None,
     _token: str = "",
 ) -> Report:
-    """Compare a bucket with what this package assumes of it, and return what was seen.
+    """Compare a bucket with the assumptions of this package, and return the result.
 
-    Makes about ten small objects below ``folder`` and submits one document and one picture job, which cost
-    what the service takes for them. Removes its objects at the end, also after an error or an interrupt.
+    Makes a dozen small objects below ``folder``, and submits one document and one picture job at the
+    service's price. Removes its objects at the end, also after an error or an interrupt.
 
     :param client: its observer is used for the check, and removed at its end.
     :param skip: ``documents`` or ``pictures``, to leave out what the bucket does not offer.
@@ -108,7 +108,7 @@ def check_bucket(
 def _checked(
     trial: Trial, skip: Collection[Skip], progress: Callable[[str], object]
 ) -> tuple[tuple[Row, ...], str, tuple[str, ...]]:
-    """The rows, the problem that ended the check early, and what could not be removed."""
+    """The rows, the problem that ended the check early, and the keys that could not be removed."""
     rows: list[Row] = []
     problem = ""
     with trial.observed():

@@ -9,15 +9,16 @@ import requests
 from airflow_provider_ci.client import CIClient, CIConnectionError, Exchange
 
 TIMEOUT_SECONDS = (10, 30)
+CONTENT_TYPE = "text/plain"
 _SERVICE_DOMAINS = (".myqcloud.com", ".tencentcos.cn")
 
 
 def send(client: CIClient, method: str, url: str, body: bytes, *, verify: bool | str) -> Exchange:
-    """Send a URL made by the client, and return what was on the wire.
+    """Send a URL made by the client, and return the exchange.
 
     :raises CIConnectionError: no response came.
     """
-    headers = {"Host": _signed_host(client, url), "Content-Type": "text/plain"}
+    headers = {"Host": _signed_host(client, url), "Content-Type": CONTENT_TYPE}
     sent = client.clock.monotonic()
     try:
         response = requests.request(

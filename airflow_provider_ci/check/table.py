@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from airflow_provider_ci.check.finding import Verdict
 from airflow_provider_ci.check.report import Report, Row
 
+WIDTH = 110
 STYLES = {Verdict.FITS: "green", Verdict.DIFFERS: "bold red", Verdict.NOT_SEEN: "yellow"}
 
 
 def plain(report: Report) -> str:
-    """The report as lines of text: one for what fits, three for what differs."""
+    """The report as lines of text: one for each assumption that fits, more for the others."""
     width = max((len(row.name) for row in report.rows), default=0)
     lines = [line for row in report.rows for line in _lines(row, width)]
     return "\n".join([*lines, *([""] if lines else []), summary(report), ""])
@@ -31,7 +34,11 @@ def _lines(row: Row, width: int) -> list[str]:
     first = f"{row.verdict!s:<8}  {row.name:<{width}}  {row.seen}"
     if row.verdict is Verdict.FITS:
         return [first]
-    return [first, f"{'':<10}assumed: {row.assumed}", f"{'':<10}do: {row.advice}"]
+    return [first, _indented(f"assumed: {row.assumed}"), _indented(f"do: {row.advice}")]
+
+
+def _indented(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent=" " * 10, subsequent_indent=" " * 12)
 
 
 def print_rich(report: Report) -> None:

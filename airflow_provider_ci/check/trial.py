@@ -1,6 +1,6 @@
 """The objects and requests of one check, and their removal.
 
-What several assumptions look at is a shared part: it is made once, when the first of them needs it.
+A shared part serves several assumptions. It is made once, when the first of them needs it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from airflow_provider_ci.check import samples
 from airflow_provider_ci.check.finding import NotSeenError, Part
 from airflow_provider_ci.check.job import DOCUMENT, PICTURE, JobStory, Sort
-from airflow_provider_ci.check.signed_url import send
+from airflow_provider_ci.check.signed_url import CONTENT_TYPE, send
 from airflow_provider_ci.client import (
     AccessDeniedError,
     CIClient,
@@ -28,8 +28,9 @@ from airflow_provider_ci.client import (
 T = TypeVar("T")
 
 LISTING_POLLS = 14
+SHORT_BODY = b"short"
 CLEANING_REQUESTS = 60
-"""Kept back for the removal, whatever the looks have cost."""
+"""Reserved for the removal of the objects."""
 FIRST_PAUSE_SECONDS, PAUSE_GROWTH, LONGEST_PAUSE_SECONDS = 0.1, 1.6, 10.0
 
 
@@ -115,11 +116,11 @@ class Trial:
                 "slowly, or asks for too many retries. Try again later."
             )
 
-    def send_url(self, method: str, url: str, body: bytes = b"") -> Exchange:
-        """Send a signed URL as another program would, without a retry."""
-        exchange = send(self.client, method, url, body, verify=self._verify)
+    def upload_to(self, url: str) -> int:
+        """Store a small object by a signed URL, as another program would, and return the status."""
+        exchange = send(self.client, "PUT", url, SHORT_BODY, verify=self._verify)
         self._keep(exchange)
-        return exchange
+        return exchange.status
 
     def pauses(self) -> Iterator[float]:
         """Wait a little longer each time, until the patience is over; yield the seconds since the first."""
@@ -163,8 +164,16 @@ class Trial:
     @shared(requests=0)
     def short_lived_url(self) -> tuple[str, float]:
         """A URL that stores an object and expires in a second, and the service's time when it has expired."""
-        url = self.client.object_url(self.key("late.txt"), method="PUT", valid_seconds=1)
-        return url, self.client.clock.now() + 1
+        return self.signed_upload("late.txt", valid_seconds=1), self.client.clock.now() + 1
+
+    def signed_upload(self, name: str, valid_seconds: int) -> str:
+        """A URL that stores an object, and signs every header that :meth:`upload_to` sends."""
+        return self.client.object_url(
+            self.key(name),
+            method="PUT",
+            headers={"Content-Type": CONTENT_TYPE, "Content-Length": str(len(SHORT_BODY))},
+            valid_seconds=valid_seconds,
+        )
 
     # Queues and the state of the service
 
@@ -233,7 +242,7 @@ class Trial:
         """Cancel jobs that have not ended, and delete all objects of the check; return the keys that stay."""
         if not self._written:
             return ()
-        self._requests_left = 0  # the limit is for the looks
+        self._requests_left = 0  # the limit does not hold for the removal
         keys = dict(self._written)
         try:
             running = [story for story in self.stories if not story.has_ended]

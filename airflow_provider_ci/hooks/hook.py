@@ -101,10 +101,10 @@ class CIHook(BaseHook):
         return Diagnosis(client, signs_with(conn))()
 
     def check_bucket(self, *, skip: Collection[Skip] = (), record: str | Path | None = None) -> Report:
-        """Compare the bucket with what this package assumes of it, as the command ``ci-check`` does.
+        """Compare the bucket with the assumptions of this package, as the command ``ci-check`` does.
 
-        Submits one document and one picture job on objects of its own, and removes them. What each row of
-        the report means is in ``docs/check.md``.
+        Submits one document and one picture job on objects of its own, and removes them. The page
+        ``docs/check.md`` explains each row of the report.
 
         :param skip: ``documents`` or ``pictures``, to leave out what the bucket does not offer.
         :param record: a file for all requests and responses, without secrets.

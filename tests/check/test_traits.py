@@ -18,7 +18,7 @@ def both(name: str) -> tuple[str, str]:
     return f"document {name}", f"picture {name}"
 
 
-# Traits, and the rows that differ with what is seen there.
+# Traits, and the observation in each row that differs.
 TRAITS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "clock offset": ({"clock_offset_seconds": 3600}, {"machine clock": "3600 s ahead"}),
     "strict signature": ({"strict_signature": True}, {"strict signature": "status 403"}),

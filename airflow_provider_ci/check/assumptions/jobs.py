@@ -55,7 +55,7 @@ def default_queue(trial: Trial, story: JobStory) -> Finding:
 
 
 def echoed_parameters(trial: Trial, story: JobStory) -> Finding:
-    """Compare the parameters that the job shows with those that were sent."""
+    """Compare the sent parameters with the parameters that the job shows."""
     job, operation = _latest(story), story.sort.operation
     shown = _child(_child(job.raw, "Operation"), job.tag)
     sent = {name: _as_text(value) for name, value in operation.to_node().items() if value is not None}
@@ -73,7 +73,7 @@ def echoed_parameters(trial: Trial, story: JobStory) -> Finding:
 
 
 def user_data(trial: Trial, story: JobStory) -> Finding:
-    """Compare the UserData that the job shows with what was sent."""
+    """Compare the sent UserData with the UserData that the job shows."""
     sent, shown = story.user_data, _latest(story).user_data
     limit = ", and 1,024 were refused" if story.is_long_user_data_refused else ""
     if shown == sent:
@@ -267,7 +267,7 @@ _LOOKS: tuple[JobEntry, ...] = (
         0,
     ),
 )
-"""Name, assumption, look, what it endangers, advice, own requests: the same for both types of jobs."""
+"""Name, assumption, look, importance, advice, own requests; the same for both types of jobs."""
 
 _LATER_LOOKS: tuple[JobEntry, ...] = (
     (

@@ -51,7 +51,7 @@ def order(trial: Trial, story: JobStory) -> Finding:
     ]
     if wrong:
         return Finding(f"{' and '.join(wrong)} not by time", False)
-    return Finding(f"{len(oldest_first)} jobs since the submission, in order", True)
+    return Finding("in order", True)
 
 
 def pages(trial: Trial, story: JobStory) -> Finding:
@@ -79,7 +79,7 @@ def _judged(sizes: list[int]) -> Finding:
         return Finding(f"{empty} of {len(sizes)} pages are empty, although more follow", False)
     if max(sizes) > 1:
         return Finding(f"a page of size 1 has {max(sizes)} jobs", False)
-    return Finding(f"{len(sizes)} pages, the last one without a token", True)
+    return Finding("as expected, to the last page", True)
 
 
 def without_queue_id(trial: Trial, story: JobStory) -> Finding:
@@ -99,8 +99,8 @@ def readable_jobs(trial: Trial, story: JobStory) -> Finding:
     jobs = story.page().jobs
     odd = [job for job in jobs if not _is_readable(job)]
     if not odd:
-        return Finding(f"{len(jobs)} jobs, all readable", True)
-    return Finding(f"{len(odd)} of {len(jobs)}: {'; '.join(_oddities(odd[0]))}", False)
+        return Finding("all readable", True)
+    return Finding(f"{len(odd)} of {len(jobs)} not readable: {'; '.join(_oddities(odd[0]))}", False)
 
 
 def _is_readable(job: Job) -> bool:
