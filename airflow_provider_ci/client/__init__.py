@@ -49,6 +49,7 @@ from airflow_provider_ci.client.queues import Queue, QueueState
 from airflow_provider_ci.client.records.pages import Page
 from airflow_provider_ci.client.signing import Credentials, CredentialSource
 from airflow_provider_ci.client.templates import Template
+from airflow_provider_ci.client.wire.exchange import Exchange
 
 __all__ = [
     "AccessDeniedError",
@@ -70,6 +71,7 @@ __all__ = [
     "DocProcess",
     "DocProcessResult",
     "DocWatermark",
+    "Exchange",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",
