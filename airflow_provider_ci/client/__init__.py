@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_ci.client.any_job import CIJob
 from airflow_provider_ci.client.api import CIClient
 from airflow_provider_ci.client.buckets import ServiceBucket
 from airflow_provider_ci.client.callbacks import Callback, KafkaConfig, MqConfig, NotifyConfig
@@ -33,8 +34,15 @@ from airflow_provider_ci.client.errors import (
     SubmissionUnknownError,
     ThrottledError,
 )
+from airflow_provider_ci.client.files import (
+    FileHashCode,
+    FileHashCodeResult,
+    FileUncompress,
+    FileUncompressResult,
+)
 from airflow_provider_ci.client.jobs import Job, JobPage, JobState, JobWorkflow
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage
+from airflow_provider_ci.client.ocr import DetectedText, ImageOCR, ImageOCRResult
 from airflow_provider_ci.client.pages import Page
 from airflow_provider_ci.client.pictures import (
     PicObject,
@@ -49,7 +57,7 @@ from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.roles import AssumedRole, MachineRole
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.client.templates import Template
-from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
+from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark, DocWatermarkResult
 
 __all__ = [
     "AccessDeniedError",
@@ -58,6 +66,7 @@ __all__ = [
     "CIClient",
     "CIConnectionError",
     "CIError",
+    "CIJob",
     "CIResponseError",
     "CIServiceError",
     "CITimeoutError",
@@ -66,11 +75,19 @@ __all__ = [
     "CredentialSource",
     "Credentials",
     "CredentialsError",
+    "DetectedText",
     "DocAIGCMetadata",
     "DocPreview",
     "DocProcess",
     "DocProcessResult",
     "DocWatermark",
+    "DocWatermarkResult",
+    "FileHashCode",
+    "FileHashCodeResult",
+    "FileUncompress",
+    "FileUncompressResult",
+    "ImageOCR",
+    "ImageOCRResult",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",

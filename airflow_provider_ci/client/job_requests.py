@@ -8,21 +8,21 @@ from datetime import datetime
 from typing import Any, Literal, Union
 
 from airflow_provider_ci.client import checks, documents, nodes, pictures, xml
+from airflow_provider_ci.client.any_job import JOB_OPERATIONS, CIJob, JobOperation
 from airflow_provider_ci.client.callbacks import Callback
 from airflow_provider_ci.client.documents import DocProcess
 from airflow_provider_ci.client.jobs import JobState
 from airflow_provider_ci.client.pictures import PicProcess, PicTemplate
 from airflow_provider_ci.client.request import Request
 from airflow_provider_ci.client.responses import RESPONSE
-from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
 
-Operation = Union[  # noqa: UP007  (evaluated at run time)
-    DocProcess, DocWatermark, DocAIGCMetadata, PicProcess, PicTemplate
-]
+Operation = Union[DocProcess, JobOperation, PicProcess, PicTemplate]  # noqa: UP007  (evaluated at run time)
 PicForm = Literal["pic_jobs", "jobs"]
 
 MAX_JOBS_PER_PAGE = 100
-QUEUE_TYPES = ("Transcoding", "Speeching", "PicProcess", "AIProcess", "SpeedTranscoding")
+QUEUE_TYPES = (
+    *("Transcoding", "Speeching", "PicProcess", "AIProcess", "SpeedTranscoding", "DocProcess", "FileProcess"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Submission:
 
     kind: JobKind
     input_key: str | None
-    output_key: str
+    output_key: str | None
     operation: Operation
     output_bucket: str
     output_region: str
@@ -71,17 +71,23 @@ class Submission:
 
     def __post_init__(self) -> None:
         if self.input_url is None:
-            checks.object_key("input_key", self.input_key)
+            if self.input_key is not None or not isinstance(self.operation, CIJob):
+                checks.object_key("input_key", self.input_key)
         elif self.input_key is not None:
             raise ValueError("give input_key or input_url, not both")
         elif not self.input_url.startswith(("http://", "https://")):
             raise ValueError(f"input_url must begin with http:// or https://, not {self.input_url!r}")
-        checks.object_key("output_key", self.output_key)
+        if self._writes == "object":
+            checks.object_key("output_key", self.output_key)
+        elif self.output_key is not None:
+            raise ValueError(
+                f"output_key must be None, not {self.output_key!r}: a {self._tag} job writes no single object"
+            )
         if self.output_sprite_key is not None:
             checks.object_key("output_sprite_key", self.output_sprite_key)
         checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
         checks.number("job_level", self.job_level, 0, 2)
-        if self.kind.tag == pictures.TAG:
+        if self.kind.tag != documents.TAG:
             checks.user_data(self.user_data)
 
     def to_request(self) -> Request:
@@ -93,24 +99,18 @@ class Submission:
             headers={"Content-Type": "application/xml"},
             body=self._to_xml(),
             success=RESPONSE,
-            submits=(self.input_key or self.input_url or "", self.output_key),
+            submits=(self.input_key or self.input_url or "", self.output_key or ""),
             expires_at=self.expires_at,
         )
 
     def _to_xml(self) -> bytes:
-        output = {
-            "Region": self.output_region,
-            "Bucket": self.output_bucket,
-            "Object": self.output_key,
-            "SpriteObject": self.output_sprite_key,
-        }
         request: dict[str, object] = {
             "Tag": self._tag,
             "QueueId": self.queue_id,
-            "Input": {"Object": self.input_key, "Url": self.input_url},
+            "Input": self._input(),
             "Operation": {
                 **self._asked(),
-                "Output": output,
+                "Output": self._output(),
                 "UserData": self.user_data,
                 "JobLevel": self.job_level,
             },
@@ -121,11 +121,34 @@ class Submission:
 
     @property
     def _tag(self) -> str:
-        if isinstance(self.operation, (DocWatermark, DocAIGCMetadata)):
-            return self.operation.tag
-        return self.kind.tag
+        return self.operation.tag if isinstance(self.operation, JOB_OPERATIONS) else self.kind.tag
+
+    @property
+    def _writes(self) -> str | None:
+        return self.operation.output if isinstance(self.operation, JOB_OPERATIONS) else "object"
+
+    def _input(self) -> dict[str, object] | None:
+        """The input; None for tags whose operation names its inputs, such as FileCompress."""
+        if self.input_key is None and self.input_url is None:
+            return None
+        return {"Object": self.input_key, "Url": self.input_url}
+
+    def _output(self) -> dict[str, object] | None:
+        """The place of the output, and what else the operation says of it."""
+        more = self._asked().get("Output")
+        if self._writes == "none" and not more:
+            return None
+        return {
+            "Region": self.output_region,
+            "Bucket": self.output_bucket,
+            "Object": self.output_key,
+            "SpriteObject": self.output_sprite_key,
+            **(more if isinstance(more, Mapping) else {}),
+        }
 
     def _asked(self) -> dict[str, object]:
+        if isinstance(self.operation, JOB_OPERATIONS):
+            return self.operation.to_nodes()
         if isinstance(self.operation, PicTemplate):
             return {"TemplateId": self.operation.template_id}
         return {self._tag: self.operation.to_node()}

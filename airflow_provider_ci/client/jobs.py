@@ -20,10 +20,25 @@ from airflow_provider_ci.client.errors import (
     JobFailedError,
     NotFoundError,
 )
+from airflow_provider_ci.client.files import (
+    FileHashCode,
+    FileHashCodeResult,
+    FileUncompress,
+    FileUncompressResult,
+)
+from airflow_provider_ci.client.ocr import ImageOCR, ImageOCRResult
 from airflow_provider_ci.client.pictures import PicProcessResult
 from airflow_provider_ci.client.responses import Response
+from airflow_provider_ci.client.watermarks import DocWatermark, DocWatermarkResult
 
-JobResult = Union[DocProcessResult, PicProcessResult]  # noqa: UP007
+JobResult = Union[  # noqa: UP007
+    DocProcessResult,
+    DocWatermarkResult,
+    FileHashCodeResult,
+    FileUncompressResult,
+    ImageOCRResult,
+    PicProcessResult,
+]
 
 
 class JobState(str, Enum):
@@ -49,10 +64,15 @@ class JobState(str, Enum):
 
 _FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
 _STATES = {state.value: state for state in JobState if state is not JobState.UNKNOWN}
-_RESULTS: dict[str, Callable[[nodes.Tree, str], JobResult]] = {
-    documents.TAG: DocProcessResult.from_node,
-    pictures.TAG: PicProcessResult.from_node,
+_RESULTS: dict[str, tuple[str, Callable[[nodes.Tree, str], JobResult]]] = {
+    documents.TAG: ("DocProcessResult", DocProcessResult.from_node),
+    pictures.TAG: ("PicProcessResult", PicProcessResult.from_node),
+    DocWatermark.tag: ("DocWatermarkResult", DocWatermarkResult.from_node),
+    FileHashCode.tag: ("FileHashCodeResult", FileHashCodeResult.from_node),
+    FileUncompress.tag: ("FileUncompressResult", FileUncompressResult.from_node),
+    ImageOCR.tag: ("Detection", ImageOCRResult.from_node),
 }
+"""By tag, the node within ``Operation`` that holds the result, and its reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,8 +270,11 @@ class JobAnswer:
 
 
 def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:
-    node = nodes.child(operation, f"{tag}Result")
-    return _RESULTS[tag](node, request_id) if node and tag in _RESULTS else None
+    if tag not in _RESULTS:
+        return None
+    name, read = _RESULTS[tag]
+    node = nodes.child(operation, name)
+    return read(node, request_id) if node else None
 
 
 def _differ(asked: str, echoed: str) -> bool:

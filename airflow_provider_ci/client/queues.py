@@ -1,4 +1,7 @@
-"""Queues: where jobs wait. Source: tencentcloud.com document/product/1045/47935, 72918 and 72919."""
+"""Queues: where jobs wait.
+
+Source: tencentcloud.com document/product/1045/47935, 72918, 72919, 72964 and 50311.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ from airflow_provider_ci.client.responses import RESPONSE, Response
 DOCUMENT_QUEUES = "/docqueue"
 PICTURE_QUEUES = "/picqueue"
 MEDIA_QUEUES = "/queue"
+FILE_QUEUES = "/file_queue"
+AI_QUEUES = "/ai_queue"
 
 
 class QueueState(str, Enum):

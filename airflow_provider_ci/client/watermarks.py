@@ -10,21 +10,28 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+from airflow_provider_ci.client import checks, nodes
+from airflow_provider_ci.client.values import Value
 
-@dataclass(frozen=True, slots=True)
-class DocWatermark:
+_NUMBERS = ("dx", "dy", "batch", "horizontal_spacing", "vertical_spacing")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DocWatermark(Value):
     """A watermark on the pages of a document (``DocWatermark``). Fields that are None are not sent.
 
     :param type: of the watermark, such as ``1`` for an image.
     :param image: the address of the picture.
     :param source_type: the kind of document, such as ``pdf``.
-    :param dx: distance from the edge, across; likewise ``dy``, down.
+    :param dx: distance from the edge in pixels, across; likewise ``dy``, down.
     :param batch: 1 repeats it over the page.
-    :param horizontal_spacing: between the repeated ones; likewise ``vertical_spacing``.
+    :param horizontal_spacing: pixels between the repeated ones; likewise ``vertical_spacing``.
     :param extra: further nodes of ``DocWatermark``, by the names of the API page.
     """
 
     tag: ClassVar[str] = "DocWatermark"
+    path: ClassVar[str] = "/doc_jobs"
+    output: ClassVar[str] = "object"
 
     type: str | int
     _: KW_ONLY
@@ -40,6 +47,9 @@ class DocWatermark:
     def __post_init__(self) -> None:
         if self.type in (None, ""):
             raise ValueError("DocWatermark.type must be a type of watermark, such as 1, not empty")
+        for name in _NUMBERS:
+            number = checks.number(f"DocWatermark.{name}", getattr(self, name), 0)
+            object.__setattr__(self, name, number)
 
     def to_node(self) -> dict[str, object]:
         """The ``DocWatermark`` node of a request."""
@@ -55,9 +65,31 @@ class DocWatermark:
             **self.extra,
         }
 
+    def to_nodes(self) -> dict[str, object]:
+        """The nodes within ``Operation`` of a request."""
+        return {self.tag: self.to_node()}
 
-@dataclass(frozen=True, slots=True)
-class DocAIGCMetadata:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocWatermarkResult:
+    """A document with a watermark; fields that the service leaves out are None or empty."""
+
+    size: int | None = None
+    total_page_count: int | None = None
+    etag: str = ""
+
+    @classmethod
+    def from_node(cls, node: nodes.Tree, request_id: str) -> DocWatermarkResult:
+        """Read a ``DocWatermarkResult`` node."""
+        return cls(
+            size=nodes.integer(node, "Size"),
+            total_page_count=nodes.integer(node, "TotalPageCount"),
+            etag=nodes.text(node, "Etag") or nodes.text(node, "ETag"),
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DocAIGCMetadata(Value):
     """The label that says that a document's content is generated (``DocAIGCMetadata``).
 
     Fields that are None are not sent.
@@ -69,6 +101,8 @@ class DocAIGCMetadata:
     """
 
     tag: ClassVar[str] = "DocAIGCMetadata"
+    path: ClassVar[str] = "/doc_jobs"
+    output: ClassVar[str] = "object"
 
     label: str
     _: KW_ONLY
@@ -90,3 +124,7 @@ class DocAIGCMetadata:
                 **self.extra,
             }
         }
+
+    def to_nodes(self) -> dict[str, object]:
+        """The nodes within ``Operation`` of a request."""
+        return {self.tag: self.to_node()}

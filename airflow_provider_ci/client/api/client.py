@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, TypeVar
 
+from airflow_provider_ci.client.api.any_jobs import AnyJobCalls
 from airflow_provider_ci.client.api.buckets import BucketCalls
 from airflow_provider_ci.client.api.documents import DocJobCalls
 from airflow_provider_ci.client.api.objects import ObjectCalls
@@ -20,7 +21,9 @@ from airflow_provider_ci.client.transport import Timeout, Transport
 C = TypeVar("C", bound="CIClient")
 
 
-class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls):
+class CIClient(
+    DocJobCalls, PicJobCalls, AnyJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls
+):
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
     Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,

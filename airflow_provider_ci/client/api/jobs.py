@@ -29,7 +29,7 @@ class JobCalls(Connected):
         return self._transport.send(
             submission.to_request(),
             lambda response: JobAnswer.from_response(response).submitted(
-                submission.input_key or "", submission.output_key
+                submission.input_key or "", submission.output_key or ""
             ),
         )
 
