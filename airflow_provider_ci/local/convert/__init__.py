@@ -1,5 +1,6 @@
 """File in, file out: documents to PDF and page pictures, pictures by rule. Knows nothing of HTTP or jobs."""
 
+from airflow_provider_ci.local.convert.archives import UnpackedFile
 from airflow_provider_ci.local.convert.converters import Converters, RealConverters, office_missing
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError
 from airflow_provider_ci.local.convert.instant import InstantConverters
@@ -10,6 +11,7 @@ from airflow_provider_ci.local.convert.options import (
     PictureInfo,
     PictureResult,
 )
+from airflow_provider_ci.local.convert.pdf_watermark import WatermarkOptions
 
 __all__ = [
     "ConversionError",
@@ -22,5 +24,7 @@ __all__ = [
     "PictureInfo",
     "PictureResult",
     "RealConverters",
+    "UnpackedFile",
+    "WatermarkOptions",
     "office_missing",
 ]

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from PIL import Image, UnidentifiedImageError
 
-from airflow_provider_ci.local.convert import errors, pdf, picture
+from airflow_provider_ci.local.convert import archives, errors, pdf, pdf_watermark, picture
 from airflow_provider_ci.local.convert.canvas import fetch_from
 from airflow_provider_ci.local.convert.errors import ConversionError, from_os_error
 from airflow_provider_ci.local.convert.metadata import QUERIES
@@ -44,6 +44,13 @@ def _picture(request: dict[str, Any]) -> dict[str, Any]:
     return dataclasses.asdict(result)
 
 
+def _unpack(request: dict[str, Any]) -> dict[str, Any]:
+    made = archives.unpack(
+        Path(request["source"]), request["name"], request["password"], Path(request["folder"])
+    )
+    return {"files": [[each.name, each.path.name] for each in made]}
+
+
 def _query(request: dict[str, Any]) -> dict[str, Any]:
     return {"told": QUERIES[request["name"]](Path(request["source"]))}
 
@@ -55,6 +62,8 @@ _OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "texts": pdf.texts,
     "picture": _picture,
     "query": _query,
+    "unpack": _unpack,
+    "watermark": pdf_watermark.lay_over,
 }
 
 

@@ -7,6 +7,7 @@ request must come from it and name it as its host, which a page of another origi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -18,7 +19,7 @@ from airflow_provider_ci.local.http.request import Request
 from airflow_provider_ci.local.http.wire import Value, local_time
 from airflow_provider_ci.local.jobs import queues
 from airflow_provider_ci.local.jobs.details import job_detail, queue_detail
-from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs
+from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State
 from airflow_provider_ci.local.jobs.queues import Queue, Queues
 from airflow_provider_ci.local.objects.store import Store
 
@@ -31,7 +32,12 @@ NEWEST_JOBS = 50
 """Jobs of a queue that are shown."""
 
 _TEXTS = (".json", ".jsonl")
-_TAGS = {queues.DOC: "DocProcess", queues.PIC: "PicProcess", queues.MEDIA: "PicProcess"}
+_TAGS = {
+    queues.DOC: ("DocProcess", "DocWatermark"),
+    queues.PIC: ("PicProcess",),
+    queues.MEDIA: ("PicProcess",),
+    queues.FILE: ("FileHashCode", "FileUncompress"),
+}
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none';"
@@ -87,9 +93,12 @@ class Pages:
         queue = self.queues.find(queue_id)
         if queue is None:
             raise ServiceError("QueueNotFound", f"Queue {queue_id!r} does not exist.")
-        tag = _TAGS[queue.category]
-        counts = self.jobs.counts(queue_id, tag)
-        newest = self.jobs.page(Filter(queue_ids=(queue_id,), tag=tag), size=NEWEST_JOBS, after=None)
+        counts: Counter[State] = Counter()
+        newest: list[Job] = []
+        for tag in _TAGS[queue.category]:
+            counts.update(self.jobs.counts(queue_id, tag))
+            newest += self.jobs.page(Filter(queue_ids=(queue_id,), tag=tag), size=NEWEST_JOBS, after=None)
+        newest = sorted(newest, key=lambda job: job.seq, reverse=True)[:NEWEST_JOBS]
         settings = [*self._settings(queue), *((f"Jobs {state}", str(n)) for state, n in counts.items())]
         return f"Queue {queue_id}: {queue.state}", (
             f"<table>{''.join(_row(name, escape(value)) for name, value in settings)}</table>"
