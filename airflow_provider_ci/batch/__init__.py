@@ -17,6 +17,7 @@ from airflow_provider_ci.batch.errors import (
     OutputConflictError,
     WholeBatchError,
 )
+from airflow_provider_ci.batch.operations import BatchOperationError
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
@@ -40,6 +41,7 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchOperationError",
     "BatchRunningError",
     "BatchStoppedError",
     "BatchSummary",

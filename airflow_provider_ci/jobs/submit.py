@@ -49,9 +49,9 @@ class UnlistedSubmissionError(SubmissionUnknownError):
         super().__init__(input_key=input_key, output_key=output_key, reason=reason)
         self.tag = tag
         self.args = (
-            f"unconfirmed submission of the {tag} job for {input_key!r}: {reason} The service has no listing of "
-            "these jobs, so nothing can tell whether the job exists, and it was not submitted again. Submit it "
-            "again if a second job does no harm. File jobs with path='/jobs' are listed, and are found.",
+            f"unconfirmed submission of the {tag} job for {input_key!r}: {reason} The service has no listing "
+            "of these jobs, so nothing can tell whether the job exists, and it was not submitted again. "
+            "Submit it again if a second job does no harm. File jobs with path='/jobs' are listed and found.",
         )
 
 
