@@ -26,12 +26,14 @@ from airflow_provider_ci.batch import OutputTemplate
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
 from airflow_provider_ci.client import (
     Callback,
+    CIError,
     DocProcess,
     Job,
     JobState,
     NotFoundError,
     PicProcess,
     PicTemplate,
+    SubmissionUnknownError,
 )
 from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.jobs import (
@@ -232,16 +234,26 @@ class JobOperator(CIOperator):
                 "since": client.server_time().isoformat(),
             }
             store.set(STORE_KEY, stored)
-            job = submit_once(
-                client,
+            job = self._submit(request, store, stored)
+            self.log.info("submitted: %s → %s", self.input_key, request.output_key or request.job_type.tag)
+        store.set(STORE_KEY, {**stored, "job_id": job.job_id})
+        return job
+
+    def _submit(self, request: JobRequest, store: compat.StateStore, stored: dict[str, Any]) -> Job:
+        try:
+            return submit_once(
+                self.hook.client,
                 request,
                 token=stored["token"],
                 before_sending=lambda expires_at: store.set(STORE_KEY, {**stored, "expires_at": expires_at}),
                 raise_if_stopped=self._raise_if_killed,
             )
-            self.log.info("submitted: %s → %s", self.input_key, request.output_key or request.job_type.tag)
-        store.set(STORE_KEY, {**stored, "job_id": job.job_id})
-        return job
+        except SubmissionUnknownError:
+            raise
+        except CIError:
+            if not request.job_type.is_listed:
+                store.delete(STORE_KEY)  # there is certainly no job, which no listing could tell later
+            raise
 
     def _etag_of_input(self) -> str:
         if self.input_key is None:
