@@ -76,7 +76,7 @@ def test_a_tag_that_the_local_ci_does_not_do_is_named(
     assert "the local CI does not know jobs with Request.Tag ImageOCR" in printed()
 
 
-# What becomes of a lost response
+# Lost responses
 
 
 def hash_task(**options: Any) -> CIJobOperator:

@@ -19,7 +19,7 @@ def check_operation(operation: Any) -> None:
     path, so the path has to be the usual one of the tag.
 
     :raises BatchOperationError: it cannot; a task for each object can (``CIJobOperator``).
-    :raises TypeError: it is no operation.
+    :raises TypeError: this is something else than an operation.
     """
     job_type = type_of_operation(operation)
     name = f"a batch cannot do {job_type.tag}"

@@ -1,4 +1,4 @@
-"""Jobs of any tag: where they are submitted, what they write, and a value for tags without a class.
+"""Jobs of any tag: their paths, their outputs, and a value for tags without a class.
 
 Sources: tencentcloud.com document/product/1045/73114 (the tags of ``/jobs``), 1045/47932 and 1045/54392; the
 paths of the official SDKs.
@@ -100,7 +100,7 @@ JobOperation = Union[  # noqa: UP007  (evaluated at run time)
     CIJob, DocAIGCMetadata, DocWatermark, FileHashCode, FileUncompress, ImageOCR
 ]
 JOB_OPERATIONS = (CIJob, DocAIGCMetadata, DocWatermark, FileHashCode, FileUncompress, ImageOCR)
-"""Operations that say themselves where their jobs are submitted, and what they write."""
+"""Operations that carry the path and the output of their jobs."""
 
 
 def path_of_tag(tag: str) -> str:

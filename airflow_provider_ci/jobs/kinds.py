@@ -126,7 +126,7 @@ BY_ID = JobType(
     queues=_no_queues,
     is_listed=False,
 )
-"""Jobs of other tags, whose ids do not tell the tag."""
+"""Jobs of other tags: the tag is unknown, because it cannot be derived from an id."""
 
 
 @cache

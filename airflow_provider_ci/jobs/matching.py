@@ -54,7 +54,7 @@ def matches_keys(job: Job, input_key: str, output_key: str) -> bool:
 
 
 def _is_consistent(name: str, wanted: object, echoed: object) -> bool:
-    """Whether an echo, as far as it exists, shows what was sent."""
+    """Whether an echo, as far as it exists, agrees with the request."""
     if wanted is None or echoed in (None, "") or name in _NEVER_COMPARED:
         return True
     if isinstance(wanted, Mapping):

@@ -49,8 +49,8 @@ class CIJobOperator(JobOperator):
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
         objects.
 
-    Returns ``{"job_id", "state", "input_key", "output_key"}`` and what the job tells: ``hash`` and ``size``
-    of ``FileHashCode``, ``files`` and ``keys`` of ``FileUncompress``, ``text`` and ``lines`` of
+    Returns ``{"job_id", "state", "input_key", "output_key"}`` and the result of the job: ``hash`` and
+    ``size`` of ``FileHashCode``, ``files`` and ``keys`` of ``FileUncompress``, ``text`` and ``lines`` of
     ``ImageOCR``, ``pages`` and ``size`` of ``DocWatermark``. ``job_id`` is an XCom of its own too.
     """
 

@@ -1,4 +1,4 @@
-"""Jobs of any tag: what is sent, what is read back, and what is rejected before it is sent."""
+"""Jobs of any tag: requests, responses, and arguments that are rejected before anything is sent."""
 
 from __future__ import annotations
 
@@ -298,7 +298,11 @@ def test_a_value_can_be_stored_compared_and_changed(operation: Any) -> None:
 
 @pytest.mark.parametrize("kind", JOB_OPERATIONS, ids=lambda kind: kind.__name__)
 def test_every_field_may_be_a_template(kind: Any) -> None:
-    needed = {"CIJob": {"tag": "A"}, "DocAIGCMetadata": {"label": "1"}, "DocWatermark": {"type": 1}}
+    needed: dict[str, dict[str, Any]] = {
+        "CIJob": {"tag": "A"},
+        "DocAIGCMetadata": {"label": "1"},
+        "DocWatermark": {"type": 1},
+    }
     for each in dataclasses.fields(kind):
         if each.name == "extra" or not each.init:
             continue

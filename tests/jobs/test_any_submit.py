@@ -1,4 +1,4 @@
-"""Jobs of other tags are submitted once: found in a listing, or never repeated where there is none."""
+"""Jobs of other tags are submitted once: they are found in a listing, or never repeated without one."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class AnyJobCalls(JobCalls):
     def get_job(self, job_id: str, *, path: str | None = None) -> Job:
         """Read a job of any tag (DescribeMediaJob, DescribeFileProcessJob).
 
-        :param path: such as ``/file_jobs``; by default the one that the first letter of the id stands for.
+        :param path: such as ``/file_jobs``; by default it is derived from the first letter of the id.
         :raises NotFoundError: it does not exist.
         """
         return self._get(_kind("", path or path_of_job_id(job_id)), job_id).named(job_id)

@@ -54,7 +54,7 @@ class UnpackedFile:
 
 
 class Readable(Protocol):
-    """What is read of a file in an archive."""
+    """The content of a file in an archive."""
 
     def read(self, size: int = ..., /) -> bytes: ...  # noqa: D102
 
@@ -62,7 +62,7 @@ class Readable(Protocol):
 
 
 Entry = tuple[str, Optional[Readable]]  # noqa: UP045  (evaluated at run time)
-"""A name, and the content of a file; None for what is left out."""
+"""A name, and the content of a file; None for folders, links and devices."""
 
 
 def unpack(source: Path, name: str, password: str, folder: Path) -> list[UnpackedFile]:
@@ -122,8 +122,8 @@ def _check_name(name: str) -> None:
     if is_absolute or ".." in parts or not is_text or not name:
         raise ConversionError(
             errors.UNSAFE_ARCHIVE,
-            f"the archive holds a file called {name!r}, which leads out of its folder or is no file name; "
-            "nothing of it was unpacked",
+            f"the archive holds a file with the unsafe name {name!r}: it leads out of its folder, or it "
+            "cannot name a file; nothing was unpacked",
         )
 
 
@@ -181,7 +181,7 @@ def _tar_entries(source: Path, name: str, password: str) -> Iterator[Entry]:
         tarfile.open(fileobj=cast("IO[bytes]", _OneWay(stream)), mode="r:") as archive,
     ):
         while entry := archive.next():
-            archive.members = []  # or it keeps every header
+            archive.members = []  # type: ignore[attr-defined] # or it keeps every header
             yield entry.name, archive.extractfile(entry) if entry.isreg() else None
 
 
@@ -192,7 +192,7 @@ def _gzip_entry(source: Path, name: str, password: str) -> Iterator[Entry]:
 
 
 class _OneWay(io.RawIOBase):
-    """A stream for tarfile, which reads whole headers at once and seeks to what it skips.
+    """A stream for tarfile, which reads whole headers at once and seeks over files.
 
     Skipped bytes are read, so that they count.
     """
