@@ -135,7 +135,7 @@ class Submission:
 
     def _output(self) -> dict[str, object] | None:
         """The place of the output, and what else the operation says of it."""
-        more = self._asked().get("Output")
+        more = self.operation.operation.get("Output") if isinstance(self.operation, CIJob) else None
         if self._writes == "none" and not more:
             return None
         return {
