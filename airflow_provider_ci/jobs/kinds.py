@@ -21,7 +21,7 @@ from airflow_provider_ci.client import (
     PicTemplate,
     Queue,
 )
-from airflow_provider_ci.client.any_job import (
+from airflow_provider_ci.client.jobs.any_job import (
     JOB_OPERATIONS,
     LISTED_PATHS,
     JobOperation,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Union
 
 from airflow_provider_ci.client import DocProcess, Job, PicProcess, PicTemplate
-from airflow_provider_ci.client.any_job import JOB_OPERATIONS, JobOperation
+from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS, JobOperation
 
 _NEVER_COMPARED = frozenset({"CompressKey", "DocPassword", "UnCompressKey"})
 _ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}

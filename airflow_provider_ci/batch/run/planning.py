@@ -38,7 +38,7 @@ from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
-from airflow_provider_ci.client.any_job import JOB_OPERATIONS
+from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
 
 log = logging.getLogger(__name__)
 

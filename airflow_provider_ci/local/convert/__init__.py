@@ -1,6 +1,5 @@
 """File in, file out: documents to PDF and page pictures, pictures by rule. Knows nothing of HTTP or jobs."""
 
-from airflow_provider_ci.local.convert.archives import UnpackedFile
 from airflow_provider_ci.local.convert.converters import Converters, RealConverters, office_missing
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError
 from airflow_provider_ci.local.convert.instant import InstantConverters
@@ -11,7 +10,8 @@ from airflow_provider_ci.local.convert.options import (
     PictureInfo,
     PictureResult,
 )
-from airflow_provider_ci.local.convert.pdf_watermark import WatermarkOptions
+from airflow_provider_ci.local.convert.pdf.watermark import WatermarkOptions
+from airflow_provider_ci.local.convert.source.archives import UnpackedFile
 
 __all__ = [
     "ConversionError",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ci.local import LocalCI
-from airflow_provider_ci.local.convert import archives
+from airflow_provider_ci.local.convert.source import archives
 from tests.local.conftest import BUCKET, REGION, Caller
 
 FILES = {"a.txt": b"alpha", "deep/b.txt": b"beta" * 1000, "合同.txt": "甲".encode()}
