@@ -7,16 +7,17 @@ paths of the official SDKs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Union
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Union
 
 from airflow_provider_ci.client.jobs.calls import JobCalls
 from airflow_provider_ci.client.jobs.files import FileHashCode, FileUncompress
-from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage
+from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobState
 from airflow_provider_ci.client.jobs.listings import Listing
 from airflow_provider_ci.client.jobs.ocr import ImageOCR
-from airflow_provider_ci.client.jobs.options import JobFilters, JobOptions
+from airflow_provider_ci.client.jobs.options import JobOptions, Order
 from airflow_provider_ci.client.jobs.submissions import Operation
 from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
 from airflow_provider_ci.client.records import checks
@@ -158,11 +159,17 @@ def _names_in(content: Any) -> Iterator[str]:
             yield from _names_in(item)
 
 
-class AnyJobFilters(JobFilters, total=False):
-    """The filters of listings of any tag."""
+class AnyJobFilters(TypedDict, total=False):
+    """Which jobs of a tag to list, and how. None is the same as leaving it out."""
 
-    input_key: str | None
+    states: Iterable[JobState] | None
+    queue_id: str | None
     queue_type: str | None
+    input_key: str | None
+    created_after: datetime | None
+    created_before: datetime | None
+    order: Order
+    page_size: int
 
 
 class AnyJobCalls(JobCalls):
