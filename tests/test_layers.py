@@ -66,12 +66,12 @@ ALLOWED_WITHIN = {
         "objects": _EVERY_NOUN,
         "previews": {"objects", "pictures", "records"},
         "client": {
-            *("buckets", "documents", "http", "objects", "pictures", "previews", "queues", "signing"),
-            "templates",
+            *("buckets", "documents", "http", "jobs", "objects", "pictures", "previews", "queues"),
+            *("signing", "templates", "wire"),
         },
         "__init__": {
             *("buckets", "callbacks", "client", "documents", "errors", "http", "jobs", "keys", "objects"),
-            *("pictures", "previews", "queues", "records", "signing", "templates"),
+            *("pictures", "previews", "queues", "records", "signing", "templates", "wire"),
         },
     },
     "local": {

@@ -29,8 +29,16 @@ from airflow_provider_ci.client.errors import (
     ThrottledError,
 )
 from airflow_provider_ci.client.http.retry import RetryPolicy
+from airflow_provider_ci.client.jobs.any_job import CIJob
+from airflow_provider_ci.client.jobs.files import (
+    FileHashCode,
+    FileHashCodeResult,
+    FileUncompress,
+    FileUncompressResult,
+)
 from airflow_provider_ci.client.jobs.job import Job, JobPage, JobState, JobWorkflow
-from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
+from airflow_provider_ci.client.jobs.ocr import DetectedText, ImageOCR, ImageOCRResult
+from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark, DocWatermarkResult
 from airflow_provider_ci.client.keys.credentials import (
     RenewingCredentials,
     environment_credentials,
@@ -58,6 +66,7 @@ __all__ = [
     "CIClient",
     "CIConnectionError",
     "CIError",
+    "CIJob",
     "CIResponseError",
     "CIServiceError",
     "CITimeoutError",
@@ -66,12 +75,20 @@ __all__ = [
     "CredentialSource",
     "Credentials",
     "CredentialsError",
+    "DetectedText",
     "DocAIGCMetadata",
     "DocPreview",
     "DocProcess",
     "DocProcessResult",
     "DocWatermark",
+    "DocWatermarkResult",
     "Exchange",
+    "FileHashCode",
+    "FileHashCodeResult",
+    "FileUncompress",
+    "FileUncompressResult",
+    "ImageOCR",
+    "ImageOCRResult",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",

@@ -10,6 +10,7 @@ from airflow_provider_ci.client.documents import DocJobCalls
 from airflow_provider_ci.client.http.clock import Clock, ServiceClock
 from airflow_provider_ci.client.http.retry import RetryPolicy
 from airflow_provider_ci.client.http.transport import Timeout, Transport
+from airflow_provider_ci.client.jobs.any_job import AnyJobCalls
 from airflow_provider_ci.client.objects import ObjectCalls
 from airflow_provider_ci.client.pictures import PicJobCalls
 from airflow_provider_ci.client.previews import PreviewCalls
@@ -21,7 +22,16 @@ from airflow_provider_ci.client.wire.exchange import Observer
 C = TypeVar("C", bound="CIClient")
 
 
-class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, PreviewCalls, ObjectCalls):
+class CIClient(
+    DocJobCalls,
+    PicJobCalls,
+    AnyJobCalls,
+    QueueCalls,
+    BucketCalls,
+    TemplateCalls,
+    PreviewCalls,
+    ObjectCalls,
+):
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
     Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,

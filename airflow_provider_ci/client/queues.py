@@ -23,6 +23,8 @@ from airflow_provider_ci.client.wire import nodes, xml
 DOCUMENT_QUEUES = "/docqueue"
 PICTURE_QUEUES = "/picqueue"
 MEDIA_QUEUES = "/queue"
+FILE_QUEUES = "/file_queue"
+AI_QUEUES = "/ai_queue"
 
 
 class QueueState(str, Enum):
@@ -136,6 +138,18 @@ class QueueCalls(Connected):
         """Read the media queues (DescribeMediaQueues), as :meth:`list_doc_queues` does."""
         return self._list_queues(MEDIA_QUEUES, state, queue_ids)
 
+    def list_file_queues(
+        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
+    ) -> list[Queue]:
+        """Read the file queues (DescribeFileProcessQueues), as :meth:`list_doc_queues` does."""
+        return self._list_queues(FILE_QUEUES, state, queue_ids)
+
+    def list_ai_queues(
+        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
+    ) -> list[Queue]:
+        """Read the queues of AI recognition, which :class:`.ImageOCR` jobs use (DescribeAIProcessQueues)."""
+        return self._list_queues(AI_QUEUES, state, queue_ids)
+
     def list_doc_queues_page(
         self,
         *,
@@ -210,6 +224,17 @@ class QueueCalls(Connected):
         """Change a media queue (UpdateMediaQueue), as :meth:`update_doc_queue` does."""
         return self._update(MEDIA_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
 
+    def update_file_queue(
+        self,
+        queue_id: str,
+        *,
+        name: str | None = None,
+        state: QueueState | None = None,
+        notify: NotifyConfig | None = None,
+    ) -> Queue:
+        """Change a file queue (UpdateFileProcessQueue), as :meth:`update_doc_queue` does."""
+        return self._update(FILE_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
+
     def pause_doc_queue(self, queue_id: str) -> Queue:
         """Pause a document queue: no further job starts, running jobs finish."""
         return self.update_doc_queue(queue_id, state=QueueState.PAUSED)
@@ -233,6 +258,14 @@ class QueueCalls(Connected):
     def resume_media_queue(self, queue_id: str) -> Queue:
         """Resume a media queue: jobs start again."""
         return self.update_media_queue(queue_id, state=QueueState.ACTIVE)
+
+    def pause_file_queue(self, queue_id: str) -> Queue:
+        """Pause a file queue: no further job starts, running jobs finish."""
+        return self.update_file_queue(queue_id, state=QueueState.PAUSED)
+
+    def resume_file_queue(self, queue_id: str) -> Queue:
+        """Resume a file queue: jobs start again."""
+        return self.update_file_queue(queue_id, state=QueueState.ACTIVE)
 
     def _list_queues(self, path: str, state: QueueState | None, queue_ids: Sequence[str]) -> list[Queue]:
         filters = _filters(state, queue_ids)

@@ -30,7 +30,7 @@ class JobCalls(Connected):
         self,
         kind: JobKind,
         input_key: str | None,
-        output_key: str,
+        output_key: str | None,
         operation: Operation,
         options: JobOptions,
     ) -> Job:
@@ -45,7 +45,7 @@ class JobCalls(Connected):
         ).to_request()
         return self._transport.send(
             request,
-            lambda response: JobAnswer.from_response(response).submitted(input_key or "", output_key),
+            lambda response: JobAnswer.from_response(response).submitted(input_key or "", output_key or ""),
         )
 
     def _get(self, kind: JobKind, *job_ids: str) -> JobAnswer:

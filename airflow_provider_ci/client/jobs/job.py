@@ -21,7 +21,9 @@ from airflow_provider_ci.client.errors import (
 from airflow_provider_ci.client.http.responses import Response
 from airflow_provider_ci.client.wire import nodes
 
-QUEUE_TYPES = ("Transcoding", "Speeching", "PicProcess", "AIProcess", "SpeedTranscoding")
+QUEUE_TYPES = (
+    *("Transcoding", "Speeching", "PicProcess", "AIProcess", "SpeedTranscoding", "DocProcess", "FileProcess"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +72,18 @@ class JobResult:
 
 
 R = TypeVar("R", bound=JobResult)
-_RESULTS: dict[str, type[JobResult]] = {}
+_RESULTS: dict[str, tuple[str, type[JobResult]]] = {}
+"""By tag, the node within ``Operation`` that holds the result, and the class that reads it."""
 
 
-def result_of(tag: str) -> Callable[[type[R]], type[R]]:
-    """Read the results of jobs with this tag by the decorated class."""
+def result_of(tag: str, node: str = "") -> Callable[[type[R]], type[R]]:
+    """Read the results of jobs with this tag by the decorated class.
+
+    :param node: the name of the result's node, where it is not the tag with ``Result``.
+    """
 
     def register(cls: type[R]) -> type[R]:
-        _RESULTS[tag] = cls
+        _RESULTS[tag] = node or f"{tag}Result", cls
         return cls
 
     return register
@@ -278,8 +284,11 @@ class JobAnswer:
 
 
 def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | None:
-    node = nodes.child(operation, f"{tag}Result")
-    return _RESULTS[tag].from_node(node, request_id) if node and tag in _RESULTS else None
+    if tag not in _RESULTS:
+        return None
+    name, cls = _RESULTS[tag]
+    node = nodes.child(operation, name)
+    return cls.from_node(node, request_id) if node else None
 
 
 def _differ(asked: str, echoed: str) -> bool:

@@ -72,6 +72,12 @@ def one_of(name: str, value: object, allowed: Collection[object]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
 
 
+def required(name: str, value: object) -> None:
+    """Reject None and an empty text. Templates pass."""
+    if value in (None, ""):
+        raise ValueError(f"{name} is required, but it is {value!r}")
+
+
 def number(name: str, value: Any, lowest: int, highest: int | None = None, *, also: int | None = None) -> Any:
     """Check a number's range, and convert it from a rendered template's text. None and templates pass."""
     if value is None or is_template(value):

@@ -26,6 +26,7 @@ from airflow_provider_ci.client import (
     CIError,
     Credentials,
     DocProcess,
+    FileHashCode,
     Job,
     ObjectInfo,
     ObjectPage,
@@ -100,6 +101,9 @@ OPERATIONS = {
     ),
     "submit picture": Operation(
         lambda ci, _: ci.submit_pic_job("in/a", "out/a", RULE), response(JOB), is_job
+    ),
+    "submit hash": Operation(
+        lambda ci, _: ci.submit_job("in/a", None, FileHashCode()), response(JOB), is_job
     ),
     "get job": Operation(lambda ci, _: ci.get_doc_job("d1"), response(JOB), is_job),
     "get jobs": Operation(lambda ci, _: ci.get_pic_jobs(["d1"]), response(JOB), are_jobs),

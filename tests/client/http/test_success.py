@@ -14,6 +14,7 @@ from airflow_provider_ci.client import (
     CIError,
     CIResponseError,
     DocProcess,
+    FileHashCode,
     PicProcess,
     QueueState,
     ServerError,
@@ -28,6 +29,8 @@ READS: dict[str, Callable[[CIClient], object]] = {
     "get job": lambda ci: ci.get_doc_job("d1"),
     "get jobs": lambda ci: ci.get_pic_jobs(["c1"]),
     "list jobs": lambda ci: list(ci.list_doc_jobs()),
+    "list any jobs": lambda ci: list(ci.list_jobs("Snapshot")),
+    "get any job": lambda ci: ci.get_job("f1"),
     "list objects": lambda ci: list(ci.list_objects()),
     "list queues": lambda ci: ci.list_pic_queues(),
     "list buckets": lambda ci: ci.list_doc_buckets(),
@@ -42,6 +45,7 @@ WRITES: dict[str, Callable[[CIClient], object]] = {
     "put file": lambda ci: ci.put_object("a", Path(__file__)),
     "delete": lambda ci: ci.delete_object("a"),
     "cancel document": lambda ci: ci.cancel_doc_job("d1"),
+    "cancel any job": lambda ci: ci.cancel_job("f1"),
     "cancel picture": lambda ci: ci.cancel_pic_job("c1"),
     "pause": lambda ci: ci.pause_doc_queue("p1"),
     "update template": lambda ci: ci.update_template("t1", "a", RULE),
@@ -51,6 +55,7 @@ WRITES: dict[str, Callable[[CIClient], object]] = {
 POSTS: dict[str, Callable[[CIClient], object]] = {
     "document": lambda ci: ci.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess()),
     "picture": lambda ci: ci.submit_pic_job("in/a.docx", "out/a.pdf", RULE),
+    "hash": lambda ci: ci.submit_job("in/a.docx", None, FileHashCode()),
     "template": lambda ci: ci.create_template("a", RULE),
     "open": lambda ci: ci.open_doc_bucket(),
 }

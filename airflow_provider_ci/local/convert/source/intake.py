@@ -119,7 +119,7 @@ def _with_article(words: str) -> str:
 
 def _check_archive(source: Path) -> None:
     try:
-        with _BoundedFile(source) as stream, zipfile.ZipFile(stream) as archive:
+        with BoundedFile(source) as stream, zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         message = "the document is cut off or damaged: the archive that it is made of cannot be opened"
@@ -131,10 +131,11 @@ def _check_archive(source: Path) -> None:
     _check_unpacked(text, MAX_UNPACKED_TEXT)
 
 
-class _BoundedFile(io.FileIO):
+class BoundedFile(io.FileIO):
     """A file that refuses to give much at once, as a zip archive is asked for all its entries in one go."""
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file does, up to the limit."""
         if size is not None and size > _MAX_DIRECTORY_BYTES:
             raise ConversionError(
                 errors.FILE_TOO_LARGE, f"the list of the document's parts has {size} bytes; "

@@ -23,9 +23,11 @@ from PIL import Image, UnidentifiedImageError
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError, from_os_error
 from airflow_provider_ci.local.convert.pdf import drawing as pdf
+from airflow_provider_ci.local.convert.pdf import watermark
 from airflow_provider_ci.local.convert.pictures import picture
 from airflow_provider_ci.local.convert.pictures.canvas import fetch_from
 from airflow_provider_ci.local.convert.pictures.metadata import QUERIES
+from airflow_provider_ci.local.convert.source import archives
 
 
 def _inspect(request: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +48,13 @@ def _picture(request: dict[str, Any]) -> dict[str, Any]:
     return dataclasses.asdict(result)
 
 
+def _unpack(request: dict[str, Any]) -> dict[str, Any]:
+    made = archives.unpack(
+        Path(request["source"]), request["name"], request["password"], Path(request["folder"])
+    )
+    return {"files": [[each.name, each.path.name] for each in made]}
+
+
 def _query(request: dict[str, Any]) -> dict[str, Any]:
     return {"told": QUERIES[request["name"]](Path(request["source"]))}
 
@@ -57,6 +66,8 @@ _OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "texts": pdf.texts,
     "picture": _picture,
     "query": _query,
+    "unpack": _unpack,
+    "watermark": watermark.lay_over,
 }
 
 
