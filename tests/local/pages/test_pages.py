@@ -64,7 +64,7 @@ def test_a_job_is_shown_with_its_state_times_input_outputs_and_parameters(call: 
 
 
 def heading(reply: Any) -> str:
-    return str(html.fromstring(reply.body).find(".//h1").text_content())
+    return str(html.fromstring(reply.body).xpath("//h1")[0].text_content())
 
 
 def test_a_failed_job_says_why(call: Any) -> None:
@@ -200,7 +200,7 @@ def test_no_path_leads_out_of_a_bucket(call: Any, root: Path, folder: Path, path
 def test_html_and_svg_are_shown_as_text(call: Any, name: str) -> None:
     call.put(name, b"<svg onload='alert(1)'><script>alert(2)</script></svg>")
     reply = page(call, f"/_local/objects/examplebucket-1250000000/{name}")
-    assert html.fromstring(reply.body).findtext(".//pre").startswith("<svg onload='alert(1)'>")
+    assert (html.fromstring(reply.body).findtext(".//pre") or "").startswith("<svg onload='alert(1)'>")
     assert is_harmless(reply)
 
 

@@ -11,7 +11,7 @@ from airflow_provider_ci.local.pages import sentences, snippets
 from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
 from airflow_provider_ci.local.pages.views.objects import object_figure
-from airflow_provider_ci.local.pages.views.rows import TONES, flat, job_row
+from airflow_provider_ci.local.pages.views.rows import flat, job_row
 
 PAGE_SIZE = 50
 FAILED_FIRST = 5
@@ -70,7 +70,7 @@ def job(parts: Parts, visit: Visit) -> Shown:
     access = snippets.Access.of(parts, visit.endpoint)
     return Shown(
         template="job.html",
-        title=f"{TONES[found.state][1]}: {sentences.short_name(found.input_object)}",
+        title=f"Job {found.job_id}: {found.state}",
         refresh=0 if found.state in FINAL else 1,
         values={
             "job": found,
