@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.2.0"
 
 _INTEGRATION = "Tencent Cloud Infinite"
-_LINKS = ("CIJobLink", "CIQueueLink", "CIReportLink")
+_LINKS = ("CIBatchLink", "CIJobLink", "CIQueueLink", "CIReportLink")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -34,6 +34,9 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
         "extra-links": [f"airflow_provider_ci.links.{name}" for name in _LINKS],
+        "plugins": [
+            {"name": "ci_batches", "plugin-class": "airflow_provider_ci.plugin.CIBatchesPlugin"},
+        ],
         "asset-uris": [
             {
                 "schemes": ["cos"],
