@@ -34,7 +34,7 @@ from airflow_provider_ci.batch import (
     Pace,
 )
 from airflow_provider_ci.batch.planning.planner import Skip
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
 from airflow_provider_ci.client import Callback, CIError
