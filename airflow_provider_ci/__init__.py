@@ -34,9 +34,6 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
         "extra-links": [f"airflow_provider_ci.links.{name}" for name in _LINKS],
-        "plugins": [
-            {"name": "ci_batches", "plugin-class": "airflow_provider_ci.plugin.CIBatchesPlugin"},
-        ],
         "asset-uris": [
             {
                 "schemes": ["cos"],

@@ -15,19 +15,23 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from airflow_provider_ci.batch import ObjectState
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordError
 from airflow_provider_ci.client import CIError, CIServiceError
 from airflow_provider_ci.plugin import pages, recorded
 from airflow_provider_ci.plugin.access import Batch, ReadableDags, User, may_read_xcom
 from airflow_provider_ci.plugin.previews import NoPreviewError
 from airflow_provider_ci.plugin.recorded import GROUPS, PAGE_ROWS
-from airflow_provider_ci.plugin.results import Filter
+from airflow_provider_ci.plugin.results import BAD, Filter
 from airflow_provider_ci.web import FILE_HEADERS, PAGE_HEADERS, STATIC_HEADERS, environment, static_file
 
 log = logging.getLogger(__name__)
 
 _TEMPLATES = environment("airflow_provider_ci.plugin")
 _MAX_PAGE = 100_000
+_MAX_REASON = 60
+RESULT_FILTERS = (pages.ALL, BAD, *(state.value for state in ObjectState))
+Offset = Annotated[int, Query(ge=0, le=2**40)]
 PageNumber = Annotated[int, Query(ge=1, le=_MAX_PAGE)]
 Text = Annotated[str, Query(max_length=850)]
 
@@ -67,10 +71,12 @@ def show_list(
 
 
 def show_batch(
-    batch: Batch, state: Text = "", code: Text = "", text: Text = "", page: PageNumber = 1
+    batch: Batch, state: Text = "", code: Text = "", text: Text = "", offset: Offset = 0
 ) -> Response:
     """One batch: its verdict, its failures, its objects."""
-    return _page("batch.html", **pages.batch_page(batch, Filter(state, code, text.strip()), page))
+    if state and state not in RESULT_FILTERS:
+        raise HTTPException(400, f"There is no outcome {state!r}; there are {', '.join(RESULT_FILTERS)}.")
+    return _page("batch.html", **pages.batch_page(batch, Filter(state, code, text.strip()), offset))
 
 
 def show_object(batch: Batch, n: Annotated[int, Query(ge=0)]) -> Response:
@@ -80,7 +86,10 @@ def show_object(batch: Batch, n: Annotated[int, Query(ge=0)]) -> Response:
 
 def send_picture(batch: Batch, n: Annotated[int, Query(ge=0)], side: Text) -> Response:
     """The picture, or the first page, of an object's input or output."""
-    picture = pages.picture(batch, n, side)
+    try:
+        picture = pages.picture(batch, n, side)
+    except (CIError, NoPreviewError) as error:
+        return _no_picture(error)
     return Response(picture.body, headers={**FILE_HEADERS, "Content-Type": picture.content_type})
 
 
@@ -135,8 +144,11 @@ def _unreadable(request: Request, error: Exception) -> Response:
     )
 
 
-def _no_preview(request: Request, error: Exception) -> Response:
-    return _page("error.html", 415, title="No preview", words=f"There is no preview: {error}.")
+def _no_picture(error: Exception) -> Response:
+    """A picture of our own that says why there is none: a broken one would say nothing."""
+    reason = error.code if isinstance(error, CIServiceError) else "The service sent no picture."
+    body = _TEMPLATES.get_template("no_picture.svg").render(reason=reason[:_MAX_REASON])
+    return Response(body.encode(), headers={**FILE_HEADERS, "Content-Type": "image/svg+xml"})
 
 
 def _service_failed(request: Request, error: Exception) -> Response:
@@ -166,7 +178,6 @@ _REFUSALS = {
 _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     AnyHTTPException: _refused,
     RequestValidationError: _unreadable,
-    NoPreviewError: _no_preview,
     MissingRecordError: _service_failed,
     CIError: _service_failed,
     ValueError: _cannot_connect,

@@ -11,7 +11,7 @@ from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.planning.planned import PlannedObject
-from airflow_provider_ci.batch.report import ReportHeader, read_report_header
+from airflow_provider_ci.batch.reports.pages import BatchReport, NoReportError
 from airflow_provider_ci.batch.results import ObjectState
 from airflow_provider_ci.client import CIClient, ObjectInfo
 
@@ -36,10 +36,14 @@ class Ledger:
         return read_plan(self.client, self.folder)
 
     @cached_property
-    def report(self) -> ReportHeader | None:
+    def report(self) -> BatchReport | None:
         """The report of this plan; None while it is not written, or if it is of an earlier plan."""
-        header = read_report_header(self.client, self.folder)
-        return header if header and self.plan and header.plan == self.plan.header.token else None
+        found = BatchReport(self.client, self.folder)
+        try:
+            token = found.header.plan
+        except NoReportError:
+            return None
+        return found if self.plan and token == self.plan.header.token else None
 
     @cached_property
     def journal(self) -> Journal | None:

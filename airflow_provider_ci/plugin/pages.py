@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from airflow_provider_ci.batch import FailureGroup, ObjectResult
+from airflow_provider_ci.batch import FailureGroup, ObjectResult, ObjectState
 from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.client import CIClient, CIError, NotFoundError
 from airflow_provider_ci.plugin import previews, results, words
@@ -23,6 +23,8 @@ from airflow_provider_ci.web.figures import count, rate
 
 REFRESH_SECONDS = 5
 """How often a page with something that runs renews itself."""
+ALL = "all"
+"""The filter by outcome that shows everything."""
 _GROUP_NAMES = {"": "All", "live": "Running", "failed": "Failed", "done": "Ended well"}
 
 
@@ -70,13 +72,14 @@ def list_of(
     }
 
 
-def batch_page(batch: TaskBatch, wanted: Filter, page: int) -> dict[str, Any]:
+def batch_page(batch: TaskBatch, wanted: Filter, offset: int) -> dict[str, Any]:
     """The values of the page of one batch."""
     is_live = batch.group == "live"
     ledger = Ledger(client_of_batch(batch.record), batch.record.folder)
     numbers = _newest_numbers(batch, ledger)
     groups = _groups(batch, ledger)
     course = _course(ledger, numbers)
+    shown = wanted.state or (results.BAD if groups and not wanted.text else ALL)
     return {
         **_common(batch),
         "title": f"{batch.name.dag_id} · {batch.name.task_id} · CI batch",
@@ -86,10 +89,13 @@ def batch_page(batch: TaskBatch, wanted: Filter, page: int) -> dict[str, Any]:
         "plan": ledger.plan.header if ledger.plan else None,
         "summary": batch.summary,
         "groups": groups,
+        "legend": _legend(batch, numbers),
         "filter": wanted,
         "filters": _filters(batch, numbers),
-        "objects": _objects(ledger, wanted, page),
-        "page": page,
+        "shown": shown,
+        "objects": _objects(ledger, replace(wanted, state="" if shown == ALL else shown), offset),
+        "offset": offset,
+        "previous": 0 if wanted.text else max(0, offset - results.PAGE_ROWS),
         "results": words.RESULTS,
         "throughput": line_chart(course.throughput, rate),
         "depth": line_chart(course.depth, count),
@@ -208,7 +214,7 @@ def _newest_numbers(batch: TaskBatch, ledger: Ledger) -> Numbers | None:
     if plan is None or state is None or (known and known.finished >= state.finished):
         return known
     failed = failed_of(state)
-    skipped = state.counts.get(results.ObjectState.SKIPPED, 0)
+    skipped = state.counts.get(ObjectState.SKIPPED, 0)
     return replace(
         known or Numbers(total=plan.header.total),
         total=plan.header.total,
@@ -227,24 +233,37 @@ def _groups(batch: TaskBatch, ledger: Ledger) -> Sequence[FailureGroup]:
     return results.groups_so_far(ledger) if ledger.state and failed_of(ledger.state) else ()
 
 
-def _objects(ledger: Ledger, wanted: Filter, page: int) -> Page:
-    return results.page_of(ledger, wanted, page) if ledger.plan else Page([], False)
+def _objects(ledger: Ledger, wanted: Filter, offset: int) -> Page:
+    return results.page_of(ledger, wanted, offset) if ledger.plan else Page()
+
+
+def _legend(batch: TaskBatch, numbers: Numbers | None) -> list[tuple[str, int, str]]:
+    """The parts of the bar that are worth a word."""
+    if numbers is None:
+        return []
+    left = ("plain", numbers.left, "to go" if batch.group == "live" else "without a result")
+    return [part for part in (*numbers.parts, left) if part[1] or part[2] in ("done", "failed")]
 
 
 def _filters(batch: TaskBatch, numbers: Numbers | None) -> list[tuple[str, str, int | None]]:
     """Value, name and number of each filter by outcome."""
     if batch.summary is None or batch.group == "live":
         failed = numbers.failed if numbers else None
-        return [("", "With a result", numbers.finished if numbers else None), ("bad", "Failed", failed)]
+        finished = numbers.finished if numbers else None
+        return [(ALL, "With a result", finished), (results.BAD, "Failed", failed)]
     found = batch.summary
-    states = [
+    bad = [
         ("failed", "Failed", found.failed),
         ("cancelled", "Cancelled", found.cancelled),
         ("unfinished", "Unfinished", found.unfinished),
-        ("succeeded", "Done", found.succeeded),
-        ("skipped", "Up to date", found.skipped),
     ]
-    return [("", "All", found.total), *(each for each in states if each[2])]
+    named = [each for each in bad if each[2]]
+    if len(named) == 1:
+        named = [(results.BAD, named[0][1], named[0][2])]
+    elif named:
+        named = [(results.BAD, "Without output", sum(number for _, _, number in named)), *named]
+    good = [("succeeded", "Done", found.succeeded), ("skipped", "Up to date", found.skipped)]
+    return [(ALL, "All", found.total), *named, *(each for each in good if each[2])]
 
 
 def _course(ledger: Ledger, numbers: Numbers | None) -> Course:

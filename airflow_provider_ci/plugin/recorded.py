@@ -19,7 +19,9 @@ from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord
 try:
     from airflow.models.task_state_store import TaskStateStoreModel
 except ImportError:  # before Airflow 3.3
-    TaskStateStoreModel = None  # type: ignore[assignment, misc]
+    _STORE: Any = None
+else:
+    _STORE = TaskStateStoreModel
 
 PAGE_ROWS = 25
 _STORE_KEY = "progress"
@@ -132,14 +134,14 @@ def _selected() -> Any:
         *(XComModel.value, XComModel.timestamp),
         *(TaskInstance.state, TaskInstance.try_number, TaskInstance.start_date, TaskInstance.end_date),
         *(_RESULT.value, _PROGRESS.value, _PROGRESS.timestamp),
-        *((TaskStateStoreModel.value, TaskStateStoreModel.updated_at) if TaskStateStoreModel else ()),
+        *((_STORE.value, _STORE.updated_at) if _STORE else ()),
     )
     rows = select(*columns).join(TaskInstance, _same_task(XComModel))
     for other, key in ((_RESULT, "return_value"), (_PROGRESS, PROGRESS_KEY)):
         rows = rows.outerjoin(other, and_(_beside(other), other.key == key))
-    if TaskStateStoreModel:
-        stored = and_(_beside(TaskStateStoreModel), TaskStateStoreModel.key == _STORE_KEY)
-        rows = rows.outerjoin(TaskStateStoreModel, stored)
+    if _STORE:
+        stored = and_(_beside(_STORE), _STORE.key == _STORE_KEY)
+        rows = rows.outerjoin(_STORE, stored)
     return rows
 
 

@@ -75,34 +75,38 @@ def _ended_without_summary(batch: TaskBatch, numbers: Numbers | None) -> str:
 
 
 def _ended(summary: BatchSummary, *, has_failed: bool, allowed: str) -> str:
-    total = plural(summary.total, "object")
     if not summary.total:
         return "The source has no objects, so nothing was done."
-    bad = _bad(summary)
+    bad, good = _bad(summary), _good(summary)
     if not bad:
-        return (
-            f"All {total} are done: {_good(summary)}."
-            if summary.total > 1
-            else f"The object is done: {_good(summary)}."
-        )
-    if has_failed:
-        stopped = " So many failed that the rest was not submitted." if summary.stopped_early else ""
-        return f"{bad} of {total}; {_good(summary)}. At most {allowed} may fail, so the task failed.{stopped}"
-    return f"{bad} of {total}, which max_failures={allowed} allows; {_good(summary)}."
+        return f"{'All' if summary.total > 1 else 'The'} {_objects(summary.total)} done: {good}."
+    if not has_failed:
+        return f"{bad}, which max_failures={allowed} allows; {good}."
+    limit = "None may fail" if allowed == "0" else f"At most {allowed} may fail"
+    stopped = " So many failed that the rest was not submitted." if summary.stopped_early else ""
+    return f"{bad}; {good}. {limit}, so the task failed.{stopped}"
+
+
+def _objects(number: int) -> str:
+    return "object is" if number == 1 else f"{count(number)} objects are"
 
 
 def _bad(summary: BatchSummary) -> str:
-    parts = (
+    kinds = (
         (summary.failed, "failed"),
-        (summary.cancelled, "cancelled"),
+        (summary.cancelled, "were cancelled"),
         (summary.unfinished, "did not finish"),
     )
-    return ", ".join(f"{count(number)} {word}" for number, word in parts if number)
+    named = [(number, word) for number, word in kinds if number]
+    whole = f" of {plural(summary.total, 'object')}"
+    return ", ".join(
+        f"{count(number)}{'' if at else whole} {word}" for at, (number, word) in enumerate(named)
+    )
 
 
 def _good(summary: BatchSummary) -> str:
-    parts = ((summary.succeeded, "made now"), (summary.skipped, "up to date before"))
-    return " and ".join(f"{count(number)} {word}" for number, word in parts if number) or "none is done"
+    kinds = ((summary.succeeded, "made in this run"), (summary.skipped, "up to date already"))
+    return ", ".join(f"{count(number)} {word}" for number, word in kinds if number) or "none is done"
 
 
 def after_clear(batch: TaskBatch) -> str:

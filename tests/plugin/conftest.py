@@ -10,8 +10,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -121,8 +121,13 @@ def start_site(
         home = tmp_path_factory.mktemp("page-airflow")
         shutil.copytree(HERE / "dags", home / "dags")
         (home / "passwords.json").write_text(json.dumps(passwords))
+        add_plugin(home)
         to_ci = connection(
-            bucket_server.endpoint, bucket_server.secret_id, bucket_server.secret_key, region=REGION, bucket=BUCKET
+            bucket_server.endpoint,
+            bucket_server.secret_id,
+            bucket_server.secret_key,
+            region=REGION,
+            bucket=BUCKET,
         )
         airflow = Airflow(
             home,
@@ -137,7 +142,9 @@ def start_site(
         airflow.command("db", "migrate")
         seed(airflow, home, *users)
         airflow.start("api-server")
-        wait_until(lambda: requests.get(f"{airflow._address}/api/v2/version", timeout=5).ok, "Airflow answers")
+        wait_until(
+            lambda: requests.get(f"{airflow._address}/api/v2/version", timeout=5).ok, "Airflow answers"
+        )
         return Site(airflow, passwords)
 
     yield start
@@ -145,9 +152,23 @@ def start_site(
         airflow.stop()
 
 
+def add_plugin(home: Path) -> None:
+    """The plugin, also where the installed package is of a version that has no entry point for it."""
+    (home / "plugins").mkdir()
+    if not entry_points(group="airflow.plugins", name="ci_batches"):
+        module = "from airflow_provider_ci.plugin import CIBatchesPlugin\n\n__all__ = ['CIBatchesPlugin']\n"
+        (home / "plugins" / "ci_batches.py").write_text(module)
+
+
 def seed(airflow: Airflow, home: Path, *users: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.plugin.seed", str(home / "dags"), *(("--fab", *users) if users else ())],
+        [
+            sys.executable,
+            "-m",
+            "tests.plugin.seed",
+            str(home / "dags"),
+            *(("--fab", *users) if users else ()),
+        ],
         env={**airflow._environment, "PYTHONPATH": os.pathsep.join(sys.path)},
         cwd=HERE.parents[1],
         stdout=subprocess.PIPE,
@@ -213,7 +234,3 @@ def page_client(bucket_server: LocalCI) -> Iterator[CIClient]:
     keys = Credentials(secret_id=bucket_server.secret_id, secret_key=bucket_server.secret_key)
     with CIClient(keys, REGION, BUCKET, endpoint=bucket_server.endpoint) as client:
         yield client
-
-
-def as_dict(found: Any) -> Any:
-    return dict(found)

@@ -1,6 +1,6 @@
-"""Runs the DAGs of this folder once, in an Airflow home of their own: ``python -m tests.plugin.seed DAGS_FOLDER``.
+"""Runs each DAG of a folder once: ``python -m tests.plugin.seed DAGS_FOLDER``.
 
-With FAB it also makes its users: ``--fab NAME=PASSWORD:DAG,DAG ...``, who may read these DAGs and their XComs.
+``--fab NAME=PASSWORD:DAG,DAG ...`` also makes users of FAB, who may read these DAGs and their XComs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def make_users(users: list[str]) -> None:
         for user in users:
             name, _, rest = user.partition("=")
             password, _, dags = rest.partition(":")
-            rights = [("can_read", resource) for resource in ("DAG Runs", "Task Instances", "XComs", "Website")]
+            rights = [
+                ("can_read", resource) for resource in ("DAG Runs", "Task Instances", "XComs", "Website")
+            ]
             rights += [("can_read", f"DAG:{dag}") for dag in dags.split(",") if dag]
             security.bulk_sync_roles([{"role": name, "perms": rights}])
             role = security.find_role(name)
