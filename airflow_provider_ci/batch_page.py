@@ -64,7 +64,8 @@ def page_url(ti: Any) -> str:
     """The address of the page of a task's batch; empty where Airflow cannot have such a page.
 
     Where Airflow's UI can open a page of a plugin beside its menu, that is the address; else it is the page
-    itself.
+    itself. While ``[api] base_url`` is not set, it is a path from the root of Airflow's host, which is enough
+    for a link in the UI.
     """
     if not compat.has_batch_pages():
         return ""

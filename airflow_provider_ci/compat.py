@@ -60,9 +60,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_DEFAULT_URL = "http://localhost:8080"
-"""Where Airflow's own links lead while ``[api] base_url`` is not set."""
-
 USER_KILLED = frozenset({"failed", "success", "skipped", "removed"})
 """States that a task gets while its work is still going on: a user marked it, or Airflow gave it up. A
 cleared task is not among them: its next try takes over the job that it finds."""
@@ -161,8 +158,8 @@ def pages_have_deep_links() -> bool:
 
 
 def base_url() -> str:
-    """The address of Airflow's UI without a ``/`` at its end, as far as this process knows it."""
-    return (conf.get("api", "base_url", fallback="") or _DEFAULT_URL).rstrip("/")
+    """The address of Airflow's UI without a ``/`` at its end; empty where this process does not know it."""
+    return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
 def triggers_hear_of_kills() -> bool:

@@ -94,8 +94,9 @@ class TaskLinks:
 
     def tell_report(self, folder: str, name: str) -> str:
         """The report is the object ``name`` in ``folder``, which ends with ``/``."""
-        page = self.urls.get(CIBatchLink().xcom_key)
-        return self._tell(CIReportLink(), f"{page}#objects" if page else self._pages.object(folder + name))
+        page = self.urls.get(CIBatchLink().xcom_key, "")
+        file = self._pages.object(folder + name)
+        return self._tell(CIReportLink(), f"{page}#objects" if is_absolute(page) else file)
 
     def of_object(self, key: str) -> str:
         """The address of a page that shows an object of the bucket."""
@@ -118,6 +119,11 @@ class TaskLinks:
             if (ti := self._context.get("ti")) is not None:
                 ti.xcom_push(key=link.xcom_key, value=url)
         return url
+
+
+def is_absolute(url: str) -> bool:
+    """Whether an address names its host, so that it works outside of Airflow's UI too."""
+    return bool(urlsplit(url).netloc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
 from airflow_provider_ci.lineage import batch_lineage
-from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks
+from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.queues import default_queue
 from airflow_provider_ci.progress import BatchProgress
@@ -440,7 +440,7 @@ class CIBatchOperator(CIOperator):
 
 def _lead_to(page: str, error: CIError) -> None:
     """End the message of an error with the address of the page that shows more."""
-    if page and error.args:
+    if is_absolute(page) and error.args:
         error.args = (f"{error.args[0]}. Details: {page}", *error.args[1:])
 
 

@@ -73,7 +73,7 @@ class Site:
 
     def __init__(self, airflow: Airflow, passwords: dict[str, str]) -> None:
         self.airflow = airflow
-        self.url = airflow._address
+        self.url = airflow.url
         self.pages = f"{self.url}/ci-batches/"
         self._passwords = passwords
         self._tokens: dict[str, str] = {}
@@ -142,9 +142,7 @@ def start_site(
         airflow.command("db", "migrate")
         seed(airflow, home, *users)
         airflow.start("api-server")
-        wait_until(
-            lambda: requests.get(f"{airflow._address}/api/v2/version", timeout=5).ok, "Airflow answers"
-        )
+        wait_until(lambda: requests.get(f"{airflow.url}/api/v2/version", timeout=5).ok, "Airflow answers")
         return Site(airflow, passwords)
 
     yield start
