@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import BatchStoppedError, ObjectSelection, ObjectState, read_report
-from airflow_provider_ci.batch.report import batch_folder, report_key
+from airflow_provider_ci.batch.reports.folder import batch_folder, report_key
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.operators import BatchWaitError, CIBatchOperator
 

@@ -23,6 +23,7 @@ ALLOWED = {
     "hooks": {"__init__", "client", "compat", "hooks"},
     "assets": set(),
     "arguments": {"client"},
+    "batch_page": {"compat"},
     "job_ids": set(),
     "lineage": {"assets", "batch", "client"},
     "links": {"client", "hooks"},
@@ -31,8 +32,8 @@ ALLOWED = {
     "task": {"arguments", "compat", "hooks", "links", "rendering"},
     "triggers": {"batch", "client", "compat", "hooks", "jobs", "progress", "triggers"},
     "operators": {
-        *("arguments", "assets", "batch", "client", "compat", "hooks", "job_ids", "jobs", "lineage", "links"),
-        *("progress", "rendering", "task", "triggers", "operators"),
+        *("arguments", "assets", "batch", "batch_page", "client", "compat", "hooks", "job_ids", "jobs"),
+        *("lineage", "links", "progress", "rendering", "task", "triggers", "operators"),
     },
     "sensors": {
         *("arguments", "batch", "client", "compat", "hooks", "job_ids", "jobs", "links", "progress"),
@@ -40,7 +41,7 @@ ALLOWED = {
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
     "web": {"web"},
-    "plugin": {"batch", "client", "compat", "hooks", "plugin", "web"},
+    "plugin": {"batch", "batch_page", "client", "compat", "hooks", "plugin", "web"},
     "local": {"local", "client.signing", "web"},
 }
 """Room -> the rooms of ours that it may import from."""

@@ -19,7 +19,9 @@ from airflow_provider_ci.batch.errors import (
 )
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
-from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
+from airflow_provider_ci.batch.reports.pages import BatchReport, NoReportError, ResultPage
+from airflow_provider_ci.batch.reports.reading import read_report
+from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.batch.sources.selection import (
@@ -40,12 +42,14 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchReport",
     "BatchRunningError",
     "BatchStoppedError",
     "BatchSummary",
     "BatchWatch",
     "FailureGroup",
     "LedgerLostError",
+    "NoReportError",
     "ObjectKeys",
     "ObjectResult",
     "ObjectSelection",
@@ -56,6 +60,7 @@ __all__ = [
     "Pace",
     "Progress",
     "QueueStaysPausedError",
+    "ResultPage",
     "WholeBatchError",
     "read_report",
 ]

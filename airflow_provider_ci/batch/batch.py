@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_ci.batch.report import BatchSummary
+from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.session import Session
 from airflow_provider_ci.batch.settings import BatchSettings
 

@@ -15,7 +15,7 @@ from airflow_provider_ci.client import (
 
 if TYPE_CHECKING:
     from airflow_provider_ci.batch.limits import FailureLimit
-    from airflow_provider_ci.batch.report import BatchSummary
+    from airflow_provider_ci.batch.reports.summary import BatchSummary
 
 ADVICE_FOR_BATCH = {
     "AIBucketUnBinded": "Bind the bucket to CI and switch the feature on in the CI console.",

@@ -12,7 +12,7 @@ from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprin
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.template import OutputTemplate
 from airflow_provider_ci.batch.progress import Progress
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.client import Callback, CIClient
 from airflow_provider_ci.jobs.kinds import type_of_operation

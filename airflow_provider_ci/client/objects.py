@@ -27,6 +27,7 @@ LISTING = Success(root="ListBucketResult")
 STORED = Success(headers=("ETag",))
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -133,6 +134,26 @@ def read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
     """Read a response's body, and the record of the object."""
     body = b"".join(response.chunks())
     return body, _info(key, len(body), response)
+
+
+def read_part(key: str, offset: int, length: int, response: Response) -> tuple[bytes, ObjectInfo]:
+    """Read the requested bytes of an object, and its record, whose size is the size of the whole object.
+
+    :raises CIResponseError: the response holds other bytes than the requested ones.
+    """
+    body = b"".join(response.chunks())
+    text = response.headers.get("Content-Range", "")
+    if not text:  # a server may ignore a range and send everything
+        return body[offset : offset + length], _info(key, len(body), response)
+    match = _RANGE.fullmatch(text)
+    if not match or int(match[1]) != offset or int(match[2]) - offset + 1 != len(body) or len(body) > length:
+        raise CIResponseError(
+            f"bytes {offset}-{offset + length - 1} of {key!r} were requested; the response holds {text!r}",
+            request_id=response.request_id,
+            is_damaged=True,
+        )
+    size = int(match[3]) if match[3] != "*" else offset + len(body)
+    return body, _info(key, size, response)
 
 
 def save(key: str, path: Path, response: Response) -> ObjectInfo:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch import ObjectResult, ObjectState
-from airflow_provider_ci.batch.report import batch_folder, read_report_header
+from airflow_provider_ci.batch.reports.folder import batch_folder
+from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.run.submit import first_output_of
 from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY

@@ -25,7 +25,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
-from airflow_provider_ci.batch.report import is_ledger_key
+from airflow_provider_ci.batch.reports.folder import is_ledger_key
 from airflow_provider_ci.batch.run.neighbours import (
     batch_details,
     claimed_outputs,

@@ -26,7 +26,10 @@ from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordW
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.registry.registry import Registry
-from airflow_provider_ci.batch.report import BatchSummary, read_report, report_key, write_report
+from airflow_provider_ci.batch.reports.folder import report_key
+from airflow_provider_ci.batch.reports.reading import read_report
+from airflow_provider_ci.batch.reports.summary import BatchSummary
+from airflow_provider_ci.batch.reports.writing import write_report
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
 from airflow_provider_ci.batch.run.following import Following

@@ -12,6 +12,7 @@ from airflow_provider_ci.client.api.pictures import PicJobCalls
 from airflow_provider_ci.client.api.queues import QueueCalls
 from airflow_provider_ci.client.api.templates import TemplateCalls
 from airflow_provider_ci.client.api.urls import UrlCalls
+from airflow_provider_ci.client.api.views import ViewCalls
 from airflow_provider_ci.client.clock import Clock, ServiceClock
 from airflow_provider_ci.client.credentials import CredentialSource
 from airflow_provider_ci.client.retry import RetryPolicy
@@ -20,7 +21,9 @@ from airflow_provider_ci.client.transport import Timeout, Transport
 C = TypeVar("C", bound="CIClient")
 
 
-class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls):
+class CIClient(
+    DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls, ObjectCalls, UrlCalls, ViewCalls
+):
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
     Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,

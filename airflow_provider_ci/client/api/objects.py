@@ -14,7 +14,7 @@ from airflow_provider_ci.client.api.connected import Connected
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage, Upload
 from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import NOTHING, OBJECT, Success, nothing
+from airflow_provider_ci.client.responses import NOTHING, OBJECT, OBJECT_PART, Success, nothing
 
 
 class ObjectCalls(Connected):
@@ -88,6 +88,23 @@ class ObjectCalls(Connected):
         """Return an object's bytes and its record, from one response."""
         return self._transport.send(
             self._object("GET", key, success=OBJECT), lambda response: objects.read(key, response)
+        )
+
+    def read_object_part(self, key: str, offset: int, length: int) -> tuple[bytes, ObjectInfo]:
+        """Return some of an object's bytes and the object's record (GET Object with ``Range``).
+
+        There are fewer bytes if the object ends before. The record's ``size`` is the whole object's.
+
+        :param offset: the first byte, from 0.
+        :param length: number of bytes, 1 or more.
+        :raises InvalidRequestError: code ``InvalidRange``: the object ends at or before ``offset``.
+        """
+        checks.number("offset", offset, 0)
+        checks.number("length", length, 1)
+        headers = {"Range": f"bytes={offset}-{offset + length - 1}"}
+        return self._transport.send(
+            self._object("GET", key, headers=headers, success=OBJECT_PART),
+            lambda response: objects.read_part(key, offset, length, response),
         )
 
     def put_object(
