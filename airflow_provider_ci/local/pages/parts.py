@@ -47,6 +47,8 @@ class Parts:
     workers: int
     queue_size: int
     queue_concurrency: int
+    certificate: str = ""
+    """The file that clients have to trust; empty without TLS."""
     folders: Folders = field(default_factory=Folders)
 
     async def call(
