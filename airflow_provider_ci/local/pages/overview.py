@@ -87,7 +87,7 @@ class Overview:
         return int(row["jobs"]) if row else 0
 
     def newest(self, wanted: Wanted, size: int) -> list[Job]:
-        """The newest jobs of all queues that match, at most ``size``."""
+        """Up to ``size`` of the newest jobs that match, of all queues."""
         if wanted.text:
             return self._found(wanted, size)
         found = [job for item in self._filters(wanted.states) for job in self._page(item, wanted, size)]

@@ -75,7 +75,7 @@ class Access:
 
 
 def connections(access: Access, bucket: str) -> list[Snippet]:
-    """What to tell Airflow and a Python program."""
+    """The lines that connect Airflow and a Python program."""
     extra = {"region": REGION, "bucket": bucket, "endpoint": access.endpoint}
     if access.token:
         extra["token"] = access.token

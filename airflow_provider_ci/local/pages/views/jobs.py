@@ -101,7 +101,7 @@ def _total(totals: Mapping[State, int], states: tuple[State, ...]) -> int:
 
 
 def _last_page(found: Job, keys: list[str]) -> int:
-    """How many pages can be shown: those of the one PDF, or one for each picture."""
+    """How many pages can be shown: the pages of a PDF, or one per picture."""
     total = int(str((found.result or {}).get("TotalPageCount", 1)) or 1)
     return max(total if len(keys) == 1 else len(keys), 1)
 
