@@ -1,7 +1,7 @@
 """Pictures of objects: made by the sandboxed workers of the conversions, and kept in memory for a while.
 
-The browser never gets the bytes of an object. A picture is decoded and encoded again, and one page of a document
-is drawn. HTML and SVG are shown as text.
+The browser never gets the bytes of an object. A picture is decoded and encoded again, and one page of
+a document is drawn. HTML and SVG are shown as text.
 """
 
 from __future__ import annotations
