@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.2.0"
 
 _INTEGRATION = "Tencent Cloud Infinite"
-_LINKS = ("CIJobLink", "CIQueueLink", "CIReportLink")
+_LINKS = ("CIBatchLink", "CIJobLink", "CIQueueLink", "CIReportLink")
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -45,9 +45,14 @@ __all__ = [
     "StateStore",
     "TaskDeferralTimeout",
     "allow_in_xcom",
+    "base_url",
     "conf",
     "connection",
+    "has_batch_pages",
+    "pages_have_deep_links",
+    "progress_store",
     "require_retry_policies",
+    "server_connection",
     "state_store",
     "triggers_hear_of_kills",
     "was_killed_by_user",
@@ -83,6 +88,17 @@ class _NoStore:
         pass
 
 
+class _XComStore(_NoStore):
+    """Stands in for values that only have to be seen while a try of a task runs."""
+
+    def __init__(self, ti: Any, key: str) -> None:
+        self._ti = ti
+        self._key = key
+
+    def set(self, key: str, value: Any) -> None:
+        self._ti.xcom_push(key=self._key, value=value)
+
+
 def allow_in_xcom(*classes: type) -> None:
     """Let this process build instances of these classes of ours from XCom.
 
@@ -102,11 +118,48 @@ def state_store(context: Context) -> StateStore:
     return store if store is not None else _NoStore()
 
 
+def progress_store(context: Context, xcom_key: str) -> StateStore:
+    """Where the progress of a task is kept: its state store, or an XCom where Airflow has no store."""
+    store = state_store(context)
+    ti = context.get("ti")
+    return _XComStore(ti, xcom_key) if isinstance(store, _NoStore) and ti is not None else store
+
+
 async def connection(conn_id: str) -> Connection:
     """The connection, for use in a trigger: asynchronously where Airflow can, else in a thread."""
     if hasattr(BaseHook, "aget_connection"):
         return await BaseHook.aget_connection(conn_id)
     return await asyncio.to_thread(BaseHook.get_connection, conn_id)
+
+
+def server_connection(conn_id: str) -> Any:
+    """The connection, for use in Airflow's API server.
+
+    :raises AirflowException: it does not exist.
+    """
+    from airflow.models.connection import Connection as StoredConnection
+
+    return StoredConnection.get_connection_from_secrets(conn_id)
+
+
+def has_batch_pages() -> bool:
+    """Whether the UI of this Airflow has our page of batches: 3.1 and newer, unless it is switched off."""
+    from airflow.plugins_manager import AirflowPlugin
+
+    is_wanted = conf.getboolean("tencent_ci", "batch_pages", fallback=True)
+    return hasattr(AirflowPlugin, "external_views") and is_wanted
+
+
+def pages_have_deep_links() -> bool:
+    """Whether the UI opens any page of a plugin beside its menu, and not only the first one (Airflow 3.3)."""
+    import airflow.sdk
+
+    return hasattr(airflow.sdk, "RetryPolicy")  # it came with the same version
+
+
+def base_url() -> str:
+    """The address of Airflow's UI without a ``/`` at its end; empty where this process does not know it."""
+    return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
 def triggers_hear_of_kills() -> bool:

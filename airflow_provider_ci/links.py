@@ -1,4 +1,4 @@
-"""Links from a task to its job, its queue and its report.
+"""Links from a task to its job, its queue, its batch and its report.
 
 Airflow itself stores the links of a task when the task has ended. Here each link is pushed as soon as it is
 known, so that users can follow it while the task runs: to the local CI's own pages, or to the console.
@@ -46,8 +46,17 @@ class CIQueueLink(_ToldLink):
     name = "CI queue"
 
 
+class CIBatchLink(_ToldLink):
+    """To the page of a batch in Airflow's UI (Airflow 3.1 and newer)."""
+
+    name = "CI batch"
+
+
 class CIReportLink(_ToldLink):
-    """To the report of a batch; until it is written, to the batch's own record."""
+    """To the results of a batch on its page.
+
+    Where Airflow has no such page, it leads to the report; until that is written, to the batch's own record.
+    """
 
     name = "CI report"
 
@@ -79,9 +88,15 @@ class TaskLinks:
             queue_id = default()
         return self._tell(CIQueueLink(), self._pages.queue(queue_id))
 
+    def tell_batch(self, url: str) -> str:
+        """The batch has this page; an empty address means none."""
+        return self._tell(CIBatchLink(), url)
+
     def tell_report(self, folder: str, name: str) -> str:
         """The report is the object ``name`` in ``folder``, which ends with ``/``."""
-        return self._tell(CIReportLink(), self._pages.object(folder + name))
+        page = self.urls.get(CIBatchLink().xcom_key, "")
+        file = self._pages.object(folder + name)
+        return self._tell(CIReportLink(), f"{page}#objects" if is_absolute(page) else file)
 
     def of_object(self, key: str) -> str:
         """The address of a page that shows an object of the bucket."""
@@ -104,6 +119,11 @@ class TaskLinks:
             if (ti := self._context.get("ti")) is not None:
                 ti.xcom_push(key=link.xcom_key, value=url)
         return url
+
+
+def is_absolute(url: str) -> bool:
+    """Whether an address names its host, so that it works outside of Airflow's UI too."""
+    return bool(urlsplit(url).netloc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ def _first_reschedule_date(ti: RuntimeTaskInstance, context: Any) -> Any:
 
 RuntimeTaskInstance.get_first_reschedule_date = _first_reschedule_date  # type: ignore[method-assign, assignment]
 
-SHARED = ("tests/airflow", "tests/local/convert")
+SHARED = ("tests/airflow", "tests/local/convert", "tests/plugin")
 """Folders whose tests share a cluster, or a LibreOffice, that takes long to start."""
 
 
@@ -89,7 +89,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 SLOW_FIXTURES = {
-    *("airflow", "airflow_database", "up"),  # start Airflow
+    *("airflow", "airflow_database", "up", "site", "fab_site"),  # start Airflow
     *("real", "real_server", "readme_server", "saved"),  # start LibreOffice
     *("built", "installed"),  # build a wheel
 }

@@ -24,6 +24,7 @@ ALLOWED = {
     "hooks": {"__init__", "check", "client", "compat", "hooks"},
     "assets": set(),
     "arguments": {"client"},
+    "batch_page": {"compat"},
     "job_ids": set(),
     "lineage": {"assets", "batch", "client"},
     "links": {"client", "hooks"},
@@ -32,8 +33,8 @@ ALLOWED = {
     "task": {"arguments", "compat", "hooks", "links", "rendering"},
     "triggers": {"batch", "client", "compat", "hooks", "jobs", "progress", "triggers"},
     "operators": {
-        *("arguments", "assets", "batch", "client", "compat", "hooks", "job_ids", "jobs", "lineage", "links"),
-        *("progress", "rendering", "task", "triggers", "operators"),
+        *("arguments", "assets", "batch", "batch_page", "client", "compat", "hooks", "job_ids", "jobs"),
+        *("lineage", "links", "progress", "rendering", "task", "triggers", "operators"),
     },
     "sensors": {
         *("arguments", "batch", "client", "compat", "hooks", "job_ids", "jobs", "links", "progress"),
@@ -41,7 +42,7 @@ ALLOWED = {
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
     "web": {"web"},
-    "plugin": {"batch", "client", "compat", "hooks", "plugin", "web"},
+    "plugin": {"batch", "batch_page", "client", "compat", "hooks", "plugin", "web"},
     "local": {"local", "client.signing", "web"},
 }
 """Room -> the rooms of ours that it may import from."""
@@ -64,7 +65,7 @@ ALLOWED_WITHIN = {
         "queues": {"callbacks", *_EVERY_NOUN},
         "buckets": _EVERY_NOUN,
         "objects": _EVERY_NOUN,
-        "previews": {"objects", "pictures", "records"},
+        "previews": {"errors", "http", "objects", "pictures", "records"},
         "client": {
             *("buckets", "documents", "http", "jobs", "objects", "pictures", "previews", "queues"),
             *("signing", "templates", "wire"),

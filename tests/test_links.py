@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -19,15 +20,16 @@ from sqlalchemy import select
 from airflow_provider_ci import get_provider_info
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.hooks import CIHook
-from airflow_provider_ci.links import CIJobLink, CIQueueLink, CIReportLink, TaskLinks
+from airflow_provider_ci.links import CIBatchLink, CIJobLink, CIQueueLink, CIReportLink, TaskLinks
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import DocumentResult, InstantConverters
 
 RunDag = Callable[..., Any]
 Fill = Callable[..., None]
+Printed = Callable[[], str]
 
 BUCKET = "examplebucket-1250000000"
-KEYS = {link.name: link.xcom_key for link in (CIJobLink(), CIQueueLink(), CIReportLink())}
+KEYS = {link.name: link.xcom_key for link in (CIBatchLink(), CIJobLink(), CIQueueLink(), CIReportLink())}
 
 DAG_TEXT = """
 from airflow.sdk import DAG
@@ -130,7 +132,7 @@ def test_a_batch_leads_to_its_report(
     fill_bucket("in/a.docx", "in/b.docx")
     assert run_task(BATCH % f"queue_id={queue_id!r}").state == "success"
     found = links(task_id)[-1]
-    assert found.keys() == {"CI queue", "CI report"}
+    assert found.keys() == {"CI batch", "CI queue", "CI report"}
     assert "out/a.pdf" in page(found["CI report"])
     assert f"Queue {queue_id}" in page(found["CI queue"])
 
@@ -144,6 +146,33 @@ def test_a_batch_that_fails_leads_to_its_report_too(
     assert "in/b.docx" in page(links(task_id)[-1]["CI report"])
 
 
+def test_a_batch_leads_to_its_page(
+    run_task: RunDag, task_id: str, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch, printed: Printed
+) -> None:
+    """Where Airflow's address is known, the report's link and the failure's message lead there too."""
+    fill_bucket("in/a.docx")
+    fill_bucket("in/b.docx", content=b"")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/team/")
+    assert run_task(BATCH % "").state == "failed"
+    found = links(task_id)[-1]
+    address = urlsplit(found["CI batch"])
+    assert (address.scheme, address.netloc) == ("https", "airflow.example.com")
+    assert address.path.startswith("/team/")
+    assert address.path.endswith("/team/ci-batches/batch")
+    assert parse_qs(address.query)["task_id"] == [task_id]
+    assert found["CI report"] == f"{found['CI batch']}#objects"
+    assert f"Details: {found['CI batch']}" in printed()
+
+
+def test_a_page_that_is_switched_off_has_no_link(
+    run_task: RunDag, task_id: str, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    monkeypatch.setenv("AIRFLOW__TENCENT_CI__BATCH_PAGES", "False")
+    assert run_task(BATCH % "").state == "success"
+    assert "CI batch" not in links(task_id)[-1]
+
+
 def test_a_sensor_of_one_job_leads_to_it(
     run_task: RunDag, task_id: str, fill_bucket: Fill, client: CIClient
 ) -> None:
@@ -155,7 +184,7 @@ def test_a_sensor_of_one_job_leads_to_it(
 
 @pytest.mark.parametrize(
     ("task", "names"),
-    [(DOCUMENT, {"CI job"}), (BATCH, {"CI report"})],
+    [(DOCUMENT, {"CI job"}), (BATCH, {"CI batch", "CI report"})],
     ids=["document", "batch"],
 )
 @pytest.mark.parametrize("how", ["deferrable=False", "deferrable=True"])
@@ -174,7 +203,10 @@ def test_the_links_outlive_a_deferral(
     monkeypatch.setattr(f"airflow_provider_ci.operators.{module}._INLINE_SECONDS", 0.0)
     fill_bucket("in/a.docx", "in/b.docx")
     assert run_task({"jobs": DOCUMENT, "batch": BATCH}[module] % "deferrable=True").state == "success"
-    for url in links(task_id)[-1].values():
+    found = links(task_id)[-1]
+    if module == "batch":
+        assert "task_id=" in found.pop("CI batch")
+    for url in found.values():
         assert page(url)
 
 

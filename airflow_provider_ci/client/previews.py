@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import OBJECT, Response
 from airflow_provider_ci.client.objects import ObjectCalls
 from airflow_provider_ci.client.pictures import check_rule
 from airflow_provider_ci.client.records import checks
@@ -166,10 +169,10 @@ class DocPreview:
 
 
 class PreviewCalls(ObjectCalls):
-    """URLs that show a document, or a processed picture. Nothing is stored, and nothing is sent here.
+    """A page of a document, or a processed picture, as bytes or as a URL. Nothing is stored.
 
-    Treat them as secrets, like every URL that :meth:`.ObjectCalls.object_url` returns. They hold the password
-    of a previewed document too.
+    Treat the URLs as secrets, like every URL that :meth:`.ObjectCalls.object_url` returns. They hold the
+    password of a previewed document too. The service charges for each view.
     """
 
     def doc_preview_url(
@@ -186,3 +189,40 @@ class PreviewCalls(ObjectCalls):
         """
         check_rule("rule", rule)
         return self.object_url(key, params={rule: ""}, valid_seconds=valid_seconds)
+
+    def read_doc_preview(
+        self, key: str, preview: DocPreview | None = None, *, max_bytes: int | None = None
+    ) -> bytes:
+        """Return a preview of a document (Document preview).
+
+        :param max_bytes: limit of the response.
+        :raises CIResponseError: the response is longer than ``max_bytes``.
+        """
+        return self._read_view(key, (preview or DocPreview()).to_params(), max_bytes)
+
+    def read_picture(self, key: str, rule: str, *, max_bytes: int | None = None) -> bytes:
+        """Return a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
+
+        :param max_bytes: limit of the response.
+        :raises CIResponseError: the response is longer than ``max_bytes``.
+        """
+        check_rule("rule", rule)
+        return self._read_view(key, {rule: ""}, max_bytes)
+
+    def _read_view(self, key: str, params: Mapping[str, str], max_bytes: int | None) -> bytes:
+        checks.object_key("key", key)
+        request = Request(
+            method="GET", service="cos", path=f"/{key}", params=tuple(params.items()), success=OBJECT
+        )
+        return self._transport.send(request, lambda response: _limited(key, response, max_bytes))
+
+
+def _limited(key: str, response: Response, max_bytes: int | None) -> bytes:
+    body = bytearray()
+    for chunk in response.chunks():
+        body += chunk
+        if max_bytes is not None and len(body) > max_bytes:
+            raise CIResponseError(
+                f"the view of {key!r} has more than {max_bytes} bytes", request_id=response.request_id
+            )
+    return bytes(body)

@@ -108,8 +108,8 @@ def _serve(options: argparse.Namespace) -> None:
             print(f"ci-local: certificate {server.certificate}", flush=True)  # noqa: T201 - for TLS clients
         if server.sandbox:
             print(f"ci-local: sandbox: {server.sandbox}", flush=True)  # noqa: T201 - beside the ready line
-        if server.has_pages:
-            print(f"ci-local: open {server.endpoint}/ in a browser", flush=True)  # noqa: T201 - beside it
+        if server.page:
+            print(f"ci-local: open {server.page} in a browser", flush=True)  # noqa: T201 - beside it
         stopping.wait()
 
 

@@ -159,8 +159,19 @@ class LocalCI:
     @property
     def endpoint(self) -> str:
         """Its address, ``http://127.0.0.1:PORT``, or ``https://…`` with ``tls``."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
+        return self._address(self._host)
+
+    @property
+    def page(self) -> str:
+        """The address of its page for a browser on this machine; empty if pages are off."""
+        if not self.has_pages:
+            return ""
+        is_everywhere = self._host in ("0.0.0.0", "::")  # noqa: S104 - it is only looked for
+        return self._address("127.0.0.1" if is_everywhere else self._host) + "/"
+
+    def _address(self, host: str) -> str:
+        name = f"[{host}]" if ":" in host else host
+        return f"{'https' if self._tls else 'http'}://{name}:{self._port}"
 
     @property
     def certificate(self) -> Path | None:
@@ -289,6 +300,7 @@ class LocalCI:
             counts=self._counts,
             credentials=self._credentials,
             is_example_key=self.secret_key == DEFAULT_SECRET_KEY,
+            certificate=str(self.certificate or ""),
             converts=self._convert not in ("instant", "none"),
             workers=self._workers,
             queue_size=self._queue_size,

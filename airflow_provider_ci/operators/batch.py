@@ -37,11 +37,12 @@ from airflow_provider_ci.batch import (
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
 from airflow_provider_ci.lineage import batch_lineage
-from airflow_provider_ci.links import CIQueueLink, CIReportLink, TaskLinks
+from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.queues import default_queue
 from airflow_provider_ci.progress import BatchProgress
@@ -128,7 +129,7 @@ class CIBatchOperator(CIOperator):
         objects. Nothing written means no event.
     """
 
-    operator_extra_links = (CIQueueLink(), CIReportLink())
+    operator_extra_links = (CIBatchLink(), CIQueueLink(), CIReportLink())
 
     argument_types: ClassVar[Mapping[str, Reader]] = {
         **CIOperator.argument_types,
@@ -289,8 +290,10 @@ class CIBatchOperator(CIOperator):
         patience: float | None,
         parked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        progress = BatchProgress(self.log, compat.state_store(context), allowed=self.max_failures)
+        store = compat.progress_store(context, PROGRESS_KEY)
+        progress = BatchProgress(self.log, store, allowed=self.max_failures)
         batch = self._batch(context, progress)
+        page = self._announce_page(context, links, batch.folder)
         links.tell_queue(self.queue_id, lambda: default_queue(self.hook.client, self.operation))
         links.tell_report(batch.folder, "plan.json")
         try:
@@ -311,6 +314,7 @@ class CIBatchOperator(CIOperator):
                 self._close(context, ended, progress, links, batch.folder, has_failed=True)
                 if ended.unfinished:
                     self.raise_if_overdue(end_of_try, _GOES_ON)
+            _lead_to(page, error)
             raise
         if summary is None:
             self._defer(batch, deadline, end_of_try)
@@ -324,6 +328,27 @@ class CIBatchOperator(CIOperator):
         for line in preview.lines():
             self.log.info("%s", line)
         return preview.to_json()
+
+    def _announce_page(self, context: Context, links: TaskLinks, folder: str) -> str:
+        """Record where the batch lies, and link to its page; return its address."""
+        url = page_url(context["ti"])
+        if url:
+            context["ti"].xcom_push(key=RECORD_KEY, value=self._record(folder).to_json())
+        return links.tell_batch(url)
+
+    def _record(self, folder: str) -> BatchRecord:
+        return BatchRecord(
+            conn_id=self.tencent_ci_conn_id,
+            bucket=self.hook.client.bucket,
+            region=self.hook.client.region,
+            folder=folder,
+            batch_id=self._id_that_fits(),
+            output_bucket=self.output_bucket or "",
+            output_region=self.output_region or "",
+            skip=str(self.skip),
+            retry_failed=bool(self.retry_failed),
+            allowed=str(self.max_failures),
+        )
 
     def _close(
         self,
@@ -448,6 +473,12 @@ class CIBatchOperator(CIOperator):
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """What the batch read and wrote, if it came as far as its report."""
         return self.get_openlineage_facets_on_complete(task_instance)
+
+
+def _lead_to(page: str, error: CIError) -> None:
+    """End the message of an error with the address of the page that shows more."""
+    if is_absolute(page) and error.args:
+        error.args = (f"{error.args[0]}. Details: {page}", *error.args[1:])
 
 
 def _fitting_xcom(values: dict[str, Any]) -> dict[str, Any]:

@@ -138,6 +138,15 @@ class Airflow:
 
     # REST API
 
+    @property
+    def url(self) -> str:
+        """The address of its UI."""
+        return self._address
+
+    def get(self, url: str) -> requests.Response:
+        """A page, as the user of the API gets it."""
+        return self._session.get(url, timeout=_DATABASE_SECONDS + 30)
+
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """Ask the API until it answers: only for requests that are safe to repeat."""
         answers: list[dict[str, Any]] = []

@@ -56,6 +56,9 @@ def test_the_web_ui_answers_until_ctrl_c_and_leaves_nothing(
     with urlopen(f"{url}/api/v2/monitor/health") as answer:
         assert json.load(answer)["scheduler"]["status"] == "healthy"
     assert len(processes_of(tmp_path)) >= 4
+    page = Request(said[1].split()[-1], headers={"Accept": "text/html"})
+    with urlopen(page) as answer:
+        assert b"<title>Local CI</title>" in answer.read()
     conn = ask(url, "connections/tencent_ci_default")
     assert (conn["conn_type"], conn["login"]) == ("tencent_ci", DEFAULT_SECRET_ID)
     assert said[1].split()[-1] in conn["extra"], "it leads to the local CI"

@@ -35,7 +35,7 @@ async def convert(parts: Parts, visit: Visit, form: Form) -> str:
     bucket = form.get("bucket")
     wanted = form.keys or [key for key in [form.fields.get("key", "")] if key]
     if not wanted:
-        raise RefusedError(400, "There is no file in the form: choose one, or drop it on the page.")
+        raise RefusedError(400, "The form has no file: choose one, or drop it on the page.")
     job_ids = [await _submit(parts, visit, form, bucket, key) for key in wanted]
     return f"jobs/{job_ids[0]}" if len(job_ids) == 1 else "jobs"
 
@@ -81,7 +81,7 @@ async def change_faults(parts: Parts, visit: Visit, form: Form) -> str:
     elif choice in SWITCHES:
         parts.traits.set_mapping({choice: form.get("on") == "true"})
     else:
-        raise RefusedError(400, f"There is no fault or trait {choice!r} here.")
+        raise RefusedError(400, f"The fault or trait {choice!r} is unknown.")
     return "simulate"
 
 

@@ -1,4 +1,4 @@
-"""Who may see the pages, and who may change something through them.
+"""Checks where a request comes from: who may see the pages, and from where they may be changed.
 
 The address is not protected by a login, so three things keep others out. The request must come from this
 machine and name it as its host: a page elsewhere that points its own name at 127.0.0.1 is refused. Whatever
@@ -60,7 +60,7 @@ class Guard:
     def check_token(self, given: str) -> None:
         """Check the token of a form.
 
-        :raises RefusedError: the form comes from an earlier start of the server, or from nobody's page.
+        :raises RefusedError: the form does not come from this start of the server.
         """
         if not hmac.compare_digest(given.encode(errors="replace"), self.token.encode()):
             raise RefusedError(

@@ -20,7 +20,8 @@ SEARCHED_JOBS = 50_000
 """A search by text looks at this many of the newest jobs, so that it ends soon in any table."""
 
 _RECENT_JOBS = 5_000
-_TOTALS_SECONDS = 1.0
+_REST = 20
+"""Counting a large table takes a while; the numbers are then kept for this many times as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ class Overview:
         self._jobs = jobs
         self._queues = queues
         self._lock = Lock()
-        self._totals: tuple[float, dict[State, int]] = (-_TOTALS_SECONDS, {})
+        self._counts: dict[str, dict[State, int]] = {}
+        self._count_again = 0.0
 
     def queues(self) -> list[Queue]:
         """Every queue of every bucket, by bucket."""
@@ -50,20 +52,31 @@ class Overview:
 
     def counts(self, queue: Queue) -> dict[State, int]:
         """How many jobs of a queue there are in each state that any is in."""
-        return self._jobs.counts(queue.queue_id, TAGS[queue.category])
+        return self._counted().get(queue.queue_id, {})
 
     def totals(self) -> dict[State, int]:
-        """How many jobs there are in each state; at most a second old, as all pages ask for it."""
+        """How many jobs there are in each state."""
+        counted = self._counted().values()
+        return {state: sum(counts.get(state, 0) for counts in counted) for state in State}
+
+    def _counted(self) -> dict[str, dict[State, int]]:
         with self._lock:
-            counted, totals = self._totals
-            if time.monotonic() - counted < _TOTALS_SECONDS:
-                return totals
-            rows = self._database.rows(
-                "SELECT state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue GROUP BY state"
-            )
-            totals = {State(row["state"]): row["jobs"] for row in rows}
-            self._totals = (time.monotonic(), totals)
-            return totals
+            started = time.monotonic()
+            if started >= self._count_again:
+                self._counts = self._count()
+                ended = time.monotonic()
+                self._count_again = ended + _REST * (ended - started)
+            return self._counts
+
+    def _count(self) -> dict[str, dict[State, int]]:
+        rows = self._database.rows(
+            "SELECT queue_id, state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue"
+            " GROUP BY queue_id, tag, state"
+        )
+        counts: dict[str, dict[State, int]] = {}
+        for row in rows:
+            counts.setdefault(row["queue_id"], {})[State(row["state"])] = row["jobs"]
+        return counts
 
     def ended_since(self, moment: float) -> int:
         """How many jobs ended since then, among the newest few thousand."""
@@ -74,7 +87,7 @@ class Overview:
         return int(row["jobs"]) if row else 0
 
     def newest(self, wanted: Wanted, size: int) -> list[Job]:
-        """The newest jobs of all queues that match, at most ``size``."""
+        """Up to ``size`` of the newest jobs that match, of all queues."""
         if wanted.text:
             return self._found(wanted, size)
         found = [job for item in self._filters(wanted.states) for job in self._page(item, wanted, size)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ FOLDER = "/_local/"
 REGION = "ap-guangzhou"
 """The local CI takes any region; the pages submit with this one."""
 
+_AUTHORITY = re.compile("^https?://[^/]*", re.IGNORECASE)
+
 Operation = Callable[[Request], Awaitable[Answer]]
 
 
@@ -41,12 +44,14 @@ class Parts:
     counts: RequestCounts
     credentials: Credentials
     is_example_key: bool
-    """The key is the one that the documentation names, so it may be shown."""
+    """The documentation names this key, so it may be shown."""
     converts: bool
     """Documents and pictures are really converted, so that there are previews."""
     workers: int
     queue_size: int
     queue_concurrency: int
+    certificate: str = ""
+    """The file that clients have to trust; empty without TLS."""
     folders: Folders = field(default_factory=Folders)
 
     async def call(
@@ -70,10 +75,10 @@ class Visit:
     @property
     def base(self) -> str:
         """The relative way to ``/_local/`` from the address that the browser shows."""
-        depth = self.request.http.raw_path.partition("?")[0].count("/")
         if not self.request.path.startswith(FOLDER):
             return FOLDER[1:]
-        return "../" * (depth - 2) or "./"
+        path = _AUTHORITY.sub("", self.request.http.raw_path).partition("?")[0]
+        return "../" * (path.count("/") - FOLDER.count("/")) or "./"
 
     @property
     def endpoint(self) -> str:
@@ -90,7 +95,7 @@ class Visit:
         return self.request.parameter(name)
 
     def number(self, name: str, default: int, low: int = 1, high: int = 2**53) -> int:
-        """A number in the address; the default for anything that is none."""
+        """A number in the address; the default for any other text."""
         text = self.request.parameter(name)
         value = int(text) if text.isdecimal() and len(text) < 16 else default
         return min(max(value, low), high)

@@ -1,7 +1,7 @@
 """Pictures of objects: made by the sandboxed workers of the conversions, and kept in memory for a while.
 
-No object is ever sent to the browser as what it says it is. A picture is decoded and encoded again, of a
-document one page is drawn, and text is text. The content of an HTML or SVG object is shown as text.
+The browser never gets the bytes of an object. A picture is decoded and encoded again, and one page of
+a document is drawn. HTML and SVG are shown as text.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Previews:
     """Held for each drawing by LibreOffice: a folder full of documents must not keep jobs waiting."""
 
     async def picture(self, visit: Visit) -> Answer | None:
-        """The picture of the object that the address names; None if there is none."""
+        """The picture of the object that the address names; None if it cannot be drawn."""
         bucket, key = visit.parameter("bucket"), visit.parameter("key")
         size = SMALL if visit.parameter("size") == SMALL else LARGE
         page, kind = visit.number("page", 1, high=999_999), kind_of(key)
@@ -132,7 +132,7 @@ class Previews:
 
 
 def text_of(parts: Parts, found: StoredFile, most: int = MAX_TEXT_BYTES) -> str | None:
-    """The beginning of an object as text; None for bytes that are none."""
+    """The beginning of an object as text; None if its bytes are not text."""
     opened = parts.store.open(found)
     if opened is None:
         return None

@@ -62,7 +62,7 @@ def read(fields: Mapping[str, str], bucket: str, key: str) -> Order:
     """
     goal = fields.get("goal", "") or AUTOMATIC
     if goal not in GOALS:
-        raise RefusedError(400, f"There is no conversion {goal!r}; there are {', '.join(GOALS)}.")
+        raise RefusedError(400, f"The conversion {goal!r} is unknown; known are {', '.join(GOALS)}.")
     if goal == AUTOMATIC:
         goal = OF_PICTURES if kind_of(key) == PICTURE else "pdf"
     if goal == OF_PICTURES:
@@ -77,7 +77,7 @@ def _document(fields: Mapping[str, str], bucket: str, key: str, target: str) -> 
 
 
 def _parameters(fields: Mapping[str, str], target: str) -> dict[str, str]:
-    """What is filled in, by the names of the API; a selection of pages has no effect on a PDF."""
+    """The filled fields by their names in the API; a selection of pages has no effect on a PDF."""
     left_out = _ONLY_PICTURES if target == "pdf" else ()
     return {
         node: fields[name] if name == "password" else fields[name].strip()

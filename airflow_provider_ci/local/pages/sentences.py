@@ -1,4 +1,4 @@
-"""What became of a job, in a sentence, and which objects it made."""
+"""A job in a sentence, and the objects that it made."""
 
 from __future__ import annotations
 

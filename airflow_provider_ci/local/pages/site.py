@@ -119,7 +119,7 @@ class Pages:
             return await self._files[kind](visit)
         view = _VIEWS.get((kind, bool(visit.rest)))
         if view is None:
-            raise RefusedError(404, f"There is no page {kind!r} here.")
+            raise RefusedError(404, f"The page {kind!r} does not exist.")
         return self._page(visit, await asyncio.to_thread(view, self._parts, visit))
 
     async def _act(self, visit: Visit, kind: str) -> Answer:
@@ -137,7 +137,7 @@ class Pages:
     async def _static(self, visit: Visit) -> Answer:
         file = static_file(visit.rest)
         if file is None:
-            raise RefusedError(404, "There is no such file.")
+            raise RefusedError(404, "This file does not exist.")
         return Answer(body=file.body, headers={**STATIC_HEADERS, "Content-Type": file.content_type})
 
     async def _preview(self, visit: Visit) -> Answer:
@@ -183,7 +183,7 @@ def _error(status: int, message: str) -> Shown:
 
 
 def _status(error: ServiceError) -> int:
-    """What does not exist is 404 here, whatever the service answers for it."""
+    """The status of a page; a missing bucket, object, job or queue is 404, other than in the API."""
     if error.code in ("NoSuchBucket", "NoSuchKey", "QueueNotFound", "ResourceNotFound"):
         return 404
     return error.status or status_of(Service.CI, error.code) or 400

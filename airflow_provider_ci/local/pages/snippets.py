@@ -59,6 +59,7 @@ class Access:
     secret_id: str
     secret_key: str
     token: str
+    certificate: str
 
     @classmethod
     def of(cls, parts: Parts, endpoint: str) -> Access:
@@ -69,14 +70,17 @@ class Access:
             secret_id=credentials.secret_id,
             secret_key=credentials.secret_key if parts.is_example_key else OWN_KEY,
             token="" if credentials.token is None else OWN_TOKEN,
+            certificate=parts.certificate if endpoint.startswith("https:") else "",
         )
 
 
 def connections(access: Access, bucket: str) -> list[Snippet]:
-    """What to tell Airflow and a Python program."""
+    """The lines that connect Airflow and a Python program."""
     extra = {"region": REGION, "bucket": bucket, "endpoint": access.endpoint}
     if access.token:
         extra["token"] = access.token
+    if access.certificate:
+        extra["verify"] = access.certificate
     values = {
         "conn_type": "tencent_ci",
         "login": access.secret_id,
@@ -104,9 +108,10 @@ def of_job(access: Access, job: Job) -> list[Snippet]:
 
 def _client(access: Access, bucket: str) -> str:
     token = f", token={access.token!r}" if access.token else ""
+    verify = f", verify={access.certificate!r}" if access.certificate else ""
     return (
         f"keys = Credentials(secret_id={access.secret_id!r}, secret_key={access.secret_key!r}{token})\n"
-        f"client = CIClient(keys, {REGION!r}, {bucket!r}, endpoint={access.endpoint!r})\n"
+        f"client = CIClient(keys, {REGION!r}, {bucket!r}, endpoint={access.endpoint!r}{verify})\n"
     )
 
 
@@ -184,6 +189,7 @@ def _curl(access: Access, job: Job) -> str:
     path = _PATHS[job.tag]
     request = process.body(job.tag, job.bucket, job.input_object, _output(job), _sent(job), pretty=True)
     token = f" \\\n  -H {quote(f'x-cos-security-token: {access.token}')}" if access.token else ""
+    trust = f" --cacert {quote(access.certificate)}" if access.certificate else ""
     return f"""# A signed request, as any client sends it. Needs curl and openssl.
 SECRET_ID={quote(access.secret_id)}
 SECRET_KEY={quote(access.secret_key)}
@@ -195,7 +201,7 @@ REQUEST=$(printf 'post\\n{path}\\n\\nhost=%s\\n' "$HOST" | sha1)
 SIGNATURE=$(printf 'sha1\\n%s\\n%s\\n' "$TIME" "$REQUEST" | sha1 -hmac "$SIGN_KEY")
 AUTHORIZATION="q-sign-algorithm=sha1&q-ak=$SECRET_ID&q-sign-time=$TIME&q-key-time=$TIME"
 AUTHORIZATION="$AUTHORIZATION&q-header-list=host&q-url-param-list=&q-signature=$SIGNATURE"
-curl -sS {quote(access.endpoint + path)} -H "Host: $HOST" -H 'Content-Type: application/xml' \\
+curl -sS{trust} {quote(access.endpoint + path)} -H "Host: $HOST" -H 'Content-Type: application/xml' \\
   -H "Authorization: $AUTHORIZATION"{token} \\
   --data-binary {quote(request.decode())}
 """

@@ -1,11 +1,16 @@
-"""Who sees the pages: a browser on this machine, at the address; API clients see what they always saw."""
+"""Who sees the pages: a browser on this machine, at the address; API clients see no difference."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from lxml import html
 
 from airflow_provider_ci.local import LocalCI
@@ -136,3 +141,33 @@ def test_pages_are_off_where_other_machines_reach_the_server(
         assert ask(call, path, Accept=HTML, Host="127.0.0.1").status == status
     assert ask(call, "/", Host="127.0.0.1").xml.tag == "Error"
     assert ask(call, "/_local/faults", Host="127.0.0.1").status == 200
+
+
+def test_the_command_names_the_address_of_the_page(tmp_path: Path) -> None:
+    serve = [sys.executable, "-m", "airflow_provider_ci.local", "serve", "--root", str(tmp_path)]
+    command = [*serve, "--port", "0", "--convert", "instant", "--host", "0.0.0.0", "--pages"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        line = process.stdout.readline()
+        assert re.fullmatch(r"ci-local: open http://127\.0\.0\.1:\d+/ in a browser\n", line)
+        assert requests.get(line.split()[2], headers={"Accept": HTML}, timeout=30).status_code == 200
+        process.terminate()
+
+
+def test_the_pages_work_under_tls(serve: Callable[..., LocalCI], folder: Path, tmp_path: Path) -> None:
+    server = serve(tls=True)
+    trusted = str(server.certificate)
+    first = requests.get(server.page, headers={"Accept": HTML}, verify=trusted, timeout=30).text
+    assert f"<code>{server.endpoint}</code>" in first
+    (folder / "a.docx").write_text("content")
+    fields = {
+        "token": html.fromstring(first).xpath("//input[@name='token']/@value")[0],
+        "bucket": folder.name,
+        "key": "a.docx",
+    }
+    address, own = f"{server.page}_local/convert", {"Origin": server.endpoint}
+    job = requests.post(address, fields, headers=own, verify=trusted, timeout=30).text
+    copied = html.fromstring(job).xpath("//details[@id='code-curl']//pre")[0].text_content()
+    done = subprocess.run(["bash", "-c", copied], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert "<JobId>" in done.stdout, done

@@ -116,11 +116,11 @@ def test_the_form_says_what_is_made(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"goal": "nothing"}, "no conversion 'nothing'"),
+        ({"goal": "nothing"}, "conversion 'nothing' is unknown"),
         ({"goal": "jpg", "quality": "high"}, "DocProcess.Quality"),
         ({"goal": "picture", "width": "wide"}, "width is 'wide', not a number"),
         ({"bucket": "none-1"}, "bucket 'none-1' does not exist"),
-        ({"key": ""}, "no file in the form"),
+        ({"key": ""}, "The form has no file"),
     ],
     ids=str,
 )

@@ -11,7 +11,7 @@ from airflow_provider_ci.local.pages import sentences, snippets
 from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
 from airflow_provider_ci.local.pages.views.objects import object_figure
-from airflow_provider_ci.local.pages.views.rows import TONES, flat, job_row
+from airflow_provider_ci.local.pages.views.rows import flat, job_row
 
 PAGE_SIZE = 50
 FAILED_FIRST = 5
@@ -70,7 +70,7 @@ def job(parts: Parts, visit: Visit) -> Shown:
     access = snippets.Access.of(parts, visit.endpoint)
     return Shown(
         template="job.html",
-        title=f"{TONES[found.state][1]}: {sentences.short_name(found.input_object)}",
+        title=f"Job {found.job_id}: {found.state}",
         refresh=0 if found.state in FINAL else 1,
         values={
             "job": found,
@@ -101,7 +101,7 @@ def _total(totals: Mapping[State, int], states: tuple[State, ...]) -> int:
 
 
 def _last_page(found: Job, keys: list[str]) -> int:
-    """How many pages can be shown: those of the one PDF, or one for each picture."""
+    """How many pages can be shown: the pages of a PDF, or one per picture."""
     total = int(str((found.result or {}).get("TotalPageCount", 1)) or 1)
     return max(total if len(keys) == 1 else len(keys), 1)
 

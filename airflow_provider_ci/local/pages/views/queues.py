@@ -33,7 +33,7 @@ def queue(parts: Parts, visit: Visit) -> Shown:
     row = queue_row(parts, found)
     return Shown(
         template="queue.html",
-        title=f"{row['kind']} of {found.bucket}",
+        title=f"Queue {found.queue_id}: {found.state}",
         refresh=2,
         values={
             "queue": row,

@@ -53,7 +53,7 @@ SWITCHES: Mapping[str, str] = {
 
 
 def simulate(parts: Parts, visit: Visit) -> Shown:
-    """What goes wrong now, and what can be made to."""
+    """The waiting faults, the traits, and the faults that can be added."""
     traits = parts.traits.as_mapping()
     others = {name: value for name, value in traits.items() if name not in SWITCHES}
     return Shown(
@@ -72,7 +72,7 @@ def simulate(parts: Parts, visit: Visit) -> Shown:
 
 
 def _described(fault: Mapping[str, object]) -> dict[str, object]:
-    """A waiting fault: its action, how often it comes, and what is special about it."""
+    """A waiting fault: its action, its remaining count, and its other filled fields."""
     special = {
         name: value
         for name, value in fault.items()

@@ -1,0 +1,81 @@
+"""What a task records for the page of its batch, and the address of that page.
+
+The page reads only the bucket and the folder that the task itself recorded here. Nothing of that comes from
+an address that somebody typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from airflow_provider_ci import compat
+
+RECORD_KEY = "ci_batch"
+"""Key of the XCom that holds the record."""
+PROGRESS_KEY = "ci_progress"
+"""Key of the XCom that holds the progress, where Airflow has no task state store."""
+PREFIX = "/ci-batches"
+"""Where Airflow's API server has the pages, and how its UI names their place below ``/plugin/``."""
+_LEDGER_END = ".ci-batch/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """Where a batch lies, as its task recorded it."""
+
+    conn_id: str
+    bucket: str
+    region: str
+    folder: str
+    """Folder of the batch in the bucket, with its ``/`` at the end."""
+    batch_id: str
+    output_bucket: str = ""
+    """Bucket of the outputs, if it is another one."""
+    output_region: str = ""
+    skip: str = "fresh"
+    retry_failed: bool = False
+    allowed: str = "0"
+    """How many objects may fail, as the user wrote it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON types, without empty fields."""
+        return {name: value for name, value in asdict(self).items() if value not in ("", False)}
+
+    @classmethod
+    def from_json(cls, values: object) -> BatchRecord | None:
+        """The record from :meth:`to_json`; None if it is not one, because anybody can push an XCom."""
+        if not isinstance(values, Mapping):
+            return None
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
+        texts = [value for name, value in known.items() if name != "retry_failed"]
+        if not all(isinstance(value, str) for value in texts):
+            return None
+        try:
+            record = cls(**known)
+        except TypeError:
+            return None
+        return record if record.conn_id and record.bucket and record.folder.endswith(_LEDGER_END) else None
+
+
+def page_url(ti: Any) -> str:
+    """The address of the page of a task's batch; empty where Airflow cannot have such a page.
+
+    Where Airflow's UI can open a page of a plugin beside its menu, that is the address; else it is the page
+    itself. While ``[api] base_url`` is not set, it is a path from the root of Airflow's host, which is enough
+    for a link in the UI.
+    """
+    if not compat.has_batch_pages():
+        return ""
+    names = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id}
+    map_index = getattr(ti, "map_index", None)
+    if map_index is not None and map_index >= 0:
+        names["map_index"] = map_index
+    base = compat.base_url()
+    # The UI takes what follows its own place as a path from the root of the host.
+    page = f"{urlsplit(base).path}{PREFIX}/batch?{urlencode(names)}"
+    if compat.pages_have_deep_links():
+        return f"{base}/plugin{PREFIX}{page}"
+    return f"{base}{PREFIX}/batch?{urlencode(names)}"

@@ -1,0 +1,234 @@
+"""Real API servers with the pages, over batches that real tasks have made with a local CI."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import requests
+from PIL import Image, ImageDraw
+
+from airflow_provider_ci.client import CIClient, Credentials
+from airflow_provider_ci.local import LocalCI
+from airflow_provider_ci.local.convert import InstantConverters
+from tests.airflow.cluster import Airflow, connection, wait_until
+
+REGION = "ap-guangzhou"
+BUCKET = "examplebucket-1250000000"
+HERE = Path(__file__).parent
+SCRIPT = "<script>document.title='taken'</script>"
+HOSTILE_KEYS = (
+    f"pages_failed/{SCRIPT}.docx",
+    "pages_failed/\"><img src=x onerror=document.title='taken'>.docx",
+)
+SVG = "<svg xmlns='http://www.w3.org/2000/svg'><script>document.title='taken'</script></svg>"
+
+
+@pytest.fixture(scope="session")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]:
+    root = tmp_path_factory.mktemp("page-buckets")
+    fill(root / BUCKET)
+    with LocalCI(root, convert=InstantConverters()) as server:
+        yield server
+
+
+def fill(bucket: Path) -> None:
+    """Objects of all kinds; the empty ones fail."""
+    for folder, good, bad in (("pages_failed", 4, 2), ("pages_tolerant", 5, 1), ("pages_running", 3, 0)):
+        for number in range(good + bad):
+            put(bucket, f"{folder}/{number:02} report.docx", b"" if number < bad else b"Some text.\n")
+    for key in HOSTILE_KEYS:
+        put(bucket, key, b"")
+    put(bucket, "pages_failed/page.html", f"<html>{SCRIPT}</html>".encode())
+    for number, colour in enumerate(("steelblue", "seagreen", "indianred")):
+        put(bucket, f"pages_good/photo-{number}.png", picture(colour))
+
+
+def put(bucket: Path, key: str, content: bytes) -> None:
+    path = bucket / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def picture(colour: str) -> bytes:
+    image = Image.new("RGB", (640, 420), colour)
+    ImageDraw.Draw(image).ellipse((60, 60, 380, 360), fill="white", outline="black", width=6)
+    file = io.BytesIO()
+    image.save(file, "png")
+    return file.getvalue()
+
+
+class Site:
+    """An API server with the pages, and its users."""
+
+    def __init__(self, airflow: Airflow, passwords: dict[str, str]) -> None:
+        self.airflow = airflow
+        self.url = airflow.url
+        self.pages = f"{self.url}/ci-batches/"
+        self._passwords = passwords
+        self._tokens: dict[str, str] = {}
+
+    def token(self, user: str) -> str:
+        if user not in self._tokens:
+            said = {"username": user, "password": self._passwords[user]}
+            answer = requests.post(f"{self.url}/auth/token", json=said, timeout=60)
+            answer.raise_for_status()
+            self._tokens[user] = answer.json()["access_token"]
+        return self._tokens[user]
+
+    def get(self, path: str, user: str | None = None, **query: object) -> requests.Response:
+        """A page as a browser of this user gets it."""
+        cookies = {"_token": self.token(user)} if user else {}
+        return requests.get(
+            f"{self.pages}{path}", params={k: str(v) for k, v in query.items()}, cookies=cookies, timeout=60
+        )
+
+    def names(self, dag_id: str) -> dict[str, str]:
+        """The parameters of the page of a DAG's batch."""
+        with self.database() as database:
+            found = database.execute(
+                "SELECT run_id, task_id FROM task_instance WHERE dag_id = ?", (dag_id,)
+            ).fetchone()
+        return {"dag_id": dag_id, "run_id": found[0], "task_id": found[1]}
+
+    def address(self, dag_id: str, page: str = "batch", **more: object) -> str:
+        return f"{self.pages}{page}?{urlencode({**self.names(dag_id), **more})}"
+
+    def database(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.airflow.home / "airflow.db", timeout=30)
+
+    def log(self) -> str:
+        return (self.airflow.home / "api-server.log").read_text(errors="replace")
+
+
+@pytest.fixture(scope="session")
+def start_site(
+    tmp_path_factory: pytest.TempPathFactory, bucket_server: LocalCI
+) -> Iterator[Callable[..., Site]]:
+    started: list[Airflow] = []
+
+    def start(passwords: dict[str, str], settings: dict[str, str], *users: str) -> Site:
+        home = tmp_path_factory.mktemp("page-airflow")
+        shutil.copytree(HERE / "dags", home / "dags")
+        (home / "passwords.json").write_text(json.dumps(passwords))
+        add_plugin(home)
+        to_ci = connection(
+            bucket_server.endpoint,
+            bucket_server.secret_id,
+            bucket_server.secret_key,
+            region=REGION,
+            bucket=BUCKET,
+        )
+        airflow = Airflow(
+            home,
+            {
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+                "AIRFLOW_CONN_TENCENT_CI_DEFAULT": to_ci,
+                **settings,
+            },
+        )
+        started.append(airflow)
+        airflow.command("db", "migrate")
+        seed(airflow, home, *users)
+        airflow.start("api-server")
+        wait_until(lambda: requests.get(f"{airflow.url}/api/v2/version", timeout=5).ok, "Airflow answers")
+        return Site(airflow, passwords)
+
+    yield start
+    for airflow in started:
+        airflow.stop()
+
+
+def add_plugin(home: Path) -> None:
+    """The plugin, also where the installed package is of a version that has no entry point for it."""
+    (home / "plugins").mkdir()
+    if not entry_points(group="airflow.plugins", name="ci_batches"):
+        module = "from airflow_provider_ci.plugin import CIBatchesPlugin\n\n__all__ = ['CIBatchesPlugin']\n"
+        (home / "plugins" / "ci_batches.py").write_text(module)
+
+
+def seed(airflow: Airflow, home: Path, *users: str) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tests.plugin.seed",
+            str(home / "dags"),
+            *(("--fab", *users) if users else ()),
+        ],
+        env={**airflow._environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=HERE.parents[1],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    (home / "seed.log").write_text(done.stdout)
+    pretend_running(home)
+
+
+def pretend_running(home: Path) -> None:
+    """As if the task of pages_running were deferred in the middle of its batch."""
+    with sqlite3.connect(home / "airflow.db", timeout=30) as database:
+        of_dag = "WHERE dag_id = 'pages_running'"
+        database.execute(f"UPDATE task_instance SET state = 'deferred', end_date = NULL {of_dag}")
+        database.execute(f"DELETE FROM xcom {of_dag} AND key = 'return_value'")
+    set_progress(home, finished=1200)
+
+
+def set_progress(home: Path, **numbers: int) -> None:
+    """The last numbers of the running batch."""
+    values = {
+        **{"total": 5000, "finished": 1200, "failed": 3, "skipped": 200, "in_flight": 1000},
+        **{"objects_per_second": 12.5, "seconds_left": 304},
+        **numbers,
+    }
+    with sqlite3.connect(home / "airflow.db", timeout=30) as database:
+        database.execute(
+            "UPDATE task_state_store SET value = ?, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')"
+            " WHERE dag_id = 'pages_running' AND key = 'progress'",
+            (json.dumps(values),),
+        )
+
+
+USERS = {"viewer": "viewer", "nobody": ""}
+"""Of the simple auth manager; who has no role may do nothing."""
+
+
+@pytest.fixture(scope="session")
+def site(start_site: Callable[..., Site]) -> Site:
+    """With the simple auth manager."""
+    users = ",".join(f"{name}:{role}" for name, role in USERS.items())
+    passwords = {name: f"{name}-password" for name in USERS}
+    return start_site(passwords, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": users})
+
+
+@pytest.fixture(scope="session")
+def fab_site(start_site: Callable[..., Site]) -> Site:
+    """With FAB, whose users may each read the batches of one DAG."""
+    manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    passwords = {"amy": "amy-password", "ben": "ben-password"}
+    return start_site(
+        passwords,
+        {"AIRFLOW__CORE__AUTH_MANAGER": manager},
+        "amy=amy-password:pages_failed",
+        "ben=ben-password:pages_good",
+    )
+
+
+@pytest.fixture(scope="session")
+def page_client(bucket_server: LocalCI) -> Iterator[CIClient]:
+    keys = Credentials(secret_id=bucket_server.secret_id, secret_key=bucket_server.secret_key)
+    with CIClient(keys, REGION, BUCKET, endpoint=bucket_server.endpoint) as client:
+        yield client

@@ -1,0 +1,50 @@
+"""Runs each DAG of a folder once: ``python -m tests.plugin.seed DAGS_FOLDER``.
+
+``--fab NAME=PASSWORD:DAG,DAG ...`` also makes users of FAB, who may read these DAGs and their XComs.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+from airflow.sdk.execution_time import supervisor
+
+supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+
+
+def run_dags(folder: str) -> None:
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+    bag = DagBag(folder)
+    assert not bag.import_errors, bag.import_errors
+    for dag_id in sorted(bag.dags):
+        dag: Any = bag.dags[dag_id]
+        run = dag.test()
+        print(dag_id, run.state, run.run_id)
+
+
+def make_users(users: list[str]) -> None:
+    from airflow.providers.fab.www.app import create_app
+
+    app = create_app(enable_plugins=False)
+    with app.app_context():
+        security: Any = app.appbuilder.sm
+        for user in users:
+            name, _, rest = user.partition("=")
+            password, _, dags = rest.partition(":")
+            rights = [
+                ("can_read", resource) for resource in ("DAG Runs", "Task Instances", "XComs", "Website")
+            ]
+            rights += [("can_read", f"DAG:{dag}") for dag in dags.split(",") if dag]
+            security.bulk_sync_roles([{"role": name, "perms": rights}])
+            role = security.find_role(name)
+            assert security.add_user(name, name, name, f"{name}@example.com", role, password=password)
+
+
+if __name__ == "__main__":
+    run_dags(sys.argv[1])
+    make_users(sys.argv[3:])
