@@ -19,6 +19,7 @@ ALLOWED = {
     "client": {"__init__", "client"},
     "jobs": {"client", "jobs"},
     "batch": {"batch", "client", "jobs"},
+    "commands": {"batch", "client", "commands"},
     "compat": {"compat"},
     "hooks": {"__init__", "client", "compat", "hooks"},
     "assets": set(),
@@ -60,7 +61,7 @@ ALLOWED_LOCAL = {
 }
 """The same within the local CI, whose rooms each know only rooms above them here."""
 
-WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "local")
+WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "commands", "local")
 
 
 def room_of(path: Path) -> str:
@@ -141,9 +142,10 @@ def test_converters_and_buckets_speak_no_http(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["airflow_provider_ci.client", "airflow_provider_ci.jobs", "airflow_provider_ci.batch"]
+    "module",
+    [f"airflow_provider_ci.{room}" for room in ("client", "jobs", "batch", "commands.main")],
 )
-def test_client_jobs_and_batch_load_without_airflow(module: str) -> None:
+def test_client_jobs_batch_and_commands_load_without_airflow(module: str) -> None:
     code = f"import sys, {module}; sys.exit('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
