@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.commands import main as command
+from airflow_provider_ci.commands import actions
 from airflow_provider_ci.commands.main import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, main
 from airflow_provider_ci.local import LocalCI
 
@@ -196,10 +197,10 @@ def test_a_signal_stops_a_run_and_the_next_one_continues(
     fill_bucket(*(f"in/{number}.docx" for number in range(4)))
 
     def interrupt(shown: Any, progress: Any) -> None:
-        os.kill(os.getpid(), command.actions.signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(command.actions.Shown, "__call__", interrupt)
+        patched.setattr(actions.Shown, "__call__", interrupt)
         code, _, err = ci("run", "b", *CONVERT, "--max-in-flight", "2")
     assert code == STOPPED, err
     assert ci("retry", "b")[0] == DONE

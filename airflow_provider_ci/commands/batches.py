@@ -75,7 +75,7 @@ def operation_of(options: argparse.Namespace) -> Any:
     return DocProcess(target=options.target, **values, **secret_of(options))
 
 
-def secret_of(options: argparse.Namespace) -> dict[str, str]:
+def secret_of(options: argparse.Namespace) -> dict[str, Any]:
     """The password of protected documents, from the variable that an option names."""
     name = options.password_env
     if not name:
