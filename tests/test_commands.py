@@ -17,8 +17,8 @@ import pyarrow.parquet
 import pytest
 
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.commands import actions
 from airflow_provider_ci.commands.main import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, main
+from airflow_provider_ci.commands.showing import Shown
 from airflow_provider_ci.local import LocalCI
 
 Fill = Callable[..., None]
@@ -200,7 +200,7 @@ def test_a_signal_stops_a_run_and_the_next_one_continues(
         os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(actions.Shown, "__call__", interrupt)
+        patched.setattr(Shown, "__call__", interrupt)
         code, _, err = ci("run", "b", *CONVERT, "--max-in-flight", "2")
     assert code == STOPPED, err
     assert ci("retry", "b")[0] == DONE

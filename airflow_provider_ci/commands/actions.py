@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, client: CIClient) -> None:
 
 
 def retry(options: argparse.Namespace, client: CIClient) -> None:
-    """Continue an unfinished batch, or submit the failures of one that has ended again."""
+    """Continue an unfinished batch, or submit the failures of an ended batch again."""
     stored = plan_of(client, options.batch, options.report_prefix)
     header = stored.header
     operation = restored_operation(dict(header.operation), DocProcess(**secret_of(options)))
