@@ -6,6 +6,7 @@ import ast
 import builtins
 import io
 import re
+import shlex
 import textwrap
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.client import CIClient, JobState, QueueState
+from airflow_provider_ci.commands.main import main as ci_batch
+from airflow_provider_ci.local import LocalCI
 
 REPO = Path(__file__).parents[1]
 DOCS = REPO / "docs"
@@ -81,6 +84,29 @@ def test_an_example_does_what_is_said_of_it(
     assert (bucket / "some" / "letter.pdf").exists()
     # The object that does not exist fails without a job.
     assert {job.state for job in client.list_doc_jobs()} == {JobState.SUCCESS}
+
+
+COMMANDS = re.findall(r"^ci-batch (.+)$", (DOCS / "command-line.md").read_text(), re.MULTILINE)
+
+
+def test_the_commands_of_the_command_line_run(
+    local_ci: LocalCI, fill_bucket: Callable[..., None], client: CIClient, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    fill_bucket(*(f"inbox/{number}.docx" for number in range(40)), "inbox/letter.docx")
+    fill_bucket("inbox/empty.docx", content=b"")
+    monkeypatch.chdir(tmp_path)
+    for name, value in (
+        ("TENCENTCLOUD_SECRET_ID", local_ci.secret_id),
+        ("TENCENTCLOUD_SECRET_KEY", local_ci.secret_key),
+        ("CI_BUCKET", client.bucket),
+        ("CI_REGION", "ap-guangzhou"),
+        ("CI_ENDPOINT", local_ci.endpoint),
+    ):
+        monkeypatch.setenv(name, value)
+    codes = [ci_batch(shlex.split(command)) for command in COMMANDS]
+    assert codes == [1 if command.startswith("retry") else 0 for command in COMMANDS]
+    assert {path.name for path in tmp_path.iterdir()} >= {"letters.csv", "letters.parquet"}
 
 
 def test_every_public_operator_and_sensor_has_an_example() -> None:

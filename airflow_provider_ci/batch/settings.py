@@ -120,7 +120,10 @@ class BatchSettings:
         check_operation(self.operation)
         FailureLimit.parse(self.max_failures)
         if self.canary_failures is not None:
-            FailureLimit.parse(self.canary_failures, "canary_failures")
+            try:
+                FailureLimit.parse(self.canary_failures)
+            except ValueError as error:
+                raise ValueError(str(error).replace("max_failures", "canary_failures")) from None
         if self.max_jobs is not None and self.max_jobs < 1:
             raise ValueError(f"max_jobs must be at least 1, or None for any number, not {self.max_jobs}")
         if self.canary < 0:

@@ -17,7 +17,7 @@ def sample_size(wanted: int, to_submit: int) -> int:
 
 
 def sample_first(objects: Objects, *, size: int, to_submit: int) -> Iterator[PlannedObject]:
-    """The objects of a plan, some of those that need a job first, spread evenly over the plan.
+    """The objects of a plan, beginning with a sample of the ones that need a job.
 
     :param objects: yields the objects from the beginning, each time it is called.
     :param size: size of the sample; 0 leaves the order as it is.

@@ -129,7 +129,7 @@ def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
 
 
 def _no_lease(root: str) -> SimpleNamespace:
-    """What planning asks of a lease, where there is none because nothing is written."""
+    """Stands in for a lease: nothing is written, so nothing needs one."""
     claim = SimpleNamespace(token="", prefix="", folder="")
     return SimpleNamespace(claim=claim, registry_root=root, writes_until=None, check=lambda: None)
 

@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError, from_os_error
 from airflow_provider_ci.local.convert.pdf import drawing as pdf
-from airflow_provider_ci.local.convert.pdf.drawing import watermark
+from airflow_provider_ci.local.convert.pdf import watermark
 from airflow_provider_ci.local.convert.pictures import picture
 from airflow_provider_ci.local.convert.pictures.canvas import fetch_from
 from airflow_provider_ci.local.convert.pictures.metadata import QUERIES

@@ -1,0 +1,145 @@
+"""The commands: plan, run, status, report, retry and list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from airflow_provider_ci.batch import Batch, BatchReport, BatchSummary, failures_of
+from airflow_provider_ci.batch.reports.folder import report_key
+from airflow_provider_ci.batch.run.planning import restored_operation
+from airflow_provider_ci.client import CIClient, DocProcess
+from airflow_provider_ci.commands.batches import batch_of, prices_of, secret_of, settings_of
+from airflow_provider_ci.commands.exporting import TEXT_FORMATS, write_parquet
+from airflow_provider_ci.commands.finding import batches, plan_of, status_of
+from airflow_provider_ci.commands.showing import Shown
+
+
+def plan(options: argparse.Namespace, client: CIClient) -> None:
+    """Say what a run would do."""
+    preview = batch_of(options, client).preview(prices_of(options))
+    _say(options, preview.to_json(), preview.lines())
+
+
+def run(options: argparse.Namespace, client: CIClient) -> None:
+    """Run a batch."""
+    _run(options, lambda **more: batch_of(options, client, **more), client)
+
+
+def retry(options: argparse.Namespace, client: CIClient) -> None:
+    """Continue an unfinished batch, or submit the failures of an ended batch again."""
+    stored = plan_of(client, options.batch, options.report_prefix)
+    header = stored.header
+    operation = restored_operation(dict(header.operation), DocProcess(**secret_of(options)))
+    settings: dict[str, Any] = {"queue_id": header.queue_id, **settings_of(options)}
+    if status_of(stored)["is_complete"]:
+        source: Any = failures_of(report_key(stored.folder), prefix=header.prefix)
+        settings |= {"batch_id": options.name or f"{options.batch}-retry", "retry_failed": True}
+    else:
+        # The frozen plan is continued, because it has the same definition; its source is not read again.
+        source = failures_of(report_key(stored.folder), prefix=header.prefix)
+        settings |= {"batch_id": options.batch, "definition": header.definition}
+    _run(options, lambda **more: Batch(client, source, operation, header.output, **settings, **more), client)
+
+
+def status(options: argparse.Namespace, client: CIClient) -> None:
+    """Say how far a batch is, once or until it has ended."""
+    while True:
+        found = status_of(plan_of(client, options.batch, options.report_prefix))
+        _say(options, found, [_line(found)])
+        if not options.watch or found["is_complete"]:
+            return
+        time.sleep(options.watch)
+
+
+def report(options: argparse.Namespace, client: CIClient) -> None:
+    """Print or write the results of a batch."""
+    found = BatchReport.of_batch(client, options.batch, report_prefix=options.report_prefix)
+    if options.key is not None:
+        result = found.object(options.key)
+        if result is None:
+            raise ValueError(f"batch {options.batch!r} has no object {options.key!r}")
+        results: Any = iter([result])
+    else:
+        _ = found.header  # a missing report is an error before anything is written
+        results = found.results(is_failed=options.failed)
+        if options.state:
+            results = (each for each in results if str(each.state) == options.state)
+    results = islice(results, options.limit)
+    if options.format == "parquet":
+        if not options.to:
+            raise ValueError("--format parquet writes a file: name it with --to")
+        write_parquet(results, Path(options.to))
+    elif options.to:
+        with Path(options.to).open("w", encoding="utf-8") as file:
+            TEXT_FORMATS[options.format](results, file)
+    else:
+        TEXT_FORMATS[options.format](results, sys.stdout)
+
+
+def list_batches(options: argparse.Namespace, client: CIClient) -> None:
+    """List the batches of a bucket."""
+    for stored in islice(batches(client, options.report_prefix), options.limit):
+        found = status_of(stored)
+        _say(options, found, [f"{found['batch_id']}: {_line(found)}"])
+
+
+def _run(options: argparse.Namespace, make: Callable[..., Batch], client: CIClient) -> None:
+    with _stopping() as stopped, Shown(sys.stderr) as shown:
+        summary = make(
+            progress=shown, is_stopped=stopped.is_set, cancels_when_stopped=lambda: options.cancel_on_stop
+        ).run()
+    say_summary(options, summary)
+
+
+def say_summary(options: argparse.Namespace, summary: BatchSummary) -> None:
+    """Print a summary."""
+    states = ("succeeded", "skipped", "failed", "cancelled", "unfinished")
+    counts = ", ".join(f"{getattr(summary, name):,} {name}" for name in states if getattr(summary, name))
+    lines = [
+        f"{summary.total:,} objects: {counts or 'nothing to do'}; {summary.jobs:,} jobs",
+        *map(str, summary.failures),
+        f"report: {summary.report_key}",
+    ]
+    _say(options, summary.to_json(), lines)
+
+
+def _line(found: dict[str, Any]) -> str:
+    if found.get("damaged"):
+        return f"{found['total']:,} objects; records were deleted, the next run plans again"
+    names = ("succeeded", "skipped", "failed", "cancelled", "unfinished", "in_flight")
+    counts = ", ".join(f"{found[name]:,} {name.replace('_', ' ')}" for name in names if found[name])
+    return (
+        f"{'ended' if found['is_complete'] else 'not ended'}, {found['total']:,} objects: {counts or 'none'}"
+    )
+
+
+def _say(options: argparse.Namespace, values: dict[str, Any], lines: list[str]) -> None:
+    for line in [json.dumps(values)] if options.json else lines:
+        print(line, flush=True)  # noqa: T201 - this is the command line
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """An event that is set by Ctrl-C or SIGTERM; a second Ctrl-C ends the process at once."""
+    stopped = Event()
+
+    def stop(number: int, frame: object) -> None:
+        stopped.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,105 @@
+"""Batches from the options of a command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ci.batch import Batch, ObjectKeys, ObjectSelection, PriceTable, failures_of
+from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, PicTemplate
+
+_SECRET = "password"  # noqa: S105 # the name of a field
+
+
+def batch_of(options: argparse.Namespace, client: CIClient, **more: Any) -> Batch:
+    """The batch that a command line describes.
+
+    :raises ValueError: an option makes no sense; the message names it.
+    """
+    if not options.output:
+        raise ValueError(
+            "--output is missing: the template of the output keys, such as 'pdf/{dir}{stem}.pdf'"
+        )
+    return Batch(
+        client,
+        source_of(options),
+        operation_of(options),
+        options.output,
+        batch_id=options.batch,
+        **settings_of(options),
+        **more,
+    )
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of a batch that the options name."""
+    names = (
+        *("report_prefix", "queue_id", "max_jobs", "canary", "canary_failures", "max_failures", "skip"),
+        *("max_in_flight", "timeout_seconds", "retry_failed", "on_running"),
+    )
+    given = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def source_of(options: argparse.Namespace) -> Any:
+    """The source: a list of keys, the failures of a batch, or a selection."""
+    if options.keys:
+        text = sys.stdin.read() if options.keys == "-" else Path(options.keys).read_text("utf-8")
+        return ObjectKeys(keys=[line for line in text.split("\n") if line])
+    prefix = options.prefix or ""
+    if options.failures_of:
+        return failures_of(options.failures_of, prefix=prefix, report_prefix=options.report_prefix)
+    if options.prefix is None:
+        raise ValueError("the source is missing: --prefix ('' for the whole bucket), --keys or --failures-of")
+    return ObjectSelection(
+        prefix=prefix,
+        suffixes=options.suffix or (),
+        modified_after=options.modified_after,
+        modified_before=options.modified_before,
+    )
+
+
+def operation_of(options: argparse.Namespace) -> Any:
+    """The operation: a rule or a template for pictures, otherwise a document conversion."""
+    if options.rule:
+        return PicProcess(options.rule)
+    if options.template_id:
+        return PicTemplate(options.template_id)
+    if not options.target:
+        raise ValueError("the operation is missing: --target, --rule or --template-id")
+    values = dict(_field(text) for text in options.set or ())
+    return DocProcess(target=options.target, **values, **secret_of(options))
+
+
+def secret_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The password of protected documents, from the variable that an option names."""
+    name = options.password_env
+    if not name:
+        return {}
+    if not os.environ.get(name):
+        raise ValueError(f"--password-env: the environment has no variable {name}")
+    return {_SECRET: os.environ[name]}
+
+
+def prices_of(options: argparse.Namespace) -> PriceTable:
+    """The prices of an estimate."""
+    values = dict(text.partition("=")[::2] for text in options.price or ())
+    known = [field.name for field in fields(PriceTable)]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"--price: {name!r} is not one of {', '.join(known)}")
+    return PriceTable(**values)
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    known = [field.name for field in fields(DocProcess) if field.name not in (_SECRET, "target", "extra")]
+    if name == _SECRET:
+        raise ValueError("--set: a password must not stand on the command line; use --password-env")
+    if not equals or name not in known:
+        raise ValueError(f"--set: {text!r} is not NAME=VALUE with one of {', '.join(known)}")
+    return name, int(value) if value.lstrip("-").isdecimal() else value

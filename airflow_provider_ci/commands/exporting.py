@@ -1,0 +1,91 @@
+"""Results as a table, CSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, fields
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from airflow_provider_ci.batch import ObjectResult
+
+_COLUMNS = tuple(field.name for field in fields(ObjectResult))
+_TABLE = ("state", "code", "key", "message")
+_ROWS = 10_000
+_WHOLE_NUMBERS = ("outputs", "pages", "failed_pages", "output_size", "attempts", "index", "size")
+
+
+def write_table(results: Iterable[ObjectResult], stream: TextIO) -> None:
+    """Aligned columns with the most important fields, for people."""
+    stream.write(f"{'state':<11}{'code':<22}{'key'}\n")
+    for result in results:
+        row = {name: _one_line(getattr(result, name)) for name in _TABLE}
+        reason = f"  ({row['message']})" if row["message"] else ""
+        stream.write(f"{row['state']:<11}{row['code'] or '-':<22}{row['key']}{reason}\n")
+
+
+def write_csv(results: Iterable[ObjectResult], stream: TextIO) -> None:
+    """All fields, with a header."""
+    writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_row, results))
+
+
+def write_jsonl(results: Iterable[ObjectResult], stream: TextIO) -> None:
+    """One JSON object per line."""
+    for result in results:
+        stream.write(f"{json.dumps(_row(result))}\n")
+
+
+TEXT_FORMATS: dict[str, Callable[[Iterable[ObjectResult], TextIO], None]] = {
+    "table": write_table,
+    "csv": write_csv,
+    "jsonl": write_jsonl,
+}
+
+
+def write_parquet(results: Iterable[ObjectResult], path: Path) -> None:
+    """All fields in a Parquet file; 10,000 rows are in memory at a time.
+
+    :raises ValueError: pyarrow is not installed.
+    """
+    try:
+        pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise ValueError(
+            "--format parquet needs pyarrow: pip install 'airflow-provider-ci[parquet]'"
+        ) from None
+    schema = pyarrow.schema([(name, _type(pyarrow, name)) for name in _COLUMNS])
+    rows = map(_row, results)
+    with parquet.ParquetWriter(path, schema) as writer:
+        for chunk in _chunks(rows):
+            writer.write_table(pyarrow.Table.from_pylist(chunk, schema=schema))
+
+
+def _type(pyarrow: Any, name: str) -> Any:
+    if name == "failed_before":
+        return pyarrow.bool_()
+    return pyarrow.int64() if name in _WHOLE_NUMBERS else pyarrow.string()
+
+
+def _row(result: ObjectResult) -> dict[str, Any]:
+    values = {**asdict(result), "state": str(result.state)}
+    return {name: _text(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _text(value: str) -> str:
+    """Without lone surrogates, which no file of text can hold."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _one_line(value: Any) -> str:
+    return _text(str(value)).replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _chunks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while chunk := list(islice(rows, _ROWS)):
+        yield chunk
