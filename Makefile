@@ -9,7 +9,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo up test quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean
+.PHONY: demo up test test-long quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -21,8 +21,11 @@ demo: setup office ## convert a bucket of sample documents and pictures from Air
 up: setup office ## Airflow's web UI with the example DAGs, beside the local CI on the samples, until Ctrl-C
 	@$(BIN)/python -m demo.up
 
-test: setup office check ## every check: formatter, linter, types, unit and integration tests, example DAGs
-	@$(PYTEST)
+test: setup office check ## formatter, linter, types, unit and integration tests
+	@$(PYTEST) -m "not long"
+
+test-long: setup office ## the tests that kill, freeze and wait, and those that run whole programs
+	@$(PYTEST) -m long
 
 quick: setup check ## in a minute: formatter, linter, types, and the tests that are fast
 	@$(PYTEST) -m "not slow"
