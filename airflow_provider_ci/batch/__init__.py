@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 from airflow_provider_ci.batch.batch import Batch
+from airflow_provider_ci.batch.dispatch.operations import SecretError
 from airflow_provider_ci.batch.errors import (
     BatchFailedError,
     BatchRunningError,
@@ -17,6 +18,7 @@ from airflow_provider_ci.batch.errors import (
     OutputConflictError,
     WholeBatchError,
 )
+from airflow_provider_ci.batch.planning.steps import Step
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
@@ -56,6 +58,8 @@ __all__ = [
     "Pace",
     "Progress",
     "QueueStaysPausedError",
+    "SecretError",
+    "Step",
     "WholeBatchError",
     "read_report",
 ]

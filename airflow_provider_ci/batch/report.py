@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from airflow_provider_ci.batch.ledger.records import JSON_LINES, RecordWriter
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_line, result_of_line
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of, result_line, result_of_line
 from airflow_provider_ci.client import CIClient, NotFoundError
 
 REPORT_VERSION = 2
@@ -141,9 +141,10 @@ class _Counts:
         self.failed_before += result.failed_before
         if result.state is not ObjectState.UNFINISHED:
             self.input_bytes += result.size
-        if result.state is ObjectState.SUCCEEDED:
-            self.outputs += result.outputs or 1
-            self.output_bytes += result.output_size or 0
+        for made in lines_of([result]):
+            if made.state is ObjectState.SUCCEEDED:
+                self.outputs += made.outputs or 1
+                self.output_bytes += made.output_size or 0
         if result.state in (ObjectState.FAILED, ObjectState.CANCELLED):
             self._group(result)
 

@@ -47,6 +47,7 @@ from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
 from airflow_provider_ci.client.retry import RetryPolicy
 from airflow_provider_ci.client.roles import AssumedRole, MachineRole
+from airflow_provider_ci.client.secrets import Secret
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.client.templates import Template
 from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
@@ -100,6 +101,7 @@ __all__ = [
     "RenewingCredentials",
     "RequestExpiredError",
     "RetryPolicy",
+    "Secret",
     "ServerError",
     "ServiceBucket",
     "SubmissionUnknownError",

@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 from airflow_provider_ci.client import checks, nodes
+from airflow_provider_ci.client.secrets import Secret, secret_text
 from airflow_provider_ci.client.values import Value
 
 TAG = "DocProcess"
@@ -36,7 +37,7 @@ _NODES = {
     "pic_pagination": "PicPagination",
 }
 
-_TEXTS = ("source_type", "page_ranges", "image_params", "password")
+_TEXTS = ("source_type", "page_ranges", "image_params")
 
 _RANGES: dict[str, tuple[int, int | None, int | None]] = {
     # lowest, highest, and one value outside that is allowed as well
@@ -70,7 +71,8 @@ class DocProcess(Value):
     :param paper_direction: of sheets; 0 is portrait, any other number landscape.
     :param paper_size: of sheets; 0 is A4, 1 is A2, 2 is A0.
     :param image_params: picture rules for each page picture, joined by ``|``.
-    :param password: opens the document; never shown.
+    :param password: opens the document; never shown. A :class:`Secret` names it, and a batch looks it up for
+        each job.
     :param comments: 0 hides comments and accepts revisions, 1 shows them.
     :param quality: of the pictures, 1 to 100.
     :param zoom: 10 to 200 percent.
@@ -91,7 +93,7 @@ class DocProcess(Value):
     paper_direction: int | None = None
     paper_size: int | None = None
     image_params: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | Secret | None = field(default=None, repr=False)
     comments: int | None = None
     quality: int | None = None
     zoom: int | None = None
@@ -109,6 +111,7 @@ class DocProcess(Value):
                 )
         for name in _TEXTS:
             object.__setattr__(self, name, checks.text(f"DocProcess.{name}", getattr(self, name)))
+        object.__setattr__(self, "password", secret_text("DocProcess.password", self.password))
         ranges = self.page_ranges
         if ranges is not None and not checks.is_template(ranges) and not _PAGE_RANGES.fullmatch(ranges):
             raise ValueError(f"DocProcess.page_ranges must look like '1,2-4,7', not {ranges!r}")

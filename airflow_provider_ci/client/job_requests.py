@@ -14,6 +14,7 @@ from airflow_provider_ci.client.jobs import JobState
 from airflow_provider_ci.client.pictures import PicProcess, PicTemplate
 from airflow_provider_ci.client.request import Request
 from airflow_provider_ci.client.responses import RESPONSE
+from airflow_provider_ci.client.secrets import refuse_reference
 from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
 
 Operation = Union[  # noqa: UP007  (evaluated at run time)
@@ -81,6 +82,7 @@ class Submission:
             checks.object_key("output_sprite_key", self.output_sprite_key)
         checks.one_of("queue_type", self.queue_type, QUEUE_TYPES)
         checks.number("job_level", self.job_level, 0, 2)
+        refuse_reference("password", getattr(self.operation, "password", None))
         if self.kind.tag == pictures.TAG:
             checks.user_data(self.user_data)
 

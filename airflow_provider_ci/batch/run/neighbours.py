@@ -39,7 +39,12 @@ def claimed_outputs(plan: StoredPlan, first: str, last: str) -> Iterator[Claimed
     """The outputs between two keys that a plan makes; a deleted part of the plan is passed over."""
     try:
         for planned in plan.claimed(first, last):
-            yield ClaimedOutput(output=planned.output, fingerprint=planned.fingerprint, index=planned.index)
+            yield ClaimedOutput(
+                output=planned.output,
+                fingerprint=planned.fingerprint,
+                index=planned.index,
+                operation=plan.header.operation_of(planned),
+            )
     except MissingRecordError as error:
         log.warning("%s; its outputs are not known to this batch", error)
 
