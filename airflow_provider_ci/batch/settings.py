@@ -178,18 +178,12 @@ class BatchSettings:
         if self.definition is not None:
             return self.definition
         source = as_source(self.source)
-        parts: list[Any] = [
-            operation_fingerprint(self.operation),
-            self.output,
-            self.output_bucket,
-            type(source).__name__,
-            source.identity,
-        ]
-        if self.operations:
-            parts[:2] = [
-                {name: (operation_fingerprint(step.operation), step.output, step.after)}
-                for name, step in self.operations.items()
-            ]
+        steps = {
+            name: (operation_fingerprint(step.operation), step.output, step.after)
+            for name, step in self.steps.items()
+        }
+        made = [steps] if self.operations else list(steps[""][:2])
+        parts: list[Any] = [*made, self.output_bucket, type(source).__name__, source.identity]
         if self.parameters:
             parts.append(stable_text(self.parameters))
         return definition_fingerprint(*parts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
-from airflow_provider_ci.batch.planning.operations import operation_record, restored_operation
+from airflow_provider_ci.batch.planning.operations import OPERATIONS, operation_record, restored_operation
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.client import checks
 from airflow_provider_ci.client.values import Value
@@ -30,7 +30,18 @@ class Step(Value):
     output: str
     after: str | None = None
 
+    def serialize(self) -> dict[str, Any]:
+        """The fields as JSON types; the operation says its type."""
+        operation = self.operation
+        if isinstance(operation, Value):
+            operation = {"type": type(operation).__name__, **operation.serialize()}
+        return {**Value.serialize(self), "operation": operation}
+
     def __post_init__(self) -> None:
+        if isinstance(self.operation, Mapping) and self.operation.get("type") in OPERATIONS:
+            values = {name: value for name, value in self.operation.items() if name != "type"}
+            made_of = OPERATIONS[self.operation["type"]]
+            object.__setattr__(self, "operation", made_of.deserialize(values))
         object.__setattr__(self, "output", checks.text("Step.output", self.output))
         object.__setattr__(self, "after", checks.text("Step.after", self.after))
 
