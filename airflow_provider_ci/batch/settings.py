@@ -125,8 +125,14 @@ class BatchSettings:
             raise ValueError(f"queue_ids is a list of queue ids, not the string {self.queue_ids!r}")
         object.__setattr__(self, "queue_ids", tuple(dict.fromkeys(self.queue_ids or ())))
         object.__setattr__(self, "operations", self._checked_operations())
-        for step in self.steps.values():
+        for name, step in self.steps.items():
             type_of_operation(step.operation)
+            if step.after and self.output_bucket not in (None, self.client.bucket):
+                raise ValueError(
+                    f"step {name!r} comes after {step.after!r}, whose output goes to {self.output_bucket}, "
+                    f"and jobs read from {self.client.bucket} only: make that step in a second batch, whose "
+                    f"client has the bucket {self.output_bucket}"
+                )
         FailureLimit.parse(self.max_failures)
         EarlyStop.parse(self.stop_early)
         batch_folder(self.report_prefix, self.batch_id)

@@ -399,6 +399,26 @@ def test_the_rows_of_a_report_go_through_json(
     assert result.steps[1].key == KEYS[0]
 
 
+# Another bucket
+
+
+def test_all_steps_write_to_another_bucket(
+    client: CIClient, local_ci: LocalCI, fill_bucket: Fill, steps: Make, bucket: Path, live_outputs: Count
+) -> None:
+    other = bucket.parent / "other-1250000000"
+    other.mkdir()
+    fill_bucket(*KEYS)
+    where = {"output_bucket": other.name, "output_region": "ap-beijing"}
+    row = {"thumb.quality": 5}
+    summary = steps(client, parameters=lambda info: row if info.key == KEYS[0] else {}, **where).run()
+    assert (summary.succeeded, summary.jobs) == (4, 8)
+    assert all((other / name).is_file() for name in outputs(*KEYS, of=BOTH))
+    assert steps(client, batch_id="again", parameters=lambda _: {}, **where).run().jobs == 1
+    assert {job.output_bucket for job in client.list_doc_jobs()} == {other.name}
+    with pytest.raises(ValueError, match="jobs read from examplebucket-1250000000 only"):
+        steps(client, CHAIN, **where)
+
+
 # Rows
 
 

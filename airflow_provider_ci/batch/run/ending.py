@@ -59,13 +59,7 @@ class Ending:
         """Leave the jobs in flight to the next run, with a proof of a clean end."""
         journal.write_checkpoint(state)
         header = journal.plan.header
-        details = {
-            "plan": header.token,
-            "total": header.total,
-            "blocks": journal.blocks,
-            "parts": journal.parts,
-        }
-        self._lease.park(details)
+        self._lease.park({**journal.proof, "total": header.total})
         self._note_parked({"plan": header.token, "total": header.total, "claim": self._lease.claim.token})
 
     def report(self, journal: Journal, loop: Loop) -> BatchSummary:

@@ -63,12 +63,7 @@ class BatchWatch:
             bool(state.waiting or state.followed or state.blocked) or state.next_index < plan.header.total
         )
         self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
-        self._details = {
-            "plan": plan.header.token,
-            "total": plan.header.total,
-            "blocks": journal.blocks,
-            "parts": journal.parts,
-        }
+        self._details = {**journal.proof, "total": plan.header.total}
         queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
         by_tag = {job_type.tag: job_type for job_type in types.values()}
         self._jobs = JobWatches(

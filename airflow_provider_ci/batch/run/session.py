@@ -257,8 +257,7 @@ class _ClaimedSession:
         journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
         state = journal.read_state()
         parked = self._claimed.parked
-        found = {"plan": plan.header.token, "blocks": journal.blocks, "parts": journal.parts}
-        is_clean = all(parked.get(name) == value for name, value in found.items())
+        is_clean = all(parked.get(name, "") == value for name, value in journal.proof.items())
         return journal, state, is_clean
 
     def _carry_out(
