@@ -27,7 +27,7 @@ from airflow_provider_ci.client import (
     PicTemplate,
     Secret,
 )
-from airflow_provider_ci.client.values import is_value, rendered, stable_text, values_in
+from airflow_provider_ci.client.records.values import is_value, rendered, stable_text, values_in
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator

@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.client import Callback, CIClient, ObjectInfo
-from airflow_provider_ci.client.values import stable_text
+from airflow_provider_ci.client.records.values import stable_text
 from airflow_provider_ci.jobs.kinds import type_of_operation
 from airflow_provider_ci.jobs.watch import Pace
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.client.api import CIClient
 from airflow_provider_ci.client.buckets import ServiceBucket
 from airflow_provider_ci.client.callbacks import Callback, KafkaConfig, MqConfig, NotifyConfig
-from airflow_provider_ci.client.credentials import (
-    CredentialSource,
-    RenewingCredentials,
-    environment_credentials,
-)
+from airflow_provider_ci.client.client import CIClient
 from airflow_provider_ci.client.documents import DocProcess, DocProcessResult, PageInfo
 from airflow_provider_ci.client.errors import (
     AccessDeniedError,
@@ -33,9 +28,15 @@ from airflow_provider_ci.client.errors import (
     SubmissionUnknownError,
     ThrottledError,
 )
-from airflow_provider_ci.client.jobs import Job, JobPage, JobState, JobWorkflow
+from airflow_provider_ci.client.http.retry import RetryPolicy
+from airflow_provider_ci.client.jobs.job import Job, JobPage, JobState, JobWorkflow
+from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
+from airflow_provider_ci.client.keys.credentials import (
+    RenewingCredentials,
+    environment_credentials,
+)
+from airflow_provider_ci.client.keys.roles import AssumedRole, MachineRole
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage
-from airflow_provider_ci.client.pages import Page
 from airflow_provider_ci.client.pictures import (
     PicObject,
     PicProcess,
@@ -45,12 +46,10 @@ from airflow_provider_ci.client.pictures import (
 )
 from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
-from airflow_provider_ci.client.retry import RetryPolicy
-from airflow_provider_ci.client.roles import AssumedRole, MachineRole
-from airflow_provider_ci.client.secrets import Secret
-from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.client.records.pages import Page
+from airflow_provider_ci.client.records.secrets import Secret
+from airflow_provider_ci.client.signing import Credentials, CredentialSource
 from airflow_provider_ci.client.templates import Template
-from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
 
 __all__ = [
     "AccessDeniedError",

@@ -1,4 +1,4 @@
-"""Document previews: one page of a document as a picture, or all of it as HTML, made on request.
+"""Previews: URLs that show a document, page by page or as HTML, or a processed picture.
 
 Source: Document preview, tencentcloud.com document/product/1045/47929; for HTML, the requests of the official
 SDKs.
@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from airflow_provider_ci.client import checks
+from airflow_provider_ci.client.objects import ObjectCalls
+from airflow_provider_ci.client.pictures import check_rule
+from airflow_provider_ci.client.records import checks
 
 TARGETS = ("png", "jpg", "pdf", "html", "txt", "watermark")
 
@@ -161,3 +163,26 @@ class DocPreview:
             wire: write(given[name]) for name, (wire, write) in _PARAMS.items() if given[name] is not None
         }
         return {"ci-process": "doc-preview", **params, **self.extra}
+
+
+class PreviewCalls(ObjectCalls):
+    """URLs that show a document, or a processed picture. Nothing is stored, and nothing is sent here.
+
+    Treat them as secrets, like every URL that :meth:`.ObjectCalls.object_url` returns. They hold the password
+    of a previewed document too.
+    """
+
+    def doc_preview_url(
+        self, key: str, preview: DocPreview | None = None, *, valid_seconds: int = 3600
+    ) -> str:
+        """Return a URL that shows a document: one page as a picture, or the whole as ``html``."""
+        params = (preview or DocPreview()).to_params()
+        return self.object_url(key, params=params, valid_seconds=valid_seconds)
+
+    def picture_url(self, key: str, rule: str, *, valid_seconds: int = 3600) -> str:
+        """Return a URL that shows a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
+
+        Nothing is stored. The rules ``imageInfo``, ``exif`` and ``imageAve`` return JSON.
+        """
+        check_rule("rule", rule)
+        return self.object_url(key, params={rule: ""}, valid_seconds=valid_seconds)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from airflow_provider_ci.local.convert.install import install_office
-from airflow_provider_ci.local.convert.office import OfficeMissingError
+from airflow_provider_ci.local.convert.office.install import install_office
+from airflow_provider_ci.local.convert.office.libreoffice import OfficeMissingError
 from airflow_provider_ci.local.objects.keys import is_bucket_name
 from airflow_provider_ci.local.objects.synthetic import MAX_OBJECTS
 from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError

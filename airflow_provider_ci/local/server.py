@@ -19,7 +19,7 @@ from aiohttp import web
 
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters
-from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
+from airflow_provider_ci.local.convert.office.libreoffice import OfficeMissingError, find_office
 from airflow_provider_ci.local.convert.sandbox import NoSandbox, find_sandbox
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from airflow_provider_ci.client import DocProcess, PicProcess, PicTemplate, Secret
-from airflow_provider_ci.client.values import rendered, values_in
+from airflow_provider_ci.client.records.values import rendered, values_in
 
 OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTemplate)}
 DOC_PASSWORD = "doc_password"  # noqa: S105 it is the name of a field

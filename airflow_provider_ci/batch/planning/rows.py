@@ -15,8 +15,9 @@ from airflow_provider_ci.batch.planning.operations import (
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import ObjectInfo, checks
-from airflow_provider_ci.client.values import plain
+from airflow_provider_ci.client import ObjectInfo
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import plain
 
 _KEPT = 1000
 """Operations of rows that are kept, because neighbouring rows often say the same."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from airflow_provider_ci.local.convert import errors
-from airflow_provider_ci.local.convert.canvas import Fetch, refuse_to_fetch
 from airflow_provider_ci.local.convert.document import (
     DocumentJob,
     check_request,
@@ -21,9 +20,7 @@ from airflow_provider_ci.local.convert.document import (
     shared_images,
 )
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError, file_errors
-from airflow_provider_ci.local.convert.intake import MAX_DOCUMENT_BYTES, check_picture_size
-from airflow_provider_ci.local.convert.metadata import QUERIES
-from airflow_provider_ci.local.convert.office import (
+from airflow_provider_ci.local.convert.office.libreoffice import (
     OfficeInstallation,
     OfficeLimits,
     OfficeMissingError,
@@ -37,11 +34,14 @@ from airflow_provider_ci.local.convert.options import (
     PictureInfo,
     PictureResult,
 )
-from airflow_provider_ci.local.convert.page_process import PageLimits, PageWorker
-from airflow_provider_ci.local.convert.picture import fetch_watermarks
-from airflow_provider_ci.local.convert.process import Deadline
+from airflow_provider_ci.local.convert.pictures.canvas import Fetch, refuse_to_fetch
+from airflow_provider_ci.local.convert.pictures.metadata import QUERIES
+from airflow_provider_ci.local.convert.pictures.picture import fetch_watermarks
 from airflow_provider_ci.local.convert.sandbox import Sandbox, find_sandbox
 from airflow_provider_ci.local.convert.sandbox.place import job_folder
+from airflow_provider_ci.local.convert.source.intake import MAX_DOCUMENT_BYTES, check_picture_size
+from airflow_provider_ci.local.convert.workers.page_process import PageLimits, PageWorker
+from airflow_provider_ci.local.convert.workers.process import Deadline
 
 _Self = TypeVar("_Self", bound="Converters")
 
