@@ -161,14 +161,20 @@ def test_a_trigger_watches_all_queues(
         client.pause_doc_queue(queue_id)
     made = batch(client, queue_ids=queue_ids)
     assert made.advance(patience=0, deadline=time.time() + 60) is None
-    watch = BatchWatch(client, made.parked["folder"], pace=FAST, pause_seconds=0.2)
+    watch = BatchWatch(client, made.parked["folder"], pace=FAST, pause_seconds=2)
     client.resume_doc_queue(queue_ids[0])
-    wait_until(lambda: watch.look() or watch.pending == used(client)[queue_ids[1]])
+
+    def pending_after_a_look() -> int:
+        watch.look()
+        return watch.pending
+
+    wait_until(lambda: pending_after_a_look() == used(client)[queue_ids[1]])
     assert not watch.is_due
     with pytest.raises(QueueStaysPausedError, match=queue_ids[1]):
-        wait_until(lambda: watch.look())
+        wait_until(lambda: pending_after_a_look() == 0)
     client.resume_doc_queue(queue_ids[1])
-    wait_until(lambda: watch.look() or watch.is_due)
+    wait_until(lambda: pending_after_a_look() == 0)
+    assert watch.is_due
 
 
 def test_queues_of_documents_and_pictures_are_told_apart(
@@ -185,7 +191,7 @@ def test_queues_of_documents_and_pictures_are_told_apart(
     assert used(client).keys() <= set(queue_ids)
     assert {job.queue_id for job in client.list_pic_jobs()} <= set(pictures)
     with pytest.raises(
-        ValueError, match="'p123' is no queue of the bucket for DocProcess or PicProcess jobs"
+        ValueError, match="'p123' is not a queue of the bucket for DocProcess or PicProcess jobs"
     ):
         batch(client, queue_ids=["p123"], batch_id="wrong", **made).run()
 

@@ -122,6 +122,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "output elsewhere": ({"output_key": "other/1.pdf"}, "output_key 'other/1.pdf' must begin with 'out/'"),
     "output too long": ({"output_key": f"out/{'x' * 900}"}, "an object key has at most 850"),
     "control character": ({"output_key": "out/\x1b.pdf"}, "control character"),
+    "ledger": ({"output_key": "out/x.ci-batch/plan.json"}, "lies among the records of batches"),
     "password": ({"parameters": {"password": PASSWORD}}, "doc_password names a secret"),
     "password as reference": ({"parameters": {"doc_password": PASSWORD}}, "must name a secret"),
     "password in extra": (

@@ -210,7 +210,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "none": ({}, "must map names to steps"),
     "no mapping": ([(PDF, "o")], "must map names to steps"),
     "no step": ({"a": PDF}, "step 'a' must be a Step"),
-    "unknown after": ({"a": (PDF, "o/{stem}", "b")}, "comes after 'b', which is no step"),
+    "unknown after": ({"a": (PDF, "o/{stem}", "b")}, "comes after 'b', which is not a step"),
     "itself": ({"a": (PDF, "o/{stem}", "a")}, "in a circle"),
     "circle": ({"a": (PDF, "a/{stem}", "b"), "b": (PDF, "b/{stem}", "a")}, "a, b come after each other"),
     "name": ({"a.b": (PDF, "o/{stem}")}, "text without dots"),

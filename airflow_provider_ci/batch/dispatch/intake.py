@@ -42,7 +42,7 @@ class Intake:
     def take(self, room: int) -> list[Attempt]:
         """The next submissions: lines that wait, then the plan. Lines without a job are passed over.
 
-        All lines of an object are touched together, so that each finds what became of the one that it reads.
+        All lines of an object are touched together: each line must know the outcome of its earlier step.
         """
         waiting, passed_over = self._state.waiting, 0
         while (len(waiting) < room and passed_over < _PASSED_OVER) or self.is_within_object:

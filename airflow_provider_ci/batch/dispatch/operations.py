@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.planning.rows import OperationsOfRows
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
-from airflow_provider_ci.client import Secret
+from airflow_provider_ci.client.records.secrets import with_secret
 from airflow_provider_ci.jobs.kinds import JobType, type_of_operation
 
 SecretResolver = Callable[[str], str]
@@ -53,12 +53,11 @@ class Secrets:
     def __repr__(self) -> str:
         return f"Secrets({len(self._known)} looked up)"
 
-    def of(self, secret: Secret) -> str:
+    def of(self, reference: str) -> str:
         """The secret that a reference names.
 
         :raises SecretError: it cannot be looked up.
         """
-        reference = secret.reference
         if reference not in self._known:
             self._known[reference] = self._looked_up(reference)
         found = self._known[reference]
@@ -121,13 +120,10 @@ class Operations:
         return self._with_secret(self.of(planned))
 
     def look_up(self, objects: Iterable[PlannedObject]) -> None:
-        """Look the secrets of these lines up now, in this thread; :meth:`to_send` tells which failed."""
+        """Look the secrets of these lines up now, in this thread; :meth:`to_send` raises the errors."""
         for planned in objects:
-            if isinstance(secret := getattr(self.of(planned), "password", None), Secret):
-                try:
-                    self._secrets.of(secret)
-                except SecretError:
-                    continue
+            with suppress(ValueError):
+                self.to_send(planned)
 
     def check_secrets(self) -> None:
         """Look the secrets of the steps themselves up, without which the whole batch is pointless.
@@ -138,7 +134,4 @@ class Operations:
             self._with_secret(step.operation)
 
     def _with_secret(self, operation: Any) -> Any:
-        password = getattr(operation, "password", None)
-        if not isinstance(password, Secret):
-            return operation
-        return replace(operation, password=self._secrets.of(password))
+        return with_secret(operation, self._secrets.of)

@@ -51,7 +51,7 @@ class Outcomes:
     # Results
 
     def finish(self, result: ObjectResult, *, is_pressing: bool = False) -> None:
-        """Record the result of a line, and what follows for the lines that read its output.
+        """Record the result of a line, and release or fail the lines that read its output.
 
         :param is_pressing: nothing else records this outcome, because it has no job.
         """

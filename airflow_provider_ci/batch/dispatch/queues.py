@@ -56,7 +56,7 @@ def _by_tag(
     strange = [each for each in queue_ids if not any(each in ids for ids in known.values())]
     if strange:
         raise ValueError(
-            f"queue_ids: {', '.join(map(repr, strange))} is no queue of the bucket for "
+            f"queue_ids: {', '.join(map(repr, strange))} is not a queue of the bucket for "
             f"{' or '.join(known)} jobs; the steps of this batch need one of these"
         )
     return {tag: tuple(each for each in queue_ids if each in ids) for tag, ids in known.items()}
@@ -78,7 +78,7 @@ class QueueShares:
         self._lock = Lock()  # threads submit side by side
 
     def note_state(self, in_flight: Mapping[str | None, int], ended: Mapping[str | None, int]) -> None:
-        """Note how many jobs are in each queue, and how many ended since the last look."""
+        """Note how many jobs are in each queue, and how many ended since the last call."""
         with self._lock:
             now = self._now()
             fade = 0.5 ** ((now - self._drained_at) / _HALF_LIFE_SECONDS)
@@ -114,6 +114,6 @@ class QueueShares:
     def _wait_of(self, queue: str | None) -> float:
         """How long a new job waits in a queue, in units that are the same for all queues.
 
-        A queue counts as if one job more had ended, so that one that has not moved yet gets jobs as well.
+        One ended job is added to each queue, so that a queue which has not moved yet gets jobs as well.
         """
         return (self._in_flight[queue] + 1) / (self._drained[queue] + 1)

@@ -31,7 +31,7 @@ class _QueueWatch:
 
 
 class JobWatches:
-    """One listing and one look at pauses for each queue.
+    """Reads one listing, and the state if no job ends, for each queue.
 
     :param pause_seconds: how long to wait for a paused queue.
     :param every_seconds: time without an ended job before a queue's state is read.
@@ -47,7 +47,7 @@ class JobWatches:
         self._watches: dict[tuple[str, str | None], _QueueWatch] = {}
         self._ended: dict[tuple[str, str | None], int] = {}
         self.forgotten: list[str] = []
-        """Result of the last look: jobs that the service no longer knows."""
+        """Jobs that the service no longer knows, as of the last call."""
 
     def ended(self, running: Mapping[str, Watched]) -> list[Job]:
         """The jobs that have ended.
@@ -76,7 +76,7 @@ class JobWatches:
             watch.pauses.look(watch.pending, is_moving=bool(self._ended.get(place)))
 
     def counts(self, job_type: JobType) -> tuple[dict[str | None, int], dict[str | None, int]]:
-        """How many jobs of a type each queue has, and how many of it ended at the last look."""
+        """How many jobs of a type each queue has, and how many ended at the last call."""
         of_type = {queue: watch for (tag, queue), watch in self._watches.items() if tag == job_type.tag}
         in_flight = {queue: len(watch.pending) for queue, watch in of_type.items()}
         return in_flight, {queue: self._ended.get((job_type.tag, queue), 0) for queue in of_type}

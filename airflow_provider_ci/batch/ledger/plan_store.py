@@ -81,12 +81,10 @@ class PlanHeader:
         """The service's tags of all jobs, each once."""
         return tuple(dict.fromkeys(str(step["tag"]) for step in self.all_steps))
 
-    def operation_of(self, planned: PlannedObject) -> str:
-        """Fingerprint of the operation of a line."""
-        if planned.operation:
-            return planned.operation
-        found = (step["fingerprint"] for step in self.all_steps if step["name"] == planned.step)
-        return str(next(found, self.operation_fingerprint))
+    @property
+    def step_fingerprints(self) -> dict[str, str]:
+        """Fingerprints of the operations of the steps, which lines without an own one have."""
+        return {str(step["name"]): str(step["fingerprint"]) for step in self.all_steps}
 
 
 _NAMES = tuple(item.name for item in fields(PlanHeader))

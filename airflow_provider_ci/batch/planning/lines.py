@@ -40,17 +40,22 @@ class Lines:
         back = self.steps[place].back
         return self.first_output(key, parts, place - back) if back else key
 
-    def fingerprint(self, key: str, etag: str, parts: Parts, place: int) -> str:
+    def fingerprint(
+        self, key: str, etag: str, parts: Parts, place: int, output_key: str | None = None
+    ) -> str:
         """Changes with the content of what the job reads, the operation or the output key.
 
         The content of an earlier step's output is known before it exists: it follows from that step's
         fingerprint.
+
+        :param output_key: of the line, if the caller has it.
         """
         back = self.steps[place].back
         content = self.fingerprint(key, etag, parts, place - back) if back else etag
         operation = self._operations[place].of(_part(parts, place).parameters)
-        read, written = self.input_key(key, parts, place), self.output_key(key, parts, place)
-        return operation.of_outputs.of(read, content, written)
+        if output_key is None:
+            output_key = self.output_key(key, parts, place)
+        return operation.of_outputs.of(self.input_key(key, parts, place), content, output_key)
 
     def operation(self, parts: Parts, place: int) -> Any:
         """The operation of a line."""

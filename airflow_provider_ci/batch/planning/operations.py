@@ -38,7 +38,7 @@ def operation_record(operation: Any) -> dict[str, Any]:
 
 
 def restored_operation(record: Mapping[str, Any], current: Any) -> Any:
-    """The operation of a plan; a password that is no reference is taken from the current operation.
+    """The operation of a plan; a password that it does not name is taken from the current operation.
 
     :param current: the operation of the running code, whose arguments may be rendered differently by now.
     """

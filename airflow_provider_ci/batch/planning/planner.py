@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar
 
 from airflow_provider_ci.batch.planning.draft import (
     Draft,
@@ -17,15 +17,20 @@ from airflow_provider_ci.batch.planning.draft import (
 )
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.lines import Lines
-from airflow_provider_ci.batch.planning.operations import ParameterError
+from airflow_provider_ci.batch.planning.naming import (
+    Found,
+    Namer,
+    UnusableError,
+    info_of,
+    key_of,
+    no_object,
+)
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
-from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart, RowReader
+from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
-from airflow_provider_ci.batch.planning.template import OutputNameError, OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import Job, ObjectInfo
 
 Skip = Literal["fresh", "exists", "never"]
@@ -36,13 +41,9 @@ exists, the output must not be older than the object. ``exists``: objects whose 
 are, whatever made it. ``never``: none, so that every output is made again.
 """
 
-Found = Union[ObjectInfo, Row, UnusableKey]  # noqa: UP007  (evaluated at run time)
-"""What a source yields."""
-
 T = TypeVar("T")
 
 _CHUNK = 1000
-_LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _THERE = (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
 
 
@@ -89,7 +90,7 @@ class Planner:
         self._draft = draft
         self._steps = steps
         self._lines = Lines(steps)
-        self._rows = RowReader(steps)
+        self._namer = Namer(steps, self._lines)
         self._skip = skip
         self._retry_failed = retry_failed
         self._check = check
@@ -113,7 +114,7 @@ class Planner:
         may_overwrite = False
         for chunk in self._chunks(found):
             self._add(chunk)
-            may_overwrite |= any(_key_of(each).startswith(begins) for each in chunk)
+            may_overwrite |= any(key_of(each).startswith(begins) for each in chunk)
         if may_overwrite and (pair := self._draft.overwritten()):
             raise OutputTemplateError(
                 f"{self._templates}: {pair[0]!r} would overwrite {pair[1]!r}, "
@@ -276,7 +277,8 @@ class Planner:
             )
         lines, key, part = self._lines, found.key, parts[place] if parts else NO_ROW
         output_key = lines.output_key(key, parts, place)
-        first = lines.first_output(key, parts, place)
+        has_pages = step.template.has_pages or part.output_key
+        first = lines.first_output(key, parts, place) if has_pages else output_key
         return PlannedObject(
             index=index,
             key=key,
@@ -284,7 +286,7 @@ class Planner:
             etag=found.etag,
             output_key=output_key,
             first_output=first if first != output_key else "",
-            fingerprint=lines.fingerprint(key, found.etag, parts, place),
+            fingerprint=lines.fingerprint(key, found.etag, parts, place, output_key),
             modified=found.modified,
             decision=line.decision,
             details=details,
@@ -309,13 +311,13 @@ class Planner:
         problems: dict[int, dict[str, Any]] = {}
         for place, found in enumerate(chunk):
             try:
-                row, own = self._named(found)
-            except _UnusableError as error:
+                row, own = self._namer.named(found)
+            except UnusableError as error:
                 problems[place] = error.details
                 row, own = (), [None] * len(self._steps)
             if row:
                 parts[place] = row
-            infos.append(_no_object() if place in problems else _info_of(found))
+            infos.append(no_object() if place in problems else info_of(found))
             outputs += own
         first = self._draft.total * self._draft.steps
         try:
@@ -325,37 +327,6 @@ class Planner:
         for place, problem in problems.items():
             for line in range(self._draft.steps):
                 self._draft.decide(first + place * self._draft.steps + line, Decision.UNUSABLE, problem)
-
-    def _named(self, found: Found) -> tuple[Sequence[RowPart], list[str | None]]:
-        """What the row of an object says, and the first output of each step.
-
-        :raises _UnusableError: no job can be submitted for it.
-        """
-        if isinstance(found, UnusableKey):
-            raise _UnusableError(found.key, found.code, found.message)
-        parts: Sequence[RowPart] = ()
-        key = _key_of(found)
-        try:
-            if isinstance(found, Row):
-                parts = self._rows.parts(found)
-            outputs = [self._lines.first_output(key, parts, place) for place in range(len(self._steps))]
-        except ParameterError as error:
-            raise _UnusableError(key, "InvalidRow", f"row of {key!r}: {error}") from None
-        except OutputNameError as error:
-            raise _UnusableError(key, "InvalidObjectName", str(error)) from None
-        if key in outputs:
-            self._refuse_overwriting(key, parts, outputs.index(key))
-        if all(part.is_empty for part in parts):
-            parts = ()
-        return parts, list(outputs)
-
-    def _refuse_overwriting(self, key: str, parts: Sequence[RowPart], place: int) -> None:
-        if parts and parts[place].output_key:
-            raise _UnusableError(key, "InvalidRow", f"row of {key!r}: output_key names the object itself")
-        raise OutputTemplateError(
-            f"output template {self._steps[place].template.text!r}: {key!r} would overwrite itself; "
-            "name another folder or suffix in the template"
-        )
 
     def _decide(self, chunk: list[DraftOutput], index: IndexReader, existing: ExistingOutputs) -> None:
         keys = [each.output for each in chunk]
@@ -401,29 +372,6 @@ class Planner:
         )
 
 
-class _UnusableError(Exception):
-    """No job can be submitted for an object."""
-
-    def __init__(self, key: str, code: str, message: str) -> None:
-        self.details = {"key": key, "code": code, "message": message}
-        super().__init__(message)
-
-
 _CONTESTED = (Decision.SUBMIT, Decision.SHARED, Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
 """Decisions about outputs that another batch must not make differently. An output that is up to date only by
 its time may be the work of that batch, which the index does not know yet."""
-
-
-def _key_of(found: Found) -> str:
-    return found.info.key if isinstance(found, Row) else found.key
-
-
-def _info_of(found: Found) -> ObjectInfo:
-    if isinstance(found, Row):
-        return found.info
-    assert isinstance(found, ObjectInfo)
-    return found
-
-
-def _no_object() -> ObjectInfo:
-    return ObjectInfo(key="", size=0, etag="", last_modified=_LONG_AGO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from airflow_provider_ci.client import ObjectInfo
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import plain
 
+_OF_LEDGERS = re.compile(r"^_ci_batches(\.registry)?/|(^|/)[^/]*\.ci-batch/")
 _KEPT = 1000
 """Operations of rows that are kept, because neighbouring rows often say the same."""
 
@@ -78,7 +80,7 @@ class RowReader:
         return tuple(parts)
 
     def _by_step(self, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The parameters of each step: ``name`` for all that read the object, ``step.name`` for one."""
+        """The parameters of each step: ``name`` for steps that read the object, ``step.name`` for others."""
         by_step: dict[str, dict[str, Any]] = {}
         for name, value in parameters.items():
             if value is None or value == "":
@@ -109,6 +111,8 @@ class RowReader:
             checks.object_key("output_key", key)
         except ValueError as error:
             raise ParameterError(str(error)) from None
+        if _OF_LEDGERS.search(key):
+            raise ParameterError(f"output_key {key!r} lies among the records of batches")
         begin = step.template.literal_prefix
         if not key.startswith(begin):
             raise ParameterError(
@@ -134,12 +138,14 @@ class OperationsOfRows:
         if not parameters:
             return self._plain
         name = repr(sorted(parameters.items()))
-        if name not in self._known:
+        found = self._known.get(name)
+        if found is None:  # several threads may be here at the same time
             operation = with_parameters(self._step.operation, parameters)
+            found = _Effective(operation, operation_fingerprint(operation))
             if len(self._known) >= _KEPT:
                 self._known.clear()
-            self._known[name] = _Effective(operation, operation_fingerprint(operation))
-        return self._known[name]
+            self._known[name] = found
+        return found
 
 
 class _Effective:

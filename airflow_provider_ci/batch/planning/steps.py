@@ -81,7 +81,7 @@ class PlanStep:
 def named_steps(operations: Mapping[str, Any]) -> dict[str, Step]:
     """The steps of the argument ``operations``, each behind the step that it needs.
 
-    :raises ValueError: it is no mapping of names to steps, a step follows one that does not exist, or steps
+    :raises ValueError: the argument does not map names to steps, a step follows an unknown step, or steps
         follow each other in a circle.
     """
     if not isinstance(operations, Mapping) or not operations:
@@ -90,7 +90,7 @@ def named_steps(operations: Mapping[str, Any]) -> dict[str, Step]:
     for name, step in steps.items():
         if step.after and step.after not in steps:
             raise ValueError(
-                f"operations: step {name!r} comes after {step.after!r}, which is no step; "
+                f"operations: step {name!r} comes after {step.after!r}, which is not a step; "
                 f"the steps are {', '.join(steps)}"
             )
     return _in_order(steps)
@@ -165,7 +165,7 @@ def stored_steps(
     """The steps of a frozen plan.
 
     :param records: from :meth:`PlanStep.to_json`.
-    :param current: the steps of the running code, whose passwords count where they are no references.
+    :param current: the steps of the running code, which have the passwords that the plan does not name.
     """
     places = {str(record["name"]): place for place, record in enumerate(records)}
     fallback = next(iter(current.values()), None)

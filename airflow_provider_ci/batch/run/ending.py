@@ -146,7 +146,7 @@ class EachOnce:
 def of_objects(results: Iterable[ObjectResult], steps: int) -> Iterator[ObjectResult]:
     """One result per object, from one per object and step.
 
-    The lines of an object end at about the same time, so few objects are in memory.
+    The lines of an object end at about the same time. Only objects with a missing line are in memory.
 
     :param steps: number of steps; 0 for a batch with one operation, whose lines are its objects.
     """

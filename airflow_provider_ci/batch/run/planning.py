@@ -17,9 +17,10 @@ from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordW
 from airflow_provider_ci.batch.ledger.version1 import refuse_unfinished
 from airflow_provider_ci.batch.planning.draft import Draft, new_draft
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.naming import Found
 from airflow_provider_ci.batch.planning.operations import operation_record
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
-from airflow_provider_ci.batch.planning.planner import Found, OtherOperationError, Planner
+from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
 from airflow_provider_ci.batch.planning.rows import with_row
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError, first_output_of

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
+
+V = TypeVar("V")
 
 SCHEMES = ("conn", "var", "env", "secret")
 """Where a secret lies: the password of an Airflow connection, an Airflow variable, an environment variable,
@@ -37,7 +39,7 @@ class Secret(Value):
             # The value is not shown: it may be the secret itself.
             raise ValueError(
                 "Secret.reference must name a secret, as in 'conn:my_connection', 'var:my_variable' or "
-                "'env:MY_VARIABLE'; the given value is none of these"
+                "'env:MY_VARIABLE', and not the secret itself"
             )
 
 
@@ -51,6 +53,17 @@ def secret_text(name: str, value: Any) -> Any:
         return checks.text(name, value)
     except ValueError:
         raise ValueError(f"{name} must be a text or a Secret, not a {type(value).__name__}") from None
+
+
+def with_secret(operation: V, look_up: Callable[[str], str]) -> V:
+    """Return the operation with its secret in the place of a reference; for a request only.
+
+    :param look_up: returns the secret for a reference.
+    """
+    password = getattr(operation, "password", None)
+    if not isinstance(password, Secret):
+        return operation
+    return replace(operation, password=look_up(password.reference))  # type: ignore[type-var]
 
 
 def refuse_reference(name: str, value: Any) -> None:
