@@ -73,7 +73,8 @@ def batch_lineage(
     uris = dict.fromkeys(output_uri(output_bucket or bucket, template) for template in templates)
     wrote, *also_wrote = uris
     source = as_source(source)
-    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(source.keys)
+    keys = getattr(source, "keys", ())
+    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(keys)
     return lineage(
         read=Portion(
             uri=cos_uri(bucket, prefix),

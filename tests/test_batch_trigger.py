@@ -10,7 +10,7 @@ import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.triggers import CIBatchTrigger, CIJobTrigger

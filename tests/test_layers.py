@@ -19,8 +19,9 @@ ALLOWED = {
     "client": {"__init__", "client"},
     "jobs": {"client", "jobs"},
     "batch": {"batch", "client", "jobs"},
+    "check": {"__init__", "check", "client", "hooks", "jobs"},  # hooks on demand, to read a connection
     "compat": {"compat"},
-    "hooks": {"__init__", "client", "compat", "hooks"},
+    "hooks": {"__init__", "check", "client", "compat", "hooks"},
     "assets": set(),
     "arguments": {"client"},
     "job_ids": set(),
@@ -39,7 +40,9 @@ ALLOWED = {
         *("rendering", "task", "triggers", "sensors"),
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
-    "local": {"local", "client.signing"},
+    "web": {"web"},
+    "plugin": {"batch", "client", "compat", "hooks", "plugin", "web"},
+    "local": {"local", "client.signing", "web"},
 }
 """Room -> the rooms of ours that it may import from."""
 
@@ -80,8 +83,22 @@ ALLOWED_WITHIN = {
         "workspace": {"convert", "errors", "http", "objects"},
         "jobs": {"convert", "database", "errors", "http", "objects", "workspace"},
         "sync": {"convert", "errors", "http", "objects", "workspace"},
-        "hosts": {"errors", "http", "jobs", "objects", "sync"},
-        "server": {"convert", "database", "errors", "hosts", "http", "jobs", "objects", "sync", "workspace"},
+        "pages": {"convert", "database", "errors", "http", "jobs", "objects", "sync"},
+        "hosts": {"errors", "http", "jobs", "objects", "pages", "sync"},
+        "server": {
+            *(
+                "convert",
+                "database",
+                "errors",
+                "hosts",
+                "http",
+                "jobs",
+                "objects",
+                "pages",
+                "sync",
+                "workspace",
+            ),
+        },
         "cli": {"convert", "objects", "server"},
         "__init__": {"server"},
         "__main__": {"cli"},
@@ -92,7 +109,7 @@ ALLOWED_WITHIN = {
 MOST_FILES = 12
 """Files of one level of the client: a listing that fits into a reader's head."""
 
-WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "local")
+WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "check", "local", "web")
 
 
 def room_of(path: Path) -> str:
@@ -184,9 +201,15 @@ def test_converters_and_buckets_speak_no_http(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["airflow_provider_ci.client", "airflow_provider_ci.jobs", "airflow_provider_ci.batch"]
+    "module",
+    [
+        "airflow_provider_ci.client",
+        "airflow_provider_ci.jobs",
+        "airflow_provider_ci.batch",
+        "airflow_provider_ci.check.cli",
+    ],
 )
-def test_client_jobs_and_batch_load_without_airflow(module: str) -> None:
+def test_client_jobs_batch_and_check_load_without_airflow(module: str) -> None:
     code = f"import sys, {module}; sys.exit('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

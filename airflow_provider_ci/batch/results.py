@@ -163,6 +163,13 @@ def result_without_job(
     )
 
 
+def explained(result: ObjectResult, reason: str) -> ObjectResult:
+    """The result, with the reason why the object is unfinished, if it is and nothing else is known."""
+    if not reason or result.state is not ObjectState.UNFINISHED or result.message:
+        return result
+    return replace(result, message=reason)
+
+
 def result_of_decision(planned: PlannedObject) -> ObjectResult | None:
     """The result of an object that the plan has already decided; None if a run has to act."""
     if planned.decision in (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME):

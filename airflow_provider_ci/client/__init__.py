@@ -50,6 +50,7 @@ from airflow_provider_ci.client.records.pages import Page
 from airflow_provider_ci.client.records.secrets import Secret
 from airflow_provider_ci.client.signing import Credentials, CredentialSource
 from airflow_provider_ci.client.templates import Template
+from airflow_provider_ci.client.wire.exchange import Exchange
 
 __all__ = [
     "AccessDeniedError",
@@ -71,6 +72,7 @@ __all__ = [
     "DocProcess",
     "DocProcessResult",
     "DocWatermark",
+    "Exchange",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",

@@ -16,6 +16,7 @@ from airflow_provider_ci.client.previews import PreviewCalls
 from airflow_provider_ci.client.queues import QueueCalls
 from airflow_provider_ci.client.signing import CredentialSource
 from airflow_provider_ci.client.templates import TemplateCalls
+from airflow_provider_ci.client.wire.exchange import Observer
 
 C = TypeVar("C", bound="CIClient")
 
@@ -101,6 +102,13 @@ class CIClient(DocJobCalls, PicJobCalls, QueueCalls, BucketCalls, TemplateCalls,
     def clock(self) -> ServiceClock:
         """The service's clock as estimated from responses, and a steady clock that counts in suspend."""
         return self._transport.clock
+
+    def observe(self, observer: Observer | None) -> None:
+        """Call ``observer`` with each :class:`.Exchange` from now on; None ends this.
+
+        It is called in the thread of the request, before the response is judged. Exchanges hold secrets.
+        """
+        self._transport.observer = observer
 
     def close(self) -> None:
         """Close all idle connections; a later call opens new ones."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.http.address import unquoted
 from airflow_provider_ci.client.http.request import Request
-from airflow_provider_ci.client.http.responses import NOTHING, OBJECT, Response, Success, nothing
+from airflow_provider_ci.client.http.responses import NOTHING, OBJECT, OBJECT_PART, Response, Success, nothing
 from airflow_provider_ci.client.http.transport import Connected
 from airflow_provider_ci.client.http.upload import Upload
 from airflow_provider_ci.client.records import checks
@@ -29,9 +29,10 @@ from airflow_provider_ci.client.wire.refusals import date_of
 LISTING = Success(root="ListBucketResult")
 STORED = Success(headers=("ETag",))
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
 URL_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -151,6 +152,23 @@ class ObjectCalls(Connected):
         """Return an object's bytes and its record, from one response."""
         return self._transport.send(
             self._object("GET", key, success=OBJECT), lambda response: _read(key, response)
+        )
+
+    def read_object_part(self, key: str, offset: int, length: int) -> tuple[bytes, ObjectInfo]:
+        """Return some of an object's bytes and the object's record (GET Object with ``Range``).
+
+        There are fewer bytes if the object ends before. The record's ``size`` is the whole object's.
+
+        :param offset: the first byte, from 0.
+        :param length: number of bytes, 1 or more.
+        :raises InvalidRequestError: code ``InvalidRange``: the object ends at or before ``offset``.
+        """
+        checks.number("offset", offset, 0)
+        checks.number("length", length, 1)
+        headers = {"Range": f"bytes={offset}-{offset + length - 1}"}
+        return self._transport.send(
+            self._object("GET", key, headers=headers, success=OBJECT_PART),
+            lambda response: _read_part(key, offset, length, response),
         )
 
     def put_object(
@@ -275,6 +293,26 @@ def _read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
     """Read a response's body, and the record of the object."""
     body = b"".join(response.chunks())
     return body, _info(key, len(body), response)
+
+
+def _read_part(key: str, offset: int, length: int, response: Response) -> tuple[bytes, ObjectInfo]:
+    """Read the requested bytes of an object, and its record, whose size is the size of the whole object.
+
+    :raises CIResponseError: the response holds other bytes than the requested ones.
+    """
+    body = b"".join(response.chunks())
+    text = response.headers.get("Content-Range", "")
+    if not text:  # a server may ignore a range and send everything
+        return body[offset : offset + length], _info(key, len(body), response)
+    match = _RANGE.fullmatch(text)
+    if not match or int(match[1]) != offset or int(match[2]) - offset + 1 != len(body) or len(body) > length:
+        raise CIResponseError(
+            f"bytes {offset}-{offset + length - 1} of {key!r} were requested; the response holds {text!r}",
+            request_id=response.request_id,
+            is_damaged=True,
+        )
+    size = int(match[3]) if match[3] != "*" else offset + len(body)
+    return body, _info(key, size, response)
 
 
 def _save(key: str, path: Path, response: Response) -> ObjectInfo:

@@ -19,7 +19,7 @@ import pytest
 from airflow_provider_ci.batch import Batch, ObjectResult, ObjectSelection, Pace, Progress, read_report
 from airflow_provider_ci.batch.registry.heartbeat import key_of
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
-from airflow_provider_ci.batch.report import batch_folder, report_key
+from airflow_provider_ci.batch.reports.folder import batch_folder, report_key
 from airflow_provider_ci.client import CIClient, Credentials, DocProcess, JobState, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 

@@ -404,7 +404,7 @@ def test_a_long_report_comes_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """B11."""
-    monkeypatch.setattr("airflow_provider_ci.batch.report.PART_BYTES", 500)
+    monkeypatch.setattr("airflow_provider_ci.batch.reports.writing.PART_BYTES", 500)
     fill_bucket(*KEYS)
     batch(client).run()
     assert len(list((bucket / FOLDER / "report").iterdir())) > 1

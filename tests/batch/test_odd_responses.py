@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, ObjectResult, ObjectState
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, CIResponseError, DocProcess, JobState
 from airflow_provider_ci.jobs.in_flight import JobsInFlight
 from airflow_provider_ci.local import LocalCI

@@ -19,7 +19,7 @@ from airflow_provider_ci.batch import (
     OutputTemplate,
     OutputTemplateError,
 )
-from airflow_provider_ci.batch.report import batch_folder, is_ledger_key
+from airflow_provider_ci.batch.reports.folder import batch_folder, is_ledger_key
 from airflow_provider_ci.client import CIClient, DocProcess
 
 Fill = Callable[..., None]

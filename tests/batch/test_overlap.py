@@ -25,7 +25,7 @@ from airflow_provider_ci.batch import (
     ObjectState,
     OutputConflictError,
 )
-from airflow_provider_ci.batch.report import batch_folder, report_key
+from airflow_provider_ci.batch.reports.folder import batch_folder, report_key
 from airflow_provider_ci.client import CIClient, DocProcess, JobState, PicProcess
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import Power, die, dies, in_threads, pause, wait_until

@@ -7,7 +7,9 @@ import pytest
 
 from airflow_provider_ci.batch import BatchSummary, ObjectResult, ObjectState, read_report
 from airflow_provider_ci.batch.ledger.records import RecordWriter
-from airflow_provider_ci.batch.report import batch_folder, read_report_header, write_report
+from airflow_provider_ci.batch.reports.folder import batch_folder
+from airflow_provider_ci.batch.reports.reading import read_report_header
+from airflow_provider_ci.batch.reports.writing import write_report
 from airflow_provider_ci.client import CIClient
 
 EMPTY = BatchSummary(
@@ -102,7 +104,7 @@ def test_no_report_has_no_header(client: CIClient) -> None:
 def test_results_in_several_parts_are_read_in_order(
     client: CIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_ci.batch.report.PART_BYTES", 300)
+    monkeypatch.setattr("airflow_provider_ci.batch.reports.writing.PART_BYTES", 300)
     verdicts = [verdict(f"{number:03}", ObjectState.FAILED, code="Broken") for number in range(50)]
     summary = write(client, *verdicts)
     assert list(read_report(client, summary.report_key)) == verdicts

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, Progress, Step
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, RetryPolicy
 from airflow_provider_ci.client.http.clock import Clock
 from airflow_provider_ci.local import LocalCI

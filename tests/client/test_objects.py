@@ -329,6 +329,32 @@ def test_an_upload_and_a_read_know_when_the_service_answered(ci: CIClient, wire:
     assert (body, info.size, info.etag, info.date) == (b"abc", 3, "9", NOW)
 
 
+def test_a_part_of_an_object_is_read_by_its_range(ci: CIClient, wire: Any, reply: Any) -> None:
+    wire.will(reply(b"cde", 206, ETag='"9"', Content_Range="bytes 2-4/8"))
+    body, info = ci.read_object_part("a", 2, 3)
+    assert wire.requests[0].headers["range"] == "bytes=2-4"
+    assert (body, info.size, info.etag) == (b"cde", 8, "9")
+    wire.will(reply(b"gh", 206, Content_Range="bytes 6-7/8"))
+    assert ci.read_object_part("a", 6, 100)[0] == b"gh"
+
+
+def test_a_server_that_ignores_the_range_sends_everything(ci: CIClient, wire: Any, reply: Any) -> None:
+    wire.will(reply(b"abcdefgh"))
+    body, info = ci.read_object_part("a", 2, 3)
+    assert (body, info.size) == (b"cde", 8)
+
+
+@pytest.mark.parametrize("described", ["bytes 1-3/8", "bytes 2-5/8", "bytes 2-9/12", "pages 2-4/8"])
+def test_other_bytes_than_the_requested_ones_are_refused(
+    described: str, ci: CIClient, wire: Any, reply: Any
+) -> None:
+    body = b"x" * (8 if "9" in described else 3)
+    wire.will(
+        *[reply(body, 206, Content_Range=described)] * 2, reply(b"cde", 206, Content_Range="bytes 2-4/8")
+    )
+    assert ci.read_object_part("a", 2, 3)[0] == b"cde"
+
+
 def test_a_file_that_is_not_there_is_an_os_error(ci: CIClient, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ci.put_object("a", tmp_path / "none")

@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow_provider_ci.batch import ObjectResult, ObjectState
 from airflow_provider_ci.batch.planning.template import first_output_of
-from airflow_provider_ci.batch.report import batch_folder, read_report_header
+from airflow_provider_ci.batch.reports.folder import batch_folder
+from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.results import lines_of
 from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from airflow_provider_ci.batch.dispatch.outcomes import Outcomes
@@ -19,12 +19,23 @@ _FOLLOW_WINDOW = 10_000
 
 
 class Intake:
-    """Reads the plan from where the run before stopped."""
+    """Reads the plan from where the run before stopped.
 
-    def __init__(self, plan: StoredPlan, state: BatchState, outcomes: Outcomes) -> None:
+    :param is_held: whether nothing more may be touched for now.
+    """
+
+    def __init__(
+        self,
+        plan: StoredPlan,
+        state: BatchState,
+        outcomes: Outcomes,
+        *,
+        is_held: Callable[[BatchState], bool] = lambda state: False,
+    ) -> None:
         self._plan = plan
         self._state = state
         self._outcomes = outcomes
+        self._is_held = is_held
         self._steps = len(plan.header.all_steps)
         self._planned = plan.objects(state.next_index)
         self.is_exhausted = state.next_index >= plan.header.total
@@ -37,7 +48,8 @@ class Intake:
     @property
     def can_go_on(self) -> bool:
         """Whether more lines may be touched now."""
-        return not self.is_exhausted and len(self._state.followed) < _FOLLOW_WINDOW
+        is_full = len(self._state.followed) >= _FOLLOW_WINDOW
+        return not (self.is_exhausted or is_full or self._is_held(self._state))
 
     def take(self, room: int) -> list[Attempt]:
         """The next submissions: lines that wait, then the plan. Lines without a job are passed over.

@@ -128,6 +128,13 @@ class Draft:
         """Number of lines for each decision."""
         return {each: self._decisions.count(number) for number, each in enumerate(_DECISIONS)}
 
+    def objects_with(self, decision: Decision) -> int:
+        """Number of objects of which at least one line has this decision."""
+        wanted, lines = _DECISIONS.index(decision), self._decisions
+        if self.steps == 1:
+            return lines.count(wanted)
+        return sum(wanted in lines[at : at + self.steps] for at in range(0, len(lines), self.steps))
+
     def outputs(self, place: int = 0, size: int = 1000) -> Iterator[list[DraftOutput]]:
         """The outputs of one step in the order of their keys, in chunks."""
         only = f" WHERE line % {self.steps} = {place}" if self.steps > 1 else ""

@@ -13,8 +13,10 @@ from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.records import RecordWriter
 from airflow_provider_ci.batch.ledger.state import BatchState
-from airflow_provider_ci.batch.report import BatchSummary, report_key, write_report
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_of_steps
+from airflow_provider_ci.batch.reports.folder import report_key
+from airflow_provider_ci.batch.reports.summary import BatchSummary
+from airflow_provider_ci.batch.reports.writing import write_report
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, explained, result_of_steps
 from airflow_provider_ci.batch.run.indexing import publish_results
 from airflow_provider_ci.batch.run.loop import Loop
 from airflow_provider_ci.batch.settings import BatchSettings
@@ -75,9 +77,10 @@ class Ending:
             unfinished=0,
             seconds=round(max(0.0, self._client.clock.now() - header.started_at), 3),
             report_key=report_key(journal.plan.folder),
-            jobs=loop.state.jobs,
+            jobs=header.jobs_before + loop.state.jobs,
             judged_by_time=header.judged_by_time,
             stopped_early=loop.stopped_early,
+            stop_reason=loop.stop_reason,
         )
         return write_report(
             RecordWriter(client=self._client, expires_at=self._lease.writes_until),
@@ -121,12 +124,12 @@ class EachOnce:
         """Lines whose result was deleted."""
 
     def __iter__(self) -> Iterator[ObjectResult]:
-        plan, self.lost = self._journal.plan, 0
+        plan, self.lost, reason = self._journal.plan, 0, self._loop.stop_reason
         seen = bytearray(plan.header.total)
         for result in chain(self._journal.results(), self._loop.remaining()):
             if not seen[result.index]:
                 seen[result.index] = 1
-                yield result
+                yield explained(result, reason)
         if 0 not in seen:
             return
         for planned in plan.objects():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from itertools import islice
@@ -22,6 +22,7 @@ from airflow_provider_ci.batch.planning.operations import operation_record
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
 from airflow_provider_ci.batch.planning.rows import with_row
+from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError, first_output_of
 from airflow_provider_ci.batch.registry.claims import Claim, intersecting
@@ -29,7 +30,7 @@ from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_bea
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
-from airflow_provider_ci.batch.report import is_ledger_key
+from airflow_provider_ci.batch.reports.folder import is_ledger_key
 from airflow_provider_ci.batch.run.neighbours import (
     batch_details,
     claimed_outputs,
@@ -39,8 +40,9 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
+from airflow_provider_ci.batch.sources.left_out import LeftOut
 from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
@@ -66,12 +68,16 @@ class PlanMaker:
     outputs_client: CIClient
     make_submitter: Callable[[str, float, Sequence[PlanStep]], Submitter]
     wait: Callable[[float], None]
+    freeze: Callable[..., StoredPlan] = freeze_plan
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Filled while the objects are taken."""
 
-    def make(self, *, old: StoredPlan | None, expected_total: int) -> StoredPlan:
+    def make(self, *, old: StoredPlan | None, expected_total: int, jobs_before: int = 0) -> StoredPlan:
         """Freeze a plan.
 
         :param old: a damaged plan of this batch, whose objects are planned again.
         :param expected_total: number of objects of a plan that was deleted; 0 if none is known.
+        :param jobs_before: jobs that the old plan, and the plans before it, have submitted.
         :raises OutputTemplateError: the template cannot name the outputs.
         :raises OutputConflictError: another batch makes one of the outputs by another operation.
         :raises OSError: the disk has no room for the temporary file of the plan.
@@ -100,12 +106,14 @@ class PlanMaker:
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
+            to_submit = draft.objects_with(Decision.SUBMIT)
+            canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
-            plan = freeze_plan(
+            plan = self.freeze(
                 writer,
                 settings.folder,
                 token,
-                planner.objects(),
+                sample_first(planner.objects, size=canary, to_submit=to_submit),
                 lambda total, parts: PlanHeader(
                     batch_id=settings.batch_id,
                     token=token,
@@ -124,6 +132,8 @@ class PlanMaker:
                     started_at=started_at,
                     jobs_not_before=not_before,
                     judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
+                    canary=canary * len(steps),
+                    jobs_before=jobs_before,
                     lost_objects=max(0, expected - total),
                 ),
                 check=self._check,
@@ -158,23 +168,23 @@ class PlanMaker:
 
     def _listed(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
         settings, source = self.settings, as_source(self.settings.source)
-        if isinstance(source, ObjectKeys):
+        if not isinstance(source, ObjectSelection):
             yield from source.objects(settings.client, threads=min(settings.threads, 32))
             return
         own_outputs = tuple(filter(None, (self._own_outputs(source, step.template) for step in steps)))
-        left_out = 0
         for found in source.objects(settings.client):
             key = found.info.key if isinstance(found, Row) else found.key
             if self._is_of_ledger(key):
+                self.left_out.ledger += 1
                 continue
             if own_outputs and key.startswith(own_outputs):
-                left_out += 1
+                self.left_out.own_outputs += 1
                 continue
             yield found
-        if left_out:
+        if self.left_out.own_outputs:
             log.warning(
                 "%d objects below %s are left out: they lie where this batch writes its outputs",
-                left_out,
+                self.left_out.own_outputs,
                 ", ".join(map(repr, own_outputs)),
             )
 

@@ -28,8 +28,10 @@ from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.registry.registry import Registry
-from airflow_provider_ci.batch.report import BatchSummary, read_report
+from airflow_provider_ci.batch.reports.reading import read_report
+from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
+from airflow_provider_ci.batch.run.earlier import EarlierPlan
 from airflow_provider_ci.batch.run.ending import Ending
 from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.indexing import publish_results
@@ -180,6 +182,9 @@ class _ClaimedSession:
                     "batch %s had lost its claim, and others may have made its outputs; planning again",
                     plan.header.batch_id,
                 )
+                if stopped := self._patiently(EarlierPlan(self._settings, plan).canary_report):
+                    self._lease.release()
+                    return self._judge(stopped, lost=0)
                 return self._carry_out(self._planned(old=plan), patience)
             if plan is not None:
                 if self._lease.claim.plan != plan.header.token:
@@ -231,15 +236,20 @@ class _ClaimedSession:
             raise
 
     def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
+        settings, jobs_before = self._settings, 0
+        if old is not None:
+            earlier = EarlierPlan(settings, old)
+            settings = earlier.settings_of_next()
+            jobs_before = earlier.jobs(self._submitter_of(old))
         maker = PlanMaker(
-            settings=self._settings,
+            settings=settings,
             lease=self._lease,
             state=self._state,
             outputs_client=self._outputs_client,
             make_submitter=self._planning_submitter,
             wait=self._session.wait,
         )
-        return maker.make(old=old, expected_total=self._expected_total())
+        return maker.make(old=old, expected_total=self._expected_total(), jobs_before=jobs_before)
 
     def _expected_total(self) -> int:
         """Number of objects of a plan that was deleted, as far as anything still says so."""
@@ -281,6 +291,8 @@ class _ClaimedSession:
             if not has_ended:
                 self._patiently(partial(self._ending.park, journal, loop.state))
                 return None
+            if loop.stop_reason:  # a later run reads how far it came
+                self._patiently(partial(journal.write_checkpoint, loop.state))
             self._patiently(journal.flush)
             summary = self._patiently(partial(self._ending.report, journal, loop))
             self._ending.end(journal, loop, summary, releases=submits)
@@ -302,10 +314,7 @@ class _ClaimedSession:
         return journal, BatchState(), True
 
     def _loop(self, plan: StoredPlan, journal: Journal, state: BatchState, *, submits: bool) -> Loop:
-        header = plan.header
-        steps = steps_of_plan(plan, self._settings)
-        queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
-        submitter = self._submitter(header.token, header.jobs_not_before, steps, queue_ids)
+        submitter = self._submitter_of(plan)
         if submits:
             submitter.operations.check_secrets()
         following = Following(
@@ -329,6 +338,12 @@ class _ClaimedSession:
             is_late=self._session.is_late,
             submits=submits,
         )
+
+    def _submitter_of(self, plan: StoredPlan) -> Submitter:
+        header = plan.header
+        queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
+        steps = steps_of_plan(plan, self._settings)
+        return self._submitter(header.token, header.jobs_not_before, steps, queue_ids)
 
     def _planning_submitter(self, token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
         return self._submitter(token, not_before, steps, self._settings.all_queue_ids)

@@ -40,11 +40,13 @@ class Success:
     :param root: the name of the root element of its body; None if the body is not used.
     :param headers: names of required headers.
     :param is_object: the body is an object of any type.
+    :param is_part: the request has a ``Range``, so that the body may be a part of the object.
     """
 
     root: str | None = None
     headers: tuple[str, ...] = ()
     is_object: bool = False
+    is_part: bool = False
 
 
 NOTHING = Success()
@@ -52,6 +54,7 @@ NOTHING = Success()
 RESPONSE = Success(root="Response")
 """The root element of nearly all responses of CI."""
 OBJECT = Success(is_object=True)
+OBJECT_PART = Success(is_object=True, is_part=True)
 
 
 @dataclass(slots=True)
@@ -121,7 +124,7 @@ def accepted(
         raise _error_of(raw, asked, signed_for)
     response = Response(raw.headers, request_id_of(raw.headers), raw, asked, deadline)
     if success.is_object:
-        _accept_object(response, raw, asked, signed_for)
+        _accept_object(response, raw, asked, signed_for, is_part=success.is_part)
     elif success.root is not None:
         response._root = _accepted_root(raw, success.root, response.request_id, asked, signed_for)
     else:
@@ -177,10 +180,12 @@ def _accept_nothing(raw: BaseHTTPResponse, request_id: str, asked: Asked, signed
         xml.document(body, request_id=request_id)
 
 
-def _accept_object(response: Response, raw: BaseHTTPResponse, asked: Asked, signed_for: float) -> None:
+def _accept_object(
+    response: Response, raw: BaseHTTPResponse, asked: Asked, signed_for: float, *, is_part: bool
+) -> None:
     """Accept an object. It may itself be HTML or hold ``<Error>``; only objects have an ETag."""
     request_id = response.request_id
-    if raw.status == 206:
+    if raw.status == 206 and not is_part:
         raise CIResponseError(
             "got 206 with a part of the object, without a Range in the request",
             request_id=request_id,

@@ -40,6 +40,7 @@ from airflow_provider_ci.client.http.responses import Response, accepted
 from airflow_provider_ci.client.http.retry import RetryPolicy
 from airflow_provider_ci.client.http.upload import Upload
 from airflow_provider_ci.client.signing import Credentials, CredentialSource
+from airflow_provider_ci.client.wire.exchange import Exchange, Observer, read_whole
 from airflow_provider_ci.client.wire.refusals import date_of
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ UNREADABLE = (ArithmeticError, LookupError, RecursionError, ValueError)
 """Exceptions of a reader that met an unforeseen response."""
 
 
-class Exchange(NamedTuple):
+class _Sent(NamedTuple):
     """A request that was sent, and the response whose body is still to be read."""
 
     asked: Asked
@@ -94,6 +95,7 @@ class Transport:
             connect_seconds=connect_seconds,
             read_seconds=self._piece_seconds,
         )
+        self.observer: Observer | None = None
         forks.watch(self)
 
     def close(self) -> None:
@@ -176,7 +178,7 @@ class Transport:
                     raise
                 key, is_key_new = other, True
 
-    def _emit(self, request: Request, key: Credentials) -> Exchange:
+    def _emit(self, request: Request, key: Credentials) -> _Sent:
         address = self._addresses[request.service]
         asked = Asked(request.method, address.host, request.path, address.base, request.submits)
         due = Deadline(self._total_seconds, self._piece_seconds)
@@ -199,12 +201,12 @@ class Transport:
             if upload:
                 upload.close()
         self._learn_time(raw, sent)
-        return Exchange(asked, due, raw)
+        if self.observer is not None:
+            raw = self._observed(self.observer, signed, raw, asked, sent)
+        return _Sent(asked, due, raw)
 
-    def _result(
-        self, exchange: Exchange, request: Request, read: Callable[[Response], T], offset: float
-    ) -> T:
-        asked, due, raw = exchange
+    def _result(self, answered: _Sent, request: Request, read: Callable[[Response], T], offset: float) -> T:
+        asked, due, raw = answered
         try:
             return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
         except CIResponseError as error:
@@ -213,6 +215,26 @@ class Transport:
             raise CIResponseError(f"{asked}: the response cannot be read: {error!r:.300}") from error
         finally:
             _release(raw)
+
+    def _observed(
+        self, observer: Observer, signed: SignedRequest, raw: BaseHTTPResponse, asked: Asked, sent: float
+    ) -> BaseHTTPResponse:
+        with translated(asked):
+            body, again = read_whole(raw, asked.method)
+        sent_body = signed.body if isinstance(signed.body, bytes) else b""
+        exchange = Exchange(
+            method=asked.method,
+            url=signed.base + signed.target,
+            request_headers=dict(signed.headers),
+            request_body=sent_body,
+            status=raw.status,
+            response_headers=raw.headers,
+            response_body=body,
+            sent=sent,
+            received=self.clock.monotonic(),
+        )
+        observer(exchange)
+        return again
 
     def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
         date = date_of(raw.headers)

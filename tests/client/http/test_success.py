@@ -35,6 +35,7 @@ READS: dict[str, Callable[[CIClient], object]] = {
     "read object": lambda ci: ci.read_object("a"),
     "get object": lambda ci: ci.get_object("a", PATH),
     "read with info": lambda ci: ci.read_object_with_info("a"),
+    "read part": lambda ci: ci.read_object_part("a", 0, 9),
 }
 WRITES: dict[str, Callable[[CIClient], object]] = {
     "put": lambda ci: ci.put_object("a", b"abc"),
@@ -188,7 +189,7 @@ def test_all_that_says_something_is_signed(call: str, connect: Any, wire: Any, e
     with pytest.raises(CIError):
         ALL[call](client)
     for request in wire.requests:
-        wanted = ("host", "content-type", "content-length", "content-md5", "date")
+        wanted = ("host", "content-type", "content-length", "content-md5", "date", "range")
         says = {name for name in request.headers if name in wanted or name.startswith(("x-cos-", "x-ci-"))}
         assert says == set(request.signed["q-header-list"].split(";"))
 
