@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import DocProcessResult, FileUncompressResult, Job, PicProcessResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow.providers.openlineage.extractors import OperatorLineage
 
@@ -33,8 +33,11 @@ class Portion:
     """Bytes in all; None if it is unknown."""
 
 
-def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
-    """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name."""
+def lineage(*, read: Portion, wrote: Portion, also_wrote: Sequence[str] = ()) -> OperatorLineage[Any, Any]:
+    """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name.
+
+    :param also_wrote: further prefixes that were written, whose numbers are in ``wrote``.
+    """
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import InputDataset, OutputDataset
     from openlineage.client.facet_v2 import input_statistics_input_dataset, output_statistics_output_dataset
@@ -47,19 +50,28 @@ def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
     )
     return OperatorLineage(
         inputs=[InputDataset(*lineage_name(read.uri), inputFacets={"inputStatistics": was_read})],
-        outputs=[OutputDataset(*lineage_name(wrote.uri), outputFacets={"outputStatistics": was_written})],
+        outputs=[
+            OutputDataset(*lineage_name(wrote.uri), outputFacets={"outputStatistics": was_written}),
+            *(OutputDataset(*lineage_name(uri)) for uri in also_wrote),
+        ],
     )
 
 
 def batch_lineage(
     bucket: str,
     source: ObjectSelection | ObjectKeys | Iterable[str],
-    output_template: str,
+    output_template: str | Sequence[str],
     summary: BatchSummary,
     *,
     output_bucket: str | None = None,
 ) -> OperatorLineage[Any, Any]:
-    """What a batch read and wrote. The service does not report the size of documents that it made."""
+    """What a batch read and wrote. The service does not report the size of documents that it made.
+
+    :param output_template: of the outputs, or one for each step.
+    """
+    templates = [output_template] if isinstance(output_template, str) else output_template
+    uris = dict.fromkeys(output_uri(output_bucket or bucket, template) for template in templates)
+    wrote, *also_wrote = uris
     source = as_source(source)
     keys = getattr(source, "keys", ())
     prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(keys)
@@ -70,10 +82,11 @@ def batch_lineage(
             size=summary.input_bytes,
         ),
         wrote=Portion(
-            uri=output_uri(output_bucket or bucket, output_template),
+            uri=wrote,
             objects=summary.outputs,
             size=summary.output_bytes or None,
         ),
+        also_wrote=also_wrote,
     )
 
 

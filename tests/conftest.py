@@ -99,6 +99,7 @@ SLOW_TESTS = (
     "tests/batch/test_ledger_model.py",
     "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
     "tests/batch/test_resume.py",
+    "tests/batch/test_rows.py::test_ten_thousand",
     "tests/client/test_signing_properties.py",
     "tests/local/convert/",
     "tests/local/objects/test_listing.py",

@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 from airflow_provider_ci.batch.batch import Batch
+from airflow_provider_ci.batch.dispatch.operations import SecretError
 from airflow_provider_ci.batch.errors import (
     BatchFailedError,
     BatchRunningError,
@@ -18,6 +19,7 @@ from airflow_provider_ci.batch.errors import (
     WholeBatchError,
 )
 from airflow_provider_ci.batch.operations import BatchOperationError
+from airflow_provider_ci.batch.planning.steps import Step
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.preview import BatchPreview
 from airflow_provider_ci.batch.prices import PriceTable
@@ -69,6 +71,8 @@ __all__ = [
     "Progress",
     "QueueStaysPausedError",
     "ResultPage",
+    "SecretError",
+    "Step",
     "WholeBatchError",
     "failures_of",
     "read_report",

@@ -15,8 +15,8 @@ from threading import Event
 from typing import Any
 
 from airflow_provider_ci.batch import Batch, BatchReport, BatchSummary, failures_of
+from airflow_provider_ci.batch.planning.operations import restored_operation
 from airflow_provider_ci.batch.reports.folder import report_key
-from airflow_provider_ci.batch.run.planning import restored_operation
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.commands.batches import batch_of, prices_of, secret_of, settings_of
 from airflow_provider_ci.commands.exporting import TEXT_FORMATS, write_parquet

@@ -17,6 +17,7 @@ from airflow_provider_ci.compat import BaseHook
 from airflow_provider_ci.hooks import form
 from airflow_provider_ci.hooks.connection import client_of, signs_with, verify_of
 from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
+from airflow_provider_ci.hooks.secrets import look_up
 
 _TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
 """A trigger looks again anyway, and a thread that sleeps between attempts is missing for other triggers."""
@@ -83,6 +84,11 @@ class CIHook(BaseHook):
     async def async_client(self) -> CIClient:
         """A new client, for a trigger: nothing here blocks the event loop."""
         return self._client_of(await compat.connection(self.tencent_ci_conn_id), retry=_TRIGGER_RETRY)
+
+    @staticmethod
+    def secret(reference: str) -> str:
+        """The secret that a reference such as ``conn:ID``, ``var:NAME`` or ``env:NAME`` names."""
+        return look_up(reference)
 
     def get_conn(self) -> CIClient:
         """The client, under the name that Airflow's hooks have for it."""

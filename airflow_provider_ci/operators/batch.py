@@ -22,6 +22,7 @@ from airflow_provider_ci.arguments import (
     seconds,
     share_or,
     text,
+    texts,
     whole_number,
 )
 from airflow_provider_ci.assets import announce, output_uri
@@ -35,12 +36,13 @@ from airflow_provider_ci.batch import (
     PriceTable,
 )
 from airflow_provider_ci.batch.planning.planner import Skip
+from airflow_provider_ci.batch.planning.steps import named_steps
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
-from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
+from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
 from airflow_provider_ci.operators.base import CIOperator
@@ -90,9 +92,12 @@ class CIBatchOperator(CIOperator):
 
     :param source: an ``ObjectSelection``, or a list of object keys; lists of lists are flattened.
     :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``; also a ``DocWatermark``, or a
-        ``CIJob`` that writes one output object and whose jobs the service lists.
+        ``CIJob`` that writes one output object and whose jobs the service lists. A password is best given as
+        a ``Secret("conn:ID")``, which the task looks up.
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
         :class:`~airflow_provider_ci.batch.OutputTemplate`.
+    :param operations: in place of both, several outputs of each object: a name for each, and a ``Step`` or a
+        tuple of operation, output template and, perhaps, the name of the step whose output is read.
     :param batch_id: names the batch and its report; by default from DAG, task and run, with a hash of them
         where they are too long for an object key.
     :param skip: ``fresh`` leaves out objects whose output is up to date, ``exists`` those whose output is
@@ -101,6 +106,7 @@ class CIBatchOperator(CIOperator):
     :param on_empty: what to do when the source has no objects: ``succeed``, ``skip`` or ``fail``.
     :param on_running: when another run of the same batch is alive, ``wait`` for it or ``fail``.
     :param queue_id: queue of the jobs; the default queue if not given.
+    :param queue_ids: several queues, which are filled by how fast each drains.
     :param job_level: 0, 1 or 2; jobs of a higher level go first.
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
     :param output_bucket: bucket of the outputs, in place of the connection's.
@@ -135,6 +141,7 @@ class CIBatchOperator(CIOperator):
         **CIOperator.argument_types,
         "source": lambda name, value: as_source(value),
         "operation": anything,
+        "operations": anything,
         "output_template": text,
         "batch_id": text,
         "skip": one_of("fresh", "exists", "never"),
@@ -142,6 +149,7 @@ class CIBatchOperator(CIOperator):
         "on_empty": one_of("succeed", "skip", "fail"),
         "on_running": one_of("wait", "fail"),
         "queue_id": optional(text),
+        "queue_ids": texts,
         "job_level": optional(whole_number(0, 2)),
         "callback": anything,
         "output_bucket": optional(text),
@@ -166,6 +174,7 @@ class CIBatchOperator(CIOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "source": "json",
         "operation": "json",
+        "operations": "json",
         "callback": "json",
         "prices": "json",
     }
@@ -174,14 +183,16 @@ class CIBatchOperator(CIOperator):
         self,
         *,
         source: Source,
-        operation: Operation | XComArg,
-        output: str | XComArg,
+        operation: Operation | XComArg | None = None,
+        output: str | XComArg = "",
+        operations: Mapping[str, Any] | XComArg | None = None,
         batch_id: str = _BATCH_ID,
         skip: Skip | str = "fresh",
         retry_failed: bool | str = False,
         on_empty: OnEmpty | str = "succeed",
         on_running: Literal["wait", "fail"] | str = "wait",
         queue_id: str | None = None,
+        queue_ids: Sequence[str] | str | XComArg = (),
         job_level: int | str | None = None,
         callback: Callback | None = None,
         output_bucket: str | None = None,
@@ -207,6 +218,7 @@ class CIBatchOperator(CIOperator):
         self.source: Any = source
         self.operation: Any = operation
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
+        self.operations: Any = operations
         self.batch_id: Any = batch_id
         self._is_named_by_airflow = batch_id == _BATCH_ID
         self.skip: Any = skip
@@ -214,6 +226,7 @@ class CIBatchOperator(CIOperator):
         self.on_empty: Any = on_empty
         self.on_running: Any = on_running
         self.queue_id = queue_id
+        self.queue_ids: Any = queue_ids
         self.job_level: Any = job_level
         self.callback = callback
         self.output_bucket = output_bucket
@@ -238,6 +251,7 @@ class CIBatchOperator(CIOperator):
         self.keep_arguments(
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
+            *(("operations",) if operations is not None else ()),
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -294,7 +308,9 @@ class CIBatchOperator(CIOperator):
         progress = BatchProgress(self.log, store, allowed=self.max_failures)
         batch = self._batch(context, progress)
         page = self._announce_page(context, links, batch.folder)
-        links.tell_queue(self.queue_id, lambda: default_queue(self.hook.client, self.operation))
+        steps = list(batch.steps.values())
+        queue_id = next(iter(batch.all_queue_ids), None)
+        links.tell_queue(queue_id, lambda: default_queue(self.hook.client, steps[0].operation))
         links.tell_report(batch.folder, "plan.json")
         try:
             with progress:
@@ -384,10 +400,11 @@ class CIBatchOperator(CIOperator):
         if not summary.succeeded:
             # Airflow sends an event for each asset that is left among the outlets.
             self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
+        bucket = self.output_bucket or self.hook.client.bucket
         announce(
             context,
             self.outlets,
-            uri=output_uri(self.output_bucket or self.hook.client.bucket, self.output_template),
+            uri=[output_uri(bucket, template) for template in self._templates],
             objects=summary.succeeded,
             details={name: getattr(summary, name) for name in _IN_EVENT},
         )
@@ -418,18 +435,20 @@ class CIBatchOperator(CIOperator):
         )
 
     def _batch(self, context: Context, progress: BatchProgress) -> Batch:
-        type_of_operation(self.operation)
         return Batch(
             self.hook.client,
             self.source,
             self.operation,
             self.output_template,
+            operations=self.operations,
+            secrets=self.hook.secret,
             batch_id=self._id_that_fits(),
             skip=self.skip,
             retry_failed=self.retry_failed,
             on_running=self.on_running,
             definition=self.definition,
             queue_id=self.queue_id,
+            queue_ids=self.queue_ids,
             job_level=self.job_level,
             callback=self.callback,
             output_bucket=self.output_bucket,
@@ -450,6 +469,13 @@ class CIBatchOperator(CIOperator):
             cancels_when_stopped=lambda: self.cancel_on_kill and compat.was_killed_by_user(context["ti"]),
         )
 
+    @property
+    def _templates(self) -> list[str]:
+        """The output templates of all steps."""
+        if self.operations is None:
+            return [self.output_template]
+        return [step.output for step in named_steps(self.operations).values()]
+
     def _id_that_fits(self) -> str:
         """The batch id; a default one is shortened to fit."""
         return _fitting(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
@@ -465,7 +491,7 @@ class CIBatchOperator(CIOperator):
         return batch_lineage(
             self.hook.client.bucket,
             self.source,
-            self.output_template,
+            self._templates,
             self._summary,
             output_bucket=self.output_bucket,
         )
