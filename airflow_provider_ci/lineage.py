@@ -6,12 +6,11 @@ nothing of it is imported before.
 
 from __future__ import annotations
 
-import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
-from airflow_provider_ci.batch import BatchSummary, ObjectSelection
+from airflow_provider_ci.batch import BatchSummary
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import DocProcessResult, Job, PicProcessResult
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_ci.batch import ObjectKeys
+    from airflow_provider_ci.batch import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +52,16 @@ def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
 
 def batch_lineage(
     bucket: str,
-    source: ObjectSelection | ObjectKeys | Iterable[str],
+    source: Source | Iterable[str],
     output_template: str,
     summary: BatchSummary,
     *,
     output_bucket: str | None = None,
 ) -> OperatorLineage[Any, Any]:
     """What a batch read and wrote. The service does not report the size of documents that it made."""
-    source = as_source(source)
-    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(source.keys)
     return lineage(
         read=Portion(
-            uri=cos_uri(bucket, prefix),
+            uri=cos_uri(bucket, as_source(source).folder),
             objects=summary.total - summary.unfinished,
             size=summary.input_bytes,
         ),
@@ -92,10 +89,6 @@ def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLi
 def outputs_of(job: Job) -> int:
     """Objects that a job wrote: one, or a picture for each page."""
     return len(job.result.pages) or 1 if isinstance(job.result, DocProcessResult) else 1
-
-
-def _common_folder(keys: Iterable[str]) -> str:
-    return _folder(os.path.commonprefix(list(keys)))  # noqa: RUF071 the folder is cut from it
 
 
 def _folder(key: str) -> str:

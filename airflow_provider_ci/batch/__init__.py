@@ -22,6 +22,8 @@ from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import BatchSummary, FailureGroup, read_report
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
+from airflow_provider_ci.batch.sources.inventory import Inventory
+from airflow_provider_ci.batch.sources.manifest import Manifest
 from airflow_provider_ci.batch.sources.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -30,6 +32,7 @@ from airflow_provider_ci.batch.sources.selection import (
     ObjectKeys,
     ObjectSelection,
 )
+from airflow_provider_ci.batch.sources.source import Source, SourceError
 from airflow_provider_ci.jobs.queue_pause import QueueStaysPausedError
 from airflow_provider_ci.jobs.watch import Pace
 
@@ -45,7 +48,9 @@ __all__ = [
     "BatchSummary",
     "BatchWatch",
     "FailureGroup",
+    "Inventory",
     "LedgerLostError",
+    "Manifest",
     "ObjectKeys",
     "ObjectResult",
     "ObjectSelection",
@@ -56,6 +61,8 @@ __all__ = [
     "Pace",
     "Progress",
     "QueueStaysPausedError",
+    "Source",
+    "SourceError",
     "WholeBatchError",
     "read_report",
 ]

@@ -13,7 +13,8 @@ from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.template import OutputTemplate
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.report import batch_folder
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import Source
 from airflow_provider_ci.client import Callback, CIClient
 from airflow_provider_ci.jobs.kinds import type_of_operation
 from airflow_provider_ci.jobs.watch import Pace
@@ -28,7 +29,7 @@ class BatchSettings:
 
     client: CIClient
     """Used by several threads."""
-    source: ObjectSelection | ObjectKeys | Iterable[str]
+    source: Source | Iterable[str]
     """The objects: a selection, or their keys."""
     operation: Any
     """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`."""
@@ -124,7 +125,7 @@ class BatchSettings:
 
         :raises OutputTemplateError: the template cannot name outputs.
         """
-        return OutputTemplate(text=self.output, prefix=as_source(self.source).prefix)
+        return OutputTemplate(text=self.output, prefix=as_source(self.source).root)
 
     @property
     def definition_name(self) -> str:

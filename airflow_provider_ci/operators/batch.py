@@ -29,13 +29,12 @@ from airflow_provider_ci.batch import (
     Batch,
     BatchRunningError,
     BatchSummary,
-    ObjectKeys,
-    ObjectSelection,
     Pace,
 )
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import Source
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
@@ -50,7 +49,7 @@ from airflow_provider_ci.triggers import CIBatchTrigger
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-Source = ObjectSelection | ObjectKeys | Sequence[str] | XComArg
+AnySource = Source | Sequence[str] | XComArg
 OnEmpty = Literal["succeed", "skip", "fail"]
 
 _BATCH_ID = (
@@ -86,7 +85,8 @@ class CIBatchOperator(CIOperator):
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
-    :param source: an ``ObjectSelection``, or a list of object keys; lists of lists are flattened.
+    :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys, where
+        lists of lists are flattened.
     :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``.
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
         :class:`~airflow_provider_ci.batch.OutputTemplate`.
@@ -157,7 +157,7 @@ class CIBatchOperator(CIOperator):
     def __init__(
         self,
         *,
-        source: Source,
+        source: AnySource,
         operation: Operation | XComArg,
         output: str | XComArg,
         batch_id: str = _BATCH_ID,

@@ -56,6 +56,8 @@ class PlanHeader:
     """Service time before which none of the plan's jobs can have been created."""
     judged_by_time: int = 0
     """Objects that count as up to date only because their output is newer."""
+    archived: int = 0
+    """Objects that were left out because the service cannot read their storage class."""
     lost_objects: int = 0
     """Objects of a deleted plan that this plan could not name again."""
 

@@ -35,7 +35,9 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.row import Row
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import LeftOut, Source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
 
@@ -80,7 +82,7 @@ class PlanMaker:
             operation = restored_operation(dict(old.header.operation), operation)
             if old.header.output:
                 template = OutputTemplate(text=old.header.output, prefix=old.header.prefix)
-        token = uuid.uuid4().hex[:12]
+        token, left_out = uuid.uuid4().hex[:12], LeftOut()
         with new_draft() as draft:
             planner = Planner(
                 draft,
@@ -90,7 +92,7 @@ class PlanMaker:
                 retry_failed=settings.retry_failed,
                 check=self._check,
             )
-            expected = max(expected_total, self._take(planner, template, old))
+            expected = max(expected_total, self._take(planner, template, old, left_out))
             if self.state.number == 1 and draft.total > 1:
                 # The first batch of this version in the bucket. A single object is not worth the request: its
                 # job in flight, or its output, is enough.
@@ -125,6 +127,7 @@ class PlanMaker:
                     started_at=started_at,
                     jobs_not_before=not_before,
                     judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
+                    archived=left_out.archived,
                     lost_objects=max(0, expected - total),
                 ),
                 check=self._check,
@@ -134,39 +137,48 @@ class PlanMaker:
 
     # The objects
 
-    def _take(self, planner: Planner, template: OutputTemplate, old: StoredPlan | None) -> int:
+    def _take(
+        self, planner: Planner, template: OutputTemplate, old: StoredPlan | None, left_out: LeftOut
+    ) -> int:
         """Take the objects; returns how many there should be, as far as a damaged plan says."""
         if old is None:
-            planner.take(self._selected(template))
+            planner.take(self._selected(template, left_out))
             return 0
         try:
             objects = list(_objects_of(old))
         except MissingRecordError as error:
             log.warning("%s; the objects are selected again", error)
-            planner.take(self._selected(template))
+            planner.take(self._selected(template, left_out))
         else:
             planner.take(objects)
         return old.header.total
 
-    def _selected(self, template: OutputTemplate) -> Iterator[ObjectInfo | UnusableKey]:
+    def _selected(self, template: OutputTemplate, left_out: LeftOut) -> Iterator[Any]:
         settings, source = self.settings, as_source(self.settings.source)
-        if isinstance(source, ObjectKeys):
-            yield from source.objects(settings.client, threads=min(settings.threads, 32))
+        found = source.objects(settings.client, threads=min(settings.threads, 32), left_out=left_out)
+        if not source.listed_prefixes:
+            yield from found
             return
         own_outputs = self._own_outputs(source, template)
-        left_out = 0
-        for found in source.objects(settings.client):
-            if self._is_of_ledger(found.key):
+        for each in found:
+            key = each.info.key if isinstance(each, Row) else each.key
+            if self._is_of_ledger(key):
                 continue
-            if own_outputs and found.key.startswith(own_outputs):
-                left_out += 1
+            if own_outputs and key.startswith(own_outputs):
+                left_out.own_outputs += 1
                 continue
-            yield found
-        if left_out:
+            yield each
+        if left_out.own_outputs:
             log.warning(
                 "%d objects below %r are left out: they lie where this batch writes its outputs",
-                left_out,
+                left_out.own_outputs,
                 own_outputs,
+            )
+        if left_out.archived:
+            log.warning(
+                "%d archived objects are left out: the service cannot read them before they are restored; "
+                "storage_classes chooses them",
+                left_out.archived,
             )
 
     def _is_of_ledger(self, key: str) -> bool:
@@ -174,7 +186,7 @@ class PlanMaker:
         own = self.settings.report_prefix
         return key.startswith(prefixes) or (bool(own) and key.startswith(own)) or is_ledger_key(key)
 
-    def _own_outputs(self, source: ObjectSelection, template: OutputTemplate) -> str:
+    def _own_outputs(self, source: Source, template: OutputTemplate) -> str:
         """The folder of the outputs, if it lies in the selection; outputs must not become inputs.
 
         :raises OutputTemplateError: outputs and inputs share a folder, and their suffixes do not
@@ -183,16 +195,13 @@ class PlanMaker:
         if self.outputs_client.bucket != self.settings.client.bucket:
             return ""
         folder = template.literal_prefix[: template.literal_prefix.rfind("/") + 1]
-        prefix = source.prefix
-        if folder not in (prefix, f"{prefix}/"):
-            return folder if folder.startswith(prefix) else ""
-        suffix = template.literal_suffix.lower()
-        takes_outputs = not source.suffixes or suffix.endswith(
-            tuple(each.lower() for each in source.suffixes)
-        )
-        if takes_outputs:
+        prefixes = source.listed_prefixes
+        shared = next((each for each in prefixes if folder in (each, f"{each}/")), None)
+        if shared is None:
+            return folder if folder.startswith(prefixes) else ""
+        if source.may_take(folder, template.literal_suffix):
             raise OutputTemplateError(
-                f"output template {template.text!r}: the outputs lie in {prefix!r}, where the "
+                f"output template {template.text!r}: the outputs lie in {shared!r}, where the "
                 "selection would take them as objects the next time; name another folder, or suffixes that "
                 "leave the outputs out"
             )
@@ -315,12 +324,7 @@ class PlanMaker:
         log.info("planned %d objects (%s): batch %s", total, parts or "none", self.settings.batch_id)
         if not total:
             source = as_source(self.settings.source)
-            if isinstance(source, ObjectSelection):
-                log.warning(
-                    "no object under %r%s: check the prefix and the suffixes",
-                    source.prefix,
-                    f" with suffixes {', '.join(source.suffixes)}" if source.suffixes else "",
-                )
+            log.warning("no object %s: check the prefix and the suffixes", source.described())
 
 
 def operation_record(operation: Any) -> dict[str, Any]:

@@ -391,6 +391,7 @@ class _ClaimedSession:
             report_key=report_key(journal.plan.folder),
             jobs=loop.state.jobs,
             judged_by_time=header.judged_by_time,
+            archived=header.archived,
             stopped_early=loop.stopped_early,
         )
         return write_report(
