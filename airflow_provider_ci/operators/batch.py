@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import Asset, Context, XComArg
@@ -19,6 +20,7 @@ from airflow_provider_ci.arguments import (
     flag,
     one_of,
     optional,
+    rate,
     seconds,
     share_or,
     text,
@@ -37,6 +39,7 @@ from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch.sources.source import Source
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
+from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIQueueLink, CIReportLink, TaskLinks
@@ -102,6 +105,8 @@ class CIBatchOperator(CIOperator):
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
     :param output_bucket: bucket of the outputs, in place of the connection's.
     :param output_region: region of ``output_bucket``.
+    :param requests_per_second: largest number of requests that this task sends in a second, in place of the
+        connection's.
     :param max_in_flight: largest number of jobs that wait or run at the same time.
     :param object_attempts: largest number of jobs for an object; only transient failures are submitted
         again.
@@ -136,6 +141,7 @@ class CIBatchOperator(CIOperator):
         "callback": anything,
         "output_bucket": optional(text),
         "output_region": optional(text),
+        "requests_per_second": optional(rate),
         "max_in_flight": whole_number(1),
         "object_attempts": whole_number(1),
         "max_failures": share_or(whole_number(0)),
@@ -170,6 +176,7 @@ class CIBatchOperator(CIOperator):
         callback: Callback | None = None,
         output_bucket: str | None = None,
         output_region: str | None = None,
+        requests_per_second: float | str | None = None,
         max_in_flight: int | str = 1000,
         object_attempts: int | str = 2,
         max_failures: int | str = 0,
@@ -197,6 +204,7 @@ class CIBatchOperator(CIOperator):
         self.callback = callback
         self.output_bucket = output_bucket
         self.output_region = output_region
+        self.requests_per_second: Any = requests_per_second
         self.max_in_flight: Any = max_in_flight
         self.object_attempts: Any = object_attempts
         self.max_failures: Any = max_failures
@@ -212,6 +220,16 @@ class CIBatchOperator(CIOperator):
         self.keep_arguments(
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
+        )
+
+    @cached_property
+    def hook(self) -> CIHook:
+        """The hook of the connection, with the limit of this task."""
+        return CIHook(
+            self.tencent_ci_conn_id,
+            bucket=self.bucket,
+            region=self.region,
+            requests_per_second=self.requests_per_second,
         )
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
@@ -95,16 +95,38 @@ class Inventory(FilteredSource):
 
         :raises SourceError: there is no inventory, it lacks a field, or a part is missing or damaged.
         """
+        with self.reader(client) as reader:
+            report = self.report(reader, client.bucket)
+            taken = self.taken(report, left_out)
+            for row in report.rows(reader, self.start_part, self.start_row, self.max_rows):
+                if found := taken(row):
+                    yield found
+
+    def report(self, reader: CIClient, bucket: str) -> InventoryReport:
+        """The report to read.
+
+        :param bucket: of the objects.
+        :raises SourceError: there is none, or it is damaged, or another bucket's.
+        """
+        report = InventoryReport.find(reader, self.prefix_text, etag=self.etag)
+        report.check_bucket(bucket)
+        return report
+
+    def taken(
+        self, report: InventoryReport, left_out: LeftOut | None = None
+    ) -> Callable[[list[str]], ObjectInfo | None]:
+        """What reads the object of a row, if it is one that is taken."""
         takes = self.filter(left_out).takes
         under = None if "" in self.listed_prefixes else self.listed_prefixes
-        with self.reader(client) as reader:
-            report = InventoryReport.find(reader, self.prefix_text, etag=self.etag)
-            report.check_bucket(client.bucket)
-            described = report.schema.objects(tags=self.tags, metadata=self.metadata)
-            rows = report.rows(reader, self.start_part, self.start_row, self.max_rows)
-            for found in described(rows):
-                if (under is None or found.key.startswith(under)) and takes(found):
-                    yield found
+        read = report.schema.reader(tags=self.tags, metadata=self.metadata)
+
+        def taken(row: list[str]) -> ObjectInfo | None:
+            found = read(row)
+            if found and (under is None or found.key.startswith(under)) and takes(found):
+                return found
+            return None
+
+        return taken
 
     def reader(self, client: CIClient) -> AbstractContextManager[CIClient]:
         """A client of the bucket in which the inventory lies."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -42,10 +42,10 @@ class InventorySchema:
     """Key of the manifest, for messages."""
     fields: tuple[str, ...]
 
-    def objects(
+    def reader(
         self, *, tags: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> Callable[[Iterable[list[str]]], Iterator[ObjectInfo]]:
-        """What reads objects from rows: present versions with these tags and metadata only.
+    ) -> Callable[[list[str]], ObjectInfo | None]:
+        """What reads the object of a row; None for an old version, or without these tags and metadata.
 
         :raises SourceError: the inventory lacks a field.
         """
@@ -55,21 +55,20 @@ class InventorySchema:
         key, size, modified, etag = map(self.fields.index, _NEEDED)
         storage = self.fields.index("storageclass") if "storageclass" in self.fields else None
 
-        def read(rows: Iterable[list[str]]) -> Iterator[ObjectInfo]:
-            for row in rows:
-                if conditions and not all(holds(row[index]) for index, holds in conditions):
-                    continue
-                storage_class = row[storage].upper() if storage is not None else ""
-                try:
-                    yield ObjectInfo(
-                        unquoted(row[key]),
-                        int(row[size]),
-                        row[etag].strip('"'),
-                        nodes.parse_time(row[modified]),
-                        storage_class or "STANDARD",
-                    )
-                except ValueError as error:
-                    raise SourceError(f"{self.report}: cannot read the row {row}: {error}") from error
+        def read(row: list[str]) -> ObjectInfo | None:
+            if conditions and not all(holds(row[index]) for index, holds in conditions):
+                return None
+            storage_class = row[storage].upper() if storage is not None else ""
+            try:
+                return ObjectInfo(
+                    unquoted(row[key]),
+                    int(row[size]),
+                    row[etag].strip('"'),
+                    nodes.parse_time(row[modified]),
+                    storage_class or "STANDARD",
+                )
+            except ValueError as error:
+                raise SourceError(f"{self.report}: cannot read the row {row}: {error}") from error
 
         return read
 

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import ClassVar
 
-from airflow_provider_ci.batch.sources.files import LocalFile, fetched
+from airflow_provider_ci.batch.sources.files import fetched
 from airflow_provider_ci.batch.sources.manifest_rows import (
     KNOWN,
     RawRow,
@@ -77,29 +77,29 @@ class Manifest(Source):
         self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
     ) -> Iterator[Found]:
         """The named objects in the order of the rows. Rows that say all the same are taken once."""
-        with fetched(client, self.key) as file, ThreadPoolExecutor(threads, "ci-keys") as executor:
-            self._check_version(file)
-            with repetitions() as seen:
-                for rows in self.rows(file):
-                    yield from _found(client, executor, self._name, seen.checked(self._name, rows))
+        checked = self.checked_rows(client)
+        with ThreadPoolExecutor(threads, "ci-keys") as executor:
+            while chunk := [row for _, row in islice(checked, _CHUNK)]:
+                yield from _found(client, executor, self._name, chunk)
 
-    def rows(self, file: LocalFile) -> Iterator[list[WantedRow | UnusableKey]]:
-        """The rows that were read, a thousand at a time."""
-        remaining = raw_rows(file)
-        ignored: set[str] = set()
-        while raw := list(islice(remaining, _CHUNK)):
-            yield [wanted_row(each, self._name) for each in raw]
-            if new := _unknown(raw) - ignored:
-                ignored |= new
-                log.warning("%s: ignored the columns %s", self._name, ", ".join(sorted(new)[:20]))
+    def checked_rows(self, client: CIClient) -> Iterator[tuple[RawRow, WantedRow | UnusableKey]]:
+        """The rows as they stand in the file, and as they were understood, without repetitions."""
+        with fetched(client, self.key) as file, repetitions() as seen:
+            if self.etag and file.etag != self.etag:
+                raise SourceError(f"{self.key} has changed: its ETag is {file.etag}, not {self.etag}")
+            remaining = raw_rows(file)
+            ignored: set[str] = set()
+            while raw := list(islice(remaining, _CHUNK)):
+                wanted = [wanted_row(each, self._name) for each in raw]
+                checked = zip(raw, seen.checked(self._name, wanted), strict=True)
+                yield from ((each, row) for each, row in checked if row is not None)
+                if new := _unknown(raw) - ignored:
+                    ignored |= new
+                    log.warning("%s: ignored the columns %s", self._name, ", ".join(sorted(new)[:20]))
 
     @property
     def _name(self) -> str:
         return self.original or self.key
-
-    def _check_version(self, file: LocalFile) -> None:
-        if self.etag and file.etag != self.etag:
-            raise SourceError(f"{self.key} has changed: its ETag is {file.etag}, not {self.etag}")
 
 
 class Repetitions:
@@ -113,14 +113,16 @@ class Repetitions:
         )
         self.dropped = 0
 
-    def checked(self, name: str, rows: Sequence[WantedRow | UnusableKey]) -> list[WantedRow | UnusableKey]:
-        """The rows without those that say the same as an earlier one; contradicting ones fail."""
+    def checked(
+        self, name: str, rows: Sequence[WantedRow | UnusableKey]
+    ) -> list[WantedRow | UnusableKey | None]:
+        """The rows, with None for those that say the same as an earlier one; contradicting ones fail."""
         before = self._database.total_changes
         wanted = [row for row in rows if isinstance(row, WantedRow)]
         self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(_record, wanted))
         if self._database.total_changes - before == len(wanted):
             return list(rows)
-        return [each for row in rows if (each := self._check(name, row)) is not None]
+        return [self._check(name, row) for row in rows]
 
     def _check(self, name: str, row: WantedRow | UnusableKey) -> WantedRow | UnusableKey | None:
         if isinstance(row, UnusableKey):

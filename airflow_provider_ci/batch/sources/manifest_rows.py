@@ -17,8 +17,8 @@ from airflow_provider_ci.batch.sources.source import SourceError
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import ObjectInfo, checks, nodes
 
-LINE = "_line"
-"""Column of a part of a manifest: the line of the whole manifest, which messages name."""
+LINE, PROBLEM = "_line", "_problem"
+"""Columns of a copied part of a manifest: the line in the whole manifest, and why the row cannot be used."""
 _FORMAT = re.compile(r"\.(csv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
 _SECRET = re.compile(r"(conn|var|secret):\S.*")
 _MAX_BAD_AT_START = 1000
@@ -94,8 +94,8 @@ def wanted_row(raw: RawRow, name: str) -> WantedRow | UnusableKey:
     """
     line = raw.cells.get(LINE) or raw.line
     try:
-        if raw.problem:
-            raise ValueError(raw.problem)
+        if problem := raw.problem or raw.cells.get(PROBLEM):
+            raise ValueError(str(problem))
         return _understood(raw.cells, int(line))
     except ValueError as error:
         return unusable(name, line, raw.cells.get("key"), "InvalidRow", str(error))
@@ -186,7 +186,7 @@ _PARAMETERS: Mapping[str, Callable[[str, Any], Any]] = {
     "doc_password": _secret,
 }
 """Fields of an operation; the operation checks their ranges."""
-KNOWN = frozenset({"key", LINE, *_VALUES, *_PARAMETERS})
+KNOWN = frozenset({"key", LINE, PROBLEM, *_VALUES, *_PARAMETERS})
 """All columns with a meaning."""
 
 
@@ -257,7 +257,7 @@ def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
     for number, text in lines:
         row = _json_row(number, text)
         check_passwords(name, row.cells)
-        has_rows = has_rows or ("key" in row.cells and not row.problem)
+        has_rows = has_rows or (not row.problem and bool({"key", PROBLEM} & row.cells.keys()))
         if has_rows:
             yield from bad
             bad.clear()

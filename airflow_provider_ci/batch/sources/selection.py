@@ -121,6 +121,8 @@ class ObjectSelection(FilteredSource):
         for prefix in self.listed_prefixes:
             if prefix < self.start_after[: len(prefix)]:  # all of its keys lie before the range
                 continue
+            if self.end_at is not None and prefix > self.end_at:
+                return
             for found in client.list_objects(prefix, start_after=self.start_after):
                 if self.end_at is not None and found.key > self.end_at:
                     return
