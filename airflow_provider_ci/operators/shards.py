@@ -186,7 +186,9 @@ class CIBatchReportOperator(CIOperator):
         for batch_id in report.incomplete[:20]:
             self.log.warning("not at its end: batch %s", batch_id)
         summary, limit = report.summary, FailureLimit.parse(self.max_failures)
-        self.log.info("%d shards, %s objects: %s", len(report.results), f"{summary.total:,}", values)
+        counts = ("total", "succeeded", "skipped", "failed", "cancelled", "unfinished")
+        said = ", ".join(f"{getattr(summary, name):,} {name}" for name in counts)
+        self.log.info("%d shards: %s; report: %s", len(report.results), said, summary.report_key)
         if report.incomplete or not limit.allows(summary.failed + summary.cancelled, summary.total):
             context["ti"].xcom_push(key="return_value", value=values)
             raise BatchFailedError(summary, limit)

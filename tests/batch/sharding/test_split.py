@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection, Source, SourceError
+from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.batch.sharding import record
 from airflow_provider_ci.batch.sharding.record import Shard, make_shards, read_shards
 from airflow_provider_ci.batch.sharding.split import split
@@ -211,6 +212,6 @@ def test_two_attempts_at_once_agree(
 
 @pytest.mark.parametrize("content", [b"{", b"[]"])
 def test_a_damaged_list_of_shards(content: bytes, client: CIClient) -> None:
-    client.put_object(record.list_key(record.batch_folder("_ci_batches/", "all")), content)
+    client.put_object(record.list_key(batch_folder("_ci_batches/", "all")), content)
     with pytest.raises(SourceError, match=r"shards\.json is damaged"):
         read_shards(client, "all")
