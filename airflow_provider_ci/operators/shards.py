@@ -170,7 +170,7 @@ class CIBatchReportOperator(CIOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the index, and return the summary of all shards; it is in XCom also when the task fails.
 
-        :raises NoShardsError: there is no list of shards.
+        :raises NoShardsError: the list of shards is missing.
         :raises BatchFailedError: more objects failed than allowed, or some did not finish.
         """
         self.begin(context)

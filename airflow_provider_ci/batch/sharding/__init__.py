@@ -1,4 +1,4 @@
 """One source as many batches: disjoint shards, their record in the bucket, and one report over all of them.
 
-Who runs the batches, and where, is left to the caller.
+The caller decides where the batches run.
 """

@@ -100,7 +100,7 @@ def merge_reports(client: CIClient, shards: ShardList) -> MergedReport:
 
 
 def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) -> BatchSummary:
-    """The sum of summaries; the time is that of the slowest."""
+    """The sum of summaries; the time is the longest of them."""
     sums = {name: sum(getattr(each, name) for each in summaries) for name in _ADDED}
     whole = replace(no_objects(shards_id), **sums)
     return replace(

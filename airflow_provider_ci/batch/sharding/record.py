@@ -131,7 +131,7 @@ def has_report(client: CIClient, folder: str) -> bool:
 def read_json(client: CIClient, key: str) -> dict[str, Any] | None:
     """The content of an object; None if it does not exist.
 
-    :raises SourceError: it is no JSON object.
+    :raises SourceError: it is not a JSON object.
     """
     try:
         content = json.loads(client.read_object(key))
@@ -153,10 +153,11 @@ def put_json(client: CIClient, key: str, content: Mapping[str, Any], *, overwrit
 
 
 def _write(client: CIClient, made: ShardList) -> ShardList:
-    """Write a list, or give the one that another attempt wrote first."""
+    """Write a list, or return the list of an attempt that was faster."""
     shards: Sequence[Mapping[str, Any]] = [shard.to_json() for shard in made.shards]
     content = {"version": VERSION, "kind": "shards", "definition": made.definition, "shards": shards}
     with suppress(ObjectExistsError):
         put_json(client, list_key(made.folder), content, overwrite=False)
-    # What lies there counts: a repeated request may find its own object, and versioning replaces objects.
+    # The list in the bucket counts: a repeated request may find its own object, and versioned buckets
+    # replace objects.
     return read_shards(client, made.shards_id, report_prefix=made.report_prefix) or made

@@ -177,7 +177,7 @@ def _copies(
 
 
 def _write(client: CIClient, key: str, lines: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
-    """Write a copy, unless there are no lines; gives their number and the ETag."""
+    """Write a copy if there are lines; returns their number and the ETag."""
     count = 0
     with tempfile.TemporaryDirectory(prefix="ci-shard-") as place:
         path = Path(place) / "part.jsonl.gz"
@@ -190,7 +190,7 @@ def _write(client: CIClient, key: str, lines: Iterable[Mapping[str, Any]]) -> tu
 
 
 def _lines_of_manifest(client: CIClient, source: Manifest) -> Iterator[Mapping[str, Any]]:
-    """The rows as they stand in the file, without repetitions; each with its line, and what is wrong."""
+    """The rows as they stand in the file, without repetitions; each with its line and its problem."""
     for raw, row in source.checked_rows(client):
         problem = {PROBLEM: row.message.partition(": ")[2]} if isinstance(row, UnusableKey) else {}
         yield {LINE: raw.line, **raw.cells, **problem}

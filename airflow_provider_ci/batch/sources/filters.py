@@ -153,7 +153,7 @@ class ObjectFilter:
     include: Globs
     exclude: Globs
     classes: frozenset[str] | None
-    """Storage classes to take; None takes all that can be read at once."""
+    """Storage classes to take; None takes every class that needs no restoring."""
     after: datetime | None
     before: datetime | None
     min_size: int
@@ -274,7 +274,7 @@ def prefixes(name: str, value: Any) -> Any:
 
 
 def minimal(given: str | Sequence[str]) -> tuple[str, ...]:
-    """The prefixes in the order of keys, without those that lie under another one."""
+    """The prefixes in the order of keys, without prefixes that lie under another prefix."""
     found: list[str] = []
     for prefix in sorted({given} if isinstance(given, str) else set(given)):
         if not found or not prefix.startswith(found[-1]):

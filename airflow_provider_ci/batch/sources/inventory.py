@@ -21,7 +21,7 @@ from airflow_provider_ci.client import CIClient, ObjectInfo, checks
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Inventory(FilteredSource):
-    """The objects that a COS Inventory lists, filtered as those of an ``ObjectSelection``.
+    """The objects that a COS Inventory lists, filtered in the same way as in an ``ObjectSelection``.
 
     The inventory must have the optional fields ``Size``, ``LastModifiedDate`` and ``ETag``, and
     ``StorageClass`` so that archived objects can be left out. Each part is compared with its checksum before
@@ -78,7 +78,7 @@ class Inventory(FilteredSource):
 
     @property
     def listed_prefixes(self) -> tuple[str, ...]:
-        """The prefixes of the objects, without those that lie under another one."""
+        """The prefixes of the objects, without prefixes that lie under another prefix."""
         return minimal(self.key_prefix)
 
     @property
@@ -93,7 +93,7 @@ class Inventory(FilteredSource):
     ) -> Iterator[ObjectInfo]:
         """The objects in the order of the inventory; one part is fetched at a time.
 
-        :raises SourceError: there is no inventory, it lacks a field, or a part is missing or damaged.
+        :raises SourceError: the inventory or one of its parts is missing or damaged, or it lacks a field.
         """
         with self.reader(client) as reader:
             report = self.report(reader, client.bucket)
@@ -106,7 +106,7 @@ class Inventory(FilteredSource):
         """The report to read.
 
         :param bucket: of the objects.
-        :raises SourceError: there is none, or it is damaged, or another bucket's.
+        :raises SourceError: it is missing or damaged, or it lists another bucket.
         """
         report = InventoryReport.find(reader, self.prefix_text, etag=self.etag)
         report.check_bucket(bucket)
@@ -115,7 +115,7 @@ class Inventory(FilteredSource):
     def taken(
         self, report: InventoryReport, left_out: LeftOut | None = None
     ) -> Callable[[list[str]], ObjectInfo | None]:
-        """What reads the object of a row, if it is one that is taken."""
+        """A function that reads the object of a row; None if it is not taken."""
         takes = self.filter(left_out).takes
         under = None if "" in self.listed_prefixes else self.listed_prefixes
         read = report.schema.reader(tags=self.tags, metadata=self.metadata)

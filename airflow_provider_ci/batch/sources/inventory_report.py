@@ -108,9 +108,9 @@ class InventoryReport:
 
     @classmethod
     def find(cls, client: CIClient, prefix: str, *, etag: str = "") -> InventoryReport:
-        """Read the newest ``manifest.json`` under a prefix, or the one that the prefix names.
+        """Read the newest ``manifest.json`` under a prefix, or the ``manifest.json`` at this key.
 
-        :raises SourceError: there is none, there are several inventories, or it is damaged or has changed.
+        :raises SourceError: it is missing, damaged or has changed, or several inventories lie there.
         """
         key = prefix if prefix.rpartition("/")[2] == MANIFEST else _newest(client, prefix)
         with fetched(client, key) as file:
@@ -155,7 +155,7 @@ class InventoryReport:
     ) -> Iterator[list[str]]:
         """The rows of a part.
 
-        :raises SourceError: it is missing, differs from its checksum, or is no table of these fields.
+        :raises SourceError: it is missing, differs from its checksum, or its rows have other fields.
         """
         width = len(self.schema.fields)
         with fetched(client, part.key) as file:

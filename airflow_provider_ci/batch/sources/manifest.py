@@ -41,9 +41,9 @@ class Manifest(Source):
     ``quality``, ``sheet`` and other fields of the operation replace those of the batch. ``doc_password``
     names a secret, such as ``conn:ID``. Other columns are ignored. An empty cell leaves it to the batch.
 
-    A row that cannot be used fails alone, with its line in the reason. A file that is no manifest is an
-    error before anything is submitted. Keys are written as they are, without percent-encoding, and a row is
-    one line.
+    A row that cannot be used fails alone, with its line in the reason. A file that cannot be read as a
+    manifest is an error before anything is submitted. Keys are written as they are, without
+    percent-encoding, and a row is one line.
 
     :param key: of the file in the bucket, or its URL (``s3://…``, ``file:///…``), which Airflow's
         ``ObjectStoragePath`` reads.
@@ -116,7 +116,7 @@ class Repetitions:
     def checked(
         self, name: str, rows: Sequence[WantedRow | UnusableKey]
     ) -> list[WantedRow | UnusableKey | None]:
-        """The rows, with None for those that say the same as an earlier one; contradicting ones fail."""
+        """The rows, with None for repetitions of an earlier row; contradicting rows fail."""
         before = self._database.total_changes
         wanted = [row for row in rows if isinstance(row, WantedRow)]
         self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(_record, wanted))
@@ -163,7 +163,7 @@ def _unknown(rows: Sequence[RawRow]) -> set[str]:
 def _found(
     client: CIClient, executor: ThreadPoolExecutor, name: str, rows: Sequence[WantedRow | UnusableKey]
 ) -> Iterator[Found]:
-    """The objects of some rows; those that the manifest does not fully describe are read side by side."""
+    """The objects of some rows; missing facts are read with several requests at a time."""
     unknown = [row.key for row in rows if isinstance(row, WantedRow) and row.info is None]
     records = executor.map(partial(head, client), unknown)
     for row in rows:

@@ -27,7 +27,7 @@ _ALIASES = {"sheet": "sheet_id", "priority": "job_level", "lastmodifieddate": "l
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as it stands in the file: its cells, or what is wrong with the line."""
+    """A row as it stands in the file: its cells, or the problem of the line."""
 
     line: int
     cells: Mapping[str, Any]
@@ -36,7 +36,7 @@ class RawRow:
 
 @dataclass(slots=True)
 class WantedRow:
-    """A row that was understood: an object, what is expected of it, and its own settings."""
+    """A row that was understood: an object, its expected state, and its own settings."""
 
     key: str
     line: int
@@ -51,7 +51,7 @@ class WantedRow:
 
     @property
     def info(self) -> ObjectInfo | None:
-        """The object, if the row tells all about it."""
+        """The object, if the row describes it completely."""
         size, etag, modified = (self.values.get(name) for name in ("size", "etag", "last_modified"))
         if size is None or not etag or modified is None:
             return None
@@ -76,7 +76,7 @@ class WantedRow:
 def raw_rows(file: LocalFile) -> Iterator[RawRow]:
     """The rows of a CSV or JSON Lines file, also of a compressed one.
 
-    :raises SourceError: the file is no manifest: no key column, another format or encoding, cut off.
+    :raises SourceError: the file is not a manifest: no key column, another format or encoding, cut off.
     """
     match = _FORMAT.search(file.name)
     if not match:
@@ -251,7 +251,7 @@ def check_passwords(name: str, columns: object) -> None:
 
 
 def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
-    """The rows of JSON Lines. A file whose first thousand lines are no rows is no manifest."""
+    """The rows of JSON Lines. A file whose first thousand lines hold no row is refused."""
     bad: list[RawRow] = []
     has_rows = False
     for number, text in lines:

@@ -92,7 +92,7 @@ class ObjectSelection(FilteredSource):
 
     @property
     def listed_prefixes(self) -> tuple[str, ...]:
-        """The prefixes, without those that lie under another one."""
+        """The prefixes, without prefixes that lie under another prefix."""
         return minimal(self.prefix)
 
     @property

@@ -1,4 +1,4 @@
-"""What all sources have in common, and what they yield."""
+"""The base of all sources, and the items that they yield."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Source(Value):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What distinguishes it from others of its class, without what can differ at each rendering."""
+        """The fields that distinguish it from others, without fields that can differ at each rendering."""
         raise NotImplementedError
 
     def described(self) -> str:
