@@ -18,7 +18,7 @@ from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, XComArg, task
 
 from airflow_provider_ci import operators, sensors
 from airflow_provider_ci.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
-from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection
 from airflow_provider_ci.client import Callback, CIClient, DocProcess, NotifyConfig, PicProcess, PicTemplate
 from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
 from airflow_provider_ci.sensors import CIObjectsSensor
@@ -36,11 +36,13 @@ CLASSES: dict[str, Any] = {
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "CIBatchOperator": {"source": ["a"], "operation": DocProcess(), "output": "out/{stem}.pdf"},
+    "CIBatchReportOperator": {},
     "CICancelJobsOperator": {"job_ids": "d1"},
     "CIDocProcessOperator": {"input_key": "a", "output_key": "b", "operation": DocProcess()},
     "CIListObjectsOperator": {"source": ObjectSelection()},
     "CIPicProcessOperator": {"input_key": "a", "output_key": "b", "operation": PicProcess("r")},
     "CIQueueOperator": {"kind": "doc"},
+    "CIShardsOperator": {"source": ["a"]},
     "CIJobSensor": {"job_ids": "d1"},
     "CIObjectsSensor": {"source": ObjectSelection()},
 }
@@ -51,6 +53,10 @@ VALUES_OF: dict[str, list[Callable[[Any], Any]]] = {
         lambda x: ObjectSelection(suffixes=[x]),
         lambda x: ObjectSelection(min_size=x),
         lambda x: ObjectKeys(keys=x),
+        lambda x: ObjectSelection(prefix=[x], include=[x], storage_classes=[x], end_at=x),
+        Inventory,
+        lambda x: Inventory("reports/", key_prefix=x, tags={"a": x}),
+        Manifest,
         lambda x: ["a", x],
     ],
     "operation": [lambda x: DocProcess(start_page=x), PicProcess, PicTemplate],

@@ -156,10 +156,10 @@ class CIBatchReportOperator(CIOperator):
         output: str = "",
         output_bucket: str | None = None,
         report_prefix: str = "_ci_batches/",
-        trigger_rule: str = "all_done",
         **kwargs: Any,
     ) -> None:
-        super().__init__(trigger_rule=trigger_rule, **kwargs)
+        kwargs.setdefault("trigger_rule", "all_done")
+        super().__init__(**kwargs)
         self.shards_id = shards_id
         self.max_failures: Any = max_failures
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
