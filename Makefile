@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH ?=
+# Objects that the Celery cluster converts in shards; 2,000 if not set.
+OBJECTS ?=
 # Processes that run tests. One more than two cores: the tests of a real Airflow mostly wait.
 WORKERS ?= 3
 # Where this is set, each process compiles all that it imports, and pytest rewrites every test.
@@ -44,8 +46,8 @@ matrix: setup ## the Airflow layer's tests on every supported Airflow and Python
 sdk-matrix: setup ## the official SDKs of Python and Node against the local CI
 	@.ci/sdk-matrix
 
-e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed while it converts 2,000 documents
-	@.ci/e2e-celery
+e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed while it converts documents, OBJECTS=N in shards
+	@.ci/e2e-celery $(OBJECTS)
 
 bench: setup office ## ratios against the peers; BENCH=NAME runs one
 	@$(BIN)/python -m benchmarks $(BENCH)

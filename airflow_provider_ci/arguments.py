@@ -80,6 +80,17 @@ def seconds(name: str, value: Any) -> float:
     return found
 
 
+def rate(name: str, value: Any) -> float:
+    """A number above 0, or its text."""
+    try:
+        found = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ValueError(f"{name} must be a number above 0, not {value!r}")
+    return found
+
+
 def one_of(*allowed: str) -> Reader:
     """One of these texts."""
 

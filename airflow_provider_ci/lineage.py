@@ -6,12 +6,11 @@ nothing of it is imported before.
 
 from __future__ import annotations
 
-import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
-from airflow_provider_ci.batch import BatchSummary, ObjectSelection
+from airflow_provider_ci.batch import BatchSummary
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import DocProcessResult, FileUncompressResult, Job, PicProcessResult
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_ci.batch import ObjectKeys
+    from airflow_provider_ci.batch import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ def lineage(*, read: Portion, wrote: Portion, also_wrote: Sequence[str] = ()) ->
 
 def batch_lineage(
     bucket: str,
-    source: ObjectSelection | ObjectKeys | Iterable[str],
+    source: Source | Iterable[str],
     output_template: str | Sequence[str],
     summary: BatchSummary,
     *,
@@ -72,12 +71,9 @@ def batch_lineage(
     templates = [output_template] if isinstance(output_template, str) else output_template
     uris = dict.fromkeys(output_uri(output_bucket or bucket, template) for template in templates)
     wrote, *also_wrote = uris
-    source = as_source(source)
-    keys = getattr(source, "keys", ())
-    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(keys)
     return lineage(
         read=Portion(
-            uri=cos_uri(bucket, prefix),
+            uri=cos_uri(bucket, as_source(source).folder),
             objects=summary.total - summary.unfinished,
             size=summary.input_bytes,
         ),
@@ -121,10 +117,6 @@ def _prefix_of(job: Job) -> str:
     """The prefix of unpacked files, as the service echoes it."""
     config = job.raw.get("Operation", {}).get("FileUncompressConfig", {})
     return str(config.get("Prefix") or "") if isinstance(config, dict) else ""
-
-
-def _common_folder(keys: Iterable[str]) -> str:
-    return _folder(os.path.commonprefix(list(keys)))  # noqa: RUF071 the folder is cut from it
 
 
 def _folder(key: str) -> str:

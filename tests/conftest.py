@@ -304,7 +304,7 @@ def run_dag(airflow_database: None, connection: dict[str, Any]) -> Iterator[Call
 
 TASKS = """
 from airflow.sdk import DAG
-from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection
 from airflow_provider_ci.client import DocProcess, PicProcess
 from airflow_provider_ci.operators import *
 

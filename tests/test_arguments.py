@@ -18,7 +18,7 @@ from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, XComArg, task
 
 from airflow_provider_ci import operators, sensors
 from airflow_provider_ci.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
-from airflow_provider_ci.batch import ObjectKeys, ObjectSelection, Step
+from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection, Step
 from airflow_provider_ci.client import (
     Callback,
     CIClient,
@@ -49,12 +49,14 @@ CLASSES: dict[str, Any] = {
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "CIBatchOperator": {"source": ["a"], "operation": DocProcess(), "output": "out/{stem}.pdf"},
+    "CIBatchReportOperator": {},
     "CICancelJobsOperator": {"job_ids": "d1"},
     "CIDocProcessOperator": {"input_key": "a", "output_key": "b", "operation": DocProcess()},
     "CIJobOperator": {"input_key": "a", "operation": FileHashCode("MD5")},
     "CIListObjectsOperator": {"source": ObjectSelection()},
     "CIPicProcessOperator": {"input_key": "a", "output_key": "b", "operation": PicProcess("r")},
     "CIQueueOperator": {"kind": "doc"},
+    "CIShardsOperator": {"source": ["a"]},
     "CIJobSensor": {"job_ids": "d1"},
     "CIObjectsSensor": {"source": ObjectSelection()},
 }
@@ -65,6 +67,10 @@ VALUES_OF: dict[str, list[Callable[[Any], Any]]] = {
         lambda x: ObjectSelection(suffixes=[x]),
         lambda x: ObjectSelection(min_size=x),
         lambda x: ObjectKeys(keys=x),
+        lambda x: ObjectSelection(prefix=[x], include=[x], storage_classes=[x], end_at=x),
+        Inventory,
+        lambda x: Inventory("reports/", key_prefix=x, tags={"a": x}),
+        Manifest,
         lambda x: ["a", x],
     ],
     "operation": [

@@ -30,6 +30,8 @@ from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.batch.sources.failures import FailuresOf, failures_of
+from airflow_provider_ci.batch.sources.inventory import Inventory
+from airflow_provider_ci.batch.sources.manifest import Manifest
 from airflow_provider_ci.batch.sources.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -38,6 +40,7 @@ from airflow_provider_ci.batch.sources.selection import (
     ObjectKeys,
     ObjectSelection,
 )
+from airflow_provider_ci.batch.sources.source import Source, SourceError
 from airflow_provider_ci.jobs.queue_pause import QueueStaysPausedError
 from airflow_provider_ci.jobs.watch import Pace
 
@@ -57,7 +60,9 @@ __all__ = [
     "BatchWatch",
     "FailureGroup",
     "FailuresOf",
+    "Inventory",
     "LedgerLostError",
+    "Manifest",
     "NoReportError",
     "ObjectKeys",
     "ObjectResult",
@@ -72,6 +77,8 @@ __all__ = [
     "QueueStaysPausedError",
     "ResultPage",
     "SecretError",
+    "Source",
+    "SourceError",
     "Step",
     "WholeBatchError",
     "failures_of",

@@ -15,7 +15,8 @@ from airflow_provider_ci.batch.planning.steps import PlanStep, Step, named_steps
 from airflow_provider_ci.batch.planning.template import OutputTemplate
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.folder import batch_folder
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import Source
 from airflow_provider_ci.client import Callback, CIClient, ObjectInfo
 from airflow_provider_ci.client.records.values import stable_text
 from airflow_provider_ci.jobs.watch import Pace
@@ -30,7 +31,7 @@ class BatchSettings:
 
     client: CIClient
     """Used by several threads."""
-    source: ObjectSelection | ObjectKeys | Iterable[str]
+    source: Source | Iterable[str]
     """The objects: a selection, or their keys."""
     operation: Any = None
     """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`; also a :class:`DocWatermark`, or a
@@ -182,7 +183,7 @@ class BatchSettings:
 
         :raises OutputTemplateError: a template cannot name outputs.
         """
-        return plan_steps(self.steps, as_source(self.source).prefix)
+        return plan_steps(self.steps, as_source(self.source).root)
 
     @property
     def template(self) -> OutputTemplate:

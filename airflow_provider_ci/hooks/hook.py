@@ -31,6 +31,7 @@ class CIHook(BaseHook):
     :param tencent_ci_conn_id: the Airflow connection.
     :param bucket: takes the place of the connection's bucket (``BucketName-APPID``).
     :param region: takes the place of the connection's region, such as ``ap-guangzhou``.
+    :param requests_per_second: takes the place of the connection's limit.
     """
 
     conn_name_attr = "tencent_ci_conn_id"
@@ -44,6 +45,7 @@ class CIHook(BaseHook):
         *,
         bucket: str | None = None,
         region: str | None = None,
+        requests_per_second: float | None = None,
         conn_id: str | None = None,
     ) -> None:
         super().__init__()
@@ -52,6 +54,7 @@ class CIHook(BaseHook):
         self.tencent_ci_conn_id = conn_id or tencent_ci_conn_id
         self.bucket = bucket
         self.region = region
+        self.requests_per_second = requests_per_second
 
     @property
     def conn_id(self) -> str:
@@ -76,7 +79,8 @@ class CIHook(BaseHook):
         :raises ConnectionConfigError: the connection cannot be used; the message names every problem.
         """
         conn = self.get_connection(self.tencent_ci_conn_id)
-        client = self._client_of(conn)
+        limit = self.requests_per_second
+        client = self._client_of(conn, **({"requests_per_second": limit} if limit else {}))
         if token := conn.extra_dejson.get("token"):
             mask_secret(token)  # Airflow 3.1 masks the password only
         return client

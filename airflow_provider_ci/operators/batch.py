@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import Asset, Context, XComArg
@@ -19,6 +20,7 @@ from airflow_provider_ci.arguments import (
     flag,
     one_of,
     optional,
+    rate,
     seconds,
     share_or,
     text,
@@ -30,8 +32,6 @@ from airflow_provider_ci.batch import (
     Batch,
     BatchRunningError,
     BatchSummary,
-    ObjectKeys,
-    ObjectSelection,
     Pace,
     PriceTable,
 )
@@ -39,9 +39,11 @@ from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.steps import named_steps
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import Source
 from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
+from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
@@ -54,7 +56,7 @@ from airflow_provider_ci.triggers import CIBatchTrigger
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-Source = ObjectSelection | ObjectKeys | Sequence[str] | XComArg
+AnySource = Source | Sequence[str] | XComArg
 OnEmpty = Literal["succeed", "skip", "fail"]
 
 _BATCH_ID = (
@@ -90,7 +92,8 @@ class CIBatchOperator(CIOperator):
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
-    :param source: an ``ObjectSelection``, or a list of object keys; lists of lists are flattened.
+    :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys, where
+        lists of lists are flattened.
     :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``; also a ``DocWatermark``, or a
         ``CIJob`` that writes one output object and whose jobs the service lists. A password is best given as
         a ``Secret("conn:ID")``, which the task looks up.
@@ -111,6 +114,8 @@ class CIBatchOperator(CIOperator):
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
     :param output_bucket: bucket of the outputs, in place of the connection's.
     :param output_region: region of ``output_bucket``.
+    :param requests_per_second: largest number of requests that this task sends in a second, in place of the
+        connection's.
     :param max_in_flight: largest number of jobs that wait or run at the same time.
     :param object_attempts: largest number of jobs for an object; only transient failures are submitted
         again.
@@ -154,6 +159,7 @@ class CIBatchOperator(CIOperator):
         "callback": anything,
         "output_bucket": optional(text),
         "output_region": optional(text),
+        "requests_per_second": optional(rate),
         "max_in_flight": whole_number(1),
         "object_attempts": whole_number(1),
         "max_failures": share_or(whole_number(0)),
@@ -182,7 +188,7 @@ class CIBatchOperator(CIOperator):
     def __init__(
         self,
         *,
-        source: Source,
+        source: AnySource,
         operation: Operation | XComArg | None = None,
         output: str | XComArg = "",
         operations: Mapping[str, Any] | XComArg | None = None,
@@ -197,6 +203,7 @@ class CIBatchOperator(CIOperator):
         callback: Callback | None = None,
         output_bucket: str | None = None,
         output_region: str | None = None,
+        requests_per_second: float | str | None = None,
         max_in_flight: int | str = 1000,
         object_attempts: int | str = 2,
         max_failures: int | str = 0,
@@ -231,6 +238,7 @@ class CIBatchOperator(CIOperator):
         self.callback = callback
         self.output_bucket = output_bucket
         self.output_region = output_region
+        self.requests_per_second: Any = requests_per_second
         self.max_in_flight: Any = max_in_flight
         self.object_attempts: Any = object_attempts
         self.max_failures: Any = max_failures
@@ -252,6 +260,16 @@ class CIBatchOperator(CIOperator):
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
             *(("operations",) if operations is not None else ()),
+        )
+
+    @cached_property
+    def hook(self) -> CIHook:
+        """The hook of the connection, with the limit of this task."""
+        return CIHook(
+            self.tencent_ci_conn_id,
+            bucket=self.bucket,
+            region=self.region,
+            requests_per_second=self.requests_per_second,
         )
 
     def execute(self, context: Context) -> dict[str, Any]:

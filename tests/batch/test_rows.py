@@ -44,8 +44,8 @@ class Rows(ObjectSelection):
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def objects(self, client: CIClient) -> Iterator[Any]:
-        for info in ObjectSelection.objects(self, client):
+    def objects(self, client: CIClient, **options: Any) -> Iterator[Any]:
+        for info in ObjectSelection.objects(self, client, **options):
             yield Row(info=info, **self.rows[info.key]) if info.key in self.rows else info
 
 

@@ -214,7 +214,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "itself": ({"a": (PDF, "o/{stem}", "a")}, "in a circle"),
     "circle": ({"a": (PDF, "a/{stem}", "b"), "b": (PDF, "b/{stem}", "a")}, "a, b come after each other"),
     "name": ({"a.b": (PDF, "o/{stem}")}, "text without dots"),
-    "operation": ({"a": ("pdf", "o/{stem}")}, "operation must be a DocProcess"),
+    "operation": ({"a": ("pdf", "o/{stem}")}, "operation must be"),
 }
 
 

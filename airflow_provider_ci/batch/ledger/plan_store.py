@@ -60,6 +60,8 @@ class PlanHeader:
     """Size of the sample, which comes first in the plan; 0 without one."""
     jobs_before: int = 0
     """Jobs that earlier plans of the same work have submitted, as far as ``max_jobs`` counts them."""
+    archived: int = 0
+    """Objects that were left out because the service cannot read their storage class."""
     lost_objects: int = 0
     """Objects of a deleted plan that this plan could not name again."""
     steps: tuple[Mapping[str, Any], ...] = ()

@@ -54,6 +54,8 @@ class BatchSummary:
     judged_by_time: int = 0
     """Skipped objects that count as up to date only because their output is newer: no record says how the
     output was made."""
+    archived: int = 0
+    """Objects that were left out of the plan because they are archived."""
     stopped_early: bool = False
     """So many objects failed that the rest was not submitted."""
     stop_reason: str = ""

@@ -79,6 +79,7 @@ class Ending:
             report_key=report_key(journal.plan.folder),
             jobs=header.jobs_before + loop.state.jobs,
             judged_by_time=header.judged_by_time,
+            archived=header.archived,
             stopped_early=loop.stopped_early,
             stop_reason=loop.stop_reason,
         )

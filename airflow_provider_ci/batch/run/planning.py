@@ -40,9 +40,9 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.left_out import LeftOut
 from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import LeftOut, Source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
@@ -134,6 +134,7 @@ class PlanMaker:
                     judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
                     canary=canary * len(steps),
                     jobs_before=jobs_before,
+                    archived=self.left_out.archived,
                     lost_objects=max(0, expected - total),
                 ),
                 check=self._check,
@@ -167,25 +168,32 @@ class PlanMaker:
         return (with_row(found, self.settings.parameters) for found in self._listed(steps))
 
     def _listed(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
-        settings, source = self.settings, as_source(self.settings.source)
-        if not isinstance(source, ObjectSelection):
-            yield from source.objects(settings.client, threads=min(settings.threads, 32))
+        settings, source, left_out = self.settings, as_source(self.settings.source), self.left_out
+        found = source.objects(settings.client, threads=min(settings.threads, 32), left_out=left_out)
+        if not source.listed_prefixes:
+            yield from found
             return
         own_outputs = tuple(filter(None, (self._own_outputs(source, step.template) for step in steps)))
-        for found in source.objects(settings.client):
-            key = found.info.key if isinstance(found, Row) else found.key
+        for each in found:
+            key = each.info.key if isinstance(each, Row) else each.key
             if self._is_of_ledger(key):
-                self.left_out.ledger += 1
+                left_out.ledger += 1
                 continue
             if own_outputs and key.startswith(own_outputs):
-                self.left_out.own_outputs += 1
+                left_out.own_outputs += 1
                 continue
-            yield found
-        if self.left_out.own_outputs:
+            yield each
+        if left_out.own_outputs:
             log.warning(
                 "%d objects below %s are left out: they lie where this batch writes its outputs",
-                self.left_out.own_outputs,
+                left_out.own_outputs,
                 ", ".join(map(repr, own_outputs)),
+            )
+        if left_out.archived:
+            log.warning(
+                "%d archived objects are left out: the service cannot read them before they are restored; "
+                "storage_classes chooses them",
+                left_out.archived,
             )
 
     def _is_of_ledger(self, key: str) -> bool:
@@ -193,7 +201,7 @@ class PlanMaker:
         own = self.settings.report_prefix
         return key.startswith(prefixes) or (bool(own) and key.startswith(own)) or is_ledger_key(key)
 
-    def _own_outputs(self, source: ObjectSelection, template: OutputTemplate) -> str:
+    def _own_outputs(self, source: Source, template: OutputTemplate) -> str:
         """The folder of the outputs, if it lies in the selection; outputs must not become inputs.
 
         :raises OutputTemplateError: outputs and inputs share a folder, and their suffixes do not
@@ -202,16 +210,13 @@ class PlanMaker:
         if self.outputs_client.bucket != self.settings.client.bucket:
             return ""
         folder = template.literal_prefix[: template.literal_prefix.rfind("/") + 1]
-        prefix = source.prefix
-        if folder not in (prefix, f"{prefix}/"):
-            return folder if folder.startswith(prefix) else ""
-        suffix = template.literal_suffix.lower()
-        takes_outputs = not source.suffixes or suffix.endswith(
-            tuple(each.lower() for each in source.suffixes)
-        )
-        if takes_outputs:
+        prefixes = source.listed_prefixes
+        shared = next((each for each in prefixes if folder in (each, f"{each}/")), None)
+        if shared is None:
+            return folder if folder.startswith(prefixes) else ""
+        if source.may_take(folder, template.literal_suffix):
             raise OutputTemplateError(
-                f"output template {template.text!r}: the outputs lie in {prefix!r}, where the "
+                f"output template {template.text!r}: the outputs lie in {shared!r}, where the "
                 "selection would take them as objects the next time; name another folder, or suffixes that "
                 "leave the outputs out"
             )
@@ -332,12 +337,7 @@ class PlanMaker:
         log.info("planned %d objects (%s): batch %s", total, parts or "none", self.settings.batch_id)
         if not total:
             source = as_source(self.settings.source)
-            if isinstance(source, ObjectSelection):
-                log.warning(
-                    "no object under %r%s: check the prefix and the suffixes",
-                    source.prefix,
-                    f" with suffixes {', '.join(source.suffixes)}" if source.suffixes else "",
-                )
+            log.warning("no object %s: check the prefix and the suffixes", source.described())
 
 
 def steps_of_plan(plan: StoredPlan, settings: BatchSettings) -> tuple[PlanStep, ...]:
