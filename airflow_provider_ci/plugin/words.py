@@ -120,11 +120,12 @@ def after_clear(batch: TaskBatch) -> str:
         )
     permanent = summary.failed - summary.retryable
     again = summary.retryable + summary.cancelled + summary.unfinished
+    why = _why(summary)
     if batch.record.retry_failed:
-        again, permanent = again + permanent, 0
+        again, permanent, why = again + permanent, 0, ", because retry_failed is set,"
     first = (
-        f"Clearing the task re-runs only {'this one' if again == 1 else f'these {count(again)}'}"
-        f"{_why(summary, again)}, and objects that have changed since."
+        f"Clearing the task re-runs only {'this one object' if again == 1 else f'these {count(again)}'}{why}"
+        " and objects that have changed since."
         if again
         else "Clearing the task submits nothing again, except objects that have changed since."
     )
@@ -147,11 +148,14 @@ def _kept(outputs: int) -> str:
     )
 
 
-def _why(summary: BatchSummary, again: int) -> str:
-    parts = (
+def _why(summary: BatchSummary) -> str:
+    """Why objects are submitted again."""
+    kinds = (
         (summary.retryable, "failed for a reason that can pass"),
-        (summary.cancelled, "cancelled"),
-        (summary.unfinished, "unfinished"),
+        (summary.cancelled, "were cancelled"),
+        (summary.unfinished, "did not finish"),
     )
-    named = [f"{count(number)} {word}" for number, word in parts if number]
-    return f" ({', '.join(named)})" if named else ""
+    named = [(number, word) for number, word in kinds if number]
+    if len(named) == 1:
+        return f", which {named[0][1]},"
+    return f" ({', '.join(f'{count(number)} {word}' for number, word in named)})" if named else ""

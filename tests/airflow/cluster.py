@@ -83,6 +83,11 @@ class Airflow:
         self._session = requests.Session()
         self._session.trust_env = False
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of its processes."""
+        return self._environment
+
     # Processes
 
     def command(self, *arguments: str) -> str:

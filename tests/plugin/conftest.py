@@ -18,6 +18,7 @@ import pytest
 import requests
 from PIL import Image, ImageDraw
 
+from airflow_provider_ci.batch_page import PROGRESS_KEY
 from airflow_provider_ci.client import CIClient, Credentials
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import InstantConverters
@@ -26,6 +27,8 @@ from tests.airflow.cluster import Airflow, connection, wait_until
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"
 HERE = Path(__file__).parent
+PYTHON = os.environ.get("PAGES_PYTHON", sys.executable)
+"""Its Airflow serves the pages: that of another version, where a test run says so."""
 SCRIPT = "<script>document.title='taken'</script>"
 HOSTILE_KEYS = (
     f"pages_failed/{SCRIPT}.docx",
@@ -104,6 +107,12 @@ class Site:
     def address(self, dag_id: str, page: str = "batch", **more: object) -> str:
         return f"{self.pages}{page}?{urlencode({**self.names(dag_id), **more})}"
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Of its Airflow: 3, 3, 2."""
+        found = requests.get(f"{self.url}/api/v2/version", timeout=30).json()["version"]
+        return tuple(map(int, found.split(".")))
+
     def database(self) -> sqlite3.Connection:
         return sqlite3.connect(self.airflow.home / "airflow.db", timeout=30)
 
@@ -137,6 +146,7 @@ def start_site(
                 "AIRFLOW_CONN_TENCENT_CI_DEFAULT": to_ci,
                 **settings,
             },
+            python=PYTHON,
         )
         started.append(airflow)
         airflow.command("db", "migrate")
@@ -160,14 +170,8 @@ def add_plugin(home: Path) -> None:
 
 def seed(airflow: Airflow, home: Path, *users: str) -> None:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.plugin.seed",
-            str(home / "dags"),
-            *(("--fab", *users) if users else ()),
-        ],
-        env={**airflow._environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        [PYTHON, "-m", "tests.plugin.seed", str(home / "dags"), *(("--fab", *users) if users else ())],
+        env={**airflow.environment, "PYTHONPATH": str(HERE.parents[1])},
         cwd=HERE.parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -194,11 +198,14 @@ def set_progress(home: Path, **numbers: int) -> None:
         **{"objects_per_second": 12.5, "seconds_left": 304},
         **numbers,
     }
+    now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
     with sqlite3.connect(home / "airflow.db", timeout=30) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        kept = "task_state_store SET updated_at" if "task_state_store" in tables else "xcom SET timestamp"
+        key = "progress" if "task_state_store" in tables else PROGRESS_KEY
         database.execute(
-            "UPDATE task_state_store SET value = ?, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')"
-            " WHERE dag_id = 'pages_running' AND key = 'progress'",
-            (json.dumps(values),),
+            f"UPDATE {kept} = {now}, value = ? WHERE dag_id = 'pages_running' AND key = ?",
+            (json.dumps(values), key),
         )
 
 
