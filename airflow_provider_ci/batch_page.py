@@ -20,6 +20,7 @@ PROGRESS_KEY = "ci_progress"
 PREFIX = "/ci-batches"
 """Where Airflow's API server has the pages, and how its UI names their place below ``/plugin/``."""
 _LEDGER_END = ".ci-batch/"
+_FLAGS = ("retry_failed", "plan_only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class BatchRecord:
     output_region: str = ""
     skip: str = "fresh"
     retry_failed: bool = False
+    plan_only: bool = False
+    """Whether the task only says what a batch would do."""
     allowed: str = "0"
     """How many objects may fail, as the user wrote it."""
 
@@ -50,8 +53,7 @@ class BatchRecord:
         if not isinstance(values, Mapping):
             return None
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
-        texts = [value for name, value in known.items() if name != "retry_failed"]
-        if not all(isinstance(value, str) for value in texts):
+        if not all(isinstance(value, bool if name in _FLAGS else str) for name, value in known.items()):
             return None
         try:
             record = cls(**known)

@@ -61,7 +61,8 @@ def batch_lineage(
 ) -> OperatorLineage[Any, Any]:
     """What a batch read and wrote. The service does not report the size of documents that it made."""
     source = as_source(source)
-    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(source.keys)
+    keys = getattr(source, "keys", ())
+    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(keys)
     return lineage(
         read=Portion(
             uri=cos_uri(bucket, prefix),

@@ -17,7 +17,7 @@ from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_ci import compat
 from airflow_provider_ci.arguments import Reader
-from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.batch import FailuresOf, ObjectKeys, ObjectSelection, PriceTable
 from airflow_provider_ci.client import Callback, DocProcess, MqConfig, NotifyConfig, PicProcess, PicTemplate
 from airflow_provider_ci.client.values import is_value, rendered, stable_text, values_in
 
@@ -37,7 +37,8 @@ _RENAMED = {"conn_id": "tencent_ci_conn_id"}
 """Arguments that had another name before version 0.3."""
 
 compat.allow_in_xcom(
-    Callback, DocProcess, MqConfig, NotifyConfig, ObjectKeys, ObjectSelection, PicProcess, PicTemplate
+    *(Callback, DocProcess, FailuresOf, MqConfig, NotifyConfig, ObjectKeys, ObjectSelection),
+    *(PicProcess, PicTemplate, PriceTable),
 )
 
 

@@ -149,3 +149,30 @@ def test_in_airflow_a_task_with_a_long_name_needs_no_batch_id(run_tasks: RunTask
     key = result.results["t" * 250]["report_key"]
     assert key.startswith(f"{folder}{result.run.dag_id}/ttt")
     assert len(key.encode()) < 600
+
+
+def test_a_batch_takes_the_failures_of_an_upstream_task(
+    run_tasks: RunTasks, fill_bucket: Fill, client: CIClient
+) -> None:
+    fill_bucket("in/good.docx")
+    fill_bucket("in/a/empty.docx", content=b"")
+    result = run_tasks("""
+    from airflow_provider_ci.batch import failures_of
+    first = CIBatchOperator(
+        task_id="first", source=ObjectSelection(prefix="in/"), operation=DocProcess(),
+        output="out/{dir}{stem}.pdf", max_failures=1, poll_interval=0.1)
+    CIBatchOperator(
+        task_id="by_result", source=failures_of(first.output, prefix="in/"),
+        operation=DocProcess(target="png"), output="png/{dir}{stem}-${Number}.png",
+        max_failures=1, poll_interval=0.1)
+    by_template = CIBatchOperator(
+        task_id="by_template", operation=DocProcess(target="jpg"), output="jpg/{dir}{stem}-${Number}.jpg",
+        source=failures_of("{{ ti.xcom_pull('first')['report_key'] }}", prefix="{{ params.folder }}/a/"),
+        max_failures=1, poll_interval=0.1)
+    first >> by_template""")
+    assert {name: each["total"] for name, each in result.results.items()} == {
+        "first": 2, "by_result": 1, "by_template": 1,
+    }  # fmt: skip
+    assert {job.output_key for job in client.list_doc_jobs() if job.input_key == "in/a/empty.docx"} == {
+        *("out/a/empty.pdf", "png/a/empty-${Number}.png", "jpg/empty-${Number}.jpg")
+    }

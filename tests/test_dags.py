@@ -54,7 +54,7 @@ def pages_of(path: Path) -> int:
 def test_all_example_dags_are_run_here() -> None:
     assert [
         *("backfill_archive", "convert_documents", "manage_queue"),
-        *("process_pictures", "react_to_uploads", "single_document"),
+        *("plan_before_run", "process_pictures", "react_to_uploads", "single_document"),
     ] == DAGS
 
 
@@ -164,6 +164,16 @@ def test_single_document(run_dag_file: Callable[..., Any], bucket: Path) -> None
     with Image.open(folder / "page-1.png") as page, Image.open(folder / "thumbnail.jpg") as thumbnail:
         assert page.format == "PNG"
         assert (thumbnail.format, thumbnail.width) == ("JPEG", 240)
+
+
+def test_plan_before_run_waits_for_an_approval(run_dag_file: Callable[..., Any]) -> None:
+    """A test run of Airflow cannot answer, so the approval is taken as given."""
+    form = {"prefix": "inbox/s", "approved": True}
+    result = run_dag_file(REPO / "dags" / "plan_before_run.py", run_conf=form, mark_success_pattern="approve")
+    assert result.state == "success"
+    plan, summary = result.results["plan"], result.results["to_pdf"]
+    assert plan["objects"] == plan["jobs"] == summary["succeeded"] > 2
+    assert plan["cost"] > 0
 
 
 def test_manage_queue(run_dag_file: Callable[..., Any], client: CIClient) -> None:

@@ -18,12 +18,15 @@ from airflow_provider_ci.batch.errors import (
     WholeBatchError,
 )
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.preview import BatchPreview
+from airflow_provider_ci.batch.prices import PriceTable
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.pages import BatchReport, NoReportError, ResultPage
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
+from airflow_provider_ci.batch.sources.failures import FailuresOf, failures_of
 from airflow_provider_ci.batch.sources.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -42,12 +45,14 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchPreview",
     "BatchReport",
     "BatchRunningError",
     "BatchStoppedError",
     "BatchSummary",
     "BatchWatch",
     "FailureGroup",
+    "FailuresOf",
     "LedgerLostError",
     "NoReportError",
     "ObjectKeys",
@@ -58,10 +63,12 @@ __all__ = [
     "OutputTemplate",
     "OutputTemplateError",
     "Pace",
+    "PriceTable",
     "Progress",
     "QueueStaysPausedError",
     "ResultPage",
     "WholeBatchError",
+    "failures_of",
     "read_report",
 ]
 

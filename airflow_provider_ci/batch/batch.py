@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from airflow_provider_ci.batch.preview import BatchPreview
+from airflow_provider_ci.batch.prices import PriceTable
 from airflow_provider_ci.batch.reports.summary import BatchSummary
+from airflow_provider_ci.batch.run.previewing import preview
 from airflow_provider_ci.batch.run.session import Session
 from airflow_provider_ci.batch.settings import BatchSettings
 
@@ -41,6 +44,16 @@ class Batch(BatchSettings):
         summary = self.advance(patience=None, deadline=deadline)
         assert summary is not None, "without a limit of patience it runs to the end"
         return summary
+
+    def preview(self, prices: PriceTable | None = None) -> BatchPreview:
+        """What :meth:`run` would do now; nothing is claimed, written or submitted.
+
+        It takes the requests of planning: listings of the source and of the outputs. Other batches that are
+        making the same outputs at this moment are not looked at.
+
+        :param prices: for the estimate of money and time; by default list prices, see :class:`PriceTable`.
+        """
+        return preview(self, prices or PriceTable())
 
     def advance(
         self, *, patience: float | None, deadline: float, resume: Mapping[str, Any] | None = None

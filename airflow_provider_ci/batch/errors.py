@@ -144,9 +144,10 @@ class BatchFailedError(CIError):
         bad = ", ".join(f"{count:,} {word}" for count, word in counts if count) or "0 failed"
         groups = "; ".join(str(group) for group in summary.failures[:3])
         more = len(summary.failures) - 3
+        stopped = f"Stopped: {summary.stop_reason}. " if summary.stop_reason else ""
         reasons = f": {groups}{f'; and {more} more reasons' if more > 0 else ''}" if groups else ""
         return (
-            f"{bad} of {summary.total:,} objects (allowed: {self.limit}){reasons}. "
+            f"{bad} of {summary.total:,} objects (allowed: {self.limit}){reasons}. {stopped}"
             f"Report: {summary.report_key}; batch {summary.batch_id}. A retry submits only the objects that "
             "can still succeed"
         )

@@ -16,7 +16,7 @@ class FailureLimit:
     percent: float | None = None
 
     @classmethod
-    def parse(cls, value: int | str) -> FailureLimit:
+    def parse(cls, value: int | str, name: str = "max_failures") -> FailureLimit:
         """A limit from ``3``, ``"3"`` or ``"2.5%"``.
 
         :raises ValueError: anything else, a negative number, or more than 100 percent.
@@ -34,7 +34,7 @@ class FailureLimit:
             return cls(count=count)
         except ValueError:
             raise ValueError(
-                f"max_failures must be a number of objects or a percentage such as '5%', not {value!r}"
+                f"{name} must be a number of objects or a percentage such as '5%', not {value!r}"
             ) from None
 
     def allows(self, failed: int, total: int) -> bool:

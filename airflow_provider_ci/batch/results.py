@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -152,6 +152,13 @@ def result_without_job(
         request_id=said.request_id if said else "",
         attempts=attempts,
     )
+
+
+def explained(result: ObjectResult, reason: str) -> ObjectResult:
+    """The result, with the reason why the object is unfinished, if it is and nothing else is known."""
+    if not reason or result.state is not ObjectState.UNFINISHED or result.message:
+        return result
+    return replace(result, message=reason)
 
 
 def result_of_decision(planned: PlannedObject) -> ObjectResult | None:

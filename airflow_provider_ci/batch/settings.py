@@ -63,6 +63,15 @@ class BatchSettings:
     stop_early: bool | str = True
     """When a batch is pointless, nothing more is submitted: True if half of the objects failed, once 1,000
     have finished; a share such as ``"20%"``; False never."""
+    max_jobs: int | None = None
+    """Maximum number of jobs that the batch may submit, over all of its runs and retries; None for any
+    number. When it is reached, the rest stays unfinished and the batch fails; a run with a higher number
+    does the rest."""
+    canary: int = 0
+    """Size of a sample that is done first, spread evenly over the plan; 0 for none. If more of it fails than
+    ``canary_failures``, nothing more is submitted and the batch fails."""
+    canary_failures: int | str | None = None
+    """Number, or share, of the sample that may fail; None for ``max_failures``."""
     retry_failed: bool = False
     """Submit objects again whose unchanged content failed permanently before."""
     on_running: OnRunning = "wait"
@@ -109,6 +118,12 @@ class BatchSettings:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
         type_of_operation(self.operation)
         FailureLimit.parse(self.max_failures)
+        if self.canary_failures is not None:
+            FailureLimit.parse(self.canary_failures, "canary_failures")
+        if self.max_jobs is not None and self.max_jobs < 1:
+            raise ValueError(f"max_jobs must be at least 1, or None for any number, not {self.max_jobs}")
+        if self.canary < 0:
+            raise ValueError(f"canary must be a number of objects, or 0 for none, not {self.canary}")
         EarlyStop.parse(self.stop_early)
         batch_folder(self.report_prefix, self.batch_id)
         object.__setattr__(self, "source", as_source(self.source))  # a generator yields its keys only once

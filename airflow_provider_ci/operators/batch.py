@@ -32,6 +32,7 @@ from airflow_provider_ci.batch import (
     ObjectKeys,
     ObjectSelection,
     Pace,
+    PriceTable,
 )
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.reports.folder import batch_folder
@@ -107,6 +108,13 @@ class CIBatchOperator(CIOperator):
     :param object_attempts: largest number of jobs for an object; only transient failures are submitted
         again.
     :param max_failures: how many objects may fail, as a number or a percentage such as ``"5%"``.
+    :param max_jobs: maximum number of jobs that the batch may submit, over all of its tries; None for any
+        number.
+    :param canary: size of a sample that is done first; the rest follows only if it was good enough.
+    :param canary_failures: how many objects of the sample may fail; None for ``max_failures``.
+    :param plan_only: submit nothing; return what a run would do, and about what it would cost
+        (``BatchPreview``).
+    :param prices: a ``PriceTable`` for that estimate.
     :param stop_early: stop submitting when at least 1,000 objects have finished and half of them failed; a
         percentage sets another share, False never stops.
     :param deferrable: wait in the triggerer, which holds no worker slot: a window is submitted, and the task
@@ -140,6 +148,11 @@ class CIBatchOperator(CIOperator):
         "max_in_flight": whole_number(1),
         "object_attempts": whole_number(1),
         "max_failures": share_or(whole_number(0)),
+        "max_jobs": optional(whole_number(1)),
+        "canary": whole_number(0),
+        "canary_failures": optional(share_or(whole_number(0))),
+        "plan_only": flag,
+        "prices": anything,
         "stop_early": share_or(flag),
         "deferrable": flag,
         "poll_interval": seconds,
@@ -153,6 +166,7 @@ class CIBatchOperator(CIOperator):
         "source": "json",
         "operation": "json",
         "callback": "json",
+        "prices": "json",
     }
 
     def __init__(
@@ -174,6 +188,11 @@ class CIBatchOperator(CIOperator):
         max_in_flight: int | str = 1000,
         object_attempts: int | str = 2,
         max_failures: int | str = 0,
+        max_jobs: int | str | None = None,
+        canary: int | str = 0,
+        canary_failures: int | str | None = None,
+        plan_only: bool | str = False,
+        prices: PriceTable | None = None,
         stop_early: bool | str = True,
         deferrable: bool | str = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: Seconds = 30.0,
@@ -201,6 +220,11 @@ class CIBatchOperator(CIOperator):
         self.max_in_flight: Any = max_in_flight
         self.object_attempts: Any = object_attempts
         self.max_failures: Any = max_failures
+        self.max_jobs: Any = max_jobs
+        self.canary: Any = canary
+        self.canary_failures: Any = canary_failures
+        self.plan_only: Any = plan_only
+        self.prices = prices
         self.stop_early: Any = stop_early
         self.deferrable: Any = deferrable
         self.poll_interval: Any = poll_interval
@@ -216,13 +240,15 @@ class CIBatchOperator(CIOperator):
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the batch, or submit its first window and defer; return its summary.
+        """Run the batch, or submit its first window and defer; return its summary, or only a preview.
 
         :raises BatchFailedError: more objects failed than allowed, or some did not finish.
         :raises BatchRunningError: another run of the same batch is alive, and ``on_running`` is ``"fail"``.
         :raises NoObjectsError: the source is empty, and ``on_empty`` is ``"fail"``.
         """
         links = self.begin(context)
+        if self.plan_only:
+            return self._preview(context, links)
         deadline = time.time() + self.timeout_seconds
         return self._advance(context, links, deadline, self.end_of_try(), patience=_INLINE_SECONDS)
 
@@ -314,7 +340,16 @@ class CIBatchOperator(CIOperator):
             skip=str(self.skip),
             retry_failed=bool(self.retry_failed),
             allowed=str(self.max_failures),
+            plan_only=bool(self.plan_only),
         )
+
+    def _preview(self, context: Context, links: TaskLinks) -> dict[str, Any]:
+        batch = self._batch(context, BatchProgress(self.log, compat.state_store(context)))
+        self._announce_page(context, links, batch.folder)
+        preview = batch.preview(self.prices)
+        for line in preview.lines():
+            self.log.info("%s", line)
+        return preview.to_json()
 
     def _close(
         self,
@@ -403,6 +438,9 @@ class CIBatchOperator(CIOperator):
             max_in_flight=self.max_in_flight,
             object_attempts=self.object_attempts,
             max_failures=self.max_failures,
+            max_jobs=self.max_jobs,
+            canary=self.canary,
+            canary_failures=self.canary_failures,
             stop_early=self.stop_early,
             timeout_seconds=self.timeout_seconds,
             outage_seconds=self.outage_seconds,

@@ -76,7 +76,8 @@ def show_batch(
     """One batch: its verdict, its failures, its objects."""
     if state and state not in RESULT_FILTERS:
         raise HTTPException(400, f"There is no outcome {state!r}; there are {', '.join(RESULT_FILTERS)}.")
-    return _page("batch.html", **pages.batch_page(batch, Filter(state, code, text.strip()), offset))
+    template = "plan.html" if batch.record.plan_only else "batch.html"
+    return _page(template, **pages.batch_page(batch, Filter(state, code, text.strip()), offset))
 
 
 def show_object(batch: Batch, n: Annotated[int, Query(ge=0)]) -> Response:

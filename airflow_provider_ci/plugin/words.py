@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_ci.batch import BatchSummary
+from airflow_provider_ci.batch.preview import BatchPreview
 from airflow_provider_ci.plugin.numbers import Numbers
 from airflow_provider_ci.plugin.recorded import TaskBatch
-from airflow_provider_ci.web.figures import count, duration, plural
+from airflow_provider_ci.web.figures import count, duration, plural, size
 
 STATES: Mapping[str, tuple[str, str]] = {
     "": ("not scheduled", "plain"),
@@ -47,12 +48,45 @@ def verdict(batch: TaskBatch, numbers: Numbers | None) -> str:
     """How the batch stands, in one sentence."""
     if batch.group == "live":
         return _live(batch, numbers)
+    if batch.preview is not None:
+        return _planned(batch.preview)
     if batch.summary is None:
         return _ended_without_summary(batch, numbers)
     return _ended(batch.summary, has_failed=batch.group == "failed", allowed=batch.record.allowed)
 
 
+def _planned(preview: BatchPreview) -> str:
+    jobs, objects = plural(preview.jobs, "job"), plural(preview.objects, "object")
+    cost = f"about {preview.cost:,.2f} {preview.currency}" if preview.cost is not None else "an unknown cost"
+    hours = f" and {duration(preview.hours * 3600)}" if preview.hours is not None else ""
+    return f"Only planned, nothing was submitted: {jobs} for {objects}, at {cost}{hours}."
+
+
+def preview_figures(preview: BatchPreview) -> list[tuple[str, str, str, str]]:
+    """Caption, value, note and tone of the numbers of a plan."""
+    cap = f"at most {count(preview.max_jobs)}" if preview.max_jobs is not None else ""
+    numbers = [
+        ("Objects found", count(preview.objects), "", ""),
+        ("Jobs to submit", count(preview.jobs), cap, ""),
+        ("To be read", size(preview.bytes), "", ""),
+        ("Requests", count(preview.requests), "", ""),
+        ("Cost, about", f"{preview.cost:,.2f}" if preview.cost is not None else "–", preview.currency, ""),
+        ("Time, about", duration(preview.hours * 3600) if preview.hours is not None else "–", "", ""),
+    ]
+    without = (
+        ("Up to date", preview.up_to_date, ""),
+        ("Failed before", preview.failed_before, "bad"),
+        ("Cannot be processed", preview.unusable, "bad"),
+        ("In flight already", preview.in_flight, ""),
+        ("Finished by earlier runs", preview.finished, ""),
+        *((f"Left out: {reason}", number, "") for reason, number in preview.left_out.items()),
+    )
+    return [*numbers, *((name, count(number), "", tone) for name, number, tone in without if number)]
+
+
 def _live(batch: TaskBatch, numbers: Numbers | None) -> str:
+    if batch.record.plan_only:
+        return "The objects are being listed and planned; nothing will be submitted."
     if numbers is None:
         return "The objects are being listed and planned; nothing is submitted yet."
     done = f"{count(numbers.finished)} of {plural(numbers.total, 'object')} have a result"
@@ -112,6 +146,8 @@ def _good(summary: BatchSummary) -> str:
 def after_clear(batch: TaskBatch) -> str:
     """What clearing the task would do, in a few sentences; empty while it runs."""
     summary = batch.summary
+    if batch.record.plan_only:
+        return "Clearing the task plans again." if batch.group != "live" else ""
     if batch.group == "live" or summary is None:
         return ""
     if batch.record.skip == "never":

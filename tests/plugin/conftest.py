@@ -47,7 +47,12 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]
 
 def fill(bucket: Path) -> None:
     """Objects of all kinds; the empty ones fail."""
-    for folder, good, bad in (("pages_failed", 4, 2), ("pages_tolerant", 5, 1), ("pages_running", 3, 0)):
+    for folder, good, bad in (
+        ("pages_failed", 4, 2),
+        ("pages_tolerant", 5, 1),
+        ("pages_running", 3, 0),
+        ("pages_planned", 2, 0),
+    ):
         for number in range(good + bad):
             put(bucket, f"{folder}/{number:02} report.docx", b"" if number < bad else b"Some text.\n")
     for key in HOSTILE_KEYS:

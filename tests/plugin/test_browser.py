@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # it has none
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.plugin.conftest import Site, set_progress
@@ -116,6 +116,7 @@ def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
         site.pages,
         site.address("pages_failed", state="all"),
         site.address("pages_running"),
+        site.address("pages_planned"),
         site.address("pages_failed", "object", n=8),
     ]
     for width in WIDTHS:
@@ -152,4 +153,4 @@ def test_keys_reach_everything_in_order(site: Site, open_page: Callable[..., Pag
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="All 5")).to_be_focused()
+    expect(page.get_by_role("link", name="All 6")).to_be_focused()

@@ -56,6 +56,10 @@ class PlanHeader:
     """Service time before which none of the plan's jobs can have been created."""
     judged_by_time: int = 0
     """Objects that count as up to date only because their output is newer."""
+    canary: int = 0
+    """Size of the sample, which comes first in the plan; 0 without one."""
+    jobs_before: int = 0
+    """Jobs that earlier plans of the same work have submitted, as far as ``max_jobs`` counts them."""
     lost_objects: int = 0
     """Objects of a deleted plan that this plan could not name again."""
 

@@ -56,6 +56,9 @@ class BatchSummary:
     output was made."""
     stopped_early: bool = False
     """So many objects failed that the rest was not submitted."""
+    stop_reason: str = ""
+    """Why nothing more was submitted although objects are left: ``max_jobs`` was reached, or the canary
+    failed."""
     input_bytes: int = 0
     """Size of the objects that are finished."""
     outputs: int = 0
@@ -78,6 +81,8 @@ class BatchSummary:
         """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""
         values = {**asdict(self), "failures": [asdict(group) for group in self.failures]}
         values["first_failures"] = list(self.first_failures)
+        if not self.stop_reason:
+            del values["stop_reason"]
         if not self.output_bytes:
             del values["output_bytes"]  # unknown for documents
         while len(json.dumps(values)) > _MAX_JSON:

@@ -28,7 +28,7 @@ from airflow_provider_ci.batch.ledger.state import (
     unconfirmed_line,
     waiting_line,
 )
-from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
+from airflow_provider_ci.batch.limits import EarlyStop
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.results import (
@@ -40,6 +40,8 @@ from airflow_provider_ci.batch.results import (
     result_without_job,
 )
 from airflow_provider_ci.batch.run.adopt import adopt, adopt_unrecorded
+from airflow_provider_ci.batch.run.allowance import Allowance
+from airflow_provider_ci.batch.run.canary import Canary
 from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.submit import Outcome, Submitter, Unconfirmed
 from airflow_provider_ci.batch.settings import BatchSettings
@@ -95,7 +97,8 @@ class Loop:
         self._is_late = is_late
         self.state = state
         self._inherited = frozenset(state.running)
-        self._limit = FailureLimit.parse(settings.max_failures)
+        self._allowance = Allowance(settings.max_jobs, journal.plan.header.jobs_before)
+        self._canary = Canary.of_plan(settings, journal.plan.header)
         self._early_stop = EarlyStop.parse(settings.stop_early)
         self._pace = replace(settings.pace)
         self._watch = JobsInFlight(settings.client, submitter.job_type, submitter.listed_queue_id)
@@ -168,14 +171,23 @@ class Loop:
     @property
     def has_work(self) -> bool:
         """Whether anything is in flight or may still be submitted."""
-        is_open = bool(self.state.waiting or not self._is_exhausted)
+        is_open = bool(self.state.waiting or not self._is_exhausted) and not self.stop_reason
         followed = bool(self.state.followed) and not self._is_closed
         return bool(self.state.in_flight) or followed or (not self._is_closed and is_open)
 
     @property
     def is_complete(self) -> bool:
-        """Whether no job of the batch is left in the service."""
-        return not self.state.in_flight
+        """Whether no job of the batch is left in the service, and no later run may do the rest."""
+        return not self.state.in_flight and not self.stop_reason
+
+    @property
+    def stop_reason(self) -> str:
+        """Why nothing more is submitted although something is left; empty if nothing forbids it."""
+        if self._is_closed:
+            return ""
+        if self._canary.has_failed(self.state):
+            return self._canary.reason(self.state)
+        return self._allowance.reason if self._allowance.is_spent(self.state) else ""
 
     def remaining(self) -> Iterator[ObjectResult]:
         """Results for the objects that have none in the journal."""
@@ -217,6 +229,7 @@ class Loop:
             self._journal.write_checkpoint(self.state)
         room = self._room
         attempts = self._take(min(room, _ROUND)) if room else []
+        attempts = self._allowance.granted(attempts, self.state)
         if attempts:
             self._submit_round(attempts)
 
@@ -260,6 +273,7 @@ class Loop:
         # The block of a run that is about to end costs a request for nothing. If the run dies before it is
         # written, the next one finds the jobs in the service's listing.
         is_young = time.monotonic() - self._began < _SHORT_RUN_SECONDS
+        is_young = is_young and self._settings.max_jobs is None  # its count must be exact
         self._journal.add_block(
             self.state.next_index, lines, is_deferrable=is_young and self._is_exhausted and len(lines) <= 100
         )
@@ -396,9 +410,10 @@ class Loop:
 
     @property
     def _has_room_and_more(self) -> bool:
-        if self._is_closed:
+        if self._is_closed or self.stop_reason:
             return False
         can_touch = not self._is_exhausted and len(self.state.followed) < _FOLLOW_WINDOW
+        can_touch = can_touch and not self._canary.holds(self.state)
         return (bool(self.state.waiting) or can_touch) and self._room > 0
 
     @property
@@ -416,7 +431,7 @@ class Loop:
         """The next submissions: objects that wait, then the plan. Objects without a job are passed over."""
         waiting, passed_over = self.state.waiting, 0
         while len(waiting) < room and passed_over < _PASSED_OVER:
-            if len(self.state.followed) >= _FOLLOW_WINDOW:
+            if len(self.state.followed) >= _FOLLOW_WINDOW or self._canary.holds(self.state):
                 break
             planned = self._next_planned()
             if planned is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,6 +19,7 @@ from airflow_provider_ci.batch.planning.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
 from airflow_provider_ci.batch.planning.planned import Decision
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
+from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
@@ -35,7 +36,8 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.left_out import LeftOut
+from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
 
@@ -63,12 +65,16 @@ class PlanMaker:
     outputs_client: CIClient
     make_submitter: Callable[[str, float], Submitter]
     wait: Callable[[float], None]
+    freeze: Callable[..., StoredPlan] = freeze_plan
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Filled while the objects are taken."""
 
-    def make(self, *, old: StoredPlan | None, expected_total: int) -> StoredPlan:
+    def make(self, *, old: StoredPlan | None, expected_total: int, jobs_before: int = 0) -> StoredPlan:
         """Freeze a plan.
 
         :param old: a damaged plan of this batch, whose objects are planned again.
         :param expected_total: number of objects of a plan that was deleted; 0 if none is known.
+        :param jobs_before: jobs that the old plan, and the plans before it, have submitted.
         :raises OutputTemplateError: the template cannot name the outputs.
         :raises OutputConflictError: another batch makes one of the outputs by another operation.
         :raises OSError: the disk has no room for the temporary file of the plan.
@@ -103,12 +109,14 @@ class PlanMaker:
             self._adopt(planner, in_flight, token)
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
+            to_submit = counts[Decision.SUBMIT]
+            canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
-            plan = freeze_plan(
+            plan = self.freeze(
                 writer,
                 settings.folder,
                 token,
-                planner.objects(),
+                sample_first(planner.objects, size=canary, to_submit=to_submit),
                 lambda total, parts: PlanHeader(
                     batch_id=settings.batch_id,
                     token=token,
@@ -125,6 +133,8 @@ class PlanMaker:
                     started_at=started_at,
                     jobs_not_before=not_before,
                     judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
+                    canary=canary,
+                    jobs_before=jobs_before,
                     lost_objects=max(0, expected - total),
                 ),
                 check=self._check,
@@ -150,22 +160,22 @@ class PlanMaker:
 
     def _selected(self, template: OutputTemplate) -> Iterator[ObjectInfo | UnusableKey]:
         settings, source = self.settings, as_source(self.settings.source)
-        if isinstance(source, ObjectKeys):
+        if not isinstance(source, ObjectSelection):
             yield from source.objects(settings.client, threads=min(settings.threads, 32))
             return
         own_outputs = self._own_outputs(source, template)
-        left_out = 0
         for found in source.objects(settings.client):
             if self._is_of_ledger(found.key):
+                self.left_out.ledger += 1
                 continue
             if own_outputs and found.key.startswith(own_outputs):
-                left_out += 1
+                self.left_out.own_outputs += 1
                 continue
             yield found
-        if left_out:
+        if self.left_out.own_outputs:
             log.warning(
                 "%d objects below %r are left out: they lie where this batch writes its outputs",
-                left_out,
+                self.left_out.own_outputs,
                 own_outputs,
             )
 

@@ -30,8 +30,9 @@ from airflow_provider_ci.batch.reports.folder import report_key
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.reports.writing import write_report
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, explained
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
+from airflow_provider_ci.batch.run.earlier import EarlierPlan
 from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.indexing import publish_results
 from airflow_provider_ci.batch.run.loop import Loop
@@ -176,6 +177,9 @@ class _ClaimedSession:
                     "batch %s had lost its claim, and others may have made its outputs; planning again",
                     plan.header.batch_id,
                 )
+                if stopped := self._patiently(EarlierPlan(self._settings, plan).canary_report):
+                    self._lease.release()
+                    return self._judge(stopped, lost=0)
                 return self._carry_out(self._planned(old=plan), patience)
             if plan is not None:
                 if self._lease.claim.plan != plan.header.token:
@@ -227,8 +231,11 @@ class _ClaimedSession:
             raise
 
     def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
-        settings = self._settings
+        settings, jobs_before = self._settings, 0
         if old is not None:
+            earlier, header = EarlierPlan(settings, old), old.header
+            settings = earlier.settings_of_next()
+            jobs_before = earlier.jobs(self._planning_submitter(header.token, header.jobs_not_before))
             operation = restored_operation(dict(old.header.operation), settings.operation)
             settings = replace(settings, operation=operation)
         maker = PlanMaker(
@@ -239,7 +246,7 @@ class _ClaimedSession:
             make_submitter=self._planning_submitter,
             wait=self._session.wait,
         )
-        return maker.make(old=old, expected_total=self._expected_total())
+        return maker.make(old=old, expected_total=self._expected_total(), jobs_before=jobs_before)
 
     def _expected_total(self) -> int:
         """Number of objects of a plan that was deleted, as far as anything still says so."""
@@ -282,6 +289,8 @@ class _ClaimedSession:
             if not has_ended:
                 self._patiently(partial(self._park, journal, loop.state))
                 return None
+            if loop.stop_reason:  # a later run reads how far it came
+                self._patiently(partial(journal.write_checkpoint, loop.state))
             self._patiently(journal.flush)
             summary = self._patiently(partial(self._report, journal, loop))
             self._end(journal, loop, summary, releases=submits)
@@ -392,9 +401,10 @@ class _ClaimedSession:
             unfinished=0,
             seconds=round(max(0.0, self._client.clock.now() - header.started_at), 3),
             report_key=report_key(journal.plan.folder),
-            jobs=loop.state.jobs,
+            jobs=header.jobs_before + loop.state.jobs,
             judged_by_time=header.judged_by_time,
             stopped_early=loop.stopped_early,
+            stop_reason=loop.stop_reason,
         )
         return write_report(
             RecordWriter(client=self._client, expires_at=self._lease.writes_until),
@@ -457,12 +467,12 @@ class _EachOnce:
         """Objects whose result was deleted."""
 
     def __iter__(self) -> Iterator[ObjectResult]:
-        plan, self.lost = self._journal.plan, 0
+        plan, self.lost, reason = self._journal.plan, 0, self._loop.stop_reason
         seen = bytearray(plan.header.total)
         for result in chain(self._journal.results(), self._loop.remaining()):
             if not seen[result.index]:
                 seen[result.index] = 1
-                yield result
+                yield explained(result, reason)
         if 0 not in seen:
             return
         for planned in plan.objects():

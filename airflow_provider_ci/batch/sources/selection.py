@@ -169,11 +169,11 @@ def _head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
         return UnusableKey(key=key, code="InvalidObjectName", message=str(error))
 
 
-def as_source(source: ObjectSelection | ObjectKeys | Iterable[str]) -> ObjectSelection | ObjectKeys:
-    """A selection as it is, or a list of keys made into one."""
-    if isinstance(source, (ObjectSelection, ObjectKeys)):
+def as_source(source: Any) -> Any:
+    """A source as it is, or a list of keys made into one."""
+    if isinstance(source, Value) and hasattr(source, "objects"):
         return source
-    return ObjectKeys(keys=source)  # type: ignore[arg-type] # it takes every iterable
+    return ObjectKeys(keys=source)
 
 
 def _flat(keys: Any) -> Iterator[str]:

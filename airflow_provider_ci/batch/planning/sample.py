@@ -1,0 +1,47 @@
+"""Puts a sample of a plan first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain, groupby
+
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+
+Objects = Callable[[], Iterator[PlannedObject]]
+
+
+def sample_size(wanted: int, to_submit: int) -> int:
+    """Size of a sample; 0 if it would be the whole."""
+    return wanted if 0 < wanted < to_submit else 0
+
+
+def sample_first(objects: Objects, *, size: int, to_submit: int) -> Iterator[PlannedObject]:
+    """The objects of a plan, some of those that need a job first, spread evenly over the plan.
+
+    :param objects: yields the objects from the beginning, each time it is called.
+    :param size: size of the sample; 0 leaves the order as it is.
+    :param to_submit: number of objects that need a job.
+    """
+    if not size:
+        yield from objects()
+        return
+    drawn = _split(objects(), size, to_submit, is_sample=True)
+    others = _split(objects(), size, to_submit, is_sample=False)
+    for index, planned in enumerate(chain(drawn, others)):
+        yield replace(planned, index=index)
+
+
+def _split(
+    objects: Iterator[PlannedObject], size: int, to_submit: int, *, is_sample: bool
+) -> Iterator[PlannedObject]:
+    """The sample, or the others; lines of one object stay together."""
+    place = 0
+    for _, lines in groupby(objects, key=lambda planned: planned.key):
+        group = list(lines)
+        is_drawn = False
+        if any(planned.decision is Decision.SUBMIT for planned in group):
+            is_drawn = (place + 1) * size // to_submit > place * size // to_submit
+            place += 1
+        if is_drawn is is_sample:
+            yield from group

@@ -1,0 +1,151 @@
+"""The failures of a batch as the objects of the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, ClassVar
+
+from airflow_provider_ci.batch.reports.folder import report_key
+from airflow_provider_ci.batch.reports.pages import BatchReport
+from airflow_provider_ci.batch.reports.summary import BatchSummary
+from airflow_provider_ci.batch.results import ObjectState
+from airflow_provider_ci.batch.sources.selection import ObjectKeys
+from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.client import CIClient, ObjectInfo, checks
+from airflow_provider_ci.client.values import Value
+
+_KEYS_AT_A_TIME = 1000
+_REPORT = report_key("")
+_BAD = (ObjectState.FAILED, ObjectState.CANCELLED, ObjectState.UNFINISHED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FailuresOf(Value):
+    """The objects that ended without an output in another batch; :func:`failures_of` makes it.
+
+    Every field may be an Airflow template.
+
+    :param batch: id of the batch, the key of its report, or its summary as a task returns it.
+    :param states: only objects in these states, of ``failed``, ``cancelled`` and ``unfinished``; none given
+        takes all.
+    :param codes: only objects with these error codes; none given takes all.
+    :param prefix: what ``{dir}`` of the output template leaves out, as the prefix of an ``ObjectSelection``.
+    :param report_prefix: folder of the reports, for a batch that is named by its id.
+    """
+
+    always_shown: ClassVar[tuple[str, ...]] = ("batch",)
+
+    batch: str
+    states: Sequence[str] = ()
+    codes: Sequence[str] = ()
+    prefix: str = ""
+    report_prefix: str = "_ci_batches/"
+
+    def __post_init__(self) -> None:
+        for name in ("states", "codes"):
+            object.__setattr__(self, name, _texts(getattr(self, name)))
+        if not checks.is_template(self.states):
+            for state in self.states:
+                if not checks.is_template(state) and state not in set(map(str, _BAD)):
+                    raise ValueError(
+                        f"FailuresOf.states: {state!r} is not one of {', '.join(map(str, _BAD))}"
+                    )
+        if isinstance(self.batch, Mapping):  # the XCom of the task that ran the batch
+            object.__setattr__(self, "batch", self.batch.get("report_key"))
+        if not checks.is_template(self.batch) and not (isinstance(self.batch, str) and self.batch):
+            raise ValueError(f"FailuresOf.batch names a batch or its report, so it cannot be {self.batch!r}")
+
+    @property
+    def root(self) -> str:
+        """What ``{dir}`` of an output template leaves out, up to its last ``/``."""
+        return self.prefix
+
+    folder = root
+
+    @property
+    def listed_prefixes(self) -> tuple[str, ...]:
+        """None: the keys are named one by one."""
+        return ()
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The batch, and which of its failures."""
+        return self.batch, self.prefix, frozenset(self.states), frozenset(self.codes)
+
+    def described(self) -> str:
+        """Where it looks, in words that follow "no object"."""
+        return f"among the failures of {self.batch!r}"
+
+    def objects(
+        self, client: CIClient, *, threads: int = 32, left_out: Any = None
+    ) -> Iterator[ObjectInfo | UnusableKey]:
+        """The objects as they are now, each once; one HEAD request each.
+
+        :raises NoReportError: the batch has no report.
+        """
+        keys = self._keys(self._report(client))
+        while chunk := list(islice(keys, _KEYS_AT_A_TIME)):
+            yield from ObjectKeys(keys=chunk).objects(client, threads=threads)
+
+    def _report(self, client: CIClient) -> BatchReport:
+        if self.batch.endswith(_REPORT):
+            return BatchReport(client, self.batch.removesuffix(_REPORT))
+        return BatchReport.of_batch(client, self.batch, report_prefix=self.report_prefix)
+
+    def _keys(self, report: BatchReport) -> Iterator[str]:
+        seen: set[int] = set()
+        for result in report.results(is_failed=True):
+            is_wanted = (not self.states or str(result.state) in self.states) and (
+                not self.codes or result.code in self.codes
+            )
+            mark = hash(result.key)  # a set of numbers: the keys of a million failures take much more
+            if is_wanted and mark not in seen:
+                seen.add(mark)
+                yield result.key
+
+
+def failures_of(
+    batch: Any,
+    *,
+    states: Iterable[str] = (),
+    codes: Iterable[str] = (),
+    prefix: str | None = None,
+    report_prefix: str | None = None,
+) -> FailuresOf:
+    """The failures of a batch as the source of another one.
+
+    An unchanged object that failed permanently gets a new job only with another operation, or with
+    ``retry_failed=True``.
+
+    :param batch: a :class:`~airflow_provider_ci.batch.Batch`, a :class:`BatchSummary`, the id of a batch, or
+        the key of its report. In a DAG, also the result of its task: ``failures_of(to_pdf.output)``.
+    :param prefix: as in :class:`FailuresOf`; by default the prefix of the batch's own source, if ``batch`` is
+        a :class:`Batch`.
+    """
+    if isinstance(batch, BatchSummary):
+        batch = batch.report_key
+    source = getattr(batch, "source", None)
+    if source is not None and not isinstance(batch, str):
+        prefix = getattr(source, "root", getattr(source, "prefix", "")) if prefix is None else prefix
+        batch = report_key(batch.folder)
+    return FailuresOf(
+        batch=batch,
+        states=tuple(str(state) for state in states),
+        codes=tuple(codes),
+        prefix=prefix or "",
+        report_prefix=report_prefix or "_ci_batches/",
+    )
+
+
+def _texts(value: Any) -> Any:
+    """Texts as a tuple; a rendered template leaves them as a text with commas."""
+    if value is None:
+        return ()
+    if checks.is_template(value):
+        return value
+    if isinstance(value, str):
+        parts = (part.strip(" '\"") for part in value.strip(" []()").split(","))
+        return tuple(filter(None, parts))
+    return tuple(str(each) if isinstance(each, ObjectState) else each for each in value)
