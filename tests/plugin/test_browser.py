@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped] # it has none
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.plugin.conftest import Site, set_progress
 
@@ -38,7 +38,7 @@ def open_page(browser: Browser, site: Site, complaints: list[str]) -> Iterator[C
     contexts = []
 
     def open_page(address: str = "", **options: Any) -> Page:
-        size = {"width": options.pop("width", 1280), "height": 800}
+        size = ViewportSize(width=options.pop("width", 1280), height=800)
         context = browser.new_context(viewport=size, locale="en-GB", **options)
         contexts.append(context)
         context.add_cookies([{"name": "_token", "value": site.token("viewer"), "url": site.url}])
