@@ -1,7 +1,7 @@
 """What a task records for the page of its batch, and the address of that page.
 
-The page reads only the bucket and the folder that the task itself recorded here. Nothing of that comes from
-an address that somebody typed.
+The page reads only the bucket and the folder that the task itself recorded here. Neither comes from
+the address of the page.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def page_url(ti: Any) -> str:
     if map_index is not None and map_index >= 0:
         names["map_index"] = map_index
     base = compat.base_url()
-    # The UI takes what follows its own place as a path from the root of the host.
+    # The UI opens the rest of this address as a path from the root of the host.
     page = f"{urlsplit(base).path}{PREFIX}/batch?{urlencode(names)}"
     if compat.pages_have_deep_links():
         return f"{base}/plugin{PREFIX}{page}"

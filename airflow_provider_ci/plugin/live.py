@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 15.0
 MAX_JOBS = 2000
-"""In larger windows the page shows what the ledger says, and asks nobody."""
+"""In larger windows the page shows only the numbers of the ledger."""
 _KEPT = 64
 
 
 @dataclass
 class _Watch:
-    """One batch that somebody looks at."""
+    """The jobs of a batch whose page is open."""
 
     jobs: JobsInFlight
     ended: set[str] = field(default_factory=set)
@@ -46,7 +46,7 @@ def count_ended(ledger: Ledger) -> int:
         return 0
     pending = {job_id: found.created_at for job_id, found in ledger.state.running.items()}
     watch = _watch_of(ledger)
-    if watch.lock.acquire(blocking=False):  # else somebody else is asking
+    if watch.lock.acquire(blocking=False):  # otherwise another request is asking
         try:
             _ask(watch, {job_id: at for job_id, at in pending.items() if job_id not in watch.ended})
         finally:

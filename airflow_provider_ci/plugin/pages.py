@@ -145,7 +145,7 @@ def file(batch: TaskBatch, index: int, side: str) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One side of an object: what can be shown of it."""
+    """One side of an object, as far as it can be shown."""
 
     key: str
     kind: previews.Kind
@@ -198,7 +198,7 @@ def _planned(batch: TaskBatch, index: int) -> tuple[Ledger, PlannedObject]:
 
 
 def _output_key(planned: PlannedObject, result: ObjectResult | None) -> str:
-    """The first object that was written; before that, the one that will be."""
+    """Key of the first object that the job wrote or will write."""
     return (result.first_output if result else "") or planned.output
 
 
@@ -212,7 +212,7 @@ def _common(batch: TaskBatch) -> dict[str, Any]:
 
 
 def _newest_numbers(batch: TaskBatch, ledger: Ledger) -> Numbers | None:
-    """The numbers of the database; where the ledger has more results, those of the ledger."""
+    """The numbers in the database, or in the ledger if it has more results."""
     known = numbers_of(batch)
     if known and batch.state == "deferred":
         ended = min(known.in_flight, count_ended(ledger))

@@ -132,7 +132,7 @@ def _recorded_by(dag_ids: Collection[str]) -> Any:
 
 
 def _selected() -> Any:
-    """One row for each batch: what was recorded, its task, its result and its progress."""
+    """One row for each batch: its record, its task, its result and its progress."""
     columns: Sequence[Any] = (
         *(XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index),
         *(XComModel.value, XComModel.timestamp),
@@ -198,15 +198,17 @@ def _batch_of(row: Any) -> TaskBatch | None:
     )
 
 
-class _Row:
-    """Looks like a row of XComs to its decoder."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 def _plain(value: Any) -> Any:
-    return XComModel.deserialize_value(_Row(value)) if value is not None else None
+    """The JSON of an XCom or of a stored state.
+
+    Airflow's own decoder is not used: it builds objects of the classes that a value names.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
 
 
 def _read(read: Callable[[Any], T], value: Any) -> T | None:
@@ -224,12 +226,7 @@ def _preview(value: Any) -> BatchPreview:
 
 def _numbers(value: Any) -> dict[str, Any] | None:
     """The progress as a dictionary of numbers, whatever the store made of it."""
-    value = _plain(value)
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
+    value = _plain(_plain(value))
     if not isinstance(value, Mapping) or not isinstance(value.get("total"), int):
         return None
     return {name: number for name, number in value.items() if isinstance(number, (int, float))}

@@ -57,9 +57,16 @@ def verdict(batch: TaskBatch, numbers: Numbers | None) -> str:
 
 def _planned(preview: BatchPreview) -> str:
     jobs, objects = plural(preview.jobs, "job"), plural(preview.objects, "object")
-    cost = f"about {preview.cost:,.2f} {preview.currency}" if preview.cost is not None else "an unknown cost"
-    hours = f" and {duration(preview.hours * 3600)}" if preview.hours is not None else ""
-    return f"Only planned, nothing was submitted: {jobs} for {objects}, at {cost}{hours}."
+    cost = f"{preview.cost:,.2f} {preview.currency}" if preview.cost is not None else ""
+    about = " and ".join(filter(None, (cost, _hours(preview))))
+    estimate = f", about {about}" if about else ""
+    return f"Only planned, nothing was submitted: {jobs} for {objects}{estimate}."
+
+
+def _hours(preview: BatchPreview) -> str:
+    if preview.hours is None:
+        return ""
+    return duration(max(60.0, preview.hours * 3600)).removesuffix(" 0 s")
 
 
 def preview_figures(preview: BatchPreview) -> list[tuple[str, str, str, str]]:
@@ -70,8 +77,12 @@ def preview_figures(preview: BatchPreview) -> list[tuple[str, str, str, str]]:
         ("Jobs to submit", count(preview.jobs), cap, ""),
         ("To be read", size(preview.bytes), "", ""),
         ("Requests", count(preview.requests), "", ""),
-        ("Cost, about", f"{preview.cost:,.2f}" if preview.cost is not None else "–", preview.currency, ""),
-        ("Time, about", duration(preview.hours * 3600) if preview.hours is not None else "–", "", ""),
+        (
+            "Cost, about",
+            *((f"{preview.cost:,.2f}", preview.currency) if preview.cost is not None else ("–", "")),
+            "",
+        ),
+        ("Time, about", _hours(preview) or "–", "", ""),
     ]
     without = (
         ("Up to date", preview.up_to_date, ""),

@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -22,13 +21,13 @@ from airflow_provider_ci.batch_page import PROGRESS_KEY
 from airflow_provider_ci.client import CIClient, Credentials
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import InstantConverters
-from tests.airflow.cluster import Airflow, connection, wait_until
+from tests.airflow.cluster import Airflow, add_plugin, connection, wait_until
 
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"
 HERE = Path(__file__).parent
 PYTHON = os.environ.get("PAGES_PYTHON", sys.executable)
-"""Its Airflow serves the pages: that of another version, where a test run says so."""
+"""The Airflow of this interpreter serves the pages; a test run may choose another version."""
 SCRIPT = "<script>document.title='taken'</script>"
 HOSTILE_KEYS = (
     f"pages_failed/{SCRIPT}.docx",
@@ -165,14 +164,6 @@ def start_site(
         airflow.stop()
 
 
-def add_plugin(home: Path) -> None:
-    """The plugin, also where the installed package is of a version that has no entry point for it."""
-    (home / "plugins").mkdir()
-    if not entry_points(group="airflow.plugins", name="ci_batches"):
-        module = "from airflow_provider_ci.plugin import CIBatchesPlugin\n\n__all__ = ['CIBatchesPlugin']\n"
-        (home / "plugins" / "ci_batches.py").write_text(module)
-
-
 def seed(airflow: Airflow, home: Path, *users: str) -> None:
     done = subprocess.run(
         [PYTHON, "-m", "tests.plugin.seed", str(home / "dags"), *(("--fab", *users) if users else ())],
@@ -215,7 +206,7 @@ def set_progress(home: Path, **numbers: int) -> None:
 
 
 USERS = {"viewer": "viewer", "nobody": ""}
-"""Of the simple auth manager; who has no role may do nothing."""
+"""Of the simple auth manager; a user without a role may do nothing."""
 
 
 @pytest.fixture(scope="session")
