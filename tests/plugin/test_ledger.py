@@ -50,7 +50,7 @@ def test_many_who_look_ask_the_service_once(
         asked.append(len(pending))
         return []
 
-    monkeypatch.setattr(live.JobsInFlight, "ended", ended)
+    monkeypatch.setattr("airflow_provider_ci.plugin.live.JobsInFlight.ended", ended)
     for _ in range(5):
         live.count_ended(Ledger(client, FOLDER))
     assert len(asked) == 1
