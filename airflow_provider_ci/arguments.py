@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_ci.client import checks
+from airflow_provider_ci.client.records import checks
 
 Reader = Callable[[str, Any], Any]
 Seconds = float | timedelta | str

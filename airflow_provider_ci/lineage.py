@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
 from airflow_provider_ci.batch import BatchSummary, ObjectSelection
 from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.client import DocProcessResult, Job, PicProcessResult
+from airflow_provider_ci.client import DocProcessResult, FileUncompressResult, Job, PicProcessResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,7 @@ def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLi
     return lineage(
         read=Portion(uri=cos_uri(bucket, _folder(job.input_key)), objects=1, size=input_bytes),
         wrote=Portion(
-            uri=cos_uri(job.output_bucket or bucket, _folder(job.output_key)),
+            uri=cos_uri(job.output_bucket or bucket, _folder(job.output_key or _prefix_of(job))),
             objects=outputs_of(job),
             size=size,
         ),
@@ -91,8 +91,23 @@ def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLi
 
 
 def outputs_of(job: Job) -> int:
-    """Objects that a job wrote: one, or a picture for each page."""
-    return len(job.result.pages) or 1 if isinstance(job.result, DocProcessResult) else 1
+    """Objects that a job wrote: one, a picture for each page, the files of an archive, or none."""
+    if isinstance(job.result, DocProcessResult):
+        return len(job.result.pages) or 1
+    if isinstance(job.result, FileUncompressResult):
+        return job.result.file_count or 0
+    return 1 if job.output_key else 0
+
+
+def written_uri(bucket: str, job: Job) -> str:
+    """The URI of what a job wrote: an object, the folder of several, or the bucket if that is unknown."""
+    return output_uri(bucket, job.output_key or _prefix_of(job))
+
+
+def _prefix_of(job: Job) -> str:
+    """The prefix of unpacked files, as the service echoes it."""
+    config = job.raw.get("Operation", {}).get("FileUncompressConfig", {})
+    return str(config.get("Prefix") or "") if isinstance(config, dict) else ""
 
 
 def _common_folder(keys: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 
-from airflow_provider_ci.client.address import is_loopback
+from airflow_provider_ci.client.http.address import is_loopback
 from airflow_provider_ci.hooks import CIHook
 
 if TYPE_CHECKING:

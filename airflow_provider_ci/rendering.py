@@ -19,7 +19,8 @@ from airflow_provider_ci import compat
 from airflow_provider_ci.arguments import Reader
 from airflow_provider_ci.batch import FailuresOf, ObjectKeys, ObjectSelection, PriceTable
 from airflow_provider_ci.client import Callback, DocProcess, MqConfig, NotifyConfig, PicProcess, PicTemplate
-from airflow_provider_ci.client.values import is_value, rendered, stable_text, values_in
+from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
+from airflow_provider_ci.client.records.values import is_value, rendered, stable_text, values_in
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -39,6 +40,7 @@ _RENAMED = {"conn_id": "tencent_ci_conn_id"}
 compat.allow_in_xcom(
     *(Callback, DocProcess, FailuresOf, MqConfig, NotifyConfig, ObjectKeys, ObjectSelection),
     *(PicProcess, PicTemplate, PriceTable),
+    *JOB_OPERATIONS,
 )
 
 

@@ -48,10 +48,14 @@ def main(arguments: list[str]) -> int:
             WebUI(home, server.endpoint, memory) as airflow,
         ):
             print(
-                f"up: the bucket is {bucket} (own files: uploads/), the local CI {server.endpoint}",
+                f"up: the bucket is {bucket} (own files: uploads/); its page is {server.endpoint}",
                 flush=True,
             )
-            print(f"up: Airflow is on {airflow.url}; no login is asked for; Ctrl-C ends it", flush=True)
+            print(
+                f"up: Airflow is on {airflow.url}; no login is asked for. Open both pages side by side; "
+                "Ctrl-C ends it",
+                flush=True,
+            )
             airflow.wait()
     except KeyboardInterrupt:
         print("up: ended", flush=True)

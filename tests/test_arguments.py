@@ -19,7 +19,19 @@ from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, XComArg, task
 from airflow_provider_ci import operators, sensors
 from airflow_provider_ci.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
 from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
-from airflow_provider_ci.client import Callback, CIClient, DocProcess, NotifyConfig, PicProcess, PicTemplate
+from airflow_provider_ci.client import (
+    Callback,
+    CIClient,
+    CIJob,
+    DocProcess,
+    DocWatermark,
+    FileHashCode,
+    FileUncompress,
+    ImageOCR,
+    NotifyConfig,
+    PicProcess,
+    PicTemplate,
+)
 from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
 from airflow_provider_ci.sensors import CIObjectsSensor
 
@@ -38,6 +50,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "CIBatchOperator": {"source": ["a"], "operation": DocProcess(), "output": "out/{stem}.pdf"},
     "CICancelJobsOperator": {"job_ids": "d1"},
     "CIDocProcessOperator": {"input_key": "a", "output_key": "b", "operation": DocProcess()},
+    "CIJobOperator": {"input_key": "a", "operation": FileHashCode("MD5")},
     "CIListObjectsOperator": {"source": ObjectSelection()},
     "CIPicProcessOperator": {"input_key": "a", "output_key": "b", "operation": PicProcess("r")},
     "CIQueueOperator": {"kind": "doc"},
@@ -53,7 +66,17 @@ VALUES_OF: dict[str, list[Callable[[Any], Any]]] = {
         lambda x: ObjectKeys(keys=x),
         lambda x: ["a", x],
     ],
-    "operation": [lambda x: DocProcess(start_page=x), PicProcess, PicTemplate],
+    "operation": [
+        lambda x: DocProcess(start_page=x),
+        PicProcess,
+        PicTemplate,
+        lambda x: CIJob(tag=x),
+        lambda x: CIJob(tag="Snapshot", operation={"Snapshot": {"Mode": x}}),
+        lambda x: DocWatermark(1, dx=x),
+        FileHashCode,
+        FileUncompress,
+        lambda x: ImageOCR(pdf_page_number=x),
+    ],
     "callback": [Callback],
     "notify": [NotifyConfig],
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import re
 import textwrap
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ FIRST_CELL = re.compile(r"^\| (.+?) \| ", re.MULTILINE)
 OPERATORS = (DOCS / "operators.md").read_text()
 IMPORTS, *EXAMPLES = PYTHON.findall(OPERATORS)
 OBJECTS = ("inbox/letter.docx", "inbox/2026/sheet.xlsx", "photos/portrait.jpg")
+FILES = ("inbox/report.pdf", "inbox/summary.pdf")
 
 MANUAL = sorted([*DOCS.rglob("*.md"), *REPO.glob("*.md")])
 
@@ -37,6 +40,9 @@ def run_example(
     fill_bucket(*OBJECTS)
 
     def run(example: str) -> dict[str, Any]:
+        if "archive.zip" in example:
+            fill_bucket(*FILES)
+            fill_bucket("inbox/archive.zip", content=_archive())
         # The objects were written this moment; the test does not wait for them to settle.
         example = example.replace("settled_seconds=30", "settled_seconds=0")
         timetable = 'schedule=CronDataIntervalTimetable("@daily", timezone="UTC")'
@@ -47,6 +53,13 @@ def run_example(
         return results
 
     return run
+
+
+def _archive() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a.txt", "alpha")
+    return made.getvalue()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=first_task)
@@ -74,7 +87,7 @@ def test_every_public_operator_and_sensor_has_an_example() -> None:
     from airflow_provider_ci import operators, sensors
 
     public = [name for name in (*operators.__all__, *sensors.__all__) if not name.endswith("Error")]
-    assert len(public) == 8
+    assert len(public) == 9
     assert [name for name in public if not any(f"{name}(" in example for example in EXAMPLES)] == []
 
 

@@ -17,6 +17,7 @@ from airflow_provider_ci.batch.errors import (
     OutputConflictError,
     WholeBatchError,
 )
+from airflow_provider_ci.batch.operations import BatchOperationError
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.preview import BatchPreview
 from airflow_provider_ci.batch.prices import PriceTable
@@ -45,6 +46,7 @@ __all__ = [
     "SHEET_SUFFIXES",
     "Batch",
     "BatchFailedError",
+    "BatchOperationError",
     "BatchPreview",
     "BatchReport",
     "BatchRunningError",

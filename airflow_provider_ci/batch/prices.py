@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from airflow_provider_ci.client import checks
-from airflow_provider_ci.client.values import Value
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import Value
 
 _GB = 1024**3
 

@@ -13,6 +13,7 @@ from airflow_provider_ci.client import (
     CIError,
     CIServiceError,
     DocProcessResult,
+    DocWatermarkResult,
     Job,
     JobState,
     PicProcessResult,
@@ -216,6 +217,8 @@ def _amounts(result: Any) -> dict[str, Any]:
             "pages": result.total_page_count,
             "failed_pages": result.fail_page_count or None,
         }
+    if isinstance(result, DocWatermarkResult):
+        return {"pages": result.total_page_count, "output_size": result.size}
     if isinstance(result, PicProcessResult):
         return {"first_output": result.key, "output_size": result.size}
     return {}

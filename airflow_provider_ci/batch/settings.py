@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
+from airflow_provider_ci.batch.operations import check_operation
 from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.template import OutputTemplate
@@ -15,7 +16,6 @@ from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
 from airflow_provider_ci.client import Callback, CIClient
-from airflow_provider_ci.jobs.kinds import type_of_operation
 from airflow_provider_ci.jobs.watch import Pace
 
 OnRunning = Literal["wait", "fail"]
@@ -31,7 +31,8 @@ class BatchSettings:
     source: ObjectSelection | ObjectKeys | Iterable[str]
     """The objects: a selection, or their keys."""
     operation: Any
-    """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`."""
+    """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`; also a :class:`DocWatermark`, or a
+    :class:`CIJob` that writes one output object and whose jobs the service lists."""
     output: str
     """Template of the output keys, see :class:`OutputTemplate`."""
     _: KW_ONLY
@@ -116,7 +117,7 @@ class BatchSettings:
             )
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
-        type_of_operation(self.operation)
+        check_operation(self.operation)
         FailureLimit.parse(self.max_failures)
         if self.canary_failures is not None:
             FailureLimit.parse(self.canary_failures, "canary_failures")

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_ci.client.api import CIClient
 from airflow_provider_ci.client.buckets import ServiceBucket
 from airflow_provider_ci.client.callbacks import Callback, KafkaConfig, MqConfig, NotifyConfig
-from airflow_provider_ci.client.credentials import (
-    CredentialSource,
-    RenewingCredentials,
-    environment_credentials,
-)
+from airflow_provider_ci.client.client import CIClient
 from airflow_provider_ci.client.documents import DocProcess, DocProcessResult, PageInfo
 from airflow_provider_ci.client.errors import (
     AccessDeniedError,
@@ -33,9 +28,23 @@ from airflow_provider_ci.client.errors import (
     SubmissionUnknownError,
     ThrottledError,
 )
-from airflow_provider_ci.client.jobs import Job, JobPage, JobState, JobWorkflow
+from airflow_provider_ci.client.http.retry import RetryPolicy
+from airflow_provider_ci.client.jobs.any_job import CIJob
+from airflow_provider_ci.client.jobs.files import (
+    FileHashCode,
+    FileHashCodeResult,
+    FileUncompress,
+    FileUncompressResult,
+)
+from airflow_provider_ci.client.jobs.job import Job, JobPage, JobState, JobWorkflow
+from airflow_provider_ci.client.jobs.ocr import DetectedText, ImageOCR, ImageOCRResult
+from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark, DocWatermarkResult
+from airflow_provider_ci.client.keys.credentials import (
+    RenewingCredentials,
+    environment_credentials,
+)
+from airflow_provider_ci.client.keys.roles import AssumedRole, MachineRole
 from airflow_provider_ci.client.objects import ObjectInfo, ObjectPage
-from airflow_provider_ci.client.pages import Page
 from airflow_provider_ci.client.pictures import (
     PicObject,
     PicProcess,
@@ -45,11 +54,10 @@ from airflow_provider_ci.client.pictures import (
 )
 from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
-from airflow_provider_ci.client.retry import RetryPolicy
-from airflow_provider_ci.client.roles import AssumedRole, MachineRole
-from airflow_provider_ci.client.signing import Credentials
+from airflow_provider_ci.client.records.pages import Page
+from airflow_provider_ci.client.signing import Credentials, CredentialSource
 from airflow_provider_ci.client.templates import Template
-from airflow_provider_ci.client.watermarks import DocAIGCMetadata, DocWatermark
+from airflow_provider_ci.client.wire.exchange import Exchange
 
 __all__ = [
     "AccessDeniedError",
@@ -58,6 +66,7 @@ __all__ = [
     "CIClient",
     "CIConnectionError",
     "CIError",
+    "CIJob",
     "CIResponseError",
     "CIServiceError",
     "CITimeoutError",
@@ -66,11 +75,20 @@ __all__ = [
     "CredentialSource",
     "Credentials",
     "CredentialsError",
+    "DetectedText",
     "DocAIGCMetadata",
     "DocPreview",
     "DocProcess",
     "DocProcessResult",
     "DocWatermark",
+    "DocWatermarkResult",
+    "Exchange",
+    "FileHashCode",
+    "FileHashCodeResult",
+    "FileUncompress",
+    "FileUncompressResult",
+    "ImageOCR",
+    "ImageOCRResult",
     "InvalidRequestError",
     "Job",
     "JobCancelledError",

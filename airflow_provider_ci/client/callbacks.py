@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 
-from airflow_provider_ci.client import checks, nodes
-from airflow_provider_ci.client.values import Value
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import Value
+from airflow_provider_ci.client.wire import nodes
 
 FORMATS = ("XML", "JSON")
 SILENT = "no"

@@ -1,4 +1,4 @@
-"""Document processing: the operation of a job, and its result.
+"""Document jobs: the operation, the result, and the calls that submit, read, list and cancel them.
 
 Source: File Transcoding, tencentcloud.com document/product/1045/47932 and 47933.
 """
@@ -6,14 +6,25 @@ Source: File Transcoding, tencentcloud.com document/product/1045/47932 and 47933
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_ci.client import checks, nodes
-from airflow_provider_ci.client.values import Value
+from airflow_provider_ci.client.jobs.calls import JobCalls
+from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, result_of
+from airflow_provider_ci.client.jobs.listings import Listing
+from airflow_provider_ci.client.jobs.options import JobFilters, JobOptions
+from airflow_provider_ci.client.jobs.submissions import Operation
+from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import Value
+from airflow_provider_ci.client.wire import nodes
+
+if TYPE_CHECKING:  # Python 3.10 has no Unpack
+    from typing_extensions import Unpack
 
 TAG = "DocProcess"
+DOCUMENT_JOBS = JobKind(tag=TAG, path="/doc_jobs", cancel_path="/doc_jobs")
 TARGETS = ("pdf", "png", "jpg")
 
 _PAGE_RANGES = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -54,7 +65,7 @@ _RANGES: dict[str, tuple[int, int | None, int | None]] = {
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class DocProcess(Value):
+class DocProcess(Operation, Value):
     """How a document is converted: to a PDF, or page by page to pictures.
 
     Fields that are None are not sent, and the service uses its default. Numbers may be text, as rendered
@@ -79,6 +90,7 @@ class DocProcess(Value):
     :param extra: further nodes of ``DocProcess``, by the names of the API page.
     """
 
+    tag: ClassVar[str] = TAG
     always_shown: ClassVar[tuple[str, ...]] = ("target",)
 
     target: str | None = "pdf"
@@ -146,8 +158,9 @@ class PageInfo:
         )
 
 
+@result_of(TAG)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DocProcessResult:
+class DocProcessResult(JobResult):
     """What a document job made. A job may succeed with ``fail_page_count`` above 0.
 
     ``target_type`` and ``task_id`` are empty where the service leaves them out, which it mostly does.
@@ -173,3 +186,54 @@ class DocProcessResult:
             target_type=nodes.text(node, "TgtType"),
             task_id=nodes.text(node, "TaskId"),
         )
+
+
+class DocJobCalls(JobCalls):
+    """Document jobs: ``/doc_jobs``."""
+
+    def submit_doc_job(
+        self,
+        input_key: str | None,
+        output_key: str,
+        operation: DocProcess | DocWatermark | DocAIGCMetadata,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Submit a job that converts a document or adds marks to it (CreateDocProcessJobs).
+
+        :param input_key: None if ``input_url`` names a document elsewhere.
+        :param output_key: may hold ``${Number}``, ``${Page}``, ``${SheetID}``; its extension stays as it is.
+        :param output_bucket: this bucket by default; likewise ``output_region``.
+        :param output_sprite_key: key of the sprite, for tags that make one.
+        :param queue_id: the bucket's own queue by default, or its queue of ``queue_type`` if given.
+        :param user_data: a text that the service echoes with the job.
+        :param job_level: priority 0, 1 or 2; a higher level runs first.
+        :param callback: where to report the end of the job, in place of the queue's callback.
+        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature expires in
+            that second, so the service accepts the job until then or never.
+        :param extra: further nodes of ``Request``, by the names of the API page; they may lie at any depth,
+            as in ``{"Operation": {"Output": {"Name": "value"}}}``.
+        :raises RequestExpiredError: ``expires_at`` has passed, and no job was created.
+        :raises SubmissionUnknownError: the service may have accepted the job, but did not confirm it.
+        """
+        return self._submit(DOCUMENT_JOBS, input_key, output_key, operation, options)
+
+    def get_doc_job(self, job_id: str) -> Job:
+        """Read a document job (DescribeDocProcessJob). Raises NotFoundError if it does not exist."""
+        return self._get(DOCUMENT_JOBS, job_id).named(job_id)
+
+    def list_doc_jobs(self, **filters: Unpack[JobFilters]) -> Iterator[Job]:
+        """Yield the document jobs, newest first (DescribeDocProcessJobs).
+
+        One page is in memory at a time. The service keeps jobs for a month. Times are aware.
+
+        :param tag: the type of jobs, such as ``DocWatermark``; ``DocProcess`` by default.
+        """
+        return self._list(Listing(DOCUMENT_JOBS, filters, JobFilters))
+
+    def list_doc_jobs_page(self, *, next_token: str | None = None, **filters: Unpack[JobFilters]) -> JobPage:
+        """Read one page of document jobs, the first without ``next_token``."""
+        return self._list_page(Listing(DOCUMENT_JOBS, filters, JobFilters), next_token)
+
+    def cancel_doc_job(self, job_id: str) -> None:
+        """Cancel a document job that does not run yet (CancelDocProcessJob)."""
+        self._cancel(DOCUMENT_JOBS, job_id)

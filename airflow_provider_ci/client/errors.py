@@ -31,7 +31,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from airflow_provider_ci.client.jobs import Job
+    from airflow_provider_ci.client.jobs.job import Job
 
 E = TypeVar("E", bound="CIError")
 

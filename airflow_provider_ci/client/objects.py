@@ -1,30 +1,35 @@
-"""Objects of a bucket: their records, pages of a listing, and moving their bytes from and to files.
+"""Objects of a bucket: their records, and the calls that list, read, write and delete them.
 
 Source: GET Bucket and GET, HEAD, PUT Object, tencentcloud.com document/product/436/7734 and following.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
 import uuid
-from binascii import a2b_qp
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import unquote
 
-from airflow_provider_ci.client import nodes, xml
 from airflow_provider_ci.client.errors import CIResponseError
-from airflow_provider_ci.client.refusals import date_of
-from airflow_provider_ci.client.responses import Response, Success
+from airflow_provider_ci.client.http.address import unquoted
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import NOTHING, OBJECT, OBJECT_PART, Response, Success, nothing
+from airflow_provider_ci.client.http.transport import Connected
+from airflow_provider_ci.client.http.upload import Upload
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.wire import nodes, xml
+from airflow_provider_ci.client.wire.refusals import date_of
 
 LISTING = Success(root="ListBucketResult")
 STORED = Success(headers=("ETag",))
+
+URL_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
@@ -76,51 +81,205 @@ class ObjectPage:
         )
 
 
-class Upload:
-    """A file to upload: read from its start whenever it is opened, and hashed as it is read."""
+class ObjectCalls(Connected):
+    """List, read, write and delete the objects of the bucket, or sign a URL for another program."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-        self.failure: OSError | None = None
-        self.open()
-        self.close()
+    def head_bucket(self) -> None:
+        """Check that the bucket exists and this key may read it (HEAD Bucket)."""
+        self._transport.send(Request(method="HEAD", service="cos", path="/"), nothing)
 
-    def open(self) -> None:
-        """Open the file at its start.
+    def server_time(self) -> datetime:
+        """The service's clock, in whole seconds (the ``Date`` of HEAD Bucket; aware)."""
+        return self._transport.send(Request(method="HEAD", service="cos", path="/"), _answered_at)
 
-        :raises OSError: if the file cannot be read.
+    def list_objects(
+        self, prefix: str = "", *, start_after: str = "", page_size: int = 1000
+    ) -> Iterator[ObjectInfo]:
+        """Yield the objects below a prefix, in the byte order of their keys (GET Bucket).
+
+        One page is in memory at a time.
+
+        :param start_after: only keys after this one.
         """
-        self._file = self._path.open("rb")
-        self.size = self._left = os.fstat(self._file.fileno()).st_size
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        marker: str | None = start_after
+        while marker is not None:
+            page = self.list_objects_page(prefix, start_after=marker, page_size=page_size)
+            yield from page.objects
+            marker = page.next_marker
 
-    def read(self, amount: int = -1) -> bytes:
-        """Return the next bytes, never more than the announced size in total."""
-        assert self._file is not None
-        try:
-            data = self._file.read(self._left if amount < 0 else min(amount, self._left))
-            if not data and self._left:
-                raise OSError(f"{self._path} became shorter while it was uploaded")
-        except OSError as error:
-            self.failure = error  # kept, because the HTTP library only reports a broken connection
-            raise
-        self._left -= len(data)
-        self._md5.update(data)
-        return data
+    def list_objects_page(
+        self, prefix: str = "", *, start_after: str = "", delimiter: str = "", page_size: int = 1000
+    ) -> ObjectPage:
+        """Read one page of a listing; ``delimiter`` groups deeper keys into ``common_prefixes``."""
+        checks.number("page_size", page_size, 1, 1000)
+        wanted = {"prefix": prefix, "marker": start_after, "delimiter": delimiter, "max-keys": str(page_size)}
+        params = (*((name, value) for name, value in wanted.items() if value), ("encoding-type", "url"))
+        request = Request(method="GET", service="cos", path="/", params=params, success=LISTING)
+        page = self._transport.send(request, ObjectPage.from_response)
+        if page.next_marker is not None and page.next_marker.encode() <= start_after.encode():
+            raise CIResponseError(
+                f"the listing does not advance: after {start_after!r} it goes on at {page.next_marker!r}",
+                request_id=page.request_id,
+            )
+        return page
 
-    @property
-    def md5(self) -> str:
-        """The digest of the bytes read since the start."""
-        return self._md5.hexdigest()
+    def head_object(self, key: str) -> ObjectInfo:
+        """Read an object's record (HEAD Object). Raises NotFoundError if it does not exist."""
+        return self._transport.send(
+            self._object("HEAD", key, success=OBJECT), lambda response: _described(key, response)
+        )
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+    def get_object(self, key: str, path: str | os.PathLike[str]) -> ObjectInfo:
+        """Write an object's bytes to a file (GET Object).
+
+        ``path`` is either complete or not touched: the bytes go to a temporary file beside it, which is
+        renamed at the end. A response that ends early is fetched again.
+
+        :raises OSError: if the file cannot be written.
+        """
+        target = Path(path)
+        return self._transport.send(
+            self._object("GET", key, success=OBJECT), lambda response: _save(key, target, response)
+        )
+
+    def read_object(self, key: str) -> bytes:
+        """Return an object's bytes (GET Object). The object has to fit into memory."""
+        return self._transport.send(
+            self._object("GET", key, success=OBJECT), lambda response: b"".join(response.chunks())
+        )
+
+    def read_object_with_info(self, key: str) -> tuple[bytes, ObjectInfo]:
+        """Return an object's bytes and its record, from one response."""
+        return self._transport.send(
+            self._object("GET", key, success=OBJECT), lambda response: _read(key, response)
+        )
+
+    def read_object_part(self, key: str, offset: int, length: int) -> tuple[bytes, ObjectInfo]:
+        """Return some of an object's bytes and the object's record (GET Object with ``Range``).
+
+        There are fewer bytes if the object ends before. The record's ``size`` is the whole object's.
+
+        :param offset: the first byte, from 0.
+        :param length: number of bytes, 1 or more.
+        :raises InvalidRequestError: code ``InvalidRange``: the object ends at or before ``offset``.
+        """
+        checks.number("offset", offset, 0)
+        checks.number("length", length, 1)
+        headers = {"Range": f"bytes={offset}-{offset + length - 1}"}
+        return self._transport.send(
+            self._object("GET", key, headers=headers, success=OBJECT_PART),
+            lambda response: _read_part(key, offset, length, response),
+        )
+
+    def put_object(
+        self,
+        key: str,
+        source: bytes | str | os.PathLike[str],
+        *,
+        content_type: str | None = None,
+        overwrite: bool = True,
+        expires_at: float | None = None,
+    ) -> ObjectInfo:
+        """Store bytes, or a file's bytes, under a key (PUT Object); an existing object is replaced.
+
+        The stored object's ETag is compared with the MD5 of the sent bytes.
+
+        :param source: bytes, or the path of a file, which is read again if the request is repeated.
+        :param overwrite: ``False`` leaves an existing object unchanged (without effect in a bucket that ever
+            had versioning).
+        :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature expires in
+            that second, so the service rejects a request that arrives later.
+        :raises ObjectExistsError: the object exists, and ``overwrite`` is False. A request that is repeated
+            after a lost response may find its own object.
+        :raises RequestExpiredError: ``expires_at`` has passed; an earlier attempt whose response was lost may
+            have succeeded.
+        """
+        headers = {"Content-Type": checks.header("content_type", content_type or "application/octet-stream")}
+        if not overwrite:
+            headers["x-cos-forbid-overwrite"] = "true"
+        if isinstance(source, bytes):
+            md5 = hashlib.md5(source, usedforsecurity=False)
+            headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()
+            request = self._object(
+                "PUT", key, success=STORED, headers=headers, body=source, expires_at=expires_at
+            )
+            return self._transport.send(
+                request, lambda response: _stored(key, response, len(source), md5.hexdigest())
+            )
+        upload = Upload(Path(source))
+        request = self._object(
+            "PUT", key, success=STORED, headers=headers, body=upload, expires_at=expires_at
+        )
+        return self._transport.send(request, lambda response: _stored(key, response, upload.size, upload.md5))
+
+    def delete_object(self, key: str, *, expires_at: float | None = None) -> None:
+        """Delete an object (DELETE Object). A missing object counts as deleted.
+
+        :param expires_at: as for :meth:`put_object`.
+        """
+        self._transport.send(self._object("DELETE", key, expires_at=expires_at), nothing)
+
+    def object_url(
+        self,
+        key: str,
+        *,
+        method: str = "GET",
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        valid_seconds: int = 3600,
+    ) -> str:
+        """Return a URL that reads an object, or with another ``method`` stores, describes or deletes it.
+
+        It permits that one action without a key, until it expires, so treat it as a secret. It never holds
+        the SecretKey, but it holds the token of a temporary key, and then expires with that token.
+
+        With an ``endpoint`` on this machine it names the bucket below ``.localhost``, which browsers and curl
+        resolve to this machine. With an endpoint elsewhere, a request for the URL has to send the service's
+        own ``Host``.
+
+        :param params: further parameters, such as ``response-content-disposition``; they are signed.
+        :param headers: headers that a request has to send with exactly these values, such as
+            ``Content-Type``.
+        """
+        checks.object_key("key", key)
+        checks.one_of("method", method, URL_METHODS)
+        checks.number("valid_seconds", valid_seconds, 1)
+        for name, value in (headers or {}).items():
+            if name.lower() == "host":
+                raise ValueError("headers must not hold Host, which is signed anyway")
+            checks.header(name, value)
+        request = Request(
+            method=method,
+            service="cos",
+            path=f"/{key}",
+            params=tuple((params or {}).items()),
+            headers=headers or {},
+        )
+        return self._transport.signed_url(request, valid_seconds)
+
+    def _object(
+        self,
+        method: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Upload | None = None,
+        success: Success = NOTHING,
+        expires_at: float | None = None,
+    ) -> Request:
+        checks.object_key("key", key)
+        return Request(
+            method=method,
+            service="cos",
+            path=f"/{key}",
+            headers=headers or {},
+            body=body,
+            success=success,
+            expires_at=expires_at,
+        )
 
 
-def described(key: str, response: Response) -> ObjectInfo:
+def _described(key: str, response: Response) -> ObjectInfo:
     """Read the record of an object from the headers of a response to HEAD or GET."""
     length = response.headers.get("Content-Length", "")
     if not _LENGTH.fullmatch(length):
@@ -130,13 +289,13 @@ def described(key: str, response: Response) -> ObjectInfo:
     return _info(key, int(length), response)
 
 
-def read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
+def _read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
     """Read a response's body, and the record of the object."""
     body = b"".join(response.chunks())
     return body, _info(key, len(body), response)
 
 
-def read_part(key: str, offset: int, length: int, response: Response) -> tuple[bytes, ObjectInfo]:
+def _read_part(key: str, offset: int, length: int, response: Response) -> tuple[bytes, ObjectInfo]:
     """Read the requested bytes of an object, and its record, whose size is the size of the whole object.
 
     :raises CIResponseError: the response holds other bytes than the requested ones.
@@ -156,7 +315,7 @@ def read_part(key: str, offset: int, length: int, response: Response) -> tuple[b
     return body, _info(key, size, response)
 
 
-def save(key: str, path: Path, response: Response) -> ObjectInfo:
+def _save(key: str, path: Path, response: Response) -> ObjectInfo:
     """Write a response's body to a file. ``path`` is either complete afterwards, or unchanged.
 
     The bytes go to a temporary file beside it, which is renamed at the end and removed on any failure.
@@ -176,7 +335,7 @@ def save(key: str, path: Path, response: Response) -> ObjectInfo:
     return info
 
 
-def stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
+def _stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
     """Return the record of an object that was just sent, after checking that it arrived undamaged.
 
     An ETag is the content's MD5, unless the bucket encrypts or the ETag has another form. Such an ETag is not
@@ -193,7 +352,7 @@ def stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
     return info
 
 
-def answered_at(response: Response) -> datetime:
+def _answered_at(response: Response) -> datetime:
     """The time of this response, by the service's clock."""
     moment = nodes.header_time(response.headers.get("Date"))
     if moment is None:
@@ -233,24 +392,6 @@ def _objects(root: xml.Element, decode: Callable[[str], str], request_id: str) -
         raise CIResponseError(
             f"a listed object is not as documented: {error}", request_id=request_id
         ) from error
-
-
-def unquoted(text: str) -> str:
-    """Decode a percent-encoded key, as ``urllib.parse.unquote`` does, at a fifteenth of its cost.
-
-    Decoding is most of the work of reading a page. Quoted-printable differs from percent-encoding only in the
-    sign before the two digits, and its decoder is written in C. The decoder skips malformed escapes, which
-    the length check then detects.
-
-    :raises ValueError: for bytes that are not UTF-8.
-    """
-    if "%" not in text:
-        return text
-    if "=" not in text and text.isascii() and text.isprintable():  # no line ends, which "=" would swallow
-        data = a2b_qp(text.replace("%", "="))
-        if len(data) == len(text) - 2 * text.count("%"):
-            return data.decode()
-    return unquote(text, errors="strict")
 
 
 def _next_marker(truncated: str | None, marker: str, request_id: str) -> str | None:

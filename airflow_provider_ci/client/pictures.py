@@ -1,29 +1,48 @@
-"""Picture processing: the operation of a job, and its result.
+"""Picture jobs: the operation, the result, and the calls that submit, read, list and cancel them.
 
 Source: Image Processing jobs, tencentcloud.com document/product/1045/49947, 73035 and 50337.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_provider_ci.client import checks, nodes
-from airflow_provider_ci.client.values import Value
+from airflow_provider_ci.client.jobs.calls import JobCalls
+from airflow_provider_ci.client.jobs.job import Job, JobKind, JobPage, JobResult, result_of
+from airflow_provider_ci.client.jobs.listings import Listing
+from airflow_provider_ci.client.jobs.options import JobOptions, PicJobFilters
+from airflow_provider_ci.client.jobs.submissions import Operation
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import Value
+from airflow_provider_ci.client.wire import nodes
+
+if TYPE_CHECKING:  # Python 3.10 has no Unpack
+    from typing_extensions import Unpack
 
 TAG = "PicProcess"
 MAX_STEPS = 10
+IDS_PER_REQUEST = 10
+
+PicForm = Literal["pic_jobs", "jobs"]
+
+_PICTURE_FORMS = {
+    "pic_jobs": JobKind(tag=TAG, path="/pic_jobs", cancel_path="/jobs"),
+    "jobs": JobKind(tag=TAG, path="/jobs", cancel_path="/jobs"),
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PicProcess(Value):
+class PicProcess(Operation, Value):
     """How a picture is processed.
 
     :param rule: the processing rule, such as ``imageMogr2/thumbnail/!50p``; at most 10 steps joined by ``|``.
     :param is_pic_info: whether the result also describes the original picture.
     :param extra: further nodes of ``PicProcess``, by the names of the API page.
     """
+
+    tag: ClassVar[str] = TAG
 
     rule: str
     _: KW_ONLY
@@ -40,17 +59,23 @@ class PicProcess(Value):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class PicTemplate(Value):
+class PicTemplate(Operation, Value):
     """A template of the service that says how a picture is processed, in place of a :class:`PicProcess`.
 
     :param template_id: ``t`` and 32 hex digits, from :meth:`CIClient.create_template` or the console.
     """
+
+    tag: ClassVar[str] = TAG
 
     template_id: str
 
     def __post_init__(self) -> None:
         if not checks.is_template(self.template_id):
             checks.identifier("PicTemplate.template_id", self.template_id)
+
+    def to_nodes(self) -> dict[str, object]:
+        """The node that names the template, in place of a rule."""
+        return {"TemplateId": self.template_id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +145,9 @@ class PicObject:
         )
 
 
+@result_of(TAG)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PicProcessResult:
+class PicProcessResult(JobResult):
     """The pictures that a job made, and the original if the job requested its description.
 
     ``objects`` holds all pictures; the other fields describe the first of them.
@@ -163,6 +189,74 @@ class PicProcessResult:
             watermark_status=first.watermark_status,
             objects=objects,
         )
+
+
+class PicJobCalls(JobCalls):
+    """Picture jobs: ``/pic_jobs``, or with ``form="jobs"`` the newer ``/jobs`` that media jobs share.
+
+    The two forms need different permissions: ``CreatePicProcessJobs`` and so on, or ``CreateMediaJobs`` and
+    so on.
+    """
+
+    def submit_pic_job(
+        self,
+        input_key: str | None,
+        output_key: str,
+        operation: PicProcess | PicTemplate,
+        *,
+        form: PicForm = "pic_jobs",
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Submit a picture job (CreatePicProcessJobs); arguments as for :meth:`submit_doc_job`.
+
+        :param operation: a rule, or a template of the service that holds one.
+        """
+        checks.user_data(options.get("user_data"))
+        return self._submit(_picture_jobs(form), input_key, output_key, operation, options)
+
+    def get_pic_job(self, job_id: str, *, form: PicForm = "pic_jobs") -> Job:
+        """Read a picture job (DescribePicProcessJob). Raises NotFoundError if it does not exist."""
+        return self._get(_picture_jobs(form), job_id).named(job_id)
+
+    def get_pic_jobs(self, job_ids: Sequence[str], *, form: PicForm = "pic_jobs") -> list[Job]:
+        """Read any number of picture jobs, ten per request, in the order given. Unknown ids are left out."""
+        found: dict[str, Job] = {}
+        for start in range(0, len(job_ids), IDS_PER_REQUEST):
+            answer = self._get(_picture_jobs(form), *job_ids[start : start + IDS_PER_REQUEST])
+            found.update((job.job_id, job.checked()) for job in answer.jobs)
+        return [found[job_id] for job_id in job_ids if job_id in found]
+
+    def list_pic_jobs(self, *, form: PicForm = "pic_jobs", **filters: Unpack[PicJobFilters]) -> Iterator[Job]:
+        """Yield the picture jobs (DescribePicProcessJobs), as :meth:`list_doc_jobs` does.
+
+        :param tag: another type of jobs that ``/jobs`` lists; ``PicProcess`` by default.
+        :param input_key: only jobs of this object.
+        :param workflow_id: only jobs that this workflow made; likewise ``inventory_trigger_job_id``.
+        :param queue_type: only jobs in queues of a type, such as ``PicProcess``; ``queue_id`` overrides it.
+        """
+        return self._list(Listing(_picture_jobs(form), filters, PicJobFilters))
+
+    def list_pic_jobs_page(
+        self,
+        *,
+        next_token: str | None = None,
+        form: PicForm = "pic_jobs",
+        **filters: Unpack[PicJobFilters],
+    ) -> JobPage:
+        """Read one page of picture jobs, the first without ``next_token``."""
+        return self._list_page(Listing(_picture_jobs(form), filters, PicJobFilters), next_token)
+
+    def cancel_pic_job(self, job_id: str) -> None:
+        """Cancel a picture job that does not run yet, of either form (CancelPicProcessJob)."""
+        self._cancel(_picture_jobs("jobs"), job_id)
+
+
+def _picture_jobs(form: PicForm) -> JobKind:
+    """Picture jobs in one of the two forms: ``/pic_jobs``, or ``/jobs`` which serves media jobs too."""
+    try:
+        return _PICTURE_FORMS[form]
+    except KeyError:
+        raise ValueError(f"form must be one of {', '.join(_PICTURE_FORMS)}, not {form!r}") from None
 
 
 def check_rule(name: str, rule: str) -> None:

@@ -1,4 +1,4 @@
-"""Document previews: one page of a document as a picture, or all of it as HTML, made on request.
+"""Previews: URLs that show a document, page by page or as HTML, or a processed picture.
 
 Source: Document preview, tencentcloud.com document/product/1045/47929; for HTML, the requests of the official
 SDKs.
@@ -12,7 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from airflow_provider_ci.client import checks
+from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.http.request import Request
+from airflow_provider_ci.client.http.responses import OBJECT, Response
+from airflow_provider_ci.client.objects import ObjectCalls
+from airflow_provider_ci.client.pictures import check_rule
+from airflow_provider_ci.client.records import checks
 
 TARGETS = ("png", "jpg", "pdf", "html", "txt", "watermark")
 
@@ -161,3 +166,63 @@ class DocPreview:
             wire: write(given[name]) for name, (wire, write) in _PARAMS.items() if given[name] is not None
         }
         return {"ci-process": "doc-preview", **params, **self.extra}
+
+
+class PreviewCalls(ObjectCalls):
+    """A page of a document, or a processed picture, as bytes or as a URL that shows it. Nothing is stored.
+
+    The service charges for each of them. Treat the URLs as secrets, like every URL that
+    :meth:`.ObjectCalls.object_url` returns. They hold the password of a previewed document too.
+    """
+
+    def read_doc_preview(
+        self, key: str, preview: DocPreview | None = None, *, max_bytes: int | None = None
+    ) -> bytes:
+        """Return a preview of a document (Document preview).
+
+        :param max_bytes: limit of the response.
+        :raises CIResponseError: the response is longer than ``max_bytes``.
+        """
+        return self._read_view(key, (preview or DocPreview()).to_params(), max_bytes)
+
+    def read_picture(self, key: str, rule: str, *, max_bytes: int | None = None) -> bytes:
+        """Return a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
+
+        :param max_bytes: limit of the response.
+        :raises CIResponseError: the response is longer than ``max_bytes``.
+        """
+        check_rule("rule", rule)
+        return self._read_view(key, {rule: ""}, max_bytes)
+
+    def doc_preview_url(
+        self, key: str, preview: DocPreview | None = None, *, valid_seconds: int = 3600
+    ) -> str:
+        """Return a URL that shows a document: one page as a picture, or the whole as ``html``."""
+        params = (preview or DocPreview()).to_params()
+        return self.object_url(key, params=params, valid_seconds=valid_seconds)
+
+    def picture_url(self, key: str, rule: str, *, valid_seconds: int = 3600) -> str:
+        """Return a URL that shows a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
+
+        Nothing is stored. The rules ``imageInfo``, ``exif`` and ``imageAve`` return JSON.
+        """
+        check_rule("rule", rule)
+        return self.object_url(key, params={rule: ""}, valid_seconds=valid_seconds)
+
+    def _read_view(self, key: str, params: Mapping[str, str], max_bytes: int | None) -> bytes:
+        checks.object_key("key", key)
+        request = Request(
+            method="GET", service="cos", path=f"/{key}", params=tuple(params.items()), success=OBJECT
+        )
+        return self._transport.send(request, lambda response: _limited(key, response, max_bytes))
+
+
+def _limited(key: str, response: Response, max_bytes: int | None) -> bytes:
+    body = bytearray()
+    for chunk in response.chunks():
+        body += chunk
+        if max_bytes is not None and len(body) > max_bytes:
+            raise CIResponseError(
+                f"the view of {key!r} has more than {max_bytes} bytes", request_id=response.request_id
+            )
+    return bytes(body)

@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 Pairs = Iterable[tuple[str, str]]
@@ -40,6 +40,19 @@ class Credentials:
     def replacing(self, refused: Credentials) -> Credentials | None:
         """Return None, since no other key exists."""
         return None
+
+
+class CredentialSource(Protocol):
+    """Supplies the key that a client signs with. Thread-safe."""
+
+    def current(self) -> Credentials:
+        """Return the key for a request that is sent now.
+
+        :raises CredentialsError: no key is available.
+        """
+
+    def replacing(self, refused: Credentials) -> Credentials | None:
+        """Return another key after the service rejected this one, or None if no other exists."""
 
 
 class Canonical(NamedTuple):

@@ -1,4 +1,4 @@
-"""Templates: picture rules that the service stores under an id.
+"""Templates: picture rules that the service stores under an id, and the calls that change them.
 
 Source: tencentcloud.com document/product/1045/73037 and 73038.
 """
@@ -6,16 +6,20 @@ Source: tencentcloud.com document/product/1045/73037 and 73038.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_ci.client import checks, nodes, pictures, xml
+from airflow_provider_ci.client import pictures
 from airflow_provider_ci.client.errors import CIResponseError
+from airflow_provider_ci.client.http.request import XML_BODY, Request
+from airflow_provider_ci.client.http.responses import RESPONSE, Response, nothing
+from airflow_provider_ci.client.http.transport import Connected
 from airflow_provider_ci.client.pictures import PicProcess
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.responses import RESPONSE, Response
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
+from airflow_provider_ci.client.wire import nodes, xml
 
 PATH = "/template"
 CATEGORIES = ("Custom", "Official")
@@ -67,7 +71,50 @@ class Template:
         return cls.from_node(found, request_id)
 
 
-def template_request(method: str, path: str, name: str, operation: PicProcess) -> Request:
+class TemplateCalls(Connected):
+    """Store picture rules at the service; jobs refer to them by id (:class:`.PicTemplate`)."""
+
+    def create_template(self, name: str, operation: PicProcess) -> Template:
+        """Store a rule under a name (CreateMediaTemplate), which is unique in the bucket.
+
+        :param name: 1 to 64 letters (Chinese too), digits, ``_``, ``-`` or ``*``.
+        """
+        request = _template_request("POST", PATH, name, operation)
+        return self._transport.send(request, Template.from_response)
+
+    def update_template(self, template_id: str, name: str, operation: PicProcess) -> Template:
+        """Replace name and rule of a template (UpdateMediaTemplate)."""
+        request = _template_request("PUT", _path_of(template_id), name, operation)
+        return self._transport.send(request, Template.from_response)
+
+    def delete_template(self, template_id: str) -> None:
+        """Delete a template (DeleteMediaTemplate)."""
+        path = _path_of(template_id)
+        self._transport.send(Request(method="DELETE", service="ci", path=path), nothing)
+
+    def list_templates(
+        self, *, category: str | None = None, template_ids: Sequence[str] = (), name_prefix: str = ""
+    ) -> list[Template]:
+        """Read the templates (DescribeMediaTemplates), for all kinds of jobs.
+
+        :param category: ``Custom`` or ``Official``.
+        """
+        checks.one_of("category", category, CATEGORIES)
+        for template_id in template_ids:
+            checks.identifier("template_id", template_id)
+        filters = {"category": category or "", "ids": ",".join(template_ids), "name": name_prefix}
+
+        def read(response: Response) -> Page[Template]:
+            return Page.from_response(response, "TemplateList", Template.from_node)
+
+        def get(number: int) -> Page[Template]:
+            request = page_request(PATH, number, MAX_ITEMS_PER_PAGE, filters)
+            return self._transport.send(request, read)
+
+        return all_items(get)
+
+
+def _template_request(method: str, path: str, name: str, operation: PicProcess) -> Request:
     """Return the request that creates or changes a template."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"name must be 1 to 64 letters, digits, '_', '-' or '*', not {name!r}")
@@ -76,13 +123,13 @@ def template_request(method: str, path: str, name: str, operation: PicProcess) -
         method=method,
         service="ci",
         path=path,
-        headers={"Content-Type": "application/xml"},
+        headers=XML_BODY,
         body=xml.build("Request", content),
         success=RESPONSE,
     )
 
 
-def path_of(template_id: str) -> str:
+def _path_of(template_id: str) -> str:
     """Return the path of one template."""
     checks.identifier("template_id", template_id)
     return f"{PATH}/{template_id}"

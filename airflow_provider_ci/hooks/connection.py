@@ -86,6 +86,12 @@ def signs_with(conn: Connection) -> str:
     return f"the key of role {extra['role_arn']}" if extra.get("role_arn") else words
 
 
+def verify_of(conn: Connection) -> bool | str:
+    """Which certificates a connection trusts."""
+    extra = conn.extra_dejson
+    return _verify(extra if isinstance(extra, dict) else {})
+
+
 def shortened(secret_id: str) -> str:
     """Enough of a SecretId to distinguish it from another one."""
     return secret_id if len(secret_id) <= 12 else f"{secret_id[:6]}...{secret_id[-4:]}"

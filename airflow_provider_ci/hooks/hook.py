@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_ci import compat
+from airflow_provider_ci.check import Report, Skip, check_bucket
 from airflow_provider_ci.client import CIClient, RetryPolicy
 from airflow_provider_ci.compat import BaseHook
 from airflow_provider_ci.hooks import form
-from airflow_provider_ci.hooks.connection import client_of, signs_with
+from airflow_provider_ci.hooks.connection import client_of, signs_with, verify_of
 from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
 
 _TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
@@ -96,6 +99,27 @@ class CIHook(BaseHook):
         except ValueError as error:
             return False, str(error)
         return Diagnosis(client, signs_with(conn))()
+
+    def check_bucket(self, *, skip: Collection[Skip] = (), record: str | Path | None = None) -> Report:
+        """Compare the bucket with the assumptions of this package, as the command ``ci-check`` does.
+
+        Submits one document and one picture job on objects of its own, and removes them. The page
+        ``docs/check.md`` explains each row of the report.
+
+        :param skip: ``documents`` or ``pictures``, to leave out what the bucket does not offer.
+        :param record: a file for all requests and responses, without secrets.
+        """
+        with self.client_with() as client:
+            verify = verify_of(self.get_connection(self.tencent_ci_conn_id))
+            return check_bucket(client, skip=skip, record=record, verify=verify)
+
+    def client_with(self, **options: Any) -> CIClient:
+        """A new client of the connection with other settings; close it after use.
+
+        :param options: arguments of :class:`.CIClient`, which override the connection's.
+        :raises ConnectionConfigError: the connection cannot be used; the message names every problem.
+        """
+        return self._client_of(self.get_connection(self.tencent_ci_conn_id), **options)
 
     def _client_of(self, conn: Any, **options: Any) -> CIClient:
         return client_of(conn, self.tencent_ci_conn_id, bucket=self.bucket, region=self.region, **options)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from airflow_provider_ci.jobs.cancel import cancel_waiting
 from airflow_provider_ci.jobs.kinds import (
+    BY_ID,
     DOCUMENTS,
     PICTURES,
     JobType,
@@ -19,10 +20,16 @@ from airflow_provider_ci.jobs.matching import matches_keys, matches_operation, u
 from airflow_provider_ci.jobs.outage import Outage, is_unavailable, retry_while_unavailable
 from airflow_provider_ci.jobs.pace import Pace
 from airflow_provider_ci.jobs.queue_pause import PauseWatch, QueueStaysPausedError
-from airflow_provider_ci.jobs.submit import JobRequest, find_submitted, submit_once
+from airflow_provider_ci.jobs.submit import (
+    JobRequest,
+    UnlistedSubmissionError,
+    find_submitted,
+    submit_once,
+)
 from airflow_provider_ci.jobs.watch import JobsInFlight, JobWatch
 
 __all__ = [
+    "BY_ID",
     "DOCUMENTS",
     "PICTURES",
     "JobRequest",
@@ -33,6 +40,7 @@ __all__ = [
     "Pace",
     "PauseWatch",
     "QueueStaysPausedError",
+    "UnlistedSubmissionError",
     "cancel_waiting",
     "default_queue_id",
     "find_submitted",

@@ -71,7 +71,9 @@ class JobsInFlight:
         self._polls += 1
         self._found, self.unknown, self.forgotten = {}, {}, {}
         self._keep(pending)
-        if len(pending) <= FEW and not self._are_together(pending):
+        if not self._type.is_listed:
+            self._read_some(pending)
+        elif len(pending) <= FEW and not self._are_together(pending):
             self._read_by_id(pending)
         else:
             self._meet([job_id for job_id in pending if job_id not in self._created])
@@ -187,6 +189,11 @@ class JobsInFlight:
         return seen if created is None else max(seen, service_now(self._client) - created.timestamp())
 
     # One by one
+
+    def _read_some(self, job_ids: Iterable[str]) -> None:
+        """Read the jobs of a type without a listing in turns."""
+        turns = sorted(job_ids, key=lambda job_id: self._read_at.get(job_id, 0))
+        self._read_by_id(turns[: self._most_by_id])
 
     def _read_by_id(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:

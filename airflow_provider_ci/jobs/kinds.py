@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from threading import Lock
-from typing import Union
+from typing import Any, NoReturn, Union
 from weakref import WeakKeyDictionary
 
 from airflow_provider_ci.client import (
@@ -19,9 +21,17 @@ from airflow_provider_ci.client import (
     PicTemplate,
     Queue,
 )
+from airflow_provider_ci.client.jobs.any_job import (
+    JOB_OPERATIONS,
+    LISTED_PATHS,
+    JobOperation,
+    output_of_tag,
+    path_of_tag,
+)
 from airflow_provider_ci.jobs.matching import matches_operation
 
 __all__ = [
+    "BY_ID",
     "DOCUMENTS",
     "PICTURES",
     "JobType",
@@ -36,21 +46,25 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-Operation = Union[DocProcess, PicProcess, PicTemplate]  # noqa: UP007  (evaluated at run time)
+Operation = Union[DocProcess, JobOperation, PicProcess, PicTemplate]  # noqa: UP007  (evaluated at run time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """Document jobs or picture jobs: the same verbs on different calls of the service."""
+    """The jobs of one tag: the same verbs on different calls of the service, and what differs otherwise."""
 
     tag: str
-    """The service's tag: ``DocProcess`` or ``PicProcess``."""
+    """The service's tag, such as ``DocProcess``; empty if jobs are known by their ids only."""
     submit: Callable[..., Job]
     get: Callable[[CIClient, str], Job]
     list: Callable[..., Iterator[Job]]
     list_page: Callable[..., JobPage]
     cancel: Callable[[CIClient, str], None]
     queues: Callable[..., Sequence[Queue]]
+    is_listed: bool = True
+    """Whether the service lists these jobs. If not, a job whose response was lost cannot be found."""
+    output: str = "object"
+    """What a job writes: an ``object``, objects below a ``prefix``, or ``none``."""
 
 
 DOCUMENTS = JobType(
@@ -72,53 +86,109 @@ PICTURES = JobType(
     queues=CIClient.list_pic_queues,
 )
 
-_OTHER_IDS = {
-    "a": "an AI job",
-    "b": "a job over an inventory",
-    "f": "a file job",
-    "j": "a media job",
-    "p": "a queue",
-    "t": "a template",
+_QUEUES_BY_PATH: dict[str, Callable[..., Sequence[Queue]]] = {
+    "/doc_jobs": CIClient.list_doc_queues,
+    "/file_jobs": CIClient.list_file_queues,
+    "/pic_jobs": CIClient.list_pic_queues,
 }
+_QUEUES_BY_TAG: dict[str, Callable[..., Sequence[Queue]]] = {
+    "FileCompress": CIClient.list_file_queues,
+    "FileHashCode": CIClient.list_file_queues,
+    "FileUncompress": CIClient.list_file_queues,
+    "ImageOCR": CIClient.list_ai_queues,
+    "PicProcess": CIClient.list_pic_queues,
+}
+"""The queues of tags at ``/jobs``, which serves several features."""
+
+_NO_JOBS = {"b": "a job over an inventory", "p": "a queue", "t": "a template"}
 """The meanings of other first letters of the service's ids."""
+_OTHER_JOBS = "afj"
+"""First letters of the ids of AI jobs, file jobs and media jobs."""
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+
+
+def _no_queues(client: CIClient, **_: object) -> Sequence[Queue]:
+    """Queues of features that this package does not know: jobs are then listed over all queues."""
+    return ()
+
+
+def _not_by_id(*_: object, **__: object) -> NoReturn:
+    raise TypeError("these jobs are known by their ids only: they can be read and cancelled")
+
+
+BY_ID = JobType(
+    tag="",
+    submit=_not_by_id,
+    get=CIClient.get_job,
+    list=_not_by_id,
+    list_page=_not_by_id,
+    cancel=CIClient.cancel_job,
+    queues=_no_queues,
+    is_listed=False,
+)
+"""Jobs of other tags: the tag is unknown, because it cannot be derived from an id."""
+
+
+@cache
+def _any_type(tag: str, path: str, output: str) -> JobType:
+    return JobType(
+        tag=tag,
+        submit=CIClient.submit_job,
+        get=partial(CIClient.get_job, path=path),
+        list=partial(_listed, CIClient.list_jobs, tag, path),
+        list_page=partial(_listed, CIClient.list_jobs_page, tag, path),
+        cancel=CIClient.cancel_job,
+        queues=_QUEUES_BY_PATH.get(path) or _QUEUES_BY_TAG.get(tag, _no_queues),
+        is_listed=path in LISTED_PATHS,
+        output=output,
+    )
+
+
+def _listed(call: Callable[..., Any], tag: str, path: str, client: CIClient, **options: Any) -> Any:
+    return call(client, tag, path=path, **options)
 
 
 def type_of_operation(operation: Operation) -> JobType:
     """Return the type of the jobs that do this operation.
 
-    :raises TypeError: it is not an operation on documents or pictures.
+    :raises TypeError: it is not an operation of the service.
     """
     if isinstance(operation, DocProcess):
         return DOCUMENTS
     if isinstance(operation, (PicProcess, PicTemplate)):
         return PICTURES
-    raise TypeError(
-        f"operation must be a DocProcess, a PicProcess or a PicTemplate, not {type(operation).__name__}"
-    )
+    if isinstance(operation, JOB_OPERATIONS):
+        tag = operation.tag
+        path, output = operation.path or path_of_tag(tag), operation.output or output_of_tag(tag)
+        return _any_type(tag, path, output)
+    names = ", ".join(each.__name__ for each in (DocProcess, PicProcess, *JOB_OPERATIONS))
+    raise TypeError(f"operation must be a PicTemplate or one of {names}, not {type(operation).__name__}")
 
 
 def type_of_tag(tag: str) -> JobType:
-    """Return the type of the jobs with this tag of the service.
+    """Return the type of the jobs with this tag of the service, at the tag's usual path.
 
-    :raises ValueError: the tag is unknown.
+    :raises ValueError: it cannot be a tag.
     """
     for job_type in (DOCUMENTS, PICTURES):
         if job_type.tag == tag:
             return job_type
-    raise ValueError(f"unknown tag {tag!r}: jobs are tagged {DOCUMENTS.tag} or {PICTURES.tag}")
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"{tag!r} is not a tag of the service, such as DocProcess")
+    return _any_type(tag, path_of_tag(tag), output_of_tag(tag))
 
 
 def type_of_job_id(job_id: str) -> JobType:
     """Return the type of a job by the first letter of its id: ``d`` for documents, ``c`` for pictures.
 
-    :raises ValueError: it is not a job id, or it is the id of another type of job.
+    :raises ValueError: it is not a job id, or it is the id of something else.
     """
     if len(job_id) < 2 or not job_id.isalnum():
         raise ValueError(f"{job_id!r} is not a job id: a job id is a letter and 32 hexadecimal digits")
-    if other := _OTHER_IDS.get(job_id[0]):
-        raise ValueError(
-            f"{job_id!r} is {other}: only document jobs (d...) and picture jobs (c...) are supported"
-        )
+    if other := _NO_JOBS.get(job_id[0]):
+        raise ValueError(f"{job_id!r} is {other}, not a job")
+    if job_id[0] in _OTHER_JOBS:
+        return BY_ID
     return DOCUMENTS if job_id.startswith("d") else PICTURES
 
 

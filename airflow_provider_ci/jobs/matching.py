@@ -10,15 +10,19 @@ from collections.abc import Mapping
 from typing import Union
 
 from airflow_provider_ci.client import DocProcess, Job, PicProcess, PicTemplate
+from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS, JobOperation
 
-_NEVER_COMPARED = "DocPassword"
+_NEVER_COMPARED = frozenset({"CompressKey", "DocPassword", "UnCompressKey"})
 _ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}
 """Numbers with the same meaning: up to the last page, and from the first page."""
 _WITHOUT_CASE = frozenset({"SrcType", "TgtType"})
 _BOOLEANS = frozenset({"true", "false"})
 
 
-def matches_operation(job: Job, operation: Union[DocProcess, PicProcess, PicTemplate]) -> bool:  # noqa: UP007
+def matches_operation(
+    job: Job,
+    operation: Union[DocProcess, JobOperation, PicProcess, PicTemplate],  # noqa: UP007
+) -> bool:
     """Whether the echoed parameters of the job are consistent with the operation.
 
     Only parameters that the operation sets are compared, and never a password. A missing or
@@ -28,14 +32,10 @@ def matches_operation(job: Job, operation: Union[DocProcess, PicProcess, PicTemp
     template_id = echo.get("TemplateId")
     if isinstance(operation, PicTemplate):
         return template_id in (None, "", operation.template_id)
-    if template_id:
+    nodes = operation.to_nodes() if isinstance(operation, JOB_OPERATIONS) else {job.tag: operation.to_node()}
+    if template_id and "TemplateId" not in nodes:
         return False
-    parameters = _child(echo, job.tag)
-    return all(
-        _is_same(name, wanted, parameters.get(name))
-        for name, wanted in operation.to_node().items()
-        if wanted is not None and name != _NEVER_COMPARED
-    )
+    return _is_consistent("Operation", nodes, echo)
 
 
 def user_data_matches(job: Job, user_data: str) -> bool | None:
@@ -51,6 +51,20 @@ def user_data_matches(job: Job, user_data: str) -> bool | None:
 def matches_keys(job: Job, input_key: str, output_key: str) -> bool:
     """Whether the job reads and writes these objects; the service may put a slash before keys."""
     return _bare(job.input_key) == _bare(input_key) and _bare(job.output_key) == _bare(output_key)
+
+
+def _is_consistent(name: str, wanted: object, echoed: object) -> bool:
+    """Whether an echo, as far as it exists, agrees with the request."""
+    if wanted is None or echoed in (None, "") or name in _NEVER_COMPARED:
+        return True
+    if isinstance(wanted, Mapping):
+        echo = echoed if isinstance(echoed, Mapping) else {}
+        return all(_is_consistent(child, value, echo.get(child)) for child, value in wanted.items())
+    if isinstance(wanted, (list, tuple)):
+        echoes = echoed if isinstance(echoed, list) else [echoed]
+        pairs = zip(wanted, echoes, strict=False)
+        return len(wanted) == len(echoes) and all(_is_consistent(name, *pair) for pair in pairs)
+    return _is_same(name, wanted, echoed)
 
 
 def _is_same(name: str, wanted: object, echoed: object) -> bool:

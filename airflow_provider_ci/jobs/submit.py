@@ -39,6 +39,22 @@ _STOP_CHECK_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
 
+class UnlistedSubmissionError(SubmissionUnknownError):
+    """The response to a submission was lost, and the service has no listing that could show its job.
+
+    The job was not submitted again.
+    """
+
+    def __init__(self, *, tag: str, input_key: str, output_key: str, reason: str) -> None:
+        super().__init__(input_key=input_key, output_key=output_key, reason=reason)
+        self.tag = tag
+        self.args = (
+            f"unconfirmed submission of the {tag} job for {input_key!r}: {reason} The service has no listing "
+            "of these jobs, so nothing can tell whether the job exists, and it was not submitted again. "
+            "Submit it again if a second job does no harm. File jobs with path='/jobs' are listed and found.",
+        )
+
+
 def _go_on() -> None:
     """Never stop the wait."""
 
@@ -51,7 +67,9 @@ def _unnoted(expires_at: float) -> None:
 class JobRequest:
     """One job to submit.
 
-    :param output_key: may hold ``${Number}``, ``${Page}`` and ``${SheetID}``.
+    :param input_key: None if the operation names its inputs.
+    :param output_key: may hold ``${Number}``, ``${Page}`` and ``${SheetID}``. None if the operation writes no
+        object, or names its objects by itself.
     :param queue_id: the default queue if not given.
     :param job_level: priority 0, 1 or 2; a higher level runs first.
     :param callback: where to send the end of the job, in place of the queue's callback.
@@ -59,8 +77,8 @@ class JobRequest:
     :param user_data: a text that the service echoes with the job; the token of the submission by default.
     """
 
-    input_key: str
-    output_key: str
+    input_key: str | None
+    output_key: str | None
     operation: Operation
     _: KW_ONLY
     queue_id: str | None = None
@@ -97,6 +115,7 @@ def submit_once(
     :param raise_if_stopped: called twice a second while waiting; any exception from it ends the wait.
     :raises CIError: the service rejected the job.
     :raises SubmissionUnknownError: the responses to all attempts were lost.
+    :raises UnlistedSubmissionError: a response was lost, and jobs of this type are not listed.
     """
     if valid_seconds < 1:
         raise ValueError(f"valid_seconds must be at least 1, not {valid_seconds!r}")
@@ -113,6 +132,8 @@ def submit_once(
                 raise
             log.warning("%s; submitting again", error)
         except SubmissionUnknownError as error:
+            if not request.job_type.is_listed:
+                raise _unlisted(request, error.reason) from error
             log.warning("%s; searching the listing for the job", error)
             if job := search.until(expires_at, raise_if_stopped):
                 return job
@@ -139,10 +160,22 @@ def find_submitted(
     :param since: a time before that submission, by the service's clock.
     :param expires_at: when its last request expires, as passed to ``before_sending``; by default, the request
         counts as sent now.
+    :raises UnlistedSubmissionError: jobs of this type are not listed.
     """
+    if not request.job_type.is_listed:
+        raise _unlisted(request, "the process that submitted it has died.")
     search = _Search(client, request, token, since=since)
     until = service_now(client) + valid_seconds if expires_at is None else expires_at
     return search.until(until, raise_if_stopped)
+
+
+def _unlisted(request: JobRequest, reason: str) -> UnlistedSubmissionError:
+    return UnlistedSubmissionError(
+        tag=request.job_type.tag,
+        input_key=request.input_key or "",
+        output_key=request.output_key or "",
+        reason=reason,
+    )
 
 
 def _submit(client: CIClient, request: JobRequest, token: str, expires_at: float) -> Job:
@@ -240,7 +273,7 @@ class _Search:
         if says and not request.user_data:
             return True
         return (
-            matches_keys(job, request.input_key, request.output_key)
+            matches_keys(job, request.input_key or "", request.output_key or "")
             and matches_operation(job, request.operation)
             and _is_young_enough(job, since)
         )

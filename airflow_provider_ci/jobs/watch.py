@@ -24,7 +24,7 @@ class JobWatch:
     """Waits for jobs that are known by their ids only, of any type.
 
     :param created: by job id, the time when the service created the job, if known.
-    :raises ValueError: an id is not the id of a document or picture job.
+    :raises ValueError: an id is not the id of a job.
     """
 
     def __init__(

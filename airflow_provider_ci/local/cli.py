@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from airflow_provider_ci.local.convert.install import install_office
-from airflow_provider_ci.local.convert.office import OfficeMissingError
+from airflow_provider_ci.local.convert.office.install import install_office
+from airflow_provider_ci.local.convert.office.libreoffice import OfficeMissingError
 from airflow_provider_ci.local.objects.keys import is_bucket_name
 from airflow_provider_ci.local.objects.synthetic import MAX_OBJECTS
 from airflow_provider_ci.local.server import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI, LocalCIError
@@ -88,6 +88,7 @@ def _serve(options: argparse.Namespace) -> None:
         listing_delay_seconds=options.listing_delay,
         versioned=options.versioned,
         tls=options.tls,
+        pages=options.pages,
         faults=options.fault,
         clock_offset_seconds=options.clock_offset,
         strict_signature=options.strict_signature,
@@ -107,6 +108,8 @@ def _serve(options: argparse.Namespace) -> None:
             print(f"ci-local: certificate {server.certificate}", flush=True)  # noqa: T201 - for TLS clients
         if server.sandbox:
             print(f"ci-local: sandbox: {server.sandbox}", flush=True)  # noqa: T201 - beside the ready line
+        if server.has_pages:
+            print(f"ci-local: open {server.endpoint}/ in a browser", flush=True)  # noqa: T201 - beside it
         stopping.wait()
 
 
@@ -133,6 +136,11 @@ def _parser() -> argparse.ArgumentParser:
         dest="sandbox",
         action="store_false",
         help="convert office documents even where nothing keeps them from reading files of this machine",
+    )
+    serve.add_argument(
+        "--pages",
+        action=argparse.BooleanOptionalAction,
+        help="pages for a browser on this machine; on unless --host is reached from other machines",
     )
     serve.add_argument(
         "--synthetic",

@@ -19,14 +19,13 @@ from aiohttp import web
 
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.convert import Converters, InstantConverters, RealConverters
-from airflow_provider_ci.local.convert.office import OfficeMissingError, find_office
+from airflow_provider_ci.local.convert.office.libreoffice import OfficeMissingError, find_office
 from airflow_provider_ci.local.convert.sandbox import NoSandbox, find_sandbox
 from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
 from airflow_provider_ci.local.hosts.app import App, Operations
 from airflow_provider_ci.local.hosts.ci import CIService
 from airflow_provider_ci.local.hosts.cos import COSService
-from airflow_provider_ci.local.hosts.pages import Pages
 from airflow_provider_ci.local.http.counts import RequestCounts
 from airflow_provider_ci.local.http.faults import Faults
 from airflow_provider_ci.local.http.traits import TraitSwitch, TraitValues
@@ -39,6 +38,10 @@ from airflow_provider_ci.local.jobs.scheduler import Scheduler
 from airflow_provider_ci.local.jobs.templates import Templates
 from airflow_provider_ci.local.objects.store import STATE_FOLDER, Store
 from airflow_provider_ci.local.objects.synthetic import SyntheticObjects
+from airflow_provider_ci.local.pages.guard import Guard, is_loopback_address
+from airflow_provider_ci.local.pages.overview import Overview
+from airflow_provider_ci.local.pages.parts import Parts
+from airflow_provider_ci.local.pages.site import Pages
 from airflow_provider_ci.local.sync.sync import SyncProcessing
 from airflow_provider_ci.local.workspace import Workspace
 
@@ -82,6 +85,8 @@ class LocalCI:
     :param listing_delay_seconds: seconds after a write in which listings of objects leave it out.
     :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
     :param tls: answer TLS, too, with a certificate of its own making, see :attr:`certificate`.
+    :param pages: pages for a browser at its address, see docs/local.md; None: unless it listens beyond this
+        machine. They are answered to this machine alone in any case.
     :param faults: faults that wait from the start, as ``/_local/faults`` takes them.
     :param traits: traits of real buckets, the fields of :class:`~.http.traits.Traits`.
     """
@@ -107,6 +112,7 @@ class LocalCI:
         listing_delay_seconds: float = 0,
         versioned: Collection[str] = (),
         tls: bool = False,
+        pages: bool | None = None,
         faults: Iterable[Mapping[str, object]] = (),
         **traits: Unpack[TraitValues],
     ) -> None:
@@ -119,6 +125,7 @@ class LocalCI:
         self.traits = TraitSwitch(**traits)
         self._counts = RequestCounts()
         self._tls = tls
+        self.has_pages = is_loopback_address(host) if pages is None else pages
         self._credentials = Credentials(secret_id=secret_id, secret_key=secret_key, token=token)
         self._host = host
         self._port = port
@@ -270,10 +277,20 @@ class LocalCI:
                 versioned=self._versioned,
             ),
         }
-        pages = Pages(
+        parts = Parts(
             store=store,
             jobs=jobs,
             queues=queues,
+            overview=Overview(database, jobs, queues),
+            ci=ci.answer,
+            sync=sync,
+            faults=self.faults,
+            traits=self.traits,
+            counts=self._counts,
+            credentials=self._credentials,
+            is_example_key=self.secret_key == DEFAULT_SECRET_KEY,
+            converts=self._convert not in ("instant", "none"),
+            workers=self._workers,
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
@@ -283,7 +300,7 @@ class LocalCI:
             self.faults,
             self.traits,
             self._counts,
-            pages,
+            Pages(parts, Guard(is_open=self.has_pages)),
             latency_seconds=self._latency_seconds,
         )
         try:

@@ -61,6 +61,15 @@ class Workspace:
         copy = folder / (name + (suffix if _SUFFIX.fullmatch(suffix) else ""))
         return copy if self._store.copy(found, copy) else None
 
+    def stored(self, bucket: str, key: str) -> StoredObject | None:
+        """The object with its ETag and headers; None if it does not exist."""
+        found = self._store.find(bucket, key)
+        return self._store.describe([found])[0] if found else None
+
+    def add_header(self, stored: StoredObject, name: str, value: str) -> None:
+        """Add a header to an object."""
+        self._store.add_header(stored, name, value)
+
     def publish(self, bucket: str, key: str, path: Path, file_type: str) -> StoredObject:
         """Move a finished file into a bucket."""
         content_type = CONTENT_TYPES.get(file_type.lower(), "application/octet-stream")

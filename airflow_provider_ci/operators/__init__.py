@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_ci.operators.any_job import CIJobOperator, UnconfirmedJobError
 from airflow_provider_ci.operators.batch import BatchWaitError, CIBatchOperator, NoObjectsError
 from airflow_provider_ci.operators.cancel import CICancelJobsOperator
 from airflow_provider_ci.operators.jobs import CIDocProcessOperator, CIPicProcessOperator, JobWaitError
@@ -14,10 +15,12 @@ __all__ = [
     "CIBatchOperator",
     "CICancelJobsOperator",
     "CIDocProcessOperator",
+    "CIJobOperator",
     "CIListObjectsOperator",
     "CIPicProcessOperator",
     "CIQueueOperator",
     "JobWaitError",
     "NoObjectsError",
     "TooManyObjectsError",
+    "UnconfirmedJobError",
 ]

@@ -89,7 +89,8 @@ class CIBatchOperator(CIOperator):
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
     :param source: an ``ObjectSelection``, or a list of object keys; lists of lists are flattened.
-    :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``.
+    :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``; also a ``DocWatermark``, or a
+        ``CIJob`` that writes one output object and whose jobs the service lists.
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
         :class:`~airflow_provider_ci.batch.OutputTemplate`.
     :param batch_id: names the batch and its report; by default from DAG, task and run, with a hash of them

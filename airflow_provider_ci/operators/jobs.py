@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from airflow.sdk import Context, XComArg
 
@@ -21,19 +21,19 @@ from airflow_provider_ci.arguments import (
     text,
     whole_number,
 )
-from airflow_provider_ci.assets import announce, output_uri
+from airflow_provider_ci.assets import announce
 from airflow_provider_ci.batch import OutputTemplate
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
 from airflow_provider_ci.client import (
     Callback,
+    CIError,
     DocProcess,
-    DocProcessResult,
     Job,
     JobState,
     NotFoundError,
     PicProcess,
-    PicProcessResult,
     PicTemplate,
+    SubmissionUnknownError,
 )
 from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.jobs import (
@@ -46,9 +46,10 @@ from airflow_provider_ci.jobs import (
     type_of_job_id,
 )
 from airflow_provider_ci.jobs.kinds import Operation
-from airflow_provider_ci.lineage import job_lineage, outputs_of
+from airflow_provider_ci.lineage import job_lineage, outputs_of, written_uri
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.operators.job_results import result_of, told
 from airflow_provider_ci.progress import JobsProgress, spoken
 from airflow_provider_ci.task import earliest
 from airflow_provider_ci.triggers import CIJobTrigger
@@ -56,7 +57,8 @@ from airflow_provider_ci.triggers import CIJobTrigger
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-_STORE_KEY = "ci_job"
+STORE_KEY = "ci_job"
+"""Under it the task's state store keeps what is known of the job."""
 _INLINE_SECONDS = 5.0
 """A job that ends within this time is not worth a deferral; very short deferrals are unsafe in Airflow 3.3.0
 to 3.3.2."""
@@ -69,7 +71,7 @@ class JobWaitError(AirflowException):
     """Waiting failed. The job keeps running; a retry of the task takes it over."""
 
 
-class _JobOperator(CIOperator):
+class JobOperator(CIOperator):
     """Submits one job, and waits for it or not.
 
     On Airflow 3.3 and newer the task's state store keeps a mark from before the submission, and then the id
@@ -102,8 +104,8 @@ class _JobOperator(CIOperator):
     def __init__(
         self,
         *,
-        input_key: str | XComArg,
-        output_key: str | XComArg,
+        input_key: str | XComArg | None,
+        output_key: str | XComArg | None,
         operation: Operation | XComArg,
         queue_id: str | None = None,
         job_level: int | str | None = None,
@@ -152,8 +154,8 @@ class _JobOperator(CIOperator):
         links.tell_queue(job.queue_id or self.queue_id)
         if not self.wait_for_completion:
             # The work of this task ends here, whatever follows.
-            compat.state_store(context).delete(_STORE_KEY)
-            return _result(job)
+            compat.state_store(context).delete(STORE_KEY)
+            return result_of(job)
         if self.deferrable:
             job = self._wait(job, context, until=min(deadline, time.time() + _INLINE_SECONDS))
             if not job.state.is_final:
@@ -207,18 +209,19 @@ class _JobOperator(CIOperator):
         return links
 
     @property
-    def _output_of_job(self) -> str:
+    def _output_of_job(self) -> str | None:
         """The output key, with ``{stem}`` and the others filled in as a batch does it."""
+        if self.output_key is None or self.input_key is None:
+            return cast("str | None", self.output_key)
         return OutputTemplate(text=self.output_key).output_key(self.input_key)
 
     def _submit_or_take_over(self, context: Context) -> Job:
         client, request = self.hook.client, self._request
-        found = client.head_object(self.input_key)
-        self._input_bytes = found.size
-        place = f"{self.output_bucket or ''}/{request.output_key}"
-        fingerprint = Fingerprints(self.operation).of(found.key, found.etag, place)
+        etag = self._etag_of_input()
+        place = f"{self.output_bucket or ''}/{request.output_key or ''}"
+        fingerprint = Fingerprints(self.operation).of(self.input_key or "", etag, place)
         store = compat.state_store(context)
-        stored = store.get(_STORE_KEY) or {}
+        stored = store.get(STORE_KEY) or {}
         if stored.get("fingerprint") != fingerprint:
             stored = {}
         if job := self._earlier(stored):
@@ -230,17 +233,34 @@ class _JobOperator(CIOperator):
                 "token": uuid.uuid4().hex,
                 "since": client.server_time().isoformat(),
             }
-            store.set(_STORE_KEY, stored)
-            job = submit_once(
-                client,
+            store.set(STORE_KEY, stored)
+            job = self._submit(request, store, stored)
+            self.log.info("submitted: %s → %s", self.input_key, request.output_key or request.job_type.tag)
+        store.set(STORE_KEY, {**stored, "job_id": job.job_id})
+        return job
+
+    def _submit(self, request: JobRequest, store: compat.StateStore, stored: dict[str, Any]) -> Job:
+        try:
+            return submit_once(
+                self.hook.client,
                 request,
                 token=stored["token"],
-                before_sending=lambda expires_at: store.set(_STORE_KEY, {**stored, "expires_at": expires_at}),
+                before_sending=lambda expires_at: store.set(STORE_KEY, {**stored, "expires_at": expires_at}),
                 raise_if_stopped=self._raise_if_killed,
             )
-            self.log.info("submitted: %s → %s", self.input_key, request.output_key)
-        store.set(_STORE_KEY, {**stored, "job_id": job.job_id})
-        return job
+        except SubmissionUnknownError:
+            raise
+        except CIError:
+            if not request.job_type.is_listed:
+                store.delete(STORE_KEY)  # there is certainly no job, which no listing could tell later
+            raise
+
+    def _etag_of_input(self) -> str:
+        if self.input_key is None:
+            return ""
+        found = self.hook.client.head_object(self.input_key)
+        self._input_bytes = found.size
+        return found.etag
 
     def _earlier(self, stored: dict[str, Any]) -> Job | None:
         """The job that an earlier try submitted, recorded or not, unless it failed or was cancelled."""
@@ -248,6 +268,8 @@ class _JobOperator(CIOperator):
             return self._alive(stored["job_id"])
         if "token" not in stored:
             return None
+        if not self._request.job_type.is_listed and "expires_at" not in stored:
+            return None  # the earlier try died before it sent anything
         since = datetime.fromisoformat(stored["since"])
         job = find_submitted(
             self.hook.client,
@@ -332,16 +354,18 @@ class _JobOperator(CIOperator):
                 f"job of {self.input_key!r} has not ended after {spoken(self.timeout_seconds)} "
                 f"(state {job.state}); job {job.job_id} keeps running, and a retry of this task takes it over"
             )
-        compat.state_store(context).delete(_STORE_KEY)
+        compat.state_store(context).delete(STORE_KEY)
         job.raise_for_state()
         self._done = job
-        result = _result(job)
+        result = result_of(job)
         bucket = self.output_bucket or self.hook.client.bucket
-        self.log.info("succeeded: %s → %s", _told(job), self._url_of_output(job))
+        self.log.info(
+            "succeeded: %s%s", told(job), f" → {self._url_of_output(job)}" if job.output_key else ""
+        )
         announce(
             context,
             self.outlets,
-            uri=output_uri(bucket, job.output_key),
+            uri=written_uri(bucket, job),
             objects=outputs_of(job),
             details=result,
         )
@@ -361,7 +385,7 @@ class _JobOperator(CIOperator):
         return job_lineage(self.hook.client.bucket, self._done, input_bytes=self._input_bytes)
 
 
-class CIDocProcessOperator(_JobOperator):
+class CIDocProcessOperator(JobOperator):
     """Converts one document: to PDF, or its pages to pictures.
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
@@ -389,7 +413,7 @@ class CIDocProcessOperator(_JobOperator):
     operations = (DocProcess,)
 
 
-class CIPicProcessOperator(_JobOperator):
+class CIPicProcessOperator(JobOperator):
     """Runs one picture through a processing rule, or through a template of the service.
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
@@ -416,32 +440,3 @@ class CIPicProcessOperator(_JobOperator):
     """
 
     operations = (PicProcess, PicTemplate)
-
-
-def _result(job: Job) -> dict[str, Any]:
-    """The job as a small XCom."""
-    result: dict[str, Any] = {
-        "job_id": job.job_id,
-        "state": str(job.state),
-        "input_key": job.input_key,
-        "output_key": job.output_key,
-    }
-    if isinstance(job.result, DocProcessResult):
-        result["pages"] = job.result.total_page_count
-    if isinstance(job.result, PicProcessResult):
-        result["size"] = job.result.size
-    return result
-
-
-def _told(job: Job) -> str:
-    """The result of the job, in words: ``3 pages in 0.9 s``."""
-    if isinstance(job.result, DocProcessResult):
-        pages = job.result.total_page_count
-        made = "1 page" if pages == 1 else f"{pages:,} pages"
-    elif isinstance(job.result, PicProcessResult) and job.result.size is not None:
-        made = f"{job.result.size:,} bytes"
-    else:
-        made = "1 object"
-    if job.started_at is None or job.ended_at is None:
-        return made
-    return f"{made} in {(job.ended_at - job.started_at).total_seconds():.1f} s"

@@ -17,11 +17,13 @@ _LIST: dict[str, Callable[[CIClient], list[Queue]]] = {
     "doc": CIClient.list_doc_queues,
     "pic": CIClient.list_pic_queues,
     "media": CIClient.list_media_queues,
+    "file": CIClient.list_file_queues,
 }
 _UPDATE: dict[str, Callable[..., Queue]] = {
     "doc": CIClient.update_doc_queue,
     "pic": CIClient.update_pic_queue,
     "media": CIClient.update_media_queue,
+    "file": CIClient.update_file_queue,
 }
 
 
@@ -35,7 +37,7 @@ class CIQueueOperator(CIOperator):
     While a queue is paused its jobs wait; running jobs end. Arguments that are not given change nothing.
     Every argument is templated.
 
-    :param kind: ``doc``, ``pic``, or ``media``, where ``/jobs`` run.
+    :param kind: ``doc``, ``pic``, ``file``, or ``media``, where most jobs of ``/jobs`` run.
     :param queue_id: which queue; the bucket's only one of its kind if not given.
     :param state: ``Paused`` or ``Active``.
     :param name: a new name.

@@ -13,6 +13,7 @@ _TYPES = {
     "style.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "no-preview.svg": "image/svg+xml",
 }
 
 STATIC_HEADERS: Mapping[str, str] = {

@@ -37,7 +37,7 @@ def tasks(
             wait_until(partial(has_jobs, jobs_of, dag_id, number), f"the jobs of {dag_id} are submitted")
         end_workers(tasks)
         put("worker_dies_submitting", MANY)
-        server.faults.add("slow", seconds=0.5, method="POST", path="/doc_jobs", count=MANY)
+        server.faults.add("slow", seconds=2.0, method="POST", path="/doc_jobs", count=MANY)
         tasks["worker_dies_submitting"] = airflow.run("worker_dies_submitting")
         wait_until(lambda: jobs_of("worker_dies_submitting"), "the first jobs are submitted")
         die(tasks["worker_dies_submitting"])

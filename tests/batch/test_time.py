@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_ci.batch import Batch, Progress
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, RetryPolicy
-from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.http.clock import Clock
 from airflow_provider_ci.local import LocalCI
 from tests.soak.child import Child, Ending, PausedClock, Work, WrongClock
 
@@ -130,6 +130,17 @@ def test_a_lost_submission_that_is_taken_late_is_found(
     local_ci: LocalCI, client: CIClient, batch: Make, live_jobs: Count, seconds: float
 ) -> None:
     local_ci.faults.add("taken_late", seconds=seconds, method="POST", count=2)
+    summary = batch(client, lease_seconds=9, threads=2).run()
+    assert summary.succeeded == len(KEYS)
+    assert live_jobs(client) == ONE_JOB_EACH
+
+
+def test_a_late_job_that_the_listing_hides_is_found(
+    local_ci: LocalCI, client: CIClient, batch: Make, live_jobs: Count
+) -> None:
+    """The service takes it in the last second of its signature, lists it late and does not echo UserData."""
+    local_ci.traits.set(hide_jobs_seconds=2.5, user_data_limit=0)
+    local_ci.faults.add("taken_late", seconds=5.0, method="POST", count=2)
     summary = batch(client, lease_seconds=9, threads=2).run()
     assert summary.succeeded == len(KEYS)
     assert live_jobs(client) == ONE_JOB_EACH

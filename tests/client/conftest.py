@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, settings
 from qcloud_cos import CosConfig, cos_auth
 
 from airflow_provider_ci.client import CIClient, Credentials, RetryPolicy
-from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.http.clock import Clock
 
 SECRET_ID = "AKIDEXAMPLEexample0123456789abcdefgh"
 SECRET_KEY = "ExampleSecretKey0123456789abcdef"

@@ -24,7 +24,7 @@ from airflow_provider_ci.client import (
     NotFoundError,
     RetryPolicy,
 )
-from airflow_provider_ci.client.objects import unquoted
+from airflow_provider_ci.client.http.address import unquoted
 
 NOW = 1700000060.0  # of the clock
 MODIFIED = "Tue, 14 Nov 2023 22:13:20 GMT"

@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ci.client import CIClient, Credentials, DocProcess, signing
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.urls import TOKEN_PARAMS
+from airflow_provider_ci.client.http.request import TOKEN_PARAMS, Request
 
 KEYS = Credentials(
     secret_id="AKIDEXAMPLEexample0123456789abcdefgh", secret_key="ExampleSecretKey0123456789abcdef"

@@ -14,9 +14,8 @@ import urllib3
 from qcloud_cos import CosConfig, CosS3Client
 
 from airflow_provider_ci.client import CIClient, Credentials, DocPreview, signing
-from airflow_provider_ci.client.address import addresses
-from airflow_provider_ci.client.request import Request
-from airflow_provider_ci.client.urls import signed_url
+from airflow_provider_ci.client.http.address import addresses
+from airflow_provider_ci.client.http.request import Request, signed_url
 
 DATA = json.loads((Path(__file__).parent / "data" / "signature-vectors.json").read_text("utf-8"))
 CREDENTIALS = Credentials(secret_id=DATA["secret_id"], secret_key=DATA["secret_key"])

@@ -3,11 +3,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from airflow_provider_ci.client import CIClient, CIError, DocProcess, PicProcess, PicTemplate
+from airflow_provider_ci.client import (
+    CIClient,
+    CIError,
+    CIJob,
+    DocAIGCMetadata,
+    DocProcess,
+    DocWatermark,
+    FileHashCode,
+    FileUncompress,
+    ImageOCR,
+    PicProcess,
+    PicTemplate,
+)
 from airflow_provider_ci.jobs import (
+    BY_ID,
     DOCUMENTS,
     PICTURES,
     default_queue_id,
@@ -32,8 +46,9 @@ def test_an_operation_has_a_type() -> None:
 def test_a_tag_has_a_type() -> None:
     assert type_of_tag("DocProcess") is DOCUMENTS
     assert type_of_tag("PicProcess") is PICTURES
-    with pytest.raises(ValueError, match="unknown tag 'Transcode'"):
-        type_of_tag("Transcode")
+    assert (type_of_tag("Transcode").tag, type_of_tag("Transcode").output) == ("Transcode", "object")
+    with pytest.raises(ValueError, match="'no tag' is not a tag of the service"):
+        type_of_tag("no tag")
 
 
 def test_the_first_letter_of_an_id_tells_the_type() -> None:
@@ -41,10 +56,41 @@ def test_the_first_letter_of_an_id_tells_the_type() -> None:
     assert type_of_job_id("c" + "1" * 32) is PICTURES
 
 
-@pytest.mark.parametrize(("letter", "what"), [("j", "a media job"), ("f", "a file job"), ("p", "a queue")])
+@pytest.mark.parametrize("letter", ["a", "f", "j"])
+def test_jobs_of_other_tags_are_known_by_their_ids(letter: str) -> None:
+    job_type = type_of_job_id(letter + "1" * 32)
+    assert (job_type, job_type.is_listed) == (BY_ID, False)
+    with pytest.raises(TypeError, match="known by their ids only"):
+        job_type.list(None)
+
+
+@pytest.mark.parametrize(("letter", "what"), [("b", "a job over an inventory"), ("p", "a queue")])
 def test_an_id_of_something_else_is_named(letter: str, what: str) -> None:
-    with pytest.raises(ValueError, match=f"is {what}: only document jobs"):
+    with pytest.raises(ValueError, match=f"is {what}, not a job"):
         type_of_job_id(letter + "1" * 32)
+
+
+TRAITS: list[tuple[Any, str, bool, str]] = [
+    (DocWatermark(1), "DocWatermark", True, "object"),
+    (DocAIGCMetadata("1"), "DocAIGCMetadata", True, "object"),
+    (ImageOCR(), "ImageOCR", True, "none"),
+    (FileHashCode(), "FileHashCode", False, "none"),
+    (FileHashCode(path="/jobs"), "FileHashCode", True, "none"),
+    (FileUncompress("a/"), "FileUncompress", False, "prefix"),
+    (CIJob("Snapshot"), "Snapshot", True, "object"),
+    (CIJob("FileCompress"), "FileCompress", False, "object"),
+    (CIJob("PicProcess", path="/jobs"), "PicProcess", True, "object"),
+    (CIJob("Anything", path="/file_jobs", output="prefix"), "Anything", False, "prefix"),
+]
+
+
+@pytest.mark.parametrize(
+    ("operation", "tag", "is_listed", "output"), TRAITS, ids=[str(each[0]) for each in TRAITS]
+)
+def test_an_operation_has_traits(operation: Any, tag: str, is_listed: bool, output: str) -> None:
+    found = type_of_operation(operation)
+    assert (found.tag, found.is_listed, found.output) == (tag, is_listed, output)
+    assert type_of_operation(operation) is found
 
 
 @pytest.mark.parametrize("job_id", ["", "d", "no-job-id!", "d123/456"])

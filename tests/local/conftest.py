@@ -18,12 +18,7 @@ from qcloud_cos import CosConfig, CosS3Client
 
 from airflow_provider_ci.client import signing
 from airflow_provider_ci.local import LocalCI
-from airflow_provider_ci.local.convert import (
-    Converters,
-    DocumentResult,
-    InstantConverters,
-    PictureResult,
-)
+from airflow_provider_ci.local.convert import Converters, DocumentResult, InstantConverters, PictureResult
 
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"

@@ -15,7 +15,7 @@ import pytest
 import airflow_provider_ci.local
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY, LocalCI
 from airflow_provider_ci.local.convert import errors as conversion_errors
-from airflow_provider_ci.local.convert.formats import FORMATS
+from airflow_provider_ci.local.convert.source.formats import FORMATS
 from airflow_provider_ci.local.errors import CI_ERRORS, COS_ERRORS
 from airflow_provider_ci.local.http.faults import ACTIONS
 from airflow_provider_ci.local.http.traits import Traits, TraitValues

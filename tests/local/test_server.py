@@ -203,7 +203,7 @@ def test_nobody_else_may_read_the_state_of_the_server(root: Path, server: LocalC
 
 
 @pytest.mark.parametrize(
-    "module", ["airflow_provider_ci.local", "airflow_provider_ci.local.convert.page_worker"]
+    "module", ["airflow_provider_ci.local", "airflow_provider_ci.local.convert.workers.page_worker"]
 )
 def test_converter_processes_load_no_http_server(module: str) -> None:
     code = f"import sys, {module}; sys.exit('aiohttp' in sys.modules)"

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_ci.batch import Batch, BatchFailedError, BatchRunningError, ObjectSelection, Pace
 from airflow_provider_ci.client import CIClient, CIError, Credentials, DocProcess, PicProcess, RetryPolicy
-from airflow_provider_ci.client.clock import Clock
+from airflow_provider_ci.client.http.clock import Clock
 from airflow_provider_ci.jobs.in_flight import JobsInFlight
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from tests.soak.server import BUCKET, PROCESSES

@@ -24,10 +24,13 @@ from airflow_provider_ci.client import (
     AssumedRole,
     CIClient,
     CIError,
+    CIJob,
     CIServiceError,
     Credentials,
     CredentialSource,
     DocProcess,
+    FileHashCode,
+    FileHashCodeResult,
     Job,
     JobState,
     MachineRole,
@@ -89,6 +92,15 @@ def one_job(client: CIClient) -> str:
         return str(error)
     client.get_object("pdf/letter.pdf", Path("letter.pdf"))
     return job.job_id
+
+
+def one_job_of_another_tag(client: CIClient) -> str:
+    job: Job = client.submit_job("inbox/letter.txt", None, FileHashCode("MD5"), user_data="mine")
+    found: Job = client.get_job(job.job_id)
+    if isinstance(found.result, FileHashCodeResult):
+        return found.result.digest
+    client.submit_job("a.mp4", "a.jpg", CIJob(tag="Snapshot", operation={"Snapshot": {"Mode": "Average"}}))
+    return ",".join(listed.job_id for listed in client.list_jobs("Snapshot"))
 
 
 def many_objects(client: CIClient) -> int:

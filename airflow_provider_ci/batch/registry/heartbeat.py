@@ -22,8 +22,9 @@ from airflow_provider_ci.client import CIClient, NotFoundError
 
 KIND = "heartbeat"
 VERSION = 2
-CLOCK_SECONDS = 2.0
-"""Last-Modified has whole seconds."""
+TAKEOVER_SLACK_SECONDS = 3.0
+"""Added to the time for which a claim is valid. Last-Modified and Date have whole seconds and can differ by
+one, and so can our estimate of the service's clock; the last second is for a listing that is behind."""
 _KNOWN = ("version", "kind", "seconds", "is_parked")
 
 Liveness = Literal["alive", "parked", "dead"]
@@ -105,13 +106,13 @@ class LivenessWatch:
             liveness = _liveness(self._last, now)
             claimed_at = self._claim.claimed_at
             is_renewed = claimed_at > self._last.at + 1.0  # the time of a heartbeat is in whole seconds
-            is_valid = now <= claimed_at + self._claim.seconds + CLOCK_SECONDS
+            is_valid = now <= claimed_at + self._claim.seconds + TAKEOVER_SLACK_SECONDS
             return "alive" if liveness == "dead" and is_renewed and is_valid else liveness
         if self._missing_since is None:
             self._missing_since = now
         silent_since = max(self._claim.claimed_at, self._missing_since)
-        is_dead = now > silent_since + self._claim.seconds + CLOCK_SECONDS
-        is_old = now > self._claim.claimed_at + self._claim.seconds + CLOCK_SECONDS
+        is_dead = now > silent_since + self._claim.seconds + TAKEOVER_SLACK_SECONDS
+        is_old = now > self._claim.claimed_at + self._claim.seconds + TAKEOVER_SLACK_SECONDS
         self.is_undecided = is_old and not is_dead
         return "dead" if is_dead else "alive"
 
@@ -146,7 +147,7 @@ def is_alive(client: CIClient, claim: Claim, now: float) -> bool:
 
 
 def _liveness(beat: Beat, now: float) -> Liveness:
-    if now > beat.at + beat.seconds + CLOCK_SECONDS:
+    if now > beat.at + beat.seconds + TAKEOVER_SLACK_SECONDS:
         return "dead"
     return "parked" if beat.is_parked else "alive"
 

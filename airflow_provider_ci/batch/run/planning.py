@@ -40,13 +40,16 @@ from airflow_provider_ci.batch.sources.left_out import LeftOut
 from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
+from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
 
 log = logging.getLogger(__name__)
 
 DEFAULT_REPORT_PREFIX = "_ci_batches/"
 _SECRET_FIELDS = ("password",)
 _SECRET_NODES = ("DocPassword",)
-_OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTemplate)}
+_OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTemplate, *JOB_OPERATIONS)}
+_STORED_NAMES = {"type": "type_"}
+"""Fields that are stored under another name, because ``type`` is the class of the operation."""
 _RECENT_SECONDS = 3.0
 
 
@@ -336,7 +339,7 @@ class PlanMaker:
 def operation_record(operation: Any) -> dict[str, Any]:
     """An operation as JSON, without a password, because everybody with access to the bucket can read it."""
     values = {
-        name: value
+        _STORED_NAMES.get(name, name): value
         for name, value in asdict(operation).items()
         if value is not None and name not in _SECRET_FIELDS
     }
@@ -352,7 +355,8 @@ def restored_operation(record: dict[str, Any], current: Any) -> Any:
     """
     made_of: Any = _OPERATIONS.get(str(record.get("type")), type(current))
     names = {item.name for item in fields(made_of) if item.init}
-    values = {name: value for name, value in record.items() if name in names}
+    stored = {_STORED_NAMES.get(name, name): name for name in names}
+    values = {stored[name]: value for name, value in record.items() if name in stored}
     for name in names.intersection(_SECRET_FIELDS):
         values[name] = getattr(current, name, None)
     current_extra = getattr(current, "extra", {})

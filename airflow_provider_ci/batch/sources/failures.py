@@ -13,8 +13,9 @@ from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.results import ObjectState
 from airflow_provider_ci.batch.sources.selection import ObjectKeys
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, ObjectInfo, checks
-from airflow_provider_ci.client.values import Value
+from airflow_provider_ci.client import CIClient, ObjectInfo
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import Value
 
 _KEYS_AT_A_TIME = 1000
 _REPORT = report_key("")

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo, checks
-from airflow_provider_ci.client.values import VERSION, Value, restore
+from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
+from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.values import VERSION, Value, restore
 
 _KEYS_AT_A_TIME = 1000
 

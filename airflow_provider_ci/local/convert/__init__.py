@@ -10,6 +10,8 @@ from airflow_provider_ci.local.convert.options import (
     PictureInfo,
     PictureResult,
 )
+from airflow_provider_ci.local.convert.pdf.watermark import WatermarkOptions
+from airflow_provider_ci.local.convert.source.archives import UnpackedFile
 
 __all__ = [
     "ConversionError",
@@ -22,5 +24,7 @@ __all__ = [
     "PictureInfo",
     "PictureResult",
     "RealConverters",
+    "UnpackedFile",
+    "WatermarkOptions",
     "office_missing",
 ]

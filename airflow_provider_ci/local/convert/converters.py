@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import tempfile
 import threading
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from airflow_provider_ci.local.convert import errors
-from airflow_provider_ci.local.convert.canvas import Fetch, refuse_to_fetch
 from airflow_provider_ci.local.convert.document import (
     DocumentJob,
     check_request,
@@ -21,9 +21,7 @@ from airflow_provider_ci.local.convert.document import (
     shared_images,
 )
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError, file_errors
-from airflow_provider_ci.local.convert.intake import MAX_DOCUMENT_BYTES, check_picture_size
-from airflow_provider_ci.local.convert.metadata import QUERIES
-from airflow_provider_ci.local.convert.office import (
+from airflow_provider_ci.local.convert.office.libreoffice import (
     OfficeInstallation,
     OfficeLimits,
     OfficeMissingError,
@@ -37,11 +35,22 @@ from airflow_provider_ci.local.convert.options import (
     PictureInfo,
     PictureResult,
 )
-from airflow_provider_ci.local.convert.page_process import PageLimits, PageWorker
-from airflow_provider_ci.local.convert.picture import fetch_watermarks
-from airflow_provider_ci.local.convert.process import Deadline
+from airflow_provider_ci.local.convert.pdf.watermark import WatermarkOptions
+from airflow_provider_ci.local.convert.pictures.canvas import Fetch, refuse_to_fetch
+from airflow_provider_ci.local.convert.pictures.metadata import QUERIES
+from airflow_provider_ci.local.convert.pictures.picture import fetch_watermarks
 from airflow_provider_ci.local.convert.sandbox import Sandbox, find_sandbox
 from airflow_provider_ci.local.convert.sandbox.place import job_folder
+from airflow_provider_ci.local.convert.source import archives
+from airflow_provider_ci.local.convert.source.archives import MAX_ARCHIVE_BYTES, UnpackedFile
+from airflow_provider_ci.local.convert.source.intake import (
+    MAX_DOCUMENT_BYTES,
+    check_document_size,
+    check_pdf,
+    check_picture_size,
+)
+from airflow_provider_ci.local.convert.workers.page_process import PageLimits, PageWorker
+from airflow_provider_ci.local.convert.workers.process import Deadline
 
 _Self = TypeVar("_Self", bound="Converters")
 
@@ -72,6 +81,22 @@ class Converters(ABC):
     @abstractmethod
     def picture(self, source: Path, rule: str, target: Path, fetch: Fetch = refuse_to_fetch) -> PictureResult:
         """Write to ``target`` what the rule makes of a picture; ``fetch`` and errors as for ``document``."""
+
+    def unpack(self, source: Path, name: str, password: str, out_dir: Path) -> list[UnpackedFile]:
+        """Unpack an archive into ``out_dir``; ``name`` is the object key. Raises as ``document``."""
+        with file_errors():
+            return archives.unpack(source, name, password, out_dir)
+
+    def watermark(self, source: Path, image: Path, options: WatermarkOptions, target: Path) -> int:
+        """Write the PDF ``source`` with ``image`` on each page to ``target``; give the number of pages.
+
+        The default copies the PDF as it is. Raises as ``document``.
+        """
+        with file_errors():
+            check_document_size(source)
+            check_pdf(source)
+            shutil.copyfile(source, target)
+            return 1
 
     def query(self, source: Path, name: str) -> dict[str, Any]:
         """Tell what ``imageInfo``, ``exif`` or ``imageAve`` says of a picture. Raises as ``document``."""
@@ -213,6 +238,39 @@ class RealConverters(Converters):
             )
             told: dict[str, Any] = answer["told"]
             return told
+
+    def unpack(self, source: Path, name: str, password: str, out_dir: Path) -> list[UnpackedFile]:
+        """Unpack an archive in a worker; see Converters."""
+        with file_errors(), self._slot() as slot, job_folder(slot.jobs) as folder:
+            check_picture_size(source, MAX_ARCHIVE_BYTES)
+            answer = slot.pages.call(
+                "unpack",
+                Deadline(self.deadline_seconds),
+                source=str(folder.put(source, "archive")),
+                name=name,
+                password=password,
+                folder=str(folder.outputs),
+            )
+            return [
+                UnpackedFile(name=entry, path=folder.take(file, out_dir / file))
+                for entry, file in answer["files"]
+            ]
+
+    def watermark(self, source: Path, image: Path, options: WatermarkOptions, target: Path) -> int:
+        """Mark a PDF in a worker; see Converters."""
+        with file_errors(), self._slot() as slot, job_folder(slot.jobs) as folder:
+            check_document_size(source)
+            check_pdf(source)
+            answer = slot.pages.call(
+                "watermark",
+                Deadline(self.deadline_seconds),
+                source=str(folder.put(source, "source.pdf")),
+                image=str(folder.put(image, "watermark")),
+                target=str(folder.outputs / "document.pdf"),
+                options=dataclasses.asdict(options),
+            )
+            folder.take("document.pdf", target)
+            return int(answer["pages"])
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[Slot]:

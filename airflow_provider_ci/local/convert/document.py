@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from airflow_provider_ci.local.convert import errors, intake, text
+from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
-from airflow_provider_ci.local.convert.formats import (
+from airflow_provider_ci.local.convert.office.libreoffice import OfficeWorker
+from airflow_provider_ci.local.convert.options import MAX_PAGES, DocumentOptions, DocumentResult, PageFile
+from airflow_provider_ci.local.convert.pdf.pages import Page, Sheet, select_pages, sheets_of
+from airflow_provider_ci.local.convert.pictures.rules.parsing import parse_rule
+from airflow_provider_ci.local.convert.sandbox.place import JobFolder
+from airflow_provider_ci.local.convert.source import intake
+from airflow_provider_ci.local.convert.source.formats import (
     SourceFormat,
     file_name,
     source_format,
     source_suffix,
 )
-from airflow_provider_ci.local.convert.office import OfficeWorker
-from airflow_provider_ci.local.convert.options import MAX_PAGES, DocumentOptions, DocumentResult, PageFile
-from airflow_provider_ci.local.convert.page_process import PageWorker
-from airflow_provider_ci.local.convert.pages import Page, Sheet, select_pages, sheets_of
-from airflow_provider_ci.local.convert.process import Deadline
-from airflow_provider_ci.local.convert.rules import parse_rule
-from airflow_provider_ci.local.convert.sandbox.place import JobFolder
+from airflow_provider_ci.local.convert.text import source as text
+from airflow_provider_ci.local.convert.workers.page_process import PageWorker
+from airflow_provider_ci.local.convert.workers.process import Deadline
 
 # LibreOffice's options of its text and csv filters; 76 is its number for UTF-8, 1 the first line.
 _TEXT_OPTIONS: Final = "UTF8,LF,,,"

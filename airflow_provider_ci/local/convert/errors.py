@@ -25,6 +25,7 @@ OFFICE_MISSING: Final = "OfficeMissing"
 SANDBOX_MISSING: Final = "SandboxMissing"
 DISK_FULL: Final = "DiskFull"
 OUTPUT_TOO_LARGE: Final = "OutputTooLarge"
+UNSAFE_ARCHIVE: Final = "UnsafeArchive"
 
 _OUT_OF_ROOM = {
     errno.ENOSPC: (DISK_FULL, "the disk is full"),

@@ -10,11 +10,9 @@ from typing import Final
 from PIL import Image
 
 from airflow_provider_ci.local.convert import errors
-from airflow_provider_ci.local.convert.canvas import Fetch, refuse_to_fetch
 from airflow_provider_ci.local.convert.converters import Converters
 from airflow_provider_ci.local.convert.document import check_request
 from airflow_provider_ci.local.convert.errors import ConversionError, file_errors
-from airflow_provider_ci.local.convert.intake import check_picture_size
 from airflow_provider_ci.local.convert.options import (
     DocumentOptions,
     DocumentResult,
@@ -22,9 +20,11 @@ from airflow_provider_ci.local.convert.options import (
     PictureInfo,
     PictureResult,
 )
-from airflow_provider_ci.local.convert.pages import page_numbers
-from airflow_provider_ci.local.convert.picture import MAX_INPUT_BYTES
-from airflow_provider_ci.local.convert.rules import FORMATS, output_format, parse_rule
+from airflow_provider_ci.local.convert.pdf.pages import page_numbers
+from airflow_provider_ci.local.convert.pictures.canvas import Fetch, refuse_to_fetch
+from airflow_provider_ci.local.convert.pictures.picture import MAX_INPUT_BYTES
+from airflow_provider_ci.local.convert.pictures.rules.parsing import FORMATS, output_format, parse_rule
+from airflow_provider_ci.local.convert.source.intake import check_picture_size
 
 _SIDE: Final = 8
 _PAGES_OF_ANY_DOCUMENT: Final = 5000

@@ -13,10 +13,9 @@ from aiohttp import ClientError, web
 
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.errors import Service, ServiceError, reason_of, status_of
-from airflow_provider_ci.local.hosts import control, pages
+from airflow_provider_ci.local.hosts import control
 from airflow_provider_ci.local.hosts.control import Control
 from airflow_provider_ci.local.hosts.faulty import Faulty
-from airflow_provider_ci.local.hosts.pages import Pages
 from airflow_provider_ci.local.http import auth, wire
 from airflow_provider_ci.local.http.answer import Answer, send, stamp
 from airflow_provider_ci.local.http.counts import RequestCounts
@@ -30,6 +29,8 @@ from airflow_provider_ci.local.http.request import (
     request_id,
 )
 from airflow_provider_ci.local.http.traits import TraitSwitch
+from airflow_provider_ci.local.pages.parts import FOLDER
+from airflow_provider_ci.local.pages.site import Pages, is_browser
 
 _log = logging.getLogger(__name__)
 
@@ -75,8 +76,8 @@ class App:
         try:
             _check_method(http)
             request = from_http(http, now)
-            if is_loopback(request.host) and request.path.startswith(pages.FOLDER):
-                return await send(await self._own_answer(request), http)
+            if is_browser(request) or (is_loopback(request.host) and request.path.startswith(FOLDER)):
+                return await self._send_own(request)
             request.address = parse_host(request.host)
         except ServiceError as error:
             answer = _refusal(error, _NOWHERE, http.method, http.raw_path, request_id(now))
@@ -84,11 +85,14 @@ class App:
         self._counts.note(request)
         return await self._serve(request, self._faults.take(request))
 
-    async def _own_answer(self, request: Request) -> Answer:
-        """The control and the pages of the local CI itself."""
-        if request.path in control.PATHS:
-            return await self._control.answer(request)
-        return await asyncio.to_thread(self._pages.answer, request)
+    async def _send_own(self, request: Request) -> web.StreamResponse:
+        """Answer by the control or by a page of the local CI itself."""
+        is_control = request.path in control.PATHS
+        answer = await (self._control.answer(request) if is_control else self._pages.answer(request))
+        try:
+            return await send(answer, request.http)
+        finally:
+            answer.close()
 
     async def _serve(self, request: Request, fault: Fault | None) -> web.StreamResponse:
         if fault is None:

@@ -43,26 +43,36 @@ _OTHER_NAMES = frozenset(
     {"audio", "document", "image", "livevideo", "report", "text", "video", "virus", "webpage"}
 )
 _MAKERS = ("workflowId", "inventoryTriggerJobId")
-_QUEUE_TYPES = {"PicProcess": queues.PIC, "Transcoding": queues.MEDIA}
+_QUEUE_TYPES = {
+    "DocProcess": queues.DOC,
+    "FileProcess": queues.FILE,
+    "PicProcess": queues.PIC,
+    "Transcoding": queues.MEDIA,
+}
 _QUEUE_TYPES_WITHOUT_QUEUE = ("AIProcess", "Speeching", "SpeedTranscoding")
 _NO_QUEUE = "none"
 
 
-class Family(NamedTuple):
-    """A path of job operations: the tag of its jobs, their default queue, and the queues that it takes."""
-
-    tag: str
-    category: str
-    categories: tuple[str, ...]
-
-
-FAMILIES = {
-    "doc_jobs": Family("DocProcess", queues.DOC, (queues.DOC,)),
-    "pic_jobs": Family("PicProcess", queues.PIC, (queues.PIC,)),
-    "jobs": Family("PicProcess", queues.PIC, (queues.PIC, queues.MEDIA)),
+FAMILIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "doc_jobs": {"DocProcess": (queues.DOC,), "DocWatermark": (queues.DOC,)},
+    "pic_jobs": {"PicProcess": (queues.PIC,)},
+    "jobs": {
+        "PicProcess": (queues.PIC, queues.MEDIA),
+        "FileHashCode": (queues.FILE,),
+        "FileUncompress": (queues.FILE,),
+    },
+    "file_jobs": {"FileHashCode": (queues.FILE,), "FileUncompress": (queues.FILE,)},
 }
+"""By path and tag, the queues that take such a job, the default one first."""
 
-QUEUES = {"docqueue": queues.DOC, "picqueue": queues.PIC, "queue": queues.MEDIA}
+LISTED = ("doc_jobs", "pic_jobs", "jobs")
+
+QUEUES = {
+    "docqueue": queues.DOC,
+    "picqueue": queues.PIC,
+    "queue": queues.MEDIA,
+    "file_queue": queues.FILE,
+}
 
 
 class Binding(NamedTuple):
@@ -72,7 +82,10 @@ class Binding(NamedTuple):
     element: str
 
 
-BINDINGS = {"docbucket": Binding(queues.DOC, "DocBucket"), "picbucket": Binding(queues.PIC, "PicBucket")}
+BINDINGS = {
+    "docbucket": Binding(queues.DOC, "DocBucket"),
+    "picbucket": Binding(queues.PIC, "PicBucket"),
+}
 
 
 _log = logging.getLogger(__name__)
@@ -106,14 +119,17 @@ class CIService:
         return await handler(self, request, name, rest)
 
     async def submit(self, request: Request, name: str, rest: str) -> Answer:
-        """CreateDocProcessJobs, CreatePicProcessJobs, CreateMediaJobs (1045/47932, 49947, 73035)."""
-        family = FAMILIES[name]
-        order = submission.read(await request.body(), family.tag)
+        """CreateDocProcessJobs, CreatePicProcessJobs, CreateMediaJobs, CreateFileProcessJobs.
+
+        Sources: 1045/47932, 49947, 73035; 436/83108, 83110.
+        """
+        order = submission.read(await request.body(), FAMILIES[name])
+        categories = FAMILIES[name][order.tag]
         _check_refused(self.traits.now_on.refuse_submissions)
         bucket = request.address.bucket
-        if not self.queues.is_bound(bucket, family.category):
-            raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {family.category}")
-        if order.output_bucket != bucket:
+        if not self.queues.is_bound(bucket, categories[0]):
+            raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {categories[0]}")
+        if order.output_bucket not in ("", bucket):
             self.store.require_bucket(order.output_bucket)
         operation = {**order.operation, **self._template(bucket, order)}
         if order.receiver:
@@ -123,8 +139,8 @@ class CIService:
             Submission(
                 bucket=bucket,
                 region=request.address.region,
-                tag=family.tag,
-                queue_id=self._queue_id(request, family, order),
+                tag=order.tag,
+                queue_id=self._queue_id(request, categories, order),
                 level=order.level,
                 input_object=order.input_object,
                 operation=operation,
@@ -137,7 +153,10 @@ class CIService:
         return answer
 
     async def get(self, request: Request, name: str, rest: str) -> Answer:
-        """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob (1045/47933, 73113): ten ids."""
+        """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob, DescribeFileProcessJob: ten ids.
+
+        Sources: 1045/47933, 73113; 436/83111.
+        """
         job_ids = list(dict.fromkeys(item for item in rest.split(",") if item))
         if not 1 <= len(job_ids) <= MAX_IDS:
             raise ServiceError(
@@ -276,9 +295,7 @@ class CIService:
     def _find(self, request: Request, name: str, job_ids: list[str]) -> list[Job]:
         found = self.jobs.get(request.address.bucket, job_ids)
         traits = self.traits.now_on
-        return [
-            job for job in found if job.tag == FAMILIES[name].tag and _is_visible(job, traits, request.now)
-        ]
+        return [job for job in found if job.tag in FAMILIES[name] and _is_visible(job, traits, request.now)]
 
     def _job_detail(self, job: Job) -> Mapping[str, Value]:
         return echoes.changed(job_detail(job), self.traits.now_on)
@@ -299,18 +316,19 @@ class CIService:
             "TemplateName": template.name,
         }
 
-    def _queue_id(self, request: Request, family: Family, order: Order) -> str:
+    def _queue_id(self, request: Request, categories: tuple[str, ...], order: Order) -> str:
         bucket = request.address.bucket
         wanted = order.queue_id or self._queue_of_type(bucket, order.queue_type, request.now)
-        known = [self.queues.default(bucket, category, request.now) for category in family.categories]
+        known = [self.queues.default(bucket, category, request.now) for category in categories]
         if wanted and wanted not in known:
             raise ServiceError(
-                "QueueNotFound", f"queue {wanted!r} does not exist for {family.tag} in {bucket}"
+                "QueueNotFound", f"queue {wanted!r} does not exist for {order.tag} in {bucket}"
             )
         return wanted or known[0]
 
-    def _filter(self, request: Request, family: Family) -> Filter:
-        submission.check_tag(request.parameter("tag"), family.tag, "tag")
+    def _filter(self, request: Request, tags: Mapping[str, tuple[str, ...]]) -> Filter:
+        tag = request.parameter("tag")
+        submission.check_tag(tag, tags, "tag")
         order = request.parameter("orderByTime", "Desc")
         if order not in ("Desc", "Asc"):
             raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
@@ -319,21 +337,21 @@ class CIService:
             raise ServiceError("InvalidArgument", "queueId is missing, and the listing of jobs requires it")
         queue_id = self._listed_queue(request, bucket)
         created_to = wire.parse_time("endCreationTime", request.parameter("endCreationTime"))
-        every = self._every_queue(bucket, family.tag, request.now)
+        every = self._every_queue(bucket, tag, request.now)
         return Filter(
             queue_ids=tuple(item for item in every if queue_id in ("", item)),
-            tag=family.tag,
+            tag=tag,
             states=_states(request.parameter("states", "All")),
             created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
             created_to=_earlier(created_to, _newest_visible(traits, request.now)),
             ended_after=_oldest_end(traits, request.now),
-            input_object=request.parameter("inputObject") if family.tag == "PicProcess" else "",
+            input_object="" if tag.startswith("Doc") else request.parameter("inputObject"),
             newest_first=order == "Desc",
         )
 
     def _every_queue(self, bucket: str, tag: str, now: float) -> tuple[str, ...]:
         """The queues that jobs with this tag may be in."""
-        categories = {item for family in FAMILIES.values() if family.tag == tag for item in family.categories}
+        categories = {item for tags in FAMILIES.values() for item in tags.get(tag, ())}
         return tuple(self.queues.default(bucket, category, now) for category in categories)
 
     def _listed_queue(self, request: Request, bucket: str) -> str:
@@ -385,7 +403,7 @@ def _on_templates(operation: templates.Operation) -> _Handler:
 _ROUTES: dict[tuple[str, str, bool], _Handler] = {
     **{("POST", name, False): CIService.submit for name in FAMILIES},
     **{("GET", name, True): CIService.get for name in FAMILIES},
-    **{("GET", name, False): CIService.list_jobs for name in FAMILIES},
+    **{("GET", name, False): CIService.list_jobs for name in LISTED},
     **{("PUT", name, True): CIService.cancel for name in ("doc_jobs", "jobs")},
     **{("GET", name, False): CIService.list_queues for name in QUEUES},
     **{("PUT", name, True): CIService.update_queue for name in QUEUES},

@@ -46,7 +46,13 @@ FOLLOWS: Mapping[State, frozenset[State]] = {
 WAITING = (State.SUBMITTED, State.PAUSE)
 FINAL = tuple(state for state, following in FOLLOWS.items() if not following)
 
-ID_PREFIXES = {"DocProcess": "d", "PicProcess": "c"}
+ID_PREFIXES = {
+    "DocProcess": "d",
+    "DocWatermark": "d",
+    "FileHashCode": "f",
+    "FileUncompress": "f",
+    "PicProcess": "c",
+}
 """The tags of jobs that can be submitted, and the letter that their ids start with."""
 
 _IS_WAITING = f"state IN ('{WAITING[0]}', '{WAITING[1]}')"
@@ -317,9 +323,11 @@ class Jobs:
         values: list[object] = [queue_id, wanted.tag, state, first, last]
         index = "jobs_by_queue"
         if wanted.input_object:
-            # The condition on the tag must equal the one of the index, or SQLite does not use it.
-            conditions += ["input_object = ?", "tag = 'PicProcess'"]
+            conditions.append("input_object = ?")
             values.append(wanted.input_object)
+        if wanted.input_object and wanted.tag == "PicProcess":
+            # The condition on the tag must equal the one of the index, or SQLite does not use it.
+            conditions.append("tag = 'PicProcess'")
             index = "pictures_by_input"
         if wanted.ended_after is not None:
             conditions.append("(ended IS NULL OR ended > ?)")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
+import posixpath
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from hashlib import md5
 from pathlib import Path
 
 from airflow_provider_ci.local.convert import (
@@ -21,6 +23,15 @@ from airflow_provider_ci.local.convert import (
 )
 from airflow_provider_ci.local.errors import ServiceError, reason_of
 from airflow_provider_ci.local.http.traits import TraitSwitch
+from airflow_provider_ci.local.http.wire import universal_time
+from airflow_provider_ci.local.jobs.files import (
+    check_is_pdf,
+    digest_of,
+    keys_of,
+    listed,
+    prefix_of,
+    watermark_options,
+)
 from airflow_provider_ci.local.jobs.jobs import Job, Outcome
 from airflow_provider_ci.local.jobs.submission import target_of
 from airflow_provider_ci.local.objects.store import StoredObject, md5_of
@@ -91,6 +102,52 @@ class Processor:
         original = f'"{md5_of(source)}"' if parameters["IsPicInfo"] == "true" else ""
         return _picture_result(done, job, stored.etag, original)
 
+    def _watermark(self, job: Job, folder: Path) -> dict[str, object]:
+        sent, output = job.operation["DocWatermark"], job.operation["Output"]
+        check_is_pdf(job.input_object, sent)
+        source = self._source(job, folder)
+        image = self._workspace.fetch(folder, job.bucket, sent["Image"])
+        target = folder / "output.pdf"
+        pages = self._converters.watermark(source, image, watermark_options(sent), target)
+        stored = self._publish(output["Bucket"], output["Object"], target, "pdf")
+        return {
+            "Etag": f'"{stored.etag}"',
+            "Size": str(stored.file.size),
+            "TotalPageCount": str(pages),
+        }
+
+    def _hash_code(self, job: Job, folder: Path) -> dict[str, object]:
+        sent = job.operation["FileHashCodeConfig"]
+        kind = sent["Type"].upper()
+        source = self._source(job, folder)
+        digest = digest_of(source, kind)
+        stored = self._workspace.stored(job.bucket, job.input_object.removeprefix("/"))
+        if stored is None:
+            raise ServiceError("ResourceNotFound", f"input object {job.input_object!r} was deleted")
+        if sent.get("AddToHeader") == "true":
+            self._workspace.add_header(stored, f"x-cos-meta-{kind.lower()}", digest)
+        return {
+            kind: digest,
+            "Etag": f'"{stored.etag}"',
+            "FileSize": str(source.stat().st_size),
+            "LastModified": universal_time(int(stored.modified)),
+        }
+
+    def _uncompress(self, job: Job, folder: Path) -> dict[str, object]:
+        sent, output = job.operation["FileUncompressConfig"], job.operation["Output"]
+        source, key = self._source(job, folder), job.input_object.removeprefix("/")
+        made = folder / "unpacked"
+        made.mkdir()
+        unpacked = self._converters.unpack(source, key, base64.b64decode(job.secret).decode(), made)
+        names = keys_of([file.name for file in unpacked], prefix_of(sent, key))
+        stored = [
+            self._publish(output["Bucket"], name, file.path, posixpath.splitext(name)[1].removeprefix("."))
+            for name, file in zip(names, unpacked, strict=True)
+        ]
+        listing = {"FileList": listed(stored)} if sent.get("ListingFile") == "true" else {}
+        place = {"Bucket": output["Bucket"], "Region": output["Region"]}
+        return {**place, "FileCount": str(len(stored)), **listing}
+
     def _source(self, job: Job, folder: Path) -> Path:
         copy = self._workspace.source(folder, job.bucket, job.input_object.removeprefix("/"))
         if copy is None:
@@ -103,7 +160,13 @@ class Processor:
         return self._workspace.publish(bucket, name.removeprefix("/"), path, file_type)
 
 
-_OPERATIONS = {"DocProcess": Processor._document, "PicProcess": Processor._picture}
+_OPERATIONS = {
+    "DocProcess": Processor._document,
+    "DocWatermark": Processor._watermark,
+    "FileHashCode": Processor._hash_code,
+    "FileUncompress": Processor._uncompress,
+    "PicProcess": Processor._picture,
+}
 
 _NO_PAGE = PageFile(number=1, page=1, sheet=0, pic_num=1, path=Path())
 _NO_DOCUMENT = DocumentResult(total_pages=1, total_sheets=0, pages=(_NO_PAGE,))
@@ -119,10 +182,21 @@ def asked_for_failure(job: Job, traits: TraitSwitch) -> Outcome | None:
 
 def pretended(job: Job) -> Outcome:
     """The outcome of a job for which nothing is read or written: one page, or a picture without a byte."""
-    name = job.operation["Output"]["Object"]
     if job.tag == "DocProcess":
+        name = job.operation["Output"]["Object"]
         return Outcome(result=_document_result(_NO_DOCUMENT, [_output_name(name, _NO_PAGE)]))
-    return Outcome(result=_picture_result(_NO_PICTURE, job, md5(usedforsecurity=False).hexdigest(), ""))
+    if job.tag != "PicProcess":
+        return Outcome(result=dict(_PRETENDED_RESULTS[job.tag]))
+    return Outcome(
+        result=_picture_result(_NO_PICTURE, job, hashlib.md5(usedforsecurity=False).hexdigest(), "")
+    )
+
+
+_PRETENDED_RESULTS: Mapping[str, Mapping[str, str]] = {
+    "DocWatermark": {"Size": "0", "TotalPageCount": "1"},
+    "FileHashCode": {"FileSize": "0"},
+    "FileUncompress": {"FileCount": "0"},
+}
 
 
 def _document_options(sent: Mapping[str, str], password: str) -> DocumentOptions:

@@ -13,9 +13,14 @@ from hashlib import md5
 
 from airflow_provider_ci.local.database import Database, Row
 
-DOC, PIC, MEDIA = "DocProcessing", "PicProcessing", "Transcoding"
+DOC, PIC, MEDIA, FILE = "DocProcessing", "PicProcessing", "Transcoding", "FileProcessing"
 
-DEFAULT_NAMES = {DOC: "queue-doc-process-1", PIC: "queue-pic-process-1", MEDIA: "queue-1"}
+DEFAULT_NAMES = {
+    DOC: "queue-doc-process-1",
+    PIC: "queue-pic-process-1",
+    MEDIA: "queue-1",
+    FILE: "queue-file-process-1",
+}
 """Categories of queues, and the name of the queue that each bucket has of it."""
 
 ACTIVE, PAUSED = "Active", "Paused"

@@ -7,8 +7,9 @@ so (a Quality of 109 is accepted and echoed); the conversion checks them.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from lxml import etree
@@ -55,8 +56,6 @@ _MAX_USER_DATA = 1024
 _PRINTABLE = re.compile("[ -~]*")
 # BucketName comes from the Java SDK, which also names the bucket in the host; the host counts.
 _REQUEST_NODES = frozenset({"Tag", "Input", "Operation", "QueueId", "QueueType", "BucketName"})
-_TAGS = ("DocProcess", "PicProcess")
-_OUTPUT_NODES = ("Bucket", "Object", "Region")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +74,22 @@ class Order:
     secret: str
 
 
-def read(body: bytes, tag: str) -> Order:
-    """Read the body of a request for a job with this tag.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a request for a job of one tag holds."""
+
+    node: str
+    """The node of parameters within ``Operation``."""
+    read: Callable[[etree._Element], dict[str, str]]
+    output: tuple[str, ...] = ("Bucket", "Object", "Region")
+    """Nodes of ``Output``, all of them required; a tag without any writes no object."""
+    secret: str = ""
+    """The parameter that is a password."""
+    takes_template: bool = False
+
+
+def read(body: bytes, tags: Collection[str]) -> Order:
+    """Read the body of a request for a job with one of these tags.
 
     :raises ServiceError: ``MissingContent`` for an empty body, ``InvalidContent`` for XML that is not
         well-formed, ``InvalidArgument`` for a missing, unknown or senseless node, ``NotImplemented`` for
@@ -87,12 +100,14 @@ def read(body: bytes, tag: str) -> Order:
     request = wire.parse(body, "Request")
     if len(request.findall("Operation")) > 1:
         raise ServiceError("NotImplemented", "the local CI takes one Operation per request")
-    check_tag(wire.text(request, "Tag"), tag, "Request.Tag")
+    tag = wire.text(request, "Tag")
+    check_tag(tag, tags, "Request.Tag")
+    form = FORMS[tag]
     check_known(request, "Request", _REQUEST_NODES | receivers.NODES)
     operation = _required(request, "Operation")
-    template_id = _template_id(operation, tag)
-    parameters = {} if template_id else _OPERATIONS[tag](_required(operation, tag))
-    output = _output(operation)
+    template_id = _template_id(operation, form)
+    parameters = {} if template_id else form.read(_required(operation, form.node, "Request.Operation"))
+    output = _output(operation, form)
     input_object = _input(request)
     if tag == "DocProcess":
         _check_output_name(input_object, parameters, output["Object"])
@@ -105,25 +120,28 @@ def read(body: bytes, tag: str) -> Order:
         receiver=receivers.read(request),
         level=_level(operation),
         operation={
-            tag: _masked(parameters),
-            "Output": output,
+            form.node: _masked(parameters, form.secret),
+            **({"Output": output} if output else {}),
             **_user_data(operation),
         },
-        output_bucket=output["Bucket"],
-        secret=parameters.get("DocPassword", ""),
+        output_bucket=output.get("Bucket", ""),
+        secret=parameters.get(form.secret, ""),
     )
 
 
-def check_tag(given: str, wanted: str, place: str) -> None:
-    """Check that the tag is the expected one.
+def check_tag(given: str, wanted: Collection[str], place: str) -> None:
+    """Check that the tag is one of the expected ones.
 
     :raises ServiceError: ``NotImplemented`` for the tag of another feature of the service.
     """
-    if given == wanted:
+    if given in wanted:
         return
-    if re.fullmatch(r"[A-Z][A-Za-z]+", given) and given not in _TAGS:
-        raise ServiceError("NotImplemented", f"the local CI does not know jobs with {place} {given}")
-    raise _bad(f"{place} is {given!r}, here it must be {wanted}")
+    if re.fullmatch(r"[A-Z][A-Za-z]+", given) and given not in FORMS:
+        known = ", ".join(sorted(FORMS))
+        raise ServiceError(
+            "NotImplemented", f"the local CI does not know jobs with {place} {given}; it does {known}"
+        )
+    raise _bad(f"{place} is {given!r}, here it must be {' or '.join(wanted)}")
 
 
 def is_own_type(source_type: str) -> bool:
@@ -154,10 +172,12 @@ def _input(request: etree._Element) -> str:
     return key
 
 
-def _output(operation: etree._Element) -> dict[str, str]:
+def _output(operation: etree._Element, form: Form) -> dict[str, str]:
+    if not form.output:
+        return {}
     node = _required(operation, "Output", "Operation")
-    check_known(node, "Operation.Output", set(_OUTPUT_NODES))
-    values = {name: wire.exact_text(node, name) for name in _OUTPUT_NODES}
+    check_known(node, "Operation.Output", set(form.output))
+    values = {name: wire.exact_text(node, name) for name in form.output}
     for name, value in values.items():
         if not value.removeprefix("/"):
             raise _bad(f"Request.Operation.Output.{name} is missing or empty")
@@ -181,18 +201,74 @@ def picture(node: etree._Element) -> dict[str, str]:
     return sent
 
 
-_OPERATIONS: Mapping[str, Callable[[etree._Element], dict[str, str]]] = {
-    "DocProcess": _document,
-    "PicProcess": picture,
+def _watermark(node: etree._Element) -> dict[str, str]:
+    sent = _parameters(node, "DocWatermark", _WATERMARK_NODES)
+    if sent.get("Type") != "1":
+        raise ServiceError(
+            "NotImplemented",
+            f"the local CI does only DocWatermark.Type 1 (an image), not {sent.get('Type')!r}",
+        )
+    if not sent.get("Image"):
+        raise _bad("Request.Operation.DocWatermark.Image is missing or empty")
+    for name in _WATERMARK_NODES[3:]:
+        wire.number(f"DocWatermark.{name}", sent.get(name, ""), 0, low=0, high=100_000)
+    return sent
+
+
+def _hash_code(node: etree._Element) -> dict[str, str]:
+    sent = _parameters(node, "FileHashCodeConfig", ("Type", "AddToHeader"))
+    if sent.get("Type", "").upper() not in HASH_TYPES:
+        raise _bad(f"FileHashCodeConfig.Type is {sent.get('Type')!r}, not one of {', '.join(HASH_TYPES)}")
+    _check_flag("FileHashCodeConfig.AddToHeader", sent)
+    return sent
+
+
+def _uncompress(node: etree._Element) -> dict[str, str]:
+    check_known(
+        node, "Operation.FileUncompressConfig", set(_UNCOMPRESS_NODES), left_out={"Mode", "DownloadConfig"}
+    )
+    sent = _parameters(node, "FileUncompressConfig", _UNCOMPRESS_NODES)
+    wire.number("FileUncompressConfig.PrefixReplaced", sent.get("PrefixReplaced", ""), 0, low=0, high=2)
+    _check_flag("FileUncompressConfig.ListingFile", sent)
+    try:
+        base64.b64decode(sent.get("UnCompressKey", ""), validate=True).decode()
+    except ValueError:
+        raise _bad("FileUncompressConfig.UnCompressKey is not Base64 of a text") from None
+    return sent
+
+
+def _check_flag(place: str, sent: Mapping[str, str]) -> None:
+    value = sent.get(place.rpartition(".")[2], "false")
+    if value not in ("true", "false"):
+        raise _bad(f"{place} is {value!r}, not true or false")
+
+
+HASH_TYPES = ("MD5", "SHA1", "SHA256")
+_WATERMARK_NODES = (
+    *("SrcType", "Type", "Image", "Dx", "Dy", "Batch", "HorizontalSpacing", "VerticalSpacing"),
+)
+_UNCOMPRESS_NODES = ("Prefix", "PrefixReplaced", "UnCompressKey", "ListingFile")
+
+FORMS: Mapping[str, Form] = {
+    "DocProcess": Form(node="DocProcess", read=_document, secret="DocPassword"),  # noqa: S106
+    "PicProcess": Form(node="PicProcess", read=picture, takes_template=True),
+    "DocWatermark": Form(node="DocWatermark", read=_watermark),
+    "FileHashCode": Form(node="FileHashCodeConfig", read=_hash_code, output=()),
+    "FileUncompress": Form(
+        node="FileUncompressConfig",
+        read=_uncompress,
+        output=("Bucket", "Region"),
+        secret="UnCompressKey",  # noqa: S106
+    ),
 }
+"""By tag; sources: 1045/47932, 1045/73035, 436/83108, 436/83110, and the Go SDK for DocWatermark."""
 
 
-def _parameters(node: etree._Element, name: str, defaults: Mapping[str, str]) -> dict[str, str]:
-    check_known(node, f"Operation.{name}", set(defaults))
+def _parameters(node: etree._Element, name: str, known: Collection[str]) -> dict[str, str]:
+    check_known(node, f"Operation.{name}", set(known))
     values = {str(child.tag): child.text or "" for child in node}
-    return {
-        name: value if name == "DocPassword" else value.strip() for name, value in values.items() if value
-    }
+    exact = ("DocPassword", "Prefix")
+    return {name: value if name in exact else value.strip() for name, value in values.items() if value}
 
 
 def _check_output_name(key: str, parameters: Mapping[str, str], name: str) -> None:
@@ -205,17 +281,17 @@ def _check_output_name(key: str, parameters: Mapping[str, str], name: str) -> No
         raise _bad(f"Output.Object {name!r} needs ${{SheetID}}, for the source {key!r} has sheets")
 
 
-def _masked(parameters: dict[str, str]) -> dict[str, str]:
-    return {**parameters, "DocPassword": MASK} if parameters.get("DocPassword") else parameters
+def _masked(parameters: dict[str, str], secret: str) -> dict[str, str]:
+    return {**parameters, secret: MASK} if parameters.get(secret) else parameters
 
 
-def _template_id(operation: etree._Element, tag: str) -> str:
-    """The template, which wins over parameters (1045/49947); no page knows one for documents."""
-    names = {tag, "Output", "UserData", "JobLevel"}
-    if tag == "DocProcess":
+def _template_id(operation: etree._Element, form: Form) -> str:
+    """The template, which wins over parameters (1045/49947); no page knows one for documents and files."""
+    names = {form.node, "Output", "UserData", "JobLevel"}
+    if not form.takes_template:
         check_known(operation, "Operation", names, left_out={"TemplateId"})
-    else:
-        check_known(operation, "Operation", names | {"TemplateId"})
+        return ""
+    check_known(operation, "Operation", names | {"TemplateId"})
     return wire.text(operation, "TemplateId")
 
 

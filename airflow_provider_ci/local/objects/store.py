@@ -17,7 +17,7 @@ import stat
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import mkstemp
@@ -256,6 +256,13 @@ class Store:
             )
             self._remember(stored)
         return stored
+
+    def add_header(self, stored: StoredObject, name: str, value: str) -> None:
+        """Add a header to an object, unless its content was replaced meanwhile."""
+        headers = {**stored.headers, name: value}
+        found = self.find(stored.file.bucket, stored.file.key)
+        if found is not None and found.text is None and found.identity == stored.file.identity:
+            self._remember(replace(stored, headers=headers))
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object if it exists, and the folders that are empty without it.

@@ -17,7 +17,7 @@ from airflow_provider_ci.local.convert import (
     PictureResult,
     errors,
 )
-from airflow_provider_ci.local.convert.rules import output_format, parse_rule
+from airflow_provider_ci.local.convert.pictures.rules.parsing import output_format, parse_rule
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http.answer import Answer, FileBody
 from airflow_provider_ci.local.http.request import Request

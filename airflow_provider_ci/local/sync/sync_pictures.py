@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from airflow_provider_ci.local.convert.metadata import QUERIES
+from airflow_provider_ci.local.convert.pictures.metadata import QUERIES
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http.answer import Answer
 from airflow_provider_ci.local.http.request import Request

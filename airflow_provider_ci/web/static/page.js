@@ -107,10 +107,33 @@
     setTimeout(async () => keepFresh(isReading() ? seconds : await refresh()), seconds * 1000);
   }
 
+  // A form with data-drop takes files that are dropped anywhere on the page, and is sent at once.
+  function takeDrops(form) {
+    const place = form.querySelector(".drop"), input = form.querySelector("input[type=file]");
+    const hasFiles = (event) => [...event.dataTransfer.types].includes("Files");
+    document.addEventListener("dragover", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      place.classList.add("over");
+    });
+    document.addEventListener("dragleave", (event) => {
+      if (!event.relatedTarget) place.classList.remove("over");
+    });
+    document.addEventListener("drop", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      place.classList.remove("over");
+      input.files = event.dataTransfer.files;
+      form.requestSubmit();
+    });
+    form.addEventListener("submit", () => { form.querySelector(".button.main").textContent = "Sending …"; });
+  }
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-copy]");
     if (button) copy(button);
   });
+  for (const form of document.querySelectorAll("form[data-drop]")) takeDrops(form);
   remember();
   showTimes(document);
   offerCopies(document);

@@ -45,7 +45,7 @@ def test_a_claim_counts_from_its_own_time_until_its_first_heartbeat(
 ) -> None:
     claim = claim_of(claimed_at=OLD, seconds=60)
     assert is_alive(client, claim, OLD + 61)
-    assert not is_alive(client, claim, OLD + 63)
+    assert not is_alive(client, claim, OLD + 64)
     now = beat(client, seconds=100)
     assert is_alive(client, claim, now + 100)
     assert not is_alive(client, claim, now + 104)

@@ -10,13 +10,8 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from airflow_provider_ci.local.convert import (
-    ConversionError,
-    DocumentOptions,
-    DocumentResult,
-    RealConverters,
-)
-from airflow_provider_ci.local.convert.office import find_office
+from airflow_provider_ci.local.convert import ConversionError, DocumentOptions, DocumentResult, RealConverters
+from airflow_provider_ci.local.convert.office.libreoffice import find_office
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _TYPES = "http://schemas.openxmlformats.org/package/2006/content-types"

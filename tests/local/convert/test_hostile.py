@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from airflow_provider_ci.local.convert import ConversionError, DocumentOptions, RealConverters
-from airflow_provider_ci.local.convert.office import OfficeLimits
-from airflow_provider_ci.local.convert.page_process import PageLimits
+from airflow_provider_ci.local.convert.office.libreoffice import OfficeLimits
+from airflow_provider_ci.local.convert.workers.page_process import PageLimits
 
 Refusal = Callable[..., ConversionError]
 _NOISE = random.Random(1).randbytes(40_000)

@@ -115,7 +115,7 @@ def test_a_preview_of_another_kind_is_left_out(call: Any, params: list[tuple[str
 
 
 OTHER_PATHS = [
-    *("/file_jobs", "/file_jobs/f1", "/ai_jobs", "/asr_jobs", "/ai_queue", "/asrqueue", "/file_queue"),
+    *("/ai_jobs", "/asr_jobs", "/asr_jobs/s1", "/ai_queue", "/asrqueue"),
     *("/asrbucket", "/ai_bucket", "/file_bucket", "/mediabucket", "/workflow", "/workflowexecution/w1"),
     *("/triggerworkflow", "/inventorytriggerjob", "/inventory_trigger_jobs", "/triggerinventoryjob"),
     *("/image/auditing", "/video/auditing", "/document/auditing", "/virus/detect", "/playKey", "/datasets"),
@@ -130,13 +130,18 @@ def test_paths_of_other_features_are_left_out(call: Any, method: str) -> None:
         assert (reply.status, reply.code) == (501, "NotImplemented"), path
 
 
-@pytest.mark.parametrize("tag", ["DocWatermark", "ImageOCR", "Snapshot", "Transcode", "FileHashCode", "Tts"])
+@pytest.mark.parametrize(
+    "tag", ["DocAIGCMetadata", "ImageOCR", "Snapshot", "Transcode", "FileCompress", "Tts"]
+)
 def test_jobs_of_other_features_are_left_out(call: Any, tag: str) -> None:
     body = (
         f"<Request><Tag>{tag}</Tag><Input><Object>a</Object></Input><Operation><{tag}/></Operation></Request>"
     )
+    for path in ("/doc_jobs", "/pic_jobs", "/jobs", "/file_jobs"):
+        reply = call("POST", "ci", path, body=body)
+        assert (reply.status, reply.code) == (501, "NotImplemented")
+        assert f"does not know jobs with Request.Tag {tag}; it does DocProcess" in reply.text("Message")
     for path in ("/doc_jobs", "/pic_jobs", "/jobs"):
-        assert call("POST", "ci", path, body=body).status == 501
         assert call("GET", "ci", path, [("tag", tag)]).status == 501
 
 

@@ -33,6 +33,17 @@ def test_a_picture_job_succeeds_without_a_picture(call: Any, folder: Path) -> No
     assert list(folder.iterdir()) == []
 
 
+def test_a_file_job_succeeds_without_a_file(call: Any, folder: Path) -> None:
+    body = (
+        "<Request><Tag>FileHashCode</Tag><Input><Object>nobody's.bin</Object></Input><Operation>"
+        "<FileHashCodeConfig><Type>MD5</Type></FileHashCodeConfig></Operation></Request>"
+    )
+    done = call.finished(call.submit(body, "/file_jobs"), "/file_jobs")
+    assert done.text("JobsDetail/State") == "Success"
+    assert done.text("JobsDetail/Operation/FileHashCodeResult/FileSize") == "0"
+    assert list(folder.iterdir()) == []
+
+
 def test_more_jobs_than_end_together_all_end(call: Any) -> None:
     set_queue(call, "Paused")
     for number in range(250):

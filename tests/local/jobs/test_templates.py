@@ -167,5 +167,8 @@ def test_a_template_that_is_not_right_is_refused(call: Any, body: str, code: str
 def test_a_job_needs_a_template_or_parameters(call: Any) -> None:
     body = re.sub("<PicProcess>.*</PicProcess>", "", call.pic_job("a.jpg", "o"))
     reply = call("POST", "ci", "/jobs", body=body)
-    assert (reply.code, reply.text("Message")) == ("InvalidArgument", "Request.PicProcess is missing")
+    assert (reply.code, reply.text("Message")) == (
+        "InvalidArgument",
+        "Request.Operation.PicProcess is missing",
+    )
     assert call("POST", "ci", "/template/t1", body=template()).status == 405

@@ -1,7 +1,0 @@
-"""CIClient: one short method per operation of the service, one file per group of operations."""
-
-from __future__ import annotations
-
-from airflow_provider_ci.client.api.client import CIClient
-
-__all__ = ["CIClient"]

@@ -1,0 +1,125 @@
+"""The client: all groups of calls over one transport."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+from airflow_provider_ci.client.buckets import BucketCalls
+from airflow_provider_ci.client.documents import DocJobCalls
+from airflow_provider_ci.client.http.clock import Clock, ServiceClock
+from airflow_provider_ci.client.http.retry import RetryPolicy
+from airflow_provider_ci.client.http.transport import Timeout, Transport
+from airflow_provider_ci.client.jobs.any_job import AnyJobCalls
+from airflow_provider_ci.client.objects import ObjectCalls
+from airflow_provider_ci.client.pictures import PicJobCalls
+from airflow_provider_ci.client.previews import PreviewCalls
+from airflow_provider_ci.client.queues import QueueCalls
+from airflow_provider_ci.client.signing import CredentialSource
+from airflow_provider_ci.client.templates import TemplateCalls
+from airflow_provider_ci.client.wire.exchange import Observer
+
+C = TypeVar("C", bound="CIClient")
+
+
+class CIClient(
+    DocJobCalls,
+    PicJobCalls,
+    AnyJobCalls,
+    QueueCalls,
+    BucketCalls,
+    TemplateCalls,
+    PreviewCalls,
+    ObjectCalls,
+):
+    """Jobs, queues, templates and objects of one bucket, over signed HTTP.
+
+    Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,
+    HEAD, PUT and DELETE are repeated by the retry policy; a POST, such as a submission, only if the
+    service certainly did not accept it. Every method raises the errors of
+    :mod:`airflow_provider_ci.client.errors`, ValueError for invalid arguments, and OSError for a local file
+    that cannot be read or written.
+
+    :param credentials: :class:`.Credentials`, or a source that supplies them for each request.
+    :param bucket: with its APPID, such as ``examplebucket-1250000000``.
+    :param endpoint: where to connect instead of the service's host names, such as ``http://127.0.0.1:9000``.
+    :param ci_endpoint: where to connect for jobs, queues and templates; ``endpoint`` by default.
+    :param timeout: seconds to connect, to wait for each piece of a response, and for a whole response (by
+        default the sum of the two; the bytes of an object may take longer). One number sets the first two.
+    :param requests_per_second: limit for all threads together; None for no limit. In both cases the client
+        slows down while the service reports an overload.
+    :param max_connections: open connections at a time; further threads wait.
+    :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
+    """
+
+    def __init__(
+        self,
+        credentials: CredentialSource,
+        region: str,
+        bucket: str,
+        *,
+        endpoint: str | None = None,
+        ci_endpoint: str | None = None,
+        timeout: Timeout = (10.0, 60.0),
+        retry: RetryPolicy | None = None,
+        requests_per_second: float | None = None,
+        max_connections: int = 64,
+        verify: bool | str | os.PathLike[str] = True,
+        _clock: Clock | None = None,
+    ) -> None:
+        self.region = region
+        self.bucket = bucket
+        self._credentials = credentials
+        self._options: dict[str, Any] = {
+            "endpoint": endpoint,
+            "timeout": timeout,
+            "retry": retry,
+            "requests_per_second": requests_per_second,
+            "max_connections": max_connections,
+            "verify": verify,
+            "_clock": _clock,
+        }
+        self._transport = Transport(
+            credentials,
+            region,
+            bucket,
+            endpoint=endpoint,
+            ci_endpoint=ci_endpoint,
+            timeout=timeout,
+            retry=retry or RetryPolicy(),
+            requests_per_second=requests_per_second,
+            max_connections=max_connections,
+            verify=verify,
+            clock=_clock or Clock(),
+        )
+
+    def for_bucket(self, bucket: str, region: str) -> CIClient:
+        """Return a client of another bucket, with the same keys and settings and its own connections."""
+        return CIClient(self._credentials, region, bucket, **self._options)
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def clock_offset_seconds(self) -> float:
+        """How far the service's clock is ahead of this machine's, as estimated from responses."""
+        return self.clock.ahead_of_machine_seconds
+
+    @property
+    def clock(self) -> ServiceClock:
+        """The service's clock as estimated from responses, and a steady clock that counts in suspend."""
+        return self._transport.clock
+
+    def observe(self, observer: Observer | None) -> None:
+        """Call ``observer`` with each :class:`.Exchange` from now on; None ends this.
+
+        It is called in the thread of the request, before the response is judged. Exchanges hold secrets.
+        """
+        self._transport.observer = observer
+
+    def close(self) -> None:
+        """Close all idle connections; a later call opens new ones."""
+        self._transport.close()

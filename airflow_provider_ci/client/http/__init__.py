@@ -1,0 +1,1 @@
+"""Sends one signed request: address, pace, signature, deadline, repetition."""

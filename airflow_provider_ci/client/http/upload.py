@@ -1,0 +1,52 @@
+"""A file as the body of a request."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Upload:
+    """A file to upload: read from its start whenever it is opened, and hashed as it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self.failure: OSError | None = None
+        self.open()
+        self.close()
+
+    def open(self) -> None:
+        """Open the file at its start.
+
+        :raises OSError: if the file cannot be read.
+        """
+        self._file = self._path.open("rb")
+        self.size = self._left = os.fstat(self._file.fileno()).st_size
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def read(self, amount: int = -1) -> bytes:
+        """Return the next bytes, never more than the announced size in total."""
+        assert self._file is not None
+        try:
+            data = self._file.read(self._left if amount < 0 else min(amount, self._left))
+            if not data and self._left:
+                raise OSError(f"{self._path} became shorter while it was uploaded")
+        except OSError as error:
+            self.failure = error  # kept, because the HTTP library only reports a broken connection
+            raise
+        self._left -= len(data)
+        self._md5.update(data)
+        return data
+
+    @property
+    def md5(self) -> str:
+        """The digest of the bytes read since the start."""
+        return self._md5.hexdigest()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

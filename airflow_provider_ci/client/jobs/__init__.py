@@ -1,0 +1,1 @@
+"""Jobs of any kind: their records, requests and calls."""

@@ -1,0 +1,1 @@
+"""Where the key of each request comes from."""

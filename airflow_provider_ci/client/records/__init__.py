@@ -1,0 +1,1 @@
+"""What the records of all nouns share: checked fields, a serialized form, pages."""

@@ -1,0 +1,158 @@
+"""Value objects: small frozen records that users build, templates fill in, and other processes receive.
+
+A value is checked twice. When the user builds it, templates and results of other tasks pass unchecked. When
+their values are known, :func:`rendered` builds it again, and everything is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
+
+from airflow_provider_ci.client.records import checks
+
+V = TypeVar("V")
+
+VERSION = 1
+"""Version of the serialized form; a higher one is rejected."""
+HIDDEN = "***"
+"""Replaces a secret wherever a value is shown or stored."""
+
+
+class Value:
+    """Mixin of a frozen dataclass: a short ``repr``, and a form in plain JSON that Airflow can store.
+
+    The dataclass needs ``repr=False``. A field with ``repr=False`` is a secret: it is never shown or stored.
+    """
+
+    __slots__ = ()
+    __version__: ClassVar[int] = VERSION
+    always_shown: ClassVar[tuple[str, ...]] = ()
+    """Fields that are shown even where they have their default."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={_stable_repr(value)}" for name, value in _given(self) if name not in _secrets(self)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def serialize(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, and the most important ones, as JSON types.
+
+        A secret is replaced with ``***``, unless it is a template, because Airflow stores this in its
+        database.
+        """
+        return {
+            name: HIDDEN if name in _secrets(self) and not checks.is_template(value) else plain(value)
+            for name, value in _given(self)
+        }
+
+    @classmethod
+    def deserialize(cls: type[V], data: Mapping[str, Any], version: int = VERSION) -> V:
+        """Restore a value from :meth:`serialize`.
+
+        :raises ValueError: a newer version wrote it, or it had a secret.
+        """
+        return restore(cls, data, version)
+
+
+def restore(cls: type[V], data: Mapping[str, Any], version: int) -> V:
+    """Build a value from its serialized form."""
+    if version > VERSION:
+        raise ValueError(
+            f"{cls.__name__}: version {version} is newer than {VERSION}, the newest that this package reads; "
+            "update airflow-provider-ci"
+        )
+    for name in _secrets(cls) & data.keys():
+        if data[name] == HIDDEN:
+            raise ValueError(
+                f"{cls.__name__}.{name} is a secret, which XCom does not carry: set it in the task that "
+                "uses it, for example by a template such as '{{ var.value.name }}'"
+            )
+    return cls(**data)
+
+
+def is_value(content: object) -> bool:
+    """Whether this is a record with fields that may be templates."""
+    return is_dataclass(content) and not isinstance(content, type)
+
+
+def values_in(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of each field that the constructor accepts."""
+    return ((field.name, getattr(value, field.name)) for field in fields(value) if field.init)
+
+
+def rendered(value: V, known: Mapping[str, Any]) -> V:
+    """Return the value with its templates rendered; all fields are checked.
+
+    :param known: the fields with their templates rendered.
+    """
+    with checks.no_templates():
+        return type(value)(**known)
+
+
+def plain(content: Any) -> Any:
+    """Return the content as JSON types, equal in every process: sets sorted, no memory addresses."""
+    if content is None or isinstance(content, (bool, int, float, str)):
+        return content.value if isinstance(content, Enum) else content
+    if isinstance(content, Mapping):
+        return {str(name): plain(value) for name, value in content.items()}
+    if isinstance(content, Set):
+        return sorted(map(plain, content), key=str)
+    if isinstance(content, (list, tuple)):
+        return [plain(item) for item in content]
+    if isinstance(content, datetime):
+        return content.isoformat()
+    if isinstance(content, Value):
+        return content.serialize()
+    return stable_text(content)
+
+
+def stable_text(content: Any) -> str:
+    """The text of an object, or its class name if the text would show a memory address."""
+    if callable(content) and hasattr(content, "__qualname__"):
+        return f"<{content.__module__}.{content.__qualname__}>"
+    owners = {
+        vars(cls).get(name) and cls for cls in type(content).__mro__ for name in ("__str__", "__repr__")
+    }
+    if owners <= {None, object}:
+        return f"<{type(content).__module__}.{type(content).__qualname__}>"
+    return str(content)
+
+
+def _stable_repr(content: Any) -> str:
+    """The ``repr`` of an object, the same in every process."""
+    if isinstance(content, Set):
+        return f"{{{', '.join(sorted(map(_stable_repr, content)))}}}"
+    if isinstance(content, Mapping):
+        return f"{{{', '.join(f'{name!r}: {_stable_repr(value)}' for name, value in content.items())}}}"
+    if callable(content) or not _has_own_text(type(content)):
+        return stable_text(content)
+    return repr(content)
+
+
+def _named(content: Any) -> str:
+    return f"<{content.__module__}.{content.__qualname__}>"
+
+
+def _has_own_text(kind: type) -> bool:
+    methods = ("__str__", "__repr__")
+    return any(name in vars(cls) for cls in kind.__mro__ if cls is not object for name in methods)
+
+
+def _given(value: Any) -> Iterator[tuple[str, Any]]:
+    for field in fields(value):
+        content = getattr(value, field.name)
+        if content != _default(field) or field.name in value.always_shown:
+            yield field.name, content
+
+
+def _secrets(value: Any) -> set[str]:
+    return {field.name for field in fields(value) if not field.repr}
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()

@@ -1,0 +1,1 @@
+"""PDF: which pages of a document are asked for, and how they are drawn."""

@@ -1,0 +1,177 @@
+"""Text sources: their encoding, a UTF-8 copy of them, and the delimiter of a csv."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.errors import ConversionError
+from airflow_provider_ci.local.convert.text import encodings
+
+_MARKS: Final = {  # longest first: the mark of UTF-32 starts with the one of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_CHUNK: Final = 1 << 20
+_SAMPLE_LINES: Final = 50
+_DELIMITERS: Final = ",\t;|"
+_HEAD: Final = 4096
+_DECLARED: Final = re.compile(r"<meta[^>]{0,200}?charset=[\"' ]*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
+_XML_DECLARED: Final = re.compile(r"<\?xml[^>]{0,200}?encoding=[\"']([A-Za-z0-9._-]{1,40})")
+_ESCAPES: Final = re.compile(rb"\x1b(\$[@AB]|\$\(|\([BJI])")
+_MOST_COLUMNS: Final = 1024
+_WHOLE_PER_DAMAGED: Final = 4
+# Texts that are declared as the one often hold characters of the other.
+_SUPERSETS: Final = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+}
+_QUOTED: Final = re.compile(r'"[^"]*"')
+
+
+def encoding_of(source: Path) -> str:
+    """Name the encoding of a text: by its byte order mark, as UTF-8, by its XML declaration, or guessed.
+
+    UTF-8 with a damaged character still counts as UTF-8. Raises ConversionError for bytes that are not text,
+    and for a text whose encoding is not certain: no text is better than a wrong one.
+    """
+    with source.open("rb") as stream:
+        head = stream.read(_CHUNK)
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    if b"\0" in head:
+        raise ConversionError(errors.DAMAGED_FILE, "the content is not text: it holds NUL bytes")
+    if _ESCAPES.search(head) and _decodes(source, "iso2022_jp_2"):
+        return "iso2022_jp_2"
+    if _is_utf8(source):
+        return "utf-8"
+    declared = _known_encoding(_XML_DECLARED.match(head.decode("latin-1")))
+    if declared and _decodes(source, declared):
+        return declared
+    return _guessed(source)
+
+
+def _guessed(source: Path) -> str:
+    encoding = encodings.guess(_telling_lines(source))
+    if encoding is None or not _decodes(source, encoding):
+        raise ConversionError(
+            errors.DAMAGED_FILE,
+            "the encoding of the text is not certain: it is not UTF-8, and several others fit or none does; "
+            "save it as UTF-8",
+        )
+    return encoding
+
+
+def _telling_lines(source: Path) -> bytes:
+    """Give the first lines with non-ASCII characters, which reveal the encoding."""
+    lines, size = [], 0
+    with source.open("rb") as stream:
+        while size < encodings.SAMPLE_BYTES and (line := stream.readline(_CHUNK)):
+            if not line.isascii():
+                lines.append(line)
+                size += len(line)
+    return b"".join(lines)
+
+
+def _is_utf8(source: Path) -> bool:
+    """Tell whether a text is UTF-8; a character that was cut or damaged here and there is let pass."""
+    whole = damaged = 0
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with source.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            text = decoder.decode(chunk)
+            damaged += text.count("\ufffd")
+            whole += len(text) - len(text.encode("ascii", "ignore"))
+    is_cut = bool(decoder.decode(b"", final=True))  # a cut at the end damages one character at most
+    if damaged:
+        return whole - damaged >= _WHOLE_PER_DAMAGED * damaged
+    return whole > 0 or not is_cut
+
+
+def _decodes(source: Path, encoding: str) -> bool:
+    try:
+        with source.open(encoding=encoding) as stream:
+            while stream.read(_CHUNK):
+                pass
+    except (UnicodeError, LookupError):  # a page may declare a codec that does not decode text, like hex
+        return False
+    return True
+
+
+def _known_encoding(declared: re.Match[str] | None) -> str | None:
+    """Give the name of a declared encoding, the superset that is meant by it, or None."""
+    try:
+        name = codecs.lookup(declared[1]).name if declared else None
+    except LookupError:
+        return None
+    return _SUPERSETS.get(name, name) if name else None
+
+
+def copy_as_utf8(source: Path, target: Path) -> None:
+    """Write ``source`` to ``target`` as UTF-8 with plain newlines."""
+    with (
+        source.open(encoding=encoding_of(source), errors="replace") as reader,
+        target.open("w", encoding="utf-8", newline="\n") as writer,
+    ):
+        shutil.copyfileobj(reader, writer, _CHUNK)
+
+
+def copy_html_as_utf8(source: Path, target: Path) -> None:
+    """Write an html file as UTF-8 and declare it so: LibreOffice trusts it over everything else."""
+    with (
+        source.open(encoding=_html_encoding(source), errors="replace") as reader,
+        target.open("w", encoding="utf-8", newline="\n") as writer,
+    ):
+        head = reader.read(_HEAD)
+        declared = _DECLARED.search(head)
+        if declared:
+            writer.write(f"{head[: declared.start(1)]}utf-8{head[declared.end(1) :]}")
+        else:
+            writer.write(f'<meta charset="utf-8">{head}')
+        shutil.copyfileobj(reader, writer, _CHUNK)
+
+
+def _html_encoding(source: Path) -> str:
+    with source.open("rb") as stream:
+        head = stream.read(_HEAD)
+    is_marked = any(head.startswith(mark) for mark in _MARKS)
+    declared = _known_encoding(_DECLARED.search(head.decode("latin-1")))
+    if is_marked or declared is None or _is_utf8(source) or not _decodes(source, declared):
+        return encoding_of(source)
+    return declared
+
+
+def delimiter_of(source: Path) -> str:
+    """Guess the delimiter of a UTF-8 csv: the character that splits its first lines most, and most evenly."""
+    with source.open(encoding="utf-8") as stream:
+        lines = stream.read(_CHUNK).splitlines()[:_SAMPLE_LINES]
+    bare = [_QUOTED.sub("", line[:10_000]) for line in lines if line.strip()]
+    return max(_DELIMITERS, key=lambda sign: _evenness(sign, bare))
+
+
+def _evenness(sign: str, lines: list[str]) -> tuple[int, int]:
+    counts = Counter(count for line in lines if (count := line.count(sign)))
+    if not counts:
+        return 0, 0
+    count, agreeing = counts.most_common(1)[0]
+    return agreeing, count
+
+
+def columns_of(source: Path, delimiter: str) -> int:
+    """Give an upper bound for the columns of a UTF-8 csv, limited to the maximum of a sheet."""
+    with source.open(encoding="utf-8") as stream:
+        most = max((line.count(delimiter) for line in stream), default=0)
+    return min(most + 1, _MOST_COLUMNS)

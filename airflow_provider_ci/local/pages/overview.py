@@ -1,0 +1,114 @@
+"""Questions about all jobs and queues at once, for which the API has no call. Only reads."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+from airflow_provider_ci.local.database import Database
+from airflow_provider_ci.local.jobs import queues
+from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State
+from airflow_provider_ci.local.jobs.queues import Queue, Queues
+
+TAGS = {queues.DOC: "DocProcess", queues.PIC: "PicProcess", queues.MEDIA: "PicProcess"}
+"""The tag of the jobs in the queues of each category."""
+
+SEARCHED_JOBS = 50_000
+"""A search by text looks at this many of the newest jobs, so that it ends soon in any table."""
+
+_RECENT_JOBS = 5_000
+_TOTALS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which jobs to list: of these states (empty: all), with ``text`` in the input's key or the job id."""
+
+    states: tuple[State, ...] = ()
+    text: str = ""
+    before: int | None = None
+    """Only jobs with a lower number: the next page."""
+
+
+class Overview:
+    """The tables of jobs and queues as a whole. Thread-safe."""
+
+    def __init__(self, database: Database, jobs: Jobs, queues: Queues) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._queues = queues
+        self._lock = Lock()
+        self._totals: tuple[float, dict[State, int]] = (-_TOTALS_SECONDS, {})
+
+    def queues(self) -> list[Queue]:
+        """Every queue of every bucket, by bucket."""
+        rows = self._database.rows("SELECT queue_id FROM queues ORDER BY bucket, category")
+        return [queue for row in rows if (queue := self._queues.find(row["queue_id"]))]
+
+    def counts(self, queue: Queue) -> dict[State, int]:
+        """How many jobs of a queue there are in each state that any is in."""
+        return self._jobs.counts(queue.queue_id, TAGS[queue.category])
+
+    def totals(self) -> dict[State, int]:
+        """How many jobs there are in each state; at most a second old, as all pages ask for it."""
+        with self._lock:
+            counted, totals = self._totals
+            if time.monotonic() - counted < _TOTALS_SECONDS:
+                return totals
+            rows = self._database.rows(
+                "SELECT state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue GROUP BY state"
+            )
+            totals = {State(row["state"]): row["jobs"] for row in rows}
+            self._totals = (time.monotonic(), totals)
+            return totals
+
+    def ended_since(self, moment: float) -> int:
+        """How many jobs ended since then, among the newest few thousand."""
+        row = self._database.row(
+            "SELECT count(*) AS jobs FROM jobs WHERE seq > (SELECT max(seq) FROM jobs) - ? AND ended >= ?",
+            (_RECENT_JOBS, int(moment)),
+        )
+        return int(row["jobs"]) if row else 0
+
+    def newest(self, wanted: Wanted, size: int) -> list[Job]:
+        """The newest jobs of all queues that match, at most ``size``."""
+        if wanted.text:
+            return self._found(wanted, size)
+        found = [job for item in self._filters(wanted.states) for job in self._page(item, wanted, size)]
+        return sorted(found, key=lambda job: job.seq, reverse=True)[:size]
+
+    def of_queue(self, queue: Queue, size: int) -> list[Job]:
+        """The newest jobs of one queue."""
+        wanted = Filter(queue_ids=(queue.queue_id,), tag=TAGS[queue.category])
+        return self._jobs.page(wanted, size=size, after=None)
+
+    def _page(self, item: Filter, wanted: Wanted, size: int) -> list[Job]:
+        return self._jobs.page(item, size=size, after=wanted.before)
+
+    def _filters(self, states: tuple[State, ...]) -> list[Filter]:
+        known = self.queues()
+        ids = {
+            tag: tuple(queue.queue_id for queue in known if TAGS[queue.category] == tag)
+            for tag in sorted(set(TAGS.values()))
+        }
+        return [Filter(queue_ids=found, tag=tag, states=states) for tag, found in ids.items() if found]
+
+    def _found(self, wanted: Wanted, size: int) -> list[Job]:
+        states: Sequence[State] = wanted.states or tuple(State)
+        rows = self._database.rows(
+            "SELECT job_id FROM jobs WHERE seq > (SELECT max(seq) FROM jobs) - ? AND seq < ?"
+            " AND (instr(lower(input_object), ?) OR job_id = ?)"
+            " AND state IN (SELECT value FROM json_each(?)) ORDER BY seq DESC LIMIT ?",
+            (
+                SEARCHED_JOBS,
+                2**62 if wanted.before is None else wanted.before,
+                wanted.text.lower(),
+                wanted.text,
+                json.dumps(states),
+                size,
+            ),
+        )
+        return [job for row in rows if (job := self._jobs.find(row["job_id"]))]
