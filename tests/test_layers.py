@@ -65,7 +65,7 @@ ALLOWED_WITHIN = {
         "queues": {"callbacks", *_EVERY_NOUN},
         "buckets": _EVERY_NOUN,
         "objects": _EVERY_NOUN,
-        "previews": {"objects", "pictures", "records"},
+        "previews": {"errors", "http", "objects", "pictures", "records"},
         "client": {
             *("buckets", "documents", "http", "jobs", "objects", "pictures", "previews", "queues"),
             *("signing", "templates", "wire"),
