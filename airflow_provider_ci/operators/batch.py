@@ -281,7 +281,7 @@ class CIBatchOperator(CIOperator):
         """
         links = self.begin(context)
         if self.plan_only:
-            return self._preview(context)
+            return self._preview(context, links)
         deadline = time.time() + self.timeout_seconds
         return self._advance(context, links, deadline, self.end_of_try(), patience=_INLINE_SECONDS)
 
@@ -356,13 +356,6 @@ class CIBatchOperator(CIOperator):
         self._end(context, summary, values)
         return values
 
-    def _preview(self, context: Context) -> dict[str, Any]:
-        progress = BatchProgress(self.log, compat.state_store(context))
-        preview = self._batch(context, progress).preview(self.prices)
-        for line in preview.lines():
-            self.log.info("%s", line)
-        return preview.to_json()
-
     def _announce_page(self, context: Context, links: TaskLinks, folder: str) -> str:
         """Record where the batch lies, and link to its page; return its address."""
         url = page_url(context["ti"])
@@ -382,7 +375,16 @@ class CIBatchOperator(CIOperator):
             skip=str(self.skip),
             retry_failed=bool(self.retry_failed),
             allowed=str(self.max_failures),
+            plan_only=bool(self.plan_only),
         )
+
+    def _preview(self, context: Context, links: TaskLinks) -> dict[str, Any]:
+        batch = self._batch(context, BatchProgress(self.log, compat.state_store(context)))
+        self._announce_page(context, links, batch.folder)
+        preview = batch.preview(self.prices)
+        for line in preview.lines():
+            self.log.info("%s", line)
+        return preview.to_json()
 
     def _close(
         self,
