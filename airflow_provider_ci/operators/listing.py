@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context, XComArg
 
-from airflow_provider_ci.arguments import Reader, anything, whole_number
 from airflow_provider_ci.batch import ObjectSelection
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.tasks.arguments import Reader, anything, whole_number
 
 
 class TooManyObjectsError(ValueError):

@@ -16,11 +16,11 @@ from airflow.sdk import BaseOperator, Context, XComArg
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import Reader
 from airflow_provider_ci.batch import FailuresOf, ObjectKeys, ObjectSelection, PriceTable
 from airflow_provider_ci.client import Callback, DocProcess, MqConfig, NotifyConfig, PicProcess, PicTemplate
 from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
 from airflow_provider_ci.client.records.values import is_value, rendered, stable_text, values_in
+from airflow_provider_ci.tasks.arguments import Reader
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
