@@ -18,12 +18,12 @@ import pytest
 
 from airflow_provider_ci.check import MAX_REQUESTS
 from airflow_provider_ci.check.assumptions import ASSUMPTIONS
-from airflow_provider_ci.check.cli import main
 from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.commands.check import main
 from airflow_provider_ci.local import LocalCI
 
 BUCKET = "examplebucket-1250000000"
-COMMAND = (sys.executable, "-m", "airflow_provider_ci.check")
+COMMAND = (sys.executable, "-m", "airflow_provider_ci.commands.check")
 
 
 def arguments(server: LocalCI, *more: str) -> list[str]:

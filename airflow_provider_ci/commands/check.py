@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_ci.check import table
 from airflow_provider_ci.check.report import INCOMPLETE, INTERRUPTED
 from airflow_provider_ci.check.run import (
     FOLDER,
@@ -21,6 +20,7 @@ from airflow_provider_ci.check.run import (
     check_bucket,
 )
 from airflow_provider_ci.client import CIClient, RetryPolicy, environment_credentials
+from airflow_provider_ci.commands import check_table as table
 
 if TYPE_CHECKING:
     from airflow_provider_ci.check.report import Report
@@ -203,3 +203,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _verify(text: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
