@@ -17,7 +17,8 @@ import pyarrow.parquet
 import pytest
 
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.commands.main import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, main
+from airflow_provider_ci.commands.console import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG
+from airflow_provider_ci.commands.main import main
 from airflow_provider_ci.commands.showing import Shown
 from airflow_provider_ci.local import LocalCI
 
