@@ -32,6 +32,7 @@ OUTPUTS = ("object", "prefix", "none")
 LISTED_PATHS = frozenset({"/jobs", "/doc_jobs", "/pic_jobs"})
 """The paths that can list their jobs. No API page and no official SDK lists ``/file_jobs``."""
 
+# All other tags are at /jobs, which serves several features (1045/73114).
 _PATHS_BY_TAG = {
     "DocAIGCMetadata": "/doc_jobs",
     "DocProcess": "/doc_jobs",
@@ -198,6 +199,7 @@ class AnyJobCalls(JobCalls):
                 "documents and pictures have submit_doc_job and submit_pic_job"
             )
         kind = _kind(operation.tag, operation.path or path_of_tag(operation.tag))
+        # Printable ASCII of up to 1,024 characters (1045/73035). No page limits UserData of document jobs.
         if isinstance(operation.output, str) and kind.path != "/doc_jobs":
             checks.user_data(options.get("user_data"))
         return self._submit(kind, input_key, output_key, operation, options)
@@ -239,6 +241,7 @@ class AnyJobCalls(JobCalls):
 
 def _kind(tag: str, path: str) -> JobKind:
     checks.one_of("path", path, PATHS)
+    # CancelPicJob and CancelMediaJob are both at /jobs. Only document jobs have a path of their own.
     return JobKind(tag=tag, path=path, cancel_path="/doc_jobs" if path == "/doc_jobs" else "/jobs")
 
 

@@ -127,6 +127,7 @@ class FileHashCodeResult(JobResult):
             sha1=nodes.text(node, "SHA1"),
             sha256=nodes.text(node, "SHA256"),
             size=nodes.integer(node, "FileSize"),
+            # Pages and SDKs spell it in both ways.
             etag=nodes.text(node, "Etag") or nodes.text(node, "ETag"),
             last_modified=nodes.text(node, "LastModified"),
         )

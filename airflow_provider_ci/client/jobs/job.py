@@ -193,6 +193,7 @@ class Job:
 
         :raises CIResponseError: a field is missing or cannot be read.
         """
+        # A listing shows jobs of others, which must not end it. So only a caller's own job is checked.
         for name in ("Tag", "State", "CreationTime"):
             nodes.required(dict(self.raw), name, self.request_id)
         if self.state is JobState.UNKNOWN:
@@ -267,6 +268,7 @@ class JobAnswer:
         for job in self.jobs:
             if job.job_id == job_id:
                 return job.checked()
+        # The service reports an unknown id within a 200, in NonExistJobIds (1045/47933).
         raise NotFoundError(
             status=200,
             code="NonExistJobIds",
@@ -293,6 +295,7 @@ def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | Non
 
 def _differ(asked: str, echoed: str) -> bool:
     """Whether two keys differ by more than blanks, a leading slash or escapes."""
+    # The service may leave nodes out, so an empty echo proves nothing.
     return asked != echoed and bool(asked and echoed) and _bare(asked) != _bare(echoed)
 
 

@@ -12,6 +12,7 @@ from airflow_provider_ci.client.jobs.options import check_names
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes
 
+# The maximum of ``size`` in the API (1045/47934).
 MAX_JOBS_PER_PAGE = 100
 
 

@@ -93,12 +93,16 @@ class Submission:
         callback, extra = options.get("callback"), options.get("extra")
         request: dict[str, object] = {
             "Tag": self.operation.tag,
+            # Left out, the job goes to the default queue, as with all official SDKs; old pages call it
+            # required.
             "QueueId": options.get("queue_id"),
+            # ``Url`` is in the official Go and Java SDKs, not on the API page.
             "Input": {"Object": self.input_key, "Url": input_url} if self.input_key or input_url else None,
             "Operation": {
                 **asked,
                 "Output": self._output(asked.get("Output")),
                 "UserData": options.get("user_data"),
+                # Missing on the page of document jobs, but real responses echo it.
                 "JobLevel": options.get("job_level"),
             },
             **(callback.to_nodes() if callback else {}),
