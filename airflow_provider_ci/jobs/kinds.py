@@ -129,6 +129,7 @@ BY_ID = JobType(
 """Jobs of other tags: the tag is unknown, because it cannot be derived from an id."""
 
 
+# One object per tag, path and output, because a JobWatch compares types by identity.
 @cache
 def _any_type(tag: str, path: str, output: str) -> JobType:
     return JobType(
@@ -192,6 +193,7 @@ def type_of_job_id(job_id: str) -> JobType:
     return DOCUMENTS if job_id.startswith("d") else PICTURES
 
 
+# Weak, so that this table does not keep clients alive.
 _queue_ids: WeakKeyDictionary[CIClient, dict[str, tuple[str, ...]]] = WeakKeyDictionary()
 _queue_ids_lock = Lock()
 
@@ -215,6 +217,7 @@ def all_queue_ids(client: CIClient, job_type: JobType) -> tuple[str, ...]:
     """
     with _queue_ids_lock:
         known = _queue_ids.setdefault(client, {})
+        # An empty result is not remembered: the queue appears when the feature is switched on for the bucket.
         if not known.get(job_type.tag):
             known[job_type.tag] = _look_up_queue_ids(client, job_type)
         return known[job_type.tag]
