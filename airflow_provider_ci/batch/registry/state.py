@@ -114,6 +114,7 @@ def decode(key: str, body: bytes, number: int) -> State:
             protected_at=None if protected_at is None else float(protected_at),
             extra={name: value for name, value in content.items() if name not in _KNOWN},
         )
+    # RecordError is a ValueError, and its message is complete already.
     except RecordError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
