@@ -102,6 +102,7 @@ class BatchState:
     def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None) -> None:
         """Record a job that the service has taken."""
         self.running[job_id] = RunningJob(attempt, job_id, created_at)
+        # The service charges the batch that submitted the job, and the job may be older than this batch.
         if attempt.is_adopted:
             return
         self.jobs += 1
@@ -139,11 +140,13 @@ class BatchState:
             newest_job=_moment(header["newest_job"]),
         )
         state.apply(lines)
+        # apply() counts the jobs in flight alone. The header has the number of all jobs.
         state.jobs = header["jobs"]
         return state
 
     def apply(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Apply the lines of a record; they replace the old state of their objects."""
+        # Of several lines for one object, the last one counts.
         news = {line["index"]: line for line in lines}
         self.forget(news.keys())
         for line in news.values():
