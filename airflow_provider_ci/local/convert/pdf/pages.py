@@ -52,6 +52,7 @@ def page_numbers(options: DocumentOptions, count: int) -> list[int]:
     if options.page_ranges:
         ranges = parse_page_ranges(options.page_ranges)
         return sorted({n for first, last in ranges for n in range(first, min(last, count) + 1)})
+    # -1 is the default. Real responses echo 0 for an omitted EndPage, so it means the same.
     last = count if options.end_page <= 0 else min(options.end_page, count)
     return list(range(max(options.start_page, 1), last + 1))
 

@@ -117,6 +117,7 @@ def _without_orientation(exif: bytes) -> bytes:
 def _resize(canvas: Canvas, size: Size) -> None:
     limits.check_output(size, len(canvas.frames))
     if size != canvas.size:
+        # A first step by whole factors is faster, and with a gap of 3 the result looks the same.
         canvas.each(lambda frame: frame.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
@@ -244,6 +245,7 @@ def _round_corners(canvas: Canvas, operation: op.RoundCorners) -> None:
 
 
 def _check_radius(canvas: Canvas, radius: int) -> None:
+    # As the page says of iradius and rradius.
     if "GIF" in (canvas.format, canvas.original_format):
         raise ConversionError(errors.INVALID_RULE, "corners cannot be cut off a gif")
     if 2 * radius >= min(canvas.size):

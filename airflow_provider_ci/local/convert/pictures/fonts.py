@@ -46,6 +46,7 @@ def _matching(family: str, characters: str) -> tuple[str, int] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     path, index, *_ = [*found.stdout.decode(errors="replace").split("\n"), "", ""]
+    # The upper 16 bits name a variant of a variable font.
     return (path, int(index) & 0xFFFF) if Path(path).is_file() and index.isdigit() else None
 
 

@@ -177,6 +177,7 @@ class Worker(ABC):
     def _running(self, deadline: Deadline) -> LineProcess:
         if self.process is None or not self.process.is_alive():
             self.stop()
+            # Raises if the time is used up, before a process is started for nothing.
             deadline.left()
             self.start()
             self.starts += 1

@@ -51,7 +51,9 @@ from airflow_provider_ci.local.convert.pictures.rules.watermarks import parse_wa
 MAX_STEPS: Final = 10
 FORMATS: Final = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP"}
 _MAX_PERCENT: Final = 1000
+# ``cgif/1`` means 30 frames, and other numbers mean themselves (1045/33716).
 _FRAMES_BY_DEFAULT: Final = 30
+# 1k is 1,024 bytes (1045/40716).
 _UNITS: Final = {"k": 1024, "m": 1024**2}
 
 
