@@ -42,6 +42,7 @@ _PATHS_BY_TAG = {
     "FileUncompress": "/file_jobs",
     "PicProcess": "/pic_jobs",
 }
+# FileUncompress names its objects by itself. The others write their result into the job (1045/73141).
 _OUTPUTS_BY_TAG = {
     "FileHashCode": "none",
     "FileUncompress": "prefix",
@@ -49,6 +50,7 @@ _OUTPUTS_BY_TAG = {
     "MediaInfo": "none",
     "VideoTag": "none",
 }
+# Picture jobs (c) can be read at /jobs, too (1045/73113).
 _PATHS_BY_LETTER = {"c": "/jobs", "d": "/doc_jobs", "f": "/file_jobs"}
 """By the first letter of a job's id; all others are read at ``/jobs``."""
 
@@ -85,6 +87,7 @@ class CIJob(Operation, Value):
 
     tag: str  # type: ignore[misc] # of the instance, for there is no class for it
     _: KW_ONLY
+    # Left out of the hash, because a dictionary has none.
     operation: Mapping[str, Any] = field(default_factory=dict, hash=False)
     path: str | None = None
     output: str | None = None  # type: ignore[misc] # of the instance, too
@@ -93,6 +96,7 @@ class CIJob(Operation, Value):
         checks.one_of("CIJob.path", self.path, PATHS)
         checks.one_of("CIJob.output", self.output, OUTPUTS)
         _check_operation(self.operation)
+        # Airflow renders a template later, and the result is checked then.
         if checks.is_template(self.tag):
             return
         if not isinstance(self.tag, str) or not _TAG.fullmatch(self.tag):

@@ -44,6 +44,7 @@ class FileHashCode(Operation, Value):
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        # Airflow renders a template later, and the result is checked then.
         if isinstance(self.type, str) and not checks.is_template(self.type):
             object.__setattr__(self, "type", self.type.upper())
         checks.required("FileHashCode.type", self.type)

@@ -57,6 +57,7 @@ class JobState(str, Enum):
 
 
 _FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
+# The API pages name exactly these six (1045/47932).
 _STATES = {state.value: state for state in JobState if state is not JobState.UNKNOWN}
 
 
@@ -282,6 +283,7 @@ class JobAnswer:
 
     def page(self) -> JobPage:
         """A page of a listing."""
+        # The last page has an empty token or none; the pages' samples show both (1045/47934, 1045/50336).
         return JobPage(jobs=self.jobs, next_token=self.next_token or None, request_id=self.request_id)
 
 
@@ -300,4 +302,5 @@ def _differ(asked: str, echoed: str) -> bool:
 
 
 def _bare(key: str) -> str:
+    # Real responses keep a leading slash (1045/51266).
     return unquote(key).strip().lstrip("/")

@@ -65,6 +65,7 @@ class Submission:
             )
 
     def _check_input(self, url: str | None) -> None:
+        # FileCompress names its inputs in the operation and has no Input (436/53995).
         if url is None and self.input_key is None and self.operation.may_name_inputs:
             return
         if url is None:
@@ -116,6 +117,7 @@ class Submission:
             return None
         options = self.options
         return {
+            # The page requires both, even for the input's own bucket (1045/47932).
             "Region": options.get("output_region") or self.region,
             "Bucket": options.get("output_bucket") or self.bucket,
             "Object": self.output_key,
