@@ -89,6 +89,7 @@ class StoredPlan:
         if not self.header.parts:
             yield from map(planned_of_line, self.inline[start:])
             return
+        # All parts but the last one have exactly this many lines.
         for part in range(start // PART_LINES, len(self.header.parts)):
             known = max(0, start - part * PART_LINES)
             yield from islice(self._part(part), known, None)

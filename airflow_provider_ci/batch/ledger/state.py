@@ -26,6 +26,7 @@ class Attempt:
     @property
     def is_adopted(self) -> bool:
         """Whether another batch, or an unknown program, submitted the job of this attempt."""
+        # A later attempt is our own job, because the adopted one has failed.
         return self.number == 1 and self.planned.decision in (Decision.ADOPTED, Decision.SHARED)
 
     def next(self) -> Attempt:
@@ -89,6 +90,7 @@ class BatchState:
     def look_back_to(self) -> datetime | None:
         """Unrecorded jobs are not older than this; None if nothing is known."""
         moments = [attempt.look_back_to for attempt in self.unconfirmed]
+        # A submission without a known time may have made a job at any moment.
         if None in moments:
             return None
         return min([moment for moment in (*moments, self.newest_job) if moment], default=None)

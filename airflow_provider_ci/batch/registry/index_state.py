@@ -122,6 +122,7 @@ class IndexState:
         is_open = bool(self.runs) and self.runs[-1].is_embedded
         before, last = (self.runs[:-1], self.runs[-1].entries) if is_open else (self.runs, ())
         merged = {entry.output: entry for entry in (*last, *entries)}
+        # Embedded runs may also lie below a stored one, and they all share the room.
         if sum(run.count for run in before if run.is_embedded) + len(merged) > EMBEDDED_ENTRIES:
             raise InlineFullError(f"{len(merged)} entries")
         run = embedded(tuple(merged[output] for output in sorted(merged)))

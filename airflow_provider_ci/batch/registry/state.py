@@ -76,6 +76,7 @@ class State:
     def encode(self) -> bytes:
         """The bytes of the object."""
         content = {
+            # First, so that no unknown field takes the place of a known one.
             **self.extra,
             "version": VERSION,
             "kind": KIND,
@@ -93,6 +94,7 @@ _KNOWN = frozenset(["version", "kind", "token", "base", "claims", "index", "prot
 
 def to_bytes(content: Any) -> bytes:
     """JSON as stored. Half a surrogate pair may stand in a key, and must not end the batch here."""
+    # Escapes would double the length of keys in Chinese.
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
