@@ -97,4 +97,5 @@ def _child(node: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def _bare(key: str) -> str:
+    # Real responses keep a leading slash (1045/51266).
     return key.removeprefix("/")
