@@ -113,6 +113,7 @@ _STEPS_NOT_DONE: Final = {
 }
 _OPERATIONS_NOT_DONE: Final = {"scrop": "it finds no faces; use crop with a gravity, or cut"}
 _FORMATS_NOT_DONE: Final = ("yjpeg", "tpg", "heif", "avif", "svgc")
+# Words without a value.
 _FLAGS: Final[dict[str, Operation]] = {
     "auto-orient": AutoOrient(),
     "strip": Strip(),
@@ -132,6 +133,7 @@ def _parse_operations(words: list[str]) -> list[Operation]:
             amend(operations, name, next(rest, ""))
         else:
             operations += _parse_operation(name, next(rest, None))
+    # The sizes of indexcrop come as amendments, so they are complete only here.
     if any(isinstance(operation, IndexCrop) and operation.bounds == Bounds(0, 0) for operation in operations):
         raise MisreadError("indexcrop needs width or height")
     return operations

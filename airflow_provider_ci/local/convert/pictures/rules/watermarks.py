@@ -17,6 +17,7 @@ from airflow_provider_ci.local.convert.pictures.rules.operations import (
     TextWatermark,
 )
 
+# Limits of our own, because the page names none.
 MAX_FONT_SIZE: Final = 1000
 MAX_TEXT: Final = 1000
 _Reader = Callable[[str, str], Any]
@@ -49,6 +50,7 @@ def _url(name: str, argument: str) -> str:
 
 def _has_host(url: str) -> bool:
     try:
+        # urlsplit raises for a malformed IPv6 address.
         return bool(urlsplit(url).hostname)
     except ValueError:
         return False
