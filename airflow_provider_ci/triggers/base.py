@@ -75,7 +75,8 @@ class CITrigger(BaseTrigger):
         if self.note is not None:
             event = {**event, "note": self.note}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call] # as above
-        # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded.
+        # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded (measured with
+        # Airflow 3.3.2, two seconds later).
 
     async def _outcome(self) -> dict[str, Any]:
         """The event. An exception would end the task, unexplained."""

@@ -204,7 +204,7 @@ class PartStore:
             at = self._put(self.key(token, len(firsts)), [VERSION, KIND, *_cells(part)])
         if not firsts:
             return None
-        # The state is read and written with each change, so long lists stay out of it.
+        # The state is read and written with each change, so it must not hold a long list.
         if len(firsts) > MAX_FIRSTS:
             at = self._put(f"{self.folder(token)}parts.json", [VERSION, PARTS_KIND, *firsts])
         run = Run(

@@ -60,8 +60,7 @@ class JobCalls(Connected):
             token = page.next_token
             if token is None:
                 return
-            # Reading on would repeat the same pages for ever. The jobs up to here are all that the service
-            # shows.
+            # Reading on would repeat the same pages for ever.
             if token in seen:
                 _log.warning("the listing of jobs ends at page %r, which was already read", token[:60])
                 return

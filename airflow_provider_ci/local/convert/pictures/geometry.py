@@ -34,7 +34,7 @@ def scaled(size: Size, factor: float) -> Size:
 
 def rounded(side: float) -> int:
     """Round a side half up, to at least one pixel."""
-    # Python's round() goes to the even number.
+    # Python's round() would take a half to the even number.
     return max(1, int(side + 0.5))
 
 

@@ -31,7 +31,7 @@ _MAGIC: Final = {
     b"7z\xbc\xaf": "a 7z archive",
     b"MZ": "a Windows program",
     b"\x7fELF": "a program",
-    # The first records of Excel 2, 3, 4 and 5, from before the compound file.
+    # The first records of Excel 2, 3, 4 and 5, outside of a compound file.
     b"\x09\x00\x04\x00": "biff",
     b"\x09\x02\x06\x00": "biff",
     b"\x09\x04\x06\x00": "biff",

@@ -186,7 +186,7 @@ def _japanese(text: str) -> float:
     def worth(sign: str) -> float:
         if _is_cjk_sign(sign) or "\u3041" <= sign <= "\u30fe":
             return 1.0
-        # Half-width kana, which nearly any bytes become in Shift JIS.
+        # Half-width kana: in Shift JIS half of the bytes above ASCII are one, so they prove little.
         if "\uff61" <= sign <= "\uff9f":
             return 0.3
         # Rows B0 to CF of JIS hold the common characters.
@@ -202,7 +202,7 @@ def _japanese(text: str) -> float:
 def _korean(text: str) -> float:
     def worth(sign: str) -> float:
         if "\uac00" <= sign <= "\ud7a3":
-            # cp949 has seldom used syllables in addition to those of EUC-KR.
+            # cp949 adds seldom used syllables to EUC-KR.
             return 1.0 if _row(sign, "euc_kr") else 0.2
         return 1.0 if _is_cjk_sign(sign) else 0.1
 
