@@ -129,7 +129,7 @@ BY_ID = JobType(
 """Jobs of other tags: the tag is unknown, because it cannot be derived from an id."""
 
 
-# One object per tag, path and output, because a JobWatch compares types by identity.
+# One object per tag, path and output: two partial objects are never equal, so two types would not be either.
 @cache
 def _any_type(tag: str, path: str, output: str) -> JobType:
     return JobType(
