@@ -110,7 +110,7 @@ MOST_FILES = 12
 """Files of one folder: a listing that a reader takes in at a glance."""
 LARGER_FOLDERS: dict[str, int] = {
     "batch/planning": 13,  # templates and names of outputs could have a room
-    "batch/run": 16,  # so could the planning of a run, and what it does beside its loop
+    "batch/run": 16,  # so could the planning of a run
     "batch/sources": 13,  # so could inventories and manifests
     "local/jobs": 15,  # so could queues with their receivers
 }
