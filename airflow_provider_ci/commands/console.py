@@ -1,4 +1,4 @@
-"""How the commands end, and what they say beside their results."""
+"""The exit codes of the commands, and their lines for people."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import ast
 import functools
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,9 @@ ALLOWED = {
     "jobs": {"client", "jobs"},
     "batch": {"batch", "client", "jobs"},
     "check": {"__init__", "check", "client", "jobs"},
-    "commands": {"batch", "check", "client", "commands", "hooks"},  # hooks on demand, to read a connection
     "compat": {"compat"},
     "hooks": {"__init__", "check", "client", "compat", "hooks"},
+    "commands": {"batch", "check", "client", "commands", "hooks"},  # hooks on demand, to read a connection
     "assets": set(),
     "lineage": {"assets", "batch", "client"},
     "links": {"client", "hooks"},
@@ -38,7 +39,7 @@ ALLOWED = {
     "plugin": {"batch", "client", "compat", "hooks", "jobs", "plugin", "tasks", "web"},
     "local": {"local", "client.signing", "web"},
 }
-"""Room -> the rooms of ours that it may import from."""
+"""Room -> the rooms of ours that it may import from: itself, and rooms above it here."""
 
 _EVERY_NOUN = {"errors", "http", "records", "wire"}
 
@@ -100,8 +101,20 @@ ALLOWED_WITHIN = {
 }
 """The same within a layer, whose rooms each know only rooms above them here."""
 
+MODULES_BESIDE_ROOMS = {
+    *("__init__", "assets", "lineage", "links", "retry_policy"),  # extension points of Airflow
+    "compat",  # the differences between its versions, for hooks and all above them
+}
+
 MOST_FILES = 12
-"""Files of one level of the client: a listing that fits into a reader's head."""
+"""Files of one folder: a listing that a reader takes in at a glance."""
+LARGER_FOLDERS: dict[str, int] = {
+    "batch/planning": 13,  # templates and names of outputs could have a room
+    "batch/run": 16,  # so could the planning of a run
+    "batch/sources": 13,  # so could inventories and manifests
+    "local/jobs": 15,  # so could queues with their receivers
+}
+"""Folder -> the number of its files. It may shrink only."""
 
 WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "check", "commands", "local", "web")
 
@@ -174,18 +187,23 @@ def test_the_rooms_of_a_layer_know_only_those_above_them(path: Path) -> None:
     assert used <= {room, *ALLOWED_WITHIN[layer][room]}
 
 
-@pytest.mark.parametrize("layer", ALLOWED_WITHIN)
-def test_no_room_of_a_layer_is_allowed_one_below_it(layer: str) -> None:
+@pytest.mark.parametrize("rooms", [ALLOWED, *ALLOWED_WITHIN.values()], ids=["package", *ALLOWED_WITHIN])
+def test_no_rooms_are_allowed_each_other_in_a_circle(rooms: dict[str, set[str]]) -> None:
     known: set[str] = set()
-    for room, allowed in ALLOWED_WITHIN[layer].items():
-        assert allowed <= known, room
+    for room, allowed in rooms.items():
+        assert {used.split(".")[0] for used in allowed} <= known | {room}, f"{room} is above one of its rooms"
         known.add(room)
 
 
-def test_a_level_of_the_client_holds_a_dozen_files_at_most() -> None:
-    for folder in {path.parent for path in SOURCES if path.is_relative_to(PACKAGE / "client")}:
-        files = [path.name for path in folder.glob("*.py")]
-        assert len(files) <= MOST_FILES, folder
+def test_only_extension_points_lie_beside_the_rooms() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == MODULES_BESIDE_ROOMS
+
+
+def test_a_folder_holds_a_dozen_files_at_most() -> None:
+    for folder, files in Counter(path.parent for path in SOURCES).items():
+        name = str(folder.relative_to(PACKAGE))
+        assert files <= LARGER_FOLDERS.get(name, MOST_FILES), name
+        assert files > MOST_FILES or name not in LARGER_FOLDERS, f"{name} needs its entry no longer"
 
 
 @pytest.mark.parametrize("room", ["convert", "objects"])

@@ -77,8 +77,8 @@ def addresses(
 def endpoint_for(endpoint: str | None, here: tuple[str, str], there: tuple[str, str]) -> str | None:
     """Return the endpoint that another bucket has where this bucket has ``endpoint``.
 
-    The service finds the bucket by the host name, so its names are written anew. Any other address stays the
-    same: the ``Host`` of a request to it names the bucket.
+    A host name of the service names its bucket and mostly its region, so it changes with them. Any other
+    address stays the same: the ``Host`` of a request to it names the bucket.
 
     :param here: bucket and region of the endpoint.
     :param there: bucket and region of the other bucket.
