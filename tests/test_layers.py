@@ -43,7 +43,7 @@ ALLOWED = {
     },
     "retry_policy": {"batch", "client", "compat", "hooks", "sensors"},
     "web": {"web"},
-    "plugin": {"batch", "batch_page", "client", "compat", "hooks", "plugin", "web"},
+    "plugin": {"batch", "batch_page", "client", "compat", "hooks", "jobs", "plugin", "web"},
     "local": {"local", "client.signing", "web"},
 }
 """Room -> the rooms of ours that it may import from."""

@@ -97,9 +97,13 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _add_batch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--prefix", help="what the keys of the objects begin with")
     command.add_argument("--suffix", action="append", help="what they end with; may be repeated")
+    command.add_argument("--include", action="append", metavar="GLOB", help="only keys that match")
+    command.add_argument("--exclude", action="append", metavar="GLOB", help="no keys that match")
     command.add_argument("--modified-after", metavar="TIME", help="ISO 8601, inclusive")
     command.add_argument("--modified-before", metavar="TIME", help="ISO 8601, exclusive")
     command.add_argument("--keys", metavar="FILE", help="a file with one key per line; - for the input")
+    command.add_argument("--manifest", metavar="KEY", help="a .csv or .jsonl of objects and settings")
+    command.add_argument("--inventory", metavar="PREFIX", help="the newest COS inventory below it")
     command.add_argument("--failures-of", metavar="BATCH", help="the failures of another batch")
     command.add_argument("--target", help="convert documents to this type, such as pdf")
     command.add_argument("--set", action="append", metavar="NAME=VALUE", help="a field of DocProcess")

@@ -35,6 +35,7 @@ from airflow_provider_ci.client import (
     PicTemplate,
     SubmissionUnknownError,
 )
+from airflow_provider_ci.client.records.secrets import with_secret
 from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.jobs import (
     JobRequest,
@@ -286,7 +287,7 @@ class JobOperator(CIOperator):
         return JobRequest(
             self.input_key,
             self._output_of_job,
-            self.operation,
+            with_secret(self.operation, self.hook.secret),
             queue_id=self.queue_id,
             job_level=self.job_level,
             callback=self.callback,

@@ -68,6 +68,14 @@ def test_a_tolerated_failure_and_an_empty_source_are_told(site: Site) -> None:
     assert "The source has no objects" in batch(site, "pages_empty")
 
 
+def test_a_plan_without_a_run_shows_its_estimate(site: Site) -> None:
+    text = batch(site, "pages_planned")
+    assert "Only planned, nothing was submitted: 2 jobs for 2 objects" in text
+    for each in ("Jobs to submit", "Requests", "Cost, about", "An estimate"):
+        assert each in text
+    assert "Only planned: 2 jobs for 2 objects" in site.get("", "viewer").text
+
+
 def test_a_deferred_batch_shows_its_progress(site: Site) -> None:
     text = batch(site, "pages_running")
     assert "1,200 of 5,000 objects have a result, 3 of them failed; about 5 min 4 s left." in text
