@@ -17,11 +17,8 @@ from airflow_provider_ci.batch import (
 )
 from airflow_provider_ci.client import CIClient, CIError
 from airflow_provider_ci.commands import actions
-from airflow_provider_ci.commands.connecting import connect
-
-DONE, FAILED, WRONG, UNAVAILABLE, RUNNING, STOPPED = 0, 1, 2, 3, 4, 130
-"""Exit codes: done; too many objects failed or some did not finish; wrong usage; the service refused or was
-unavailable; another run is active; stopped by a signal."""
+from airflow_provider_ci.commands.connecting import add_options, connect
+from airflow_provider_ci.commands.console import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, tell
 
 Action = Callable[[argparse.Namespace, CIClient], None]
 
@@ -57,15 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, WRONG)
     except CIError as error:
         return _complain(error, UNAVAILABLE)
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] == "airflow":  # such as a missing connection
-            return _complain(error, WRONG)
-        raise
     return DONE
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"ci-batch: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+    tell("ci-batch", error)
     return code
 
 
@@ -85,10 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--bucket", help="BucketName-APPID; otherwise CI_BUCKET")
-    command.add_argument("--region", help="such as ap-guangzhou; otherwise CI_REGION")
-    command.add_argument("--endpoint", help="another address, such as the local CI's; otherwise CI_ENDPOINT")
-    command.add_argument("--conn-id", help="take key, bucket and region from this Airflow connection")
+    add_options(command)
     command.add_argument("--report-prefix", default="_ci_batches/", help="folder of all batches")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--verbose", action="store_true", help="log to the standard error")

@@ -13,20 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 from airflow.sdk import Asset, Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import (
-    Reader,
-    Seconds,
-    anything,
-    flag,
-    one_of,
-    optional,
-    rate,
-    seconds,
-    share_or,
-    text,
-    texts,
-    whole_number,
-)
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import (
     Batch,
@@ -40,7 +26,6 @@ from airflow_provider_ci.batch.planning.steps import named_steps
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch.sources.source import Source
-from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
 from airflow_provider_ci.hooks import CIHook
@@ -49,8 +34,23 @@ from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.queues import default_queue
-from airflow_provider_ci.progress import BatchProgress
-from airflow_provider_ci.task import earliest
+from airflow_provider_ci.tasks.arguments import (
+    Reader,
+    Seconds,
+    anything,
+    flag,
+    one_of,
+    optional,
+    rate,
+    seconds,
+    share_or,
+    text,
+    texts,
+    whole_number,
+)
+from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
+from airflow_provider_ci.tasks.progress import BatchProgress
+from airflow_provider_ci.tasks.task import earliest
 from airflow_provider_ci.triggers import CIBatchTrigger
 
 if TYPE_CHECKING:

@@ -11,16 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import (
-    Reader,
-    Seconds,
-    anything,
-    flag,
-    optional,
-    seconds,
-    text,
-    whole_number,
-)
 from airflow_provider_ci.assets import announce
 from airflow_provider_ci.batch import OutputTemplate
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
@@ -51,8 +41,18 @@ from airflow_provider_ci.lineage import job_lineage, outputs_of, written_uri
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.job_results import result_of, told
-from airflow_provider_ci.progress import JobsProgress, spoken
-from airflow_provider_ci.task import earliest
+from airflow_provider_ci.tasks.arguments import (
+    Reader,
+    Seconds,
+    anything,
+    flag,
+    optional,
+    seconds,
+    text,
+    whole_number,
+)
+from airflow_provider_ci.tasks.progress import JobsProgress, spoken
+from airflow_provider_ci.tasks.task import earliest
 from airflow_provider_ci.triggers import CIJobTrigger
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Asset, Context, XComArg
 
-from airflow_provider_ci.arguments import Reader, optional, rate, share_or, text, whole_number
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import BatchFailedError, Source
 from airflow_provider_ci.batch.limits import FailureLimit
@@ -17,6 +16,7 @@ from airflow_provider_ci.batch.sharding.record import ShardList, make_shards, re
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, whole_number
 
 _SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}"
 _IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")

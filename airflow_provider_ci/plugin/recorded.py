@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from airflow_provider_ci.batch import BatchSummary
 from airflow_provider_ci.batch.preview import BatchPreview
-from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord
+from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord
 
 try:
     from airflow.models.task_state_store import TaskStateStoreModel

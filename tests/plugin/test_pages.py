@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch_page import RECORD_KEY
 from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.tasks.batch_page import RECORD_KEY
 from tests.plugin.conftest import HOSTILE_KEYS, SCRIPT, SVG, Site
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import BatchSummary
-from airflow_provider_ci.batch_page import BatchRecord
 from airflow_provider_ci.plugin.numbers import Numbers, numbers_of
 from airflow_provider_ci.plugin.recorded import TaskBatch, TaskName
 from airflow_provider_ci.plugin.words import after_clear, verdict
+from airflow_provider_ci.tasks.batch_page import BatchRecord
 
 NOW = datetime(2026, 11, 27, tzinfo=timezone.utc)
 EMPTY = {"succeeded": 0, "failed": 0, "skipped": 0, "cancelled": 0, "unfinished": 0}

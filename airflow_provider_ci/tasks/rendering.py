@@ -16,7 +16,6 @@ from airflow.sdk import BaseOperator, Context, XComArg
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import Reader
 from airflow_provider_ci.batch import (
     FailuresOf,
     Inventory,
@@ -37,6 +36,7 @@ from airflow_provider_ci.client import (
 )
 from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
 from airflow_provider_ci.client.records.values import is_value, rendered, stable_text, values_in
+from airflow_provider_ci.tasks.arguments import Reader
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator

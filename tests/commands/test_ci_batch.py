@@ -18,7 +18,8 @@ import pytest
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
 from airflow_provider_ci.client import CIClient, DocProcess
-from airflow_provider_ci.commands.main import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, main
+from airflow_provider_ci.commands.console import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG
+from airflow_provider_ci.commands.main import main
 from airflow_provider_ci.commands.showing import Shown
 from airflow_provider_ci.local import LocalCI
 

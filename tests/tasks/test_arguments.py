@@ -17,7 +17,6 @@ import pytest
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, XComArg, task
 
 from airflow_provider_ci import operators, sensors
-from airflow_provider_ci.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
 from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection, Step
 from airflow_provider_ci.client import (
     Callback,
@@ -35,6 +34,7 @@ from airflow_provider_ci.client import (
 )
 from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
 from airflow_provider_ci.sensors import CIObjectsSensor
+from airflow_provider_ci.tasks.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
 
 RunDag = Callable[..., Any]
 RunTasks = Callable[..., Any]
