@@ -16,7 +16,7 @@ _LOADED = re.compile(
     r"""<(?:script|img|iframe|source)\b[^>]*?\bsrc=["'](https?:)?//|"""
     r"""<link\b(?=[^>]*\brel=["']?(?:stylesheet|preconnect|preload|icon))[^>]*?\bhref=["'](https?:)?//"""
 )
-_PUBLIC_ROOMS = ("batch", "client", "hooks", "local", "operators", "sensors", "triggers")
+_PUBLIC_ROOMS = ("batch", "check", "client", "hooks", "jobs", "local", "operators", "sensors", "triggers")
 
 
 def main(site: Path) -> int:
