@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_provider_ci.local.convert.source.formats import FORMATS as DOCUMENTS
 from airflow_provider_ci.local.http import wire
 from airflow_provider_ci.local.http.wire import Value
-from airflow_provider_ci.local.jobs.submission import SHEET_TYPES
+from airflow_provider_ci.local.jobs.requests.submission import SHEET_TYPES
 from airflow_provider_ci.local.pages.forms import UPLOADS
 from airflow_provider_ci.local.pages.guard import RefusedError
 from airflow_provider_ci.local.pages.parts import REGION

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_ci.local.jobs.jobs import Job, State
-from airflow_provider_ci.local.jobs.submission import target_of
+from airflow_provider_ci.local.jobs.requests.submission import target_of
 from airflow_provider_ci.web import figures
 
 _NAMES = {"pdf": "PDF", "png": "PNG", "jpg": "JPG"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_ci.local.errors import ServiceError
-from airflow_provider_ci.local.jobs.details import job_detail
 from airflow_provider_ci.local.jobs.jobs import FINAL, WAITING, Job, State
+from airflow_provider_ci.local.jobs.responses.details import job_detail
 from airflow_provider_ci.local.pages import sentences, snippets
 from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit

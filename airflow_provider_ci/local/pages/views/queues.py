@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.jobs import queues
-from airflow_provider_ci.local.jobs.details import queue_detail
 from airflow_provider_ci.local.jobs.jobs import State
 from airflow_provider_ci.local.jobs.queues import Queue
+from airflow_provider_ci.local.jobs.responses.details import queue_detail
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
 from airflow_provider_ci.local.pages.views.rows import flat, job_row, progress
 
