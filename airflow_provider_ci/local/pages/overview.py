@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 
 from airflow_provider_ci.local.database import Database
@@ -13,8 +14,13 @@ from airflow_provider_ci.local.jobs import queues
 from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State
 from airflow_provider_ci.local.jobs.queues import Queue, Queues
 
-TAGS = {queues.DOC: "DocProcess", queues.PIC: "PicProcess", queues.MEDIA: "PicProcess"}
-"""The tag of the jobs in the queues of each category."""
+TAGS = {
+    queues.DOC: ("DocProcess", "DocWatermark"),
+    queues.PIC: ("PicProcess",),
+    queues.MEDIA: ("PicProcess",),
+    queues.FILE: ("FileHashCode", "FileUncompress"),
+}
+"""The tags of the jobs in the queues of each category."""
 
 SEARCHED_JOBS = 50_000
 """A search by text looks at this many of the newest jobs, so that it ends soon in any table."""
@@ -90,22 +96,22 @@ class Overview:
         """Up to ``size`` of the newest jobs that match, of all queues."""
         if wanted.text:
             return self._found(wanted, size)
-        found = [job for item in self._filters(wanted.states) for job in self._page(item, wanted, size)]
-        return sorted(found, key=lambda job: job.seq, reverse=True)[:size]
+        return self._newest_of(self._filters(wanted.states), size, wanted.before)
 
     def of_queue(self, queue: Queue, size: int) -> list[Job]:
         """The newest jobs of one queue."""
-        wanted = Filter(queue_ids=(queue.queue_id,), tag=TAGS[queue.category])
-        return self._jobs.page(wanted, size=size, after=None)
+        filters = [Filter(queue_ids=(queue.queue_id,), tag=tag) for tag in TAGS[queue.category]]
+        return self._newest_of(filters, size, None)
 
-    def _page(self, item: Filter, wanted: Wanted, size: int) -> list[Job]:
-        return self._jobs.page(item, size=size, after=wanted.before)
+    def _newest_of(self, filters: list[Filter], size: int, before: int | None) -> list[Job]:
+        found = [job for item in filters for job in self._jobs.page(item, size=size, after=before)]
+        return sorted(found, key=lambda job: job.seq, reverse=True)[:size]
 
     def _filters(self, states: tuple[State, ...]) -> list[Filter]:
         known = self.queues()
         ids = {
-            tag: tuple(queue.queue_id for queue in known if TAGS[queue.category] == tag)
-            for tag in sorted(set(TAGS.values()))
+            tag: tuple(queue.queue_id for queue in known if tag in TAGS[queue.category])
+            for tag in sorted(set(chain(*TAGS.values())))
         }
         return [Filter(queue_ids=found, tag=tag, states=states) for tag, found in ids.items() if found]
 

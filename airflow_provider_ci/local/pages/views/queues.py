@@ -12,7 +12,7 @@ from airflow_provider_ci.local.pages.views.rows import flat, job_row, progress
 
 NEWEST_JOBS = 50
 
-_KINDS = {queues.DOC: "Documents", queues.PIC: "Pictures", queues.MEDIA: "Media"}
+_KINDS = {queues.DOC: "Documents", queues.PIC: "Pictures", queues.MEDIA: "Media", queues.FILE: "Files"}
 
 
 def queue_list(parts: Parts, visit: Visit) -> Shown:
@@ -50,7 +50,7 @@ def queue_row(parts: Parts, found: Queue) -> dict[str, object]:
         "queue_id": found.queue_id,
         "name": found.name,
         "bucket": found.bucket,
-        "kind": _KINDS.get(found.category, found.category),
+        "kind": _KINDS[found.category],
         "is_paused": found.state == queues.PAUSED,
         "waiting": counts.get(State.SUBMITTED, 0) + counts.get(State.PAUSE, 0),
         "running": counts.get(State.RUNNING, 0),
