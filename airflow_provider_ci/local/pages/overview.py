@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from threading import Lock
@@ -48,7 +49,7 @@ class Overview:
         self._jobs = jobs
         self._queues = queues
         self._lock = Lock()
-        self._counts: dict[str, dict[State, int]] = {}
+        self._counts: Mapping[str, Mapping[State, int]] = {}
         self._count_again = 0.0
 
     def queues(self) -> list[Queue]:
@@ -56,7 +57,7 @@ class Overview:
         rows = self._database.rows("SELECT queue_id FROM queues ORDER BY bucket, category")
         return [queue for row in rows if (queue := self._queues.find(row["queue_id"]))]
 
-    def counts(self, queue: Queue) -> dict[State, int]:
+    def counts(self, queue: Queue) -> Mapping[State, int]:
         """How many jobs of a queue there are in each state that any is in."""
         return self._counted().get(queue.queue_id, {})
 
@@ -65,7 +66,7 @@ class Overview:
         counted = self._counted().values()
         return {state: sum(counts.get(state, 0) for counts in counted) for state in State}
 
-    def _counted(self) -> dict[str, dict[State, int]]:
+    def _counted(self) -> Mapping[str, Mapping[State, int]]:
         with self._lock:
             started = time.monotonic()
             if started >= self._count_again:
@@ -74,15 +75,15 @@ class Overview:
                 self._count_again = ended + _REST * (ended - started)
             return self._counts
 
-    def _count(self) -> dict[str, dict[State, int]]:
+    def _count(self) -> Mapping[str, Mapping[State, int]]:
         rows = self._database.rows(
             "SELECT queue_id, state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue"
             " GROUP BY queue_id, tag, state"
         )
-        counts: dict[str, dict[State, int]] = {}
+        counts: defaultdict[str, Counter[State]] = defaultdict(Counter)
         for row in rows:
-            counts.setdefault(row["queue_id"], {})[State(row["state"])] = row["jobs"]
-        return counts
+            counts[row["queue_id"]][State(row["state"])] += row["jobs"]
+        return dict(counts)
 
     def ended_since(self, moment: float) -> int:
         """How many jobs ended since then, among the newest few thousand."""

@@ -59,7 +59,7 @@ def elapsed(job: Job, now: float) -> str:
     if job.started is None:
         return ""
     seconds = max((job.ended or now) - job.started, 0)
-    return figures.duration(int(seconds)) if seconds >= 1 else "less than a second"
+    return figures.duration(int(seconds)) if seconds >= 1 else "under 1 s"
 
 
 def digest(job: Job) -> tuple[str, str]:

@@ -228,7 +228,7 @@ def test_the_files_of_an_archive_are_seen_one_by_one_and_in_their_folder(stocked
         tree = stocked.tree(f"/_local/jobs/{job_id}?page={page}")
         texts.append(tree.xpath("//section[@id='pair']//figure")[1].findtext("pre"))
     assert sorted(texts) == ["alpha", "beta"]
-    assert "All 2 outputs" in words(tree)
+    assert "File 2 of 2" in words(tree) and "All 2 outputs" in words(tree)
     (folder,) = tree.xpath("//a[text()='Open the folder']/@href")
     assert "deep/" in words(stocked.tree(f"/_local/{folder.removeprefix('../')}"))
 
@@ -240,14 +240,21 @@ def test_an_archive_without_a_listing_says_where_its_files_are(stocked: Any) -> 
     tree = stocked.tree(f"/_local/jobs/{job_id}")
     made = words(tree.xpath("//section[@id='pair']//figure")[1])
     assert "2 files below 12/a/. The job was not asked to list them." in made
+    assert "All 2 outputs" not in words(tree)
     assert tree.xpath("//a[text()='Open the folder']")
 
 
-def test_the_page_of_a_queue_lists_the_jobs_of_all_its_tags(stocked: Any) -> None:
+def test_the_page_of_a_queue_has_the_jobs_of_all_its_tags(
+    stocked: Any, until: Callable[[Callable[[], bool]], None]
+) -> None:
     ids = [submit(stocked, tag) for tag in ("FileHashCode", "FileUncompress", "FileHashCode")]
-    queue_id = stocked.call.finished(ids[-1], "/file_jobs").text("JobsDetail/QueueId")
+    (queue_id, *_) = [stocked.call.finished(each, "/file_jobs").text("JobsDetail/QueueId") for each in ids]
     links = stocked.tree(f"/_local/queues/{queue_id}").xpath("//a[@class='told']/@href")
     assert links[:3] == [f"../jobs/{job_id}" for job_id in reversed(ids)]
+    with closing(sqlite3.connect(stocked.call.server.root / ".ci-local" / "state.sqlite")) as database:
+        (total,) = database.execute("SELECT count(*) FROM jobs WHERE queue_id = ?", (queue_id,)).fetchone()
+    numbers = f"/_local/queues/{queue_id}", "//tr[starts-with(th, 'Jobs ')]/td/text()"
+    until(lambda: sum(map(int, stocked.tree(numbers[0]).xpath(numbers[1]))) == total)
     newest = stocked.tree("/_local/jobs").xpath("//section[not(@id)]//a[@class='told']/@href")
     assert newest[:3] == [f"./jobs/{job_id}" for job_id in reversed(ids)]
 

@@ -90,6 +90,7 @@ def job(parts: Parts, visit: Visit) -> Shown:
             "output_folder": sentences.unpacked_prefix(found) if _unpacked(found) else None,
             "page": page,
             "last": last,
+            "unit": "File" if found.tag == "FileUncompress" else "Page",
             "is_waiting": found.state in WAITING,
             "is_final": found.state in FINAL,
             "facts": _facts(found, visit.now),
