@@ -3,13 +3,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 BENCH ?=
+# Objects that the Celery cluster converts in shards; 2,000 if not set.
+OBJECTS ?=
 # Processes that run tests. One more than two cores: the tests of a real Airflow mostly wait.
 WORKERS ?= 3
 # Where this is set, each process compiles all that it imports, and pytest rewrites every test.
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo up test quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean
+.PHONY: demo up test test-long quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -21,8 +23,11 @@ demo: setup office ## convert a bucket of sample documents and pictures from Air
 up: setup office ## Airflow's web UI with the example DAGs, beside the local CI on the samples, until Ctrl-C
 	@$(BIN)/python -m demo.up
 
-test: setup office check ## every check: formatter, linter, types, unit and integration tests, example DAGs
-	@$(PYTEST)
+test: setup office check ## formatter, linter, types, unit and integration tests
+	@$(PYTEST) -m "not long"
+
+test-long: setup office ## the tests that kill, freeze and wait, and those that run whole programs
+	@$(PYTEST) -m long
 
 quick: setup check ## in a minute: formatter, linter, types, and the tests that are fast
 	@$(PYTEST) -m "not slow"
@@ -41,8 +46,8 @@ matrix: setup ## the Airflow layer's tests on every supported Airflow and Python
 sdk-matrix: setup ## the official SDKs of Python and Node against the local CI
 	@.ci/sdk-matrix
 
-e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed while it converts 2,000 documents
-	@.ci/e2e-celery
+e2e-celery: setup ## a Celery cluster whose workers and triggerer are killed while it converts documents, OBJECTS=N in shards
+	@.ci/e2e-celery $(OBJECTS)
 
 bench: setup office ## ratios against the peers; BENCH=NAME runs one
 	@$(BIN)/python -m benchmarks $(BENCH)

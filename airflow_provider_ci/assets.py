@@ -74,7 +74,12 @@ def lineage_name(uri: str) -> tuple[str, str]:
 
 
 def announce(
-    context: Context, outlets: Iterable[object], *, uri: str, objects: int, details: Mapping[str, Any]
+    context: Context,
+    outlets: Iterable[object],
+    *,
+    uri: str | Iterable[str],
+    objects: int,
+    details: Mapping[str, Any],
 ) -> None:
     """Report the written objects in the events of a task's outlets. Call it right before the task succeeds.
 
@@ -82,13 +87,14 @@ def announce(
     extra. An ``AssetAlias`` gets an event for the asset ``uri``, but only when something was written, so
     that no consumer starts needlessly.
 
-    :param uri: of the object or the folder that was written, see :func:`output_uri`.
+    :param uri: of the object or the folder that was written, see :func:`output_uri`; or several.
     :param objects: how many objects were written.
     """
     extra = {"objects": objects, **details}
+    uris = [uri] if isinstance(uri, str) else list(dict.fromkeys(uri))
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            if objects:
-                context["outlet_events"][outlet].add(Asset(uri=uri), extra=extra)
+            for each in uris if objects else ():
+                context["outlet_events"][outlet].add(Asset(uri=each), extra=extra)
         elif isinstance(outlet, Asset) and urlsplit(outlet.uri).scheme == SCHEME:
             context["outlet_events"][outlet].extra = extra

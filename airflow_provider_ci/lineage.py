@@ -6,21 +6,20 @@ nothing of it is imported before.
 
 from __future__ import annotations
 
-import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ci.assets import cos_uri, lineage_name, output_uri
-from airflow_provider_ci.batch import BatchSummary, ObjectSelection
+from airflow_provider_ci.batch import BatchSummary
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.client import DocProcessResult, FileUncompressResult, Job, PicProcessResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_ci.batch import ObjectKeys
+    from airflow_provider_ci.batch import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +32,11 @@ class Portion:
     """Bytes in all; None if it is unknown."""
 
 
-def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
-    """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name."""
+def lineage(*, read: Portion, wrote: Portion, also_wrote: Sequence[str] = ()) -> OperatorLineage[Any, Any]:
+    """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name.
+
+    :param also_wrote: further prefixes that were written, whose numbers are in ``wrote``.
+    """
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import InputDataset, OutputDataset
     from openlineage.client.facet_v2 import input_statistics_input_dataset, output_statistics_output_dataset
@@ -47,33 +49,40 @@ def lineage(*, read: Portion, wrote: Portion) -> OperatorLineage[Any, Any]:
     )
     return OperatorLineage(
         inputs=[InputDataset(*lineage_name(read.uri), inputFacets={"inputStatistics": was_read})],
-        outputs=[OutputDataset(*lineage_name(wrote.uri), outputFacets={"outputStatistics": was_written})],
+        outputs=[
+            OutputDataset(*lineage_name(wrote.uri), outputFacets={"outputStatistics": was_written}),
+            *(OutputDataset(*lineage_name(uri)) for uri in also_wrote),
+        ],
     )
 
 
 def batch_lineage(
     bucket: str,
-    source: ObjectSelection | ObjectKeys | Iterable[str],
-    output_template: str,
+    source: Source | Iterable[str],
+    output_template: str | Sequence[str],
     summary: BatchSummary,
     *,
     output_bucket: str | None = None,
 ) -> OperatorLineage[Any, Any]:
-    """What a batch read and wrote. The service does not report the size of documents that it made."""
-    source = as_source(source)
-    keys = getattr(source, "keys", ())
-    prefix = source.prefix if isinstance(source, ObjectSelection) else _common_folder(keys)
+    """What a batch read and wrote. The service does not report the size of documents that it made.
+
+    :param output_template: of the outputs, or one for each step.
+    """
+    templates = [output_template] if isinstance(output_template, str) else output_template
+    uris = dict.fromkeys(output_uri(output_bucket or bucket, template) for template in templates)
+    wrote, *also_wrote = uris
     return lineage(
         read=Portion(
-            uri=cos_uri(bucket, prefix),
+            uri=cos_uri(bucket, as_source(source).folder),
             objects=summary.total - summary.unfinished,
             size=summary.input_bytes,
         ),
         wrote=Portion(
-            uri=output_uri(output_bucket or bucket, output_template),
+            uri=wrote,
             objects=summary.outputs,
             size=summary.output_bytes or None,
         ),
+        also_wrote=also_wrote,
     )
 
 
@@ -108,10 +117,6 @@ def _prefix_of(job: Job) -> str:
     """The prefix of unpacked files, as the service echoes it."""
     config = job.raw.get("Operation", {}).get("FileUncompressConfig", {})
     return str(config.get("Prefix") or "") if isinstance(config, dict) else ""
-
-
-def _common_folder(keys: Iterable[str]) -> str:
-    return _folder(os.path.commonprefix(list(keys)))  # noqa: RUF071 the folder is cut from it
 
 
 def _folder(key: str) -> str:

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 import requests
 
 from airflow_provider_ci.batch import Batch, ObjectSelection
+from airflow_provider_ci.batch.dispatch.operations import Operations
+from airflow_provider_ci.batch.dispatch.queues import Queues
 from airflow_provider_ci.batch.ledger.state import Attempt
 from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.run.submit import Submitter
@@ -114,11 +116,9 @@ def submitter(service: Service, jobs: int) -> None:
     expires_at = service.ours.clock.now() + 600
     submit = Submitter(
         client=service.ours,
-        job_type=DOCUMENTS,
-        operation=PDF,
+        operations=Operations.of_one(PDF),
+        queues=Queues(service.ours, [DOCUMENTS]),
         token="bench",
-        queue_id=None,
-        listed_queue_id=None,
         expires_at=lambda: expires_at,
         not_before=0.0,
         options={},

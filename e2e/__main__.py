@@ -1,19 +1,23 @@
 """``make e2e-celery``: a Celery cluster whose workers and triggerer die while it converts 2,000 documents.
 
+Then it converts as many again in eight shards, or the number that ``OBJECTS=`` names; the new workers die.
+
 Exits with 1 if the service's job table shows an object without a successful job, or with two, or a job that
 was cancelled although no user had asked for it, or if a user's kill takes too long.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 
 from e2e import services
-from e2e.cluster import Cluster, running
+from e2e.cluster import GRACE_SECONDS, Cluster, running
+from e2e.diary import Diary
+from e2e.shards import run_shards
 from tests.airflow.cluster import Task, wait_until
 from tests.airflow.gate import Gate
 
@@ -22,31 +26,24 @@ TASKS = 10
 WAITING = 300
 """Jobs that a user's kill has to cancel."""
 KILL_SECONDS = 10.0
-GRACE_SECONDS = 10.0
-"""Between the two signals of an eviction."""
 
 
-@dataclass
-class Diary:
-    """Prints events with the time since the start."""
+def main(python: str, in_shards: int = OBJECTS) -> int:
+    """Set all up, disturb it, judge it.
 
-    began: float = field(default_factory=time.monotonic)
-
-    def note(self, what: str) -> None:
-        """One line."""
-        print(f"{time.monotonic() - self.began:6.0f} s  {what}", flush=True)
-
-
-def main(python: str) -> int:
-    """Set all up, disturb it, judge it."""
+    :param in_shards: number of objects that are converted in shards.
+    """
     services.install()
+    os.environ["E2E_OBJECTS"] = str(in_shards)  # for the DAG
     diary, gate = Diary(), Gate()
-    with running(python, gate) as cluster:
+    with running(python, gate, synthetic=in_shards) as cluster:
         diary.note("PostgreSQL, Redis, scheduler, DAG processor, API server and triggerer run")
         batch, singles = disturb(cluster, diary)
         wait_for_end(batch, singles, cluster, diary)
         lost, doubled, cancelled = judge(cluster)
         slowest = max(end_by_user(cluster, way, diary) for way in ("deferred", "in_place"))
+        more_lost, more_doubled = run_shards(cluster, in_shards, ("worker 3", "worker 4"), diary)
+    lost, doubled = lost + more_lost, doubled + more_doubled
     print(f"e2e-celery: {lost} lost, {doubled} doubled, {cancelled} cancelled by mistake")
     return int(bool(lost or doubled or cancelled) or slowest > KILL_SECONDS)
 
@@ -70,7 +67,7 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
         diary.note(f"{busy} is killed after {len(cluster.jobs_of('large'))} submissions of {OBJECTS:,}")
         cluster.server.faults.clear()
         (other,) = set(workers) - {busy}
-        evict(cluster, other)
+        cluster.evict(other)
         diary.note(f"{other} is evicted: SIGTERM, {GRACE_SECONDS:.0f} s later SIGKILL")
         for name in ("worker 3", "worker 4"):
             cluster.start_worker(name)
@@ -81,13 +78,6 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
         batch.wait_for_trigger(2)
         diary.note("the triggerer is killed, and another one waits")
     return batch, singles
-
-
-def evict(cluster: Cluster, worker: str) -> None:
-    """Stop a worker as when its machine is reclaimed."""
-    cluster.airflow.send(worker, signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
-    cluster.airflow.send(worker, signal.SIGKILL)
 
 
 def wait_for_end(batch: Task, singles: list[Task], cluster: Cluster, diary: Diary) -> None:
@@ -138,4 +128,4 @@ def end_by_user(cluster: Cluster, way: str, diary: Diary) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], *map(int, sys.argv[2:])))

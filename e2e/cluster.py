@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,8 @@ from tests.airflow.gate import Gate
 
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
+GRACE_SECONDS = 10.0
+"""Between the two signals of an eviction."""
 SLOTS = "8"
 """Tasks that a worker runs at the same time."""
 
@@ -58,15 +62,22 @@ class Cluster:
             name=name,
         )
 
+    def evict(self, worker: str) -> None:
+        """Stop a worker as when its machine is reclaimed."""
+        self.airflow.send(worker, signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        self.airflow.send(worker, signal.SIGKILL)
+
     def worker_of(self, pid: int, names: tuple[str, ...]) -> str:
         """Which of the workers a task's process belongs to."""
         return next(name for name in names if self.airflow.session(name) == os.getsid(pid))
 
 
 @contextmanager
-def running(python: str, gate: Gate) -> Iterator[Cluster]:
+def running(python: str, gate: Gate, *, synthetic: int) -> Iterator[Cluster]:
     """A cluster without workers.
 
+    :param synthetic: number of made-up objects in the bucket.
     :param python: of an environment with Airflow and its Celery and PostgreSQL providers.
     """
     with ExitStack() as stack:
@@ -76,7 +87,9 @@ def running(python: str, gate: Gate) -> Iterator[Cluster]:
         broker = stack.enter_context(services.redis(folder / "redis", free_port()))
         bucket = folder / "buckets" / BUCKET
         bucket.mkdir(parents=True)
-        server = stack.enter_context(LocalCI(bucket.parent, convert=gate, workers=1))
+        server = stack.enter_context(
+            LocalCI(bucket.parent, convert=gate, workers=1, synthetic={BUCKET: synthetic})
+        )
         stack.callback(gate.open)
         keys = Credentials(secret_id=server.secret_id, secret_key=server.secret_key)
         ci = stack.enter_context(CIClient(keys, REGION, BUCKET, endpoint=server.endpoint))

@@ -99,6 +99,7 @@ SLOW_TESTS = (
     "tests/batch/test_ledger_model.py",
     "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
     "tests/batch/test_resume.py",
+    "tests/batch/test_rows.py::test_ten_thousand",
     "tests/client/test_signing_properties.py",
     "tests/local/convert/",
     "tests/local/objects/test_listing.py",
@@ -112,11 +113,46 @@ SLOW_TESTS = (
 """Each takes seconds of a processor."""
 
 
+LONG_TESTS = (
+    "tests/airflow/",
+    "tests/batch/registry/test_outputs_index.py",
+    "tests/batch/registry/test_registry_model.py",
+    "tests/batch/registry/test_registry_traits.py",
+    "tests/batch/test_bucket_traits.py",
+    "tests/batch/test_deleted_records.py",
+    "tests/batch/test_faults.py",
+    "tests/batch/test_lease.py",
+    "tests/batch/test_ledger_model.py",
+    "tests/batch/test_odd_responses.py",
+    "tests/batch/test_resume.py",
+    "tests/batch/test_time.py",
+    "tests/client/http/test_any_response.py",
+    "tests/client/http/test_deadline.py",
+    "tests/demo/",
+    "tests/jobs/test_in_flight.py",
+    "tests/local/convert/test_hostile.py",
+    "tests/local/convert/test_isolation.py",
+    "tests/local/convert/workers/",
+    "tests/local/test_restart.py",
+    "tests/local/test_server.py",
+    "tests/plugin/",
+    "tests/test_benchmarks.py",
+    "tests/test_crashes.py",
+    "tests/test_dags.py",
+    "tests/test_retry_policy.py",
+    "tests/test_time_limits.py",
+    "tests/test_weight.py",
+)
+"""They kill, freeze and wait, or run whole programs: two thirds of the time of all tests."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what ``make quick`` leaves out."""
+    """Mark as long what ``make test`` leaves out, and as slow what ``make quick`` leaves out."""
     for item in items:
         starts_slowly = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
-        if starts_slowly or item.nodeid.startswith(SLOW_TESTS):
+        if item.nodeid.startswith(LONG_TESTS):
+            item.add_marker(pytest.mark.long)
+        if starts_slowly or item.nodeid.startswith((*SLOW_TESTS, *LONG_TESTS)):
             item.add_marker(pytest.mark.slow)
 
 
@@ -268,7 +304,7 @@ def run_dag(airflow_database: None, connection: dict[str, Any]) -> Iterator[Call
 
 TASKS = """
 from airflow.sdk import DAG
-from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection
 from airflow_provider_ci.client import DocProcess, PicProcess
 from airflow_provider_ci.operators import *
 

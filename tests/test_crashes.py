@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 PDF = DocProcess(target="pdf")
 
 
-SEEDS = (1654, 479, 774, 40, 2199, 15, 124, 176, 551, 2007)
-"""Few and short rounds that together have every kind of event and trait."""
+SEEDS = (1587, 388, 51, 1484, 34, 19, 23, 59)
+"""Few and short rounds that together have every kind of event, trait and work."""
 
 
 def soak(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -50,9 +50,16 @@ def test_a_seed_always_draws_the_same_round() -> None:
     assert repr(draw(7)) != repr(draw(8))
 
 
+WORK = {"1 steps", "2 steps", "3 steps", "rows", "queues"}
+
+
 def features(scenario: Scenario) -> set[str]:
     events = [event for phase in scenario.phases for event in phase.events]
+    work = scenario.phases[0].work
     return {
+        f"{len(work.operations)} steps",
+        *(("rows",) if work.has_rows else ()),
+        *(("queues",) if "queue_ids" in work.options else ()),
         *(event.action for event in events),
         *(str(event.fault["action"]) for event in events if event.fault),
         *(phase.name for phase in scenario.phases),
@@ -63,7 +70,9 @@ def features(scenario: Scenario) -> set[str]:
 def test_the_short_soak_has_every_event_and_trait() -> None:
     kinds = {str(fault["action"]) for fault in FAULTS}
     phases = {"first", "again", "changed", "operation", "never"}
-    assert set().union(*(features(draw(seed)) for seed in SEEDS)) == {*ACTIONS, *kinds, *phases, *TRAITS}
+    assert set().union(*(features(draw(seed)) for seed in SEEDS)) == {
+        *(*ACTIONS, *kinds, *phases, *TRAITS, *WORK)
+    }
 
 
 def test_six_hundred_rounds_disturb_in_every_way() -> None:
@@ -94,8 +103,8 @@ def test_the_judge_counts_lost_and_doubled_jobs(
     for name in ("once", "twice", "twice", "failed"):
         client.submit_doc_job(f"in/{name}.docx", f"out/{name}.pdf", PDF)
     wait_for_jobs(client)
-    expected = dict.fromkeys(["in/once.docx", "in/twice.docx", "in/failed.docx", "in/never.docx"], 1)
-    verdict = judge.judge_jobs(judge.jobs_by_key(client), expected, may_fail={"in/failed.docx": 1})
+    expected = dict.fromkeys(["out/once.pdf", "out/twice.pdf", "out/failed.pdf", "out/never.pdf"], 1)
+    verdict = judge.judge_jobs(judge.jobs_by_output(client), expected, may_fail={"out/failed.pdf": 1})
     assert (verdict.lost, verdict.doubled) == (2, 1)
     assert len(verdict.problems) == 3
 

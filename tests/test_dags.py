@@ -53,7 +53,7 @@ def pages_of(path: Path) -> int:
 
 def test_all_example_dags_are_run_here() -> None:
     assert [
-        *("backfill_archive", "convert_documents", "manage_queue"),
+        *("backfill_archive", "convert_documents", "convert_in_shards", "manage_queue"),
         *("plan_before_run", "process_pictures", "react_to_uploads", "single_document"),
     ] == DAGS
 
@@ -129,6 +129,17 @@ def test_convert_documents(run_dag_file: Callable[..., Any], client: CIClient, b
     with Image.open(bucket / "pages" / "owners-handbook" / "2.png") as page:
         assert page.format == "PNG"
     assert not (bucket / "pages" / "owners-handbook" / "3.png").exists()
+
+
+def test_convert_in_shards(run_dag_file: Callable[..., Any], client: CIClient, bucket: Path) -> None:
+    form = {"prefix": "inbox/", "max_objects": 3, "max_failures": "10%"}
+    result = run_dag_file(REPO / "dags" / "convert_in_shards.py", run_conf=form)
+    documents = [path for path in (bucket / "inbox").rglob("*") if path.is_file()]
+    summary = result.results["report"]
+    assert result.state == "success"
+    assert (summary["total"], summary["failed"]) == (len(documents), 1)
+    assert len(documents) / 3 <= summary["shards"] < len(documents)
+    assert pages_of(bucket / "shards-pdf" / "owners-handbook.pdf") == 5
 
 
 def test_process_pictures(run_dag_file: Callable[..., Any], client: CIClient, bucket: Path) -> None:

@@ -113,7 +113,7 @@ def test_every_public_operator_and_sensor_has_an_example() -> None:
     from airflow_provider_ci import operators, sensors
 
     public = [name for name in (*operators.__all__, *sensors.__all__) if not name.endswith("Error")]
-    assert len(public) == 9
+    assert len(public) == 11
     assert [name for name in public if not any(f"{name}(" in example for example in EXAMPLES)] == []
 
 

@@ -261,3 +261,21 @@ def test_the_old_name_of_the_connection_works_and_warns() -> None:
     assert hook.tencent_ci_conn_id == "mine"
     with pytest.warns(DeprecationWarning):
         assert hook.conn_id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("reference", "secret"), [("conn:docs", "of-conn"), ("var:docs", "of-var"), ("env:DOCS", "of-env")]
+)
+def test_secrets_are_looked_up_where_their_reference_says(
+    reference: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DOCS", json.dumps({"conn_type": "generic", "password": "of-conn"}))
+    monkeypatch.setenv("AIRFLOW_VAR_DOCS", "of-var")
+    monkeypatch.setenv("DOCS", "of-env")
+    assert CIHook.secret(reference) == secret
+
+
+@pytest.mark.parametrize("reference", ["conn:nowhere", "var:nowhere", "env:NOWHERE_AT_ALL", "secret:mine"])
+def test_a_secret_that_is_missing_is_named(reference: str) -> None:
+    with pytest.raises(Exception, match=reference.partition(":")[2] if reference[0] != "s" else "secret:"):
+        CIHook.secret(reference)

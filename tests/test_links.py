@@ -122,8 +122,8 @@ def test_a_document_leads_to_its_job_and_its_queue(
     result = run_task(DOCUMENT % how)
     found = links(task_id)[-1]
     assert found.keys() == {"CI job", "CI queue"}
-    assert f"Job {result.results[task_id]['job_id']}: Success" in page(found["CI job"])
-    assert f"Queue {queue_id}: Active" in page(found["CI queue"])
+    assert result.results[task_id]["job_id"] in page(found["CI job"])
+    assert queue_id in page(found["CI queue"])
 
 
 def test_a_batch_leads_to_its_report(
@@ -134,7 +134,7 @@ def test_a_batch_leads_to_its_report(
     found = links(task_id)[-1]
     assert found.keys() == {"CI batch", "CI queue", "CI report"}
     assert "out/a.pdf" in page(found["CI report"])
-    assert f"Queue {queue_id}" in page(found["CI queue"])
+    assert queue_id in page(found["CI queue"])
 
 
 def test_a_batch_that_fails_leads_to_its_report_too(
@@ -179,7 +179,7 @@ def test_a_sensor_of_one_job_leads_to_it(
     fill_bucket("in/a.docx")
     job_id = client.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess()).job_id
     assert run_task(f'CIJobSensor(task_id=TASK_ID, job_ids="{job_id}", poke_interval=0.1)').state == "success"
-    assert f"Job {job_id}: Success" in page(links(task_id)[-1]["CI job"])
+    assert job_id in page(links(task_id)[-1]["CI job"])
 
 
 @pytest.mark.parametrize(

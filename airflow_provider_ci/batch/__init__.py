@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 from airflow_provider_ci.batch.batch import Batch
+from airflow_provider_ci.batch.dispatch.operations import SecretError
 from airflow_provider_ci.batch.errors import (
     BatchFailedError,
     BatchRunningError,
@@ -18,6 +19,7 @@ from airflow_provider_ci.batch.errors import (
     WholeBatchError,
 )
 from airflow_provider_ci.batch.operations import BatchOperationError
+from airflow_provider_ci.batch.planning.steps import Step
 from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.preview import BatchPreview
 from airflow_provider_ci.batch.prices import PriceTable
@@ -28,6 +30,8 @@ from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.batch.sources.failures import FailuresOf, failures_of
+from airflow_provider_ci.batch.sources.inventory import Inventory
+from airflow_provider_ci.batch.sources.manifest import Manifest
 from airflow_provider_ci.batch.sources.selection import (
     DOCUMENT_SUFFIXES,
     PAGE_SUFFIXES,
@@ -36,6 +40,7 @@ from airflow_provider_ci.batch.sources.selection import (
     ObjectKeys,
     ObjectSelection,
 )
+from airflow_provider_ci.batch.sources.source import Source, SourceError
 from airflow_provider_ci.jobs.queue_pause import QueueStaysPausedError
 from airflow_provider_ci.jobs.watch import Pace
 
@@ -55,7 +60,9 @@ __all__ = [
     "BatchWatch",
     "FailureGroup",
     "FailuresOf",
+    "Inventory",
     "LedgerLostError",
+    "Manifest",
     "NoReportError",
     "ObjectKeys",
     "ObjectResult",
@@ -69,6 +76,10 @@ __all__ = [
     "Progress",
     "QueueStaysPausedError",
     "ResultPage",
+    "SecretError",
+    "Source",
+    "SourceError",
+    "Step",
     "WholeBatchError",
     "failures_of",
     "read_report",

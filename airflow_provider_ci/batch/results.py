@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -21,6 +21,8 @@ from airflow_provider_ci.client import (
 
 RETRYABLE_JOB_CODES = frozenset({"InternalError", "ServiceUnavailable", "ResourceDownloadFailed"})
 """Codes of failed jobs that may succeed when they are submitted again (CI, Error Codes)."""
+STEP_FAILED = "StepFailed"
+"""Code of a line without a job, because the step whose output it reads has failed."""
 _MAX_TEXT = 200
 
 
@@ -79,6 +81,11 @@ class ObjectResult:
     """Of the content, the operation and the output key."""
     failed_before: bool = False
     """An earlier batch, or an earlier run, saw this content fail; no job was submitted again."""
+    step: str = ""
+    """Name of the step; empty in a batch with one operation."""
+    steps: tuple[ObjectResult, ...] = ()
+    """The results of the steps, in a batch with several outputs per object. The other fields then sum them
+    up: the state is good if all are, and code and message are of the first step that is not."""
 
     @property
     def is_good(self) -> bool:
@@ -115,6 +122,8 @@ class ObjectResult:
 
 
 _NAMES = tuple(item.name for item in fields(ObjectResult))
+_OF_OBJECT = ("key", "size")
+"""Fields that the results of all steps of an object share."""
 
 
 def result_of_job(planned: PlannedObject, job: Job, *, attempts: int) -> ObjectResult:
@@ -148,7 +157,7 @@ def result_without_job(
         **_identity(planned),
         state=state,
         job_id=job_id,
-        code=said.code if said else ("InvalidArgument" if error else ""),
+        code=getattr(error, "code", "InvalidArgument") if error else "",
         message=said.message if said else str(error or message),
         request_id=said.request_id if said else "",
         attempts=attempts,
@@ -183,19 +192,69 @@ def result_of_decision(planned: PlannedObject) -> ObjectResult | None:
     )
 
 
+_BAD_STATES = (ObjectState.UNFINISHED, ObjectState.FAILED, ObjectState.CANCELLED)
+"""Of several steps, the first of these states that occurs is the state of the object: what is unfinished is
+not decided yet."""
+
+
+def result_of_steps(steps: Sequence[ObjectResult]) -> ObjectResult:
+    """The result of an object from the results of its steps, in their order."""
+    first = steps[0]
+    bad = next((each for state in _BAD_STATES for each in steps if each.state is state), None)
+    succeeded = [each for each in steps if each.state is ObjectState.SUCCEEDED]
+    sizes = [each.output_size for each in succeeded if each.output_size is not None]
+    total = ObjectResult(
+        key=first.key,
+        state=ObjectState.SUCCEEDED if succeeded else ObjectState.SKIPPED,
+        output_key=first.output_key,
+        first_output=first.first_output,
+        outputs=sum(each.outputs or 1 for each in succeeded) or None,
+        pages=first.pages,
+        failed_pages=sum(each.failed_pages or 0 for each in steps) or None,
+        output_size=sum(sizes) if sizes else None,
+        attempts=sum(each.attempts for each in steps),
+        index=first.index // len(steps),
+        size=first.size,
+        steps=tuple(steps),
+    )
+    if bad is None:
+        return total
+    return replace(
+        total,
+        state=bad.state,
+        job_id=bad.job_id,
+        code=bad.code,
+        message=f"step {bad.step!r}: {bad.message}" if bad.message else "",
+        request_id=bad.request_id,
+        failed_before=bad.failed_before,
+    )
+
+
+def lines_of(results: Iterable[ObjectResult]) -> Iterator[ObjectResult]:
+    """The results of the lines behind the results of objects."""
+    for result in results:
+        yield from result.steps or (result,)
+
+
 def result_line(result: ObjectResult) -> dict[str, Any]:
     """A result as JSON, without empty fields."""
-    return {
-        name: value
-        for name, value in asdict(result).items()
-        if value not in (None, "") and value is not False
-    }
+    values = ((name, getattr(result, name)) for name in _NAMES)
+    line = {name: value for name, value in values if value not in (None, "", ()) and value is not False}
+    if result.steps:
+        line["steps"] = [
+            {name: value for name, value in result_line(step).items() if name not in _OF_OBJECT}
+            for step in result.steps
+        ]
+    return line
 
 
 def result_of_line(line: Mapping[str, Any]) -> ObjectResult:
     """A result from its JSON; unknown names are ignored."""
     values = {name: line[name] for name in _NAMES if name in line}
     values = {"key": "", "output_key": "", **values}  # empty fields are left out
+    if "steps" in values:
+        own = {name: values[name] for name in _OF_OBJECT if name in values}
+        values["steps"] = tuple(result_of_line({**own, **step}) for step in values["steps"])
     return ObjectResult(**{**values, "state": ObjectState(line["state"])})
 
 
@@ -206,6 +265,7 @@ def _identity(planned: PlannedObject) -> dict[str, Any]:
         "size": planned.size,
         "fingerprint": planned.fingerprint,
         "output_key": planned.output_key,
+        "step": planned.step,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
@@ -11,11 +11,14 @@ from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
 from airflow_provider_ci.batch.operations import check_operation
 from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
 from airflow_provider_ci.batch.planning.planner import Skip
+from airflow_provider_ci.batch.planning.steps import PlanStep, Step, named_steps, plan_steps
 from airflow_provider_ci.batch.planning.template import OutputTemplate
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.folder import batch_folder
-from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection, as_source
-from airflow_provider_ci.client import Callback, CIClient
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import Source
+from airflow_provider_ci.client import Callback, CIClient, ObjectInfo
+from airflow_provider_ci.client.records.values import stable_text
 from airflow_provider_ci.jobs.watch import Pace
 
 OnRunning = Literal["wait", "fail"]
@@ -28,22 +31,32 @@ class BatchSettings:
 
     client: CIClient
     """Used by several threads."""
-    source: ObjectSelection | ObjectKeys | Iterable[str]
+    source: Source | Iterable[str]
     """The objects: a selection, or their keys."""
-    operation: Any
+    operation: Any = None
     """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`; also a :class:`DocWatermark`, or a
     :class:`CIJob` that writes one output object and whose jobs the service lists."""
-    output: str
+    output: str = ""
     """Template of the output keys, see :class:`OutputTemplate`."""
     _: KW_ONLY
     batch_id: str
     """Names the batch and its folder; the same for every try at the same work."""
+    operations: Mapping[str, Any] | None = None
+    """Instead of ``operation`` and ``output``: several outputs of each object, by name, each a :class:`Step`
+    or a tuple of operation, output template and, perhaps, the step whose output is read."""
+    parameters: Callable[[ObjectInfo], Mapping[str, Any] | None] | None = None
+    """Called for each object: what differs for it, as in the row of a manifest. The keys are fields of the
+    operation (``doc_password`` names a secret), ``output_key`` and ``job_level``."""
+    secrets: Callable[[str], str] | None = None
+    """Looks a secret up by its reference, such as ``conn:ID``. By default only ``env:NAME`` is known."""
     skip: Skip = "fresh"
     """``fresh`` leaves out objects whose output was made from the same content by the same operation; where
     no record says how the output was made, it must not be older than the object. ``exists`` compares times
     only. ``never`` makes every output again."""
     queue_id: str | None = None
     """Queue of the jobs; None for the service's default queue."""
+    queue_ids: Sequence[str] = ()
+    """Several queues, which are filled by how fast each drains."""
     job_level: int | None = None
     """Priority of the jobs, 0 to 2; a higher one goes first."""
     callback: Callback | None = None
@@ -117,7 +130,20 @@ class BatchSettings:
             )
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
-        check_operation(self.operation)
+        if self.queue_id and self.queue_ids:
+            raise ValueError("give queue_id or queue_ids, not both")
+        if isinstance(self.queue_ids, str):
+            raise ValueError(f"queue_ids is a list of queue ids, not the string {self.queue_ids!r}")
+        object.__setattr__(self, "queue_ids", tuple(dict.fromkeys(self.queue_ids or ())))
+        object.__setattr__(self, "operations", self._checked_operations())
+        for name, step in self.steps.items():
+            check_operation(step.operation)
+            if step.after and self.output_bucket not in (None, self.client.bucket):
+                raise ValueError(
+                    f"step {name!r} comes after {step.after!r}, whose output goes to {self.output_bucket}, "
+                    f"and jobs read from {self.client.bucket} only: make that step in a second batch, whose "
+                    f"client has the bucket {self.output_bucket}"
+                )
         FailureLimit.parse(self.max_failures)
         if self.canary_failures is not None:
             try:
@@ -137,13 +163,40 @@ class BatchSettings:
         """Folder in which the batch keeps its objects."""
         return batch_folder(self.report_prefix, self.batch_id)
 
+    def _checked_operations(self) -> dict[str, Step] | None:
+        if self.operations is None:
+            if self.operation is None:
+                raise ValueError("give operation and output, or operations")
+            return None
+        if self.operation is not None or self.output:
+            raise ValueError("give operation and output, or operations, not both")
+        return named_steps(self.operations)
+
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """The outputs of each object; one operation is a step without a name."""
+        return self.operations or {"": Step(self.operation, self.output)}
+
+    @property
+    def plan_steps(self) -> tuple[PlanStep, ...]:
+        """The same for a new plan.
+
+        :raises OutputTemplateError: a template cannot name outputs.
+        """
+        return plan_steps(self.steps, as_source(self.source).root)
+
     @property
     def template(self) -> OutputTemplate:
-        """The output template.
+        """The output template, of the first step if there are several.
 
         :raises OutputTemplateError: the template cannot name outputs.
         """
-        return OutputTemplate(text=self.output, prefix=as_source(self.source).prefix)
+        return self.plan_steps[0].template
+
+    @property
+    def all_queue_ids(self) -> tuple[str, ...]:
+        """The queues that were named."""
+        return tuple(self.queue_ids) or ((self.queue_id,) if self.queue_id else ())
 
     @property
     def definition_name(self) -> str:
@@ -151,13 +204,15 @@ class BatchSettings:
         if self.definition is not None:
             return self.definition
         source = as_source(self.source)
-        return definition_fingerprint(
-            operation_fingerprint(self.operation),
-            self.output,
-            self.output_bucket,
-            type(source).__name__,
-            source.identity,
-        )
+        steps = {
+            name: (operation_fingerprint(step.operation), step.output, step.after)
+            for name, step in self.steps.items()
+        }
+        made = [steps] if self.operations else list(steps[""][:2])
+        parts: list[Any] = [*made, self.output_bucket, type(source).__name__, source.identity]
+        if self.parameters:
+            parts.append(stable_text(self.parameters))
+        return definition_fingerprint(*parts)
 
     @property
     def submit_options(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""``ci-check``: compares a real bucket with the assumptions of this package.
+"""Compares a real bucket with the assumptions of this package; the command ``ci-check`` shows the result.
 
-Each assumption is one entry in :mod:`.assumptions`. Needs no Airflow, except to read a connection.
+Each assumption is one entry in :mod:`.assumptions`.
 """
 
 from __future__ import annotations

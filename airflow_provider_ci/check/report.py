@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow_provider_ci.check.finding import Verdict
 
-FITS, DIFFERS, INCOMPLETE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes. The last one is the shell's own for Ctrl-C."""
+FITS, DIFFERS, INCOMPLETE = 0, 1, 2
+"""Exit codes of ``ci-check``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

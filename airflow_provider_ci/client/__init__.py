@@ -55,6 +55,7 @@ from airflow_provider_ci.client.pictures import (
 from airflow_provider_ci.client.previews import DocPreview
 from airflow_provider_ci.client.queues import Queue, QueueState
 from airflow_provider_ci.client.records.pages import Page
+from airflow_provider_ci.client.records.secrets import Secret
 from airflow_provider_ci.client.signing import Credentials, CredentialSource
 from airflow_provider_ci.client.templates import Template
 from airflow_provider_ci.client.wire.exchange import Exchange
@@ -118,6 +119,7 @@ __all__ = [
     "RenewingCredentials",
     "RequestExpiredError",
     "RetryPolicy",
+    "Secret",
     "ServerError",
     "ServiceBucket",
     "SubmissionUnknownError",

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_ci.client.buckets import BucketCalls
 from airflow_provider_ci.client.documents import DocJobCalls
+from airflow_provider_ci.client.http.address import endpoint_for
 from airflow_provider_ci.client.http.clock import Clock, ServiceClock
 from airflow_provider_ci.client.http.retry import RetryPolicy
 from airflow_provider_ci.client.http.transport import Timeout, Transport
@@ -72,6 +73,7 @@ class CIClient(
         self._credentials = credentials
         self._options: dict[str, Any] = {
             "endpoint": endpoint,
+            "ci_endpoint": ci_endpoint,
             "timeout": timeout,
             "retry": retry,
             "requests_per_second": requests_per_second,
@@ -94,8 +96,15 @@ class CIClient(
         )
 
     def for_bucket(self, bucket: str, region: str) -> CIClient:
-        """Return a client of another bucket, with the same keys and settings and its own connections."""
-        return CIClient(self._credentials, region, bucket, **self._options)
+        """Return a client of another bucket, with the same keys and settings and its own connections.
+
+        If an endpoint is a host name of this bucket, the new client uses the same name of the other bucket.
+        """
+        here, there = (self.bucket, self.region), (bucket, region)
+        endpoints = {
+            name: endpoint_for(self._options[name], here, there) for name in ("endpoint", "ci_endpoint")
+        }
+        return CIClient(self._credentials, region, bucket, **{**self._options, **endpoints})
 
     def __enter__(self: C) -> C:
         return self

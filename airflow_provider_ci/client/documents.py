@@ -17,6 +17,7 @@ from airflow_provider_ci.client.jobs.options import JobFilters, JobOptions
 from airflow_provider_ci.client.jobs.submissions import Operation
 from airflow_provider_ci.client.jobs.watermarks import DocAIGCMetadata, DocWatermark
 from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.secrets import Secret, secret_text
 from airflow_provider_ci.client.records.values import Value
 from airflow_provider_ci.client.wire import nodes
 
@@ -47,7 +48,7 @@ _NODES = {
     "pic_pagination": "PicPagination",
 }
 
-_TEXTS = ("source_type", "page_ranges", "image_params", "password")
+_TEXTS = ("source_type", "page_ranges", "image_params")
 
 _RANGES: dict[str, tuple[int, int | None, int | None]] = {
     # lowest, highest, and one value outside that is allowed as well
@@ -81,7 +82,8 @@ class DocProcess(Operation, Value):
     :param paper_direction: of sheets; 0 is portrait, any other number landscape.
     :param paper_size: of sheets; 0 is A4, 1 is A2, 2 is A0.
     :param image_params: picture rules for each page picture, joined by ``|``.
-    :param password: opens the document; never shown.
+    :param password: opens the document; never shown. A :class:`Secret` names it, and a batch looks it up for
+        each job.
     :param comments: 0 hides comments and accepts revisions, 1 shows them.
     :param quality: of the pictures, 1 to 100.
     :param zoom: 10 to 200 percent.
@@ -103,7 +105,7 @@ class DocProcess(Operation, Value):
     paper_direction: int | None = None
     paper_size: int | None = None
     image_params: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | Secret | None = field(default=None, repr=False)
     comments: int | None = None
     quality: int | None = None
     zoom: int | None = None
@@ -121,6 +123,7 @@ class DocProcess(Operation, Value):
                 )
         for name in _TEXTS:
             object.__setattr__(self, name, checks.text(f"DocProcess.{name}", getattr(self, name)))
+        object.__setattr__(self, "password", secret_text("DocProcess.password", self.password))
         ranges = self.page_ranges
         if ranges is not None and not checks.is_template(ranges) and not _PAGE_RANGES.fullmatch(ranges):
             raise ValueError(f"DocProcess.page_ranges must look like '1,2-4,7', not {ranges!r}")

@@ -169,26 +169,11 @@ class DocPreview:
 
 
 class PreviewCalls(ObjectCalls):
-    """A page of a document, or a processed picture, as bytes or as a URL. Nothing is stored.
+    """A page of a document, or a processed picture, as bytes or as a URL that shows it. Nothing is stored.
 
-    Treat the URLs as secrets, like every URL that :meth:`.ObjectCalls.object_url` returns. They hold the
-    password of a previewed document too. The service charges for each view.
+    The service charges for each of them. Treat the URLs as secrets, like every URL that
+    :meth:`.ObjectCalls.object_url` returns. They hold the password of a previewed document too.
     """
-
-    def doc_preview_url(
-        self, key: str, preview: DocPreview | None = None, *, valid_seconds: int = 3600
-    ) -> str:
-        """Return a URL that shows a document: one page as a picture, or the whole as ``html``."""
-        params = (preview or DocPreview()).to_params()
-        return self.object_url(key, params=params, valid_seconds=valid_seconds)
-
-    def picture_url(self, key: str, rule: str, *, valid_seconds: int = 3600) -> str:
-        """Return a URL that shows a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
-
-        Nothing is stored. The rules ``imageInfo``, ``exif`` and ``imageAve`` return JSON.
-        """
-        check_rule("rule", rule)
-        return self.object_url(key, params={rule: ""}, valid_seconds=valid_seconds)
 
     def read_doc_preview(
         self, key: str, preview: DocPreview | None = None, *, max_bytes: int | None = None
@@ -208,6 +193,21 @@ class PreviewCalls(ObjectCalls):
         """
         check_rule("rule", rule)
         return self._read_view(key, {rule: ""}, max_bytes)
+
+    def doc_preview_url(
+        self, key: str, preview: DocPreview | None = None, *, valid_seconds: int = 3600
+    ) -> str:
+        """Return a URL that shows a document: one page as a picture, or the whole as ``html``."""
+        params = (preview or DocPreview()).to_params()
+        return self.object_url(key, params=params, valid_seconds=valid_seconds)
+
+    def picture_url(self, key: str, rule: str, *, valid_seconds: int = 3600) -> str:
+        """Return a URL that shows a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
+
+        Nothing is stored. The rules ``imageInfo``, ``exif`` and ``imageAve`` return JSON.
+        """
+        check_rule("rule", rule)
+        return self.object_url(key, params={rule: ""}, valid_seconds=valid_seconds)
 
     def _read_view(self, key: str, params: Mapping[str, str], max_bytes: int | None) -> bytes:
         checks.object_key("key", key)

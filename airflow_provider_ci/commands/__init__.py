@@ -1,4 +1,5 @@
-"""The command ``ci-batch``: batches from a terminal or a script, without Airflow.
+"""The commands ``ci-batch`` and ``ci-check``: batches and the check of a bucket, from a terminal.
 
-``main`` reads the command line; the other modules connect, do the work and show it.
+``main`` reads the command line of ``ci-batch``, ``check`` that of ``ci-check``. Both connect in the same way,
+and neither needs Airflow, except to read a connection.
 """

@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from airflow_provider_ci.batch import Batch, BatchReport, BatchSummary, failures_of
+from airflow_provider_ci.batch import Batch, BatchReport, BatchSummary, Step, failures_of
+from airflow_provider_ci.batch.planning.steps import stored_steps
 from airflow_provider_ci.batch.reports.folder import report_key
-from airflow_provider_ci.batch.run.planning import restored_operation
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.commands.batches import batch_of, prices_of, secret_of, settings_of
 from airflow_provider_ci.commands.exporting import TEXT_FORMATS, write_parquet
@@ -39,8 +39,16 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
     """Continue an unfinished batch, or submit the failures of an ended batch again."""
     stored = plan_of(client, options.batch, options.report_prefix)
     header = stored.header
-    operation = restored_operation(dict(header.operation), DocProcess(**secret_of(options)))
-    settings: dict[str, Any] = {"queue_id": header.queue_id, **settings_of(options)}
+    steps = stored_steps(header.all_steps, header.prefix, {"": Step(DocProcess(**secret_of(options)), "")})
+    settings: dict[str, Any] = {
+        "operations": {each.name: Step(each.operation, each.template.text, each.after) for each in steps},
+        "queue_id": None if header.queue_ids else header.queue_id,
+        "queue_ids": header.queue_ids,
+        **settings_of(options),
+    }
+    if [each.name for each in steps] == [""]:  # a batch with one operation has one step without a name
+        del settings["operations"]
+        settings |= {"operation": steps[0].operation, "output": steps[0].template.text}
     if status_of(stored)["is_complete"]:
         source: Any = failures_of(report_key(stored.folder), prefix=header.prefix)
         settings |= {"batch_id": options.name or f"{options.batch}-retry", "retry_failed": True}
@@ -48,7 +56,7 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
         # The frozen plan is continued, because it has the same definition; its source is not read again.
         source = failures_of(report_key(stored.folder), prefix=header.prefix)
         settings |= {"batch_id": options.batch, "definition": header.definition}
-    _run(options, lambda **more: Batch(client, source, operation, header.output, **settings, **more), client)
+    _run(options, lambda **more: Batch(client, source, **settings, **more), client)
 
 
 def status(options: argparse.Namespace, client: CIClient) -> None:

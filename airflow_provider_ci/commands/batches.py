@@ -9,7 +9,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_ci.batch import Batch, ObjectKeys, ObjectSelection, PriceTable, failures_of
+from airflow_provider_ci.batch import (
+    Batch,
+    Inventory,
+    Manifest,
+    ObjectKeys,
+    ObjectSelection,
+    PriceTable,
+    failures_of,
+)
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, PicTemplate
 
 _SECRET = "password"  # noqa: S105 # the name of a field
@@ -46,21 +54,30 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def source_of(options: argparse.Namespace) -> Any:
-    """The source: a list of keys, the failures of a batch, or a selection."""
+    """The source: a list of keys, a manifest, an inventory, the failures of a batch, or a selection."""
     if options.keys:
         text = sys.stdin.read() if options.keys == "-" else Path(options.keys).read_text("utf-8")
         return ObjectKeys(keys=[line for line in text.split("\n") if line])
     prefix = options.prefix or ""
     if options.failures_of:
         return failures_of(options.failures_of, prefix=prefix, report_prefix=options.report_prefix)
+    if options.manifest:
+        return Manifest(options.manifest)
+    filters = {
+        "suffixes": options.suffix or (),
+        "include": options.include or (),
+        "exclude": options.exclude or (),
+        "modified_after": options.modified_after,
+        "modified_before": options.modified_before,
+    }
+    if options.inventory:
+        return Inventory(options.inventory, key_prefix=prefix, **filters)
     if options.prefix is None:
-        raise ValueError("the source is missing: --prefix ('' for the whole bucket), --keys or --failures-of")
-    return ObjectSelection(
-        prefix=prefix,
-        suffixes=options.suffix or (),
-        modified_after=options.modified_after,
-        modified_before=options.modified_before,
-    )
+        raise ValueError(
+            "the source is missing: --prefix ('' for the whole bucket), --keys, --manifest, --inventory or "
+            "--failures-of"
+        )
+    return ObjectSelection(prefix=prefix, **filters)
 
 
 def operation_of(options: argparse.Namespace) -> Any:

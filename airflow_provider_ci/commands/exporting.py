@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -32,7 +32,7 @@ def write_csv(results: Iterable[ObjectResult], stream: TextIO) -> None:
     """All fields, with a header."""
     writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_row, results))
+    writer.writerows(map(_flat_row, results))
 
 
 def write_jsonl(results: Iterable[ObjectResult], stream: TextIO) -> None:
@@ -60,7 +60,7 @@ def write_parquet(results: Iterable[ObjectResult], path: Path) -> None:
             "--format parquet needs pyarrow: pip install 'airflow-provider-ci[parquet]'"
         ) from None
     schema = pyarrow.schema([(name, _type(pyarrow, name)) for name in _COLUMNS])
-    rows = map(_row, results)
+    rows = map(_flat_row, results)
     with parquet.ParquetWriter(path, schema) as writer:
         for chunk in _chunks(rows):
             writer.write_table(pyarrow.Table.from_pylist(chunk, schema=schema))
@@ -73,8 +73,16 @@ def _type(pyarrow: Any, name: str) -> Any:
 
 
 def _row(result: ObjectResult) -> dict[str, Any]:
-    values = {**asdict(result), "state": str(result.state)}
+    """The fields of a result; ``steps`` is a list of rows, which have no steps."""
+    values = {name: getattr(result, name) for name in _COLUMNS}
+    values |= {"state": str(result.state), "steps": [_row(step) for step in result.steps]}
     return {name: _text(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _flat_row(result: ObjectResult) -> dict[str, Any]:
+    """The same for a table: the steps are one cell of JSON, empty where there are none."""
+    row = _row(result)
+    return {**row, "steps": json.dumps(row["steps"]) if row["steps"] else ""}
 
 
 def _text(value: str) -> str:

@@ -17,11 +17,8 @@ from airflow_provider_ci.batch import (
 )
 from airflow_provider_ci.client import CIClient, CIError
 from airflow_provider_ci.commands import actions
-from airflow_provider_ci.commands.connecting import connect
-
-DONE, FAILED, WRONG, UNAVAILABLE, RUNNING, STOPPED = 0, 1, 2, 3, 4, 130
-"""Exit codes: done; too many objects failed or some did not finish; wrong usage; the service refused or was
-unavailable; another run is active; stopped by a signal."""
+from airflow_provider_ci.commands.connecting import add_options, connect
+from airflow_provider_ci.commands.console import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, tell
 
 Action = Callable[[argparse.Namespace, CIClient], None]
 
@@ -57,15 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error, WRONG)
     except CIError as error:
         return _complain(error, UNAVAILABLE)
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] == "airflow":  # such as a missing connection
-            return _complain(error, WRONG)
-        raise
     return DONE
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"ci-batch: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+    tell("ci-batch", error)
     return code
 
 
@@ -85,10 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--bucket", help="BucketName-APPID; otherwise CI_BUCKET")
-    command.add_argument("--region", help="such as ap-guangzhou; otherwise CI_REGION")
-    command.add_argument("--endpoint", help="another address, such as the local CI's; otherwise CI_ENDPOINT")
-    command.add_argument("--conn-id", help="take key, bucket and region from this Airflow connection")
+    add_options(command)
     command.add_argument("--report-prefix", default="_ci_batches/", help="folder of all batches")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--verbose", action="store_true", help="log to the standard error")
@@ -97,9 +87,13 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _add_batch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--prefix", help="what the keys of the objects begin with")
     command.add_argument("--suffix", action="append", help="what they end with; may be repeated")
+    command.add_argument("--include", action="append", metavar="GLOB", help="only keys that match")
+    command.add_argument("--exclude", action="append", metavar="GLOB", help="no keys that match")
     command.add_argument("--modified-after", metavar="TIME", help="ISO 8601, inclusive")
     command.add_argument("--modified-before", metavar="TIME", help="ISO 8601, exclusive")
     command.add_argument("--keys", metavar="FILE", help="a file with one key per line; - for the input")
+    command.add_argument("--manifest", metavar="KEY", help="a .csv or .jsonl of objects and settings")
+    command.add_argument("--inventory", metavar="PREFIX", help="the newest COS inventory below it")
     command.add_argument("--failures-of", metavar="BATCH", help="the failures of another batch")
     command.add_argument("--target", help="convert documents to this type, such as pdf")
     command.add_argument("--set", action="append", metavar="NAME=VALUE", help="a field of DocProcess")

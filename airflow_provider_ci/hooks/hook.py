@@ -17,6 +17,7 @@ from airflow_provider_ci.compat import BaseHook
 from airflow_provider_ci.hooks import form
 from airflow_provider_ci.hooks.connection import client_of, signs_with, verify_of
 from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
+from airflow_provider_ci.hooks.secrets import look_up
 
 _TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
 """A trigger looks again anyway, and a thread that sleeps between attempts is missing for other triggers."""
@@ -30,6 +31,7 @@ class CIHook(BaseHook):
     :param tencent_ci_conn_id: the Airflow connection.
     :param bucket: takes the place of the connection's bucket (``BucketName-APPID``).
     :param region: takes the place of the connection's region, such as ``ap-guangzhou``.
+    :param requests_per_second: takes the place of the connection's limit.
     """
 
     conn_name_attr = "tencent_ci_conn_id"
@@ -43,6 +45,7 @@ class CIHook(BaseHook):
         *,
         bucket: str | None = None,
         region: str | None = None,
+        requests_per_second: float | None = None,
         conn_id: str | None = None,
     ) -> None:
         super().__init__()
@@ -51,6 +54,7 @@ class CIHook(BaseHook):
         self.tencent_ci_conn_id = conn_id or tencent_ci_conn_id
         self.bucket = bucket
         self.region = region
+        self.requests_per_second = requests_per_second
 
     @property
     def conn_id(self) -> str:
@@ -75,7 +79,8 @@ class CIHook(BaseHook):
         :raises ConnectionConfigError: the connection cannot be used; the message names every problem.
         """
         conn = self.get_connection(self.tencent_ci_conn_id)
-        client = self._client_of(conn)
+        limit = self.requests_per_second
+        client = self._client_of(conn, **({"requests_per_second": limit} if limit else {}))
         if token := conn.extra_dejson.get("token"):
             mask_secret(token)  # Airflow 3.1 masks the password only
         return client
@@ -83,6 +88,11 @@ class CIHook(BaseHook):
     async def async_client(self) -> CIClient:
         """A new client, for a trigger: nothing here blocks the event loop."""
         return self._client_of(await compat.connection(self.tencent_ci_conn_id), retry=_TRIGGER_RETRY)
+
+    @staticmethod
+    def secret(reference: str) -> str:
+        """The secret that a reference such as ``conn:ID``, ``var:NAME`` or ``env:NAME`` names."""
+        return look_up(reference)
 
     def get_conn(self) -> CIClient:
         """The client, under the name that Airflow's hooks have for it."""

@@ -49,6 +49,7 @@ COS_ERRORS: dict[str, ErrorEntry] = {
     "InvalidDelimiter": ErrorEntry(400, _COS_PAGE),
     "InvalidDigest": ErrorEntry(400, _COS_PAGE),
     "InvalidImageFormat": ErrorEntry(400, _COS_PAGE),
+    "InvalidObjectState": ErrorEntry(403, _ASSUMED),
     "InvalidPicOperations": ErrorEntry(400, _COS_PAGE),
     "InvalidRange": ErrorEntry(416, _COS_PAGE),
     "InvalidURI": ErrorEntry(400, _COS_PAGE),

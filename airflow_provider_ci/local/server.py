@@ -76,6 +76,7 @@ class LocalCI:
         nothing is written) or converters of your own.
     :param latency_ms: milliseconds to wait before every response.
     :param queue_size: waiting jobs that a queue takes.
+    :param queues: queues of each bucket and feature.
     :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
     :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
@@ -105,6 +106,7 @@ class LocalCI:
         latency_ms: float = 0,
         queue_size: int = 10_000,
         queue_concurrency: int = 10,
+        queues: int = 1,
         deadline_seconds: float = 60,
         office: str | os.PathLike[str] | None = None,
         sandbox: bool = True,
@@ -134,6 +136,7 @@ class LocalCI:
         self._latency_seconds = latency_ms / 1000
         self._queue_size = queue_size
         self._queue_concurrency = queue_concurrency
+        self._queues = queues
         self._deadline_seconds = deadline_seconds
         self._office = None if office is None else Path(office).absolute()
         self._wants_sandbox = sandbox
@@ -249,7 +252,7 @@ class LocalCI:
 
     async def _serve(self, converters: Converters) -> None:
         database = _database(self.root / STATE_FOLDER / "state.sqlite")
-        jobs, queues = Jobs(database), Queues(database)
+        jobs, queues = Jobs(database), Queues(database, per_feature=self._queues)
         store = Store(self.root, database, self._synthetic)
         workspace = Workspace(store, self.root)
         again = jobs.recover(self.traits.now())

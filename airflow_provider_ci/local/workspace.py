@@ -57,6 +57,8 @@ class Workspace:
         found = self._store.find(bucket, key)
         if found is None:
             return None
+        if self._store.is_archived(found):
+            raise ServiceError("InvalidObjectState", f"{key!r} is archived; restore it first", status=403)
         suffix = Path(key).suffix
         copy = folder / (name + (suffix if _SUFFIX.fullmatch(suffix) else ""))
         return copy if self._store.copy(found, copy) else None

@@ -8,19 +8,23 @@ from airflow_provider_ci.operators.cancel import CICancelJobsOperator
 from airflow_provider_ci.operators.jobs import CIDocProcessOperator, CIPicProcessOperator, JobWaitError
 from airflow_provider_ci.operators.listing import CIListObjectsOperator, TooManyObjectsError
 from airflow_provider_ci.operators.queues import AmbiguousQueueError, CIQueueOperator
+from airflow_provider_ci.operators.shards import CIBatchReportOperator, CIShardsOperator, NoShardsError
 
 __all__ = [
     "AmbiguousQueueError",
     "BatchWaitError",
     "CIBatchOperator",
+    "CIBatchReportOperator",
     "CICancelJobsOperator",
     "CIDocProcessOperator",
     "CIJobOperator",
     "CIListObjectsOperator",
     "CIPicProcessOperator",
     "CIQueueOperator",
+    "CIShardsOperator",
     "JobWaitError",
     "NoObjectsError",
+    "NoShardsError",
     "TooManyObjectsError",
     "UnconfirmedJobError",
 ]

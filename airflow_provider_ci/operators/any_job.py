@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import Reader, flag, optional, text
 from airflow_provider_ci.client import DocProcess, Job, PicProcess, PicTemplate
 from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
 from airflow_provider_ci.compat import AirflowFailException
 from airflow_provider_ci.jobs import UnlistedSubmissionError
 from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.operators.jobs import STORE_KEY, JobOperator
+from airflow_provider_ci.tasks.arguments import Reader, flag, optional, text
 
 
 class UnconfirmedJobError(AirflowFailException):

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_ci.arguments import Reader
 from airflow_provider_ci.hooks import CIHook
-from airflow_provider_ci.rendering import with_new_names
-from airflow_provider_ci.task import CONNECTION, CITask
+from airflow_provider_ci.tasks.arguments import Reader
+from airflow_provider_ci.tasks.rendering import with_new_names
+from airflow_provider_ci.tasks.task import CONNECTION, CITask
 
 
 class CIOperator(CITask, BaseOperator):

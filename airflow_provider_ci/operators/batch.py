@@ -7,52 +7,56 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.sdk import Asset, Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import (
+from airflow_provider_ci.assets import announce, output_uri
+from airflow_provider_ci.batch import (
+    Batch,
+    BatchRunningError,
+    BatchSummary,
+    Pace,
+    PriceTable,
+)
+from airflow_provider_ci.batch.planning.planner import Skip
+from airflow_provider_ci.batch.planning.steps import named_steps
+from airflow_provider_ci.batch.reports.folder import batch_folder
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import Source
+from airflow_provider_ci.client import Callback, CIError
+from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
+from airflow_provider_ci.hooks import CIHook
+from airflow_provider_ci.jobs.kinds import Operation
+from airflow_provider_ci.lineage import batch_lineage
+from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
+from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.operators.queues import default_queue
+from airflow_provider_ci.tasks.arguments import (
     Reader,
     Seconds,
     anything,
     flag,
     one_of,
     optional,
+    rate,
     seconds,
     share_or,
     text,
+    texts,
     whole_number,
 )
-from airflow_provider_ci.assets import announce, output_uri
-from airflow_provider_ci.batch import (
-    Batch,
-    BatchRunningError,
-    BatchSummary,
-    ObjectKeys,
-    ObjectSelection,
-    Pace,
-    PriceTable,
-)
-from airflow_provider_ci.batch.planning.planner import Skip
-from airflow_provider_ci.batch.reports.folder import batch_folder
-from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
-from airflow_provider_ci.client import Callback, CIError
-from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
-from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
-from airflow_provider_ci.lineage import batch_lineage
-from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
-from airflow_provider_ci.operators.base import CIOperator
-from airflow_provider_ci.operators.queues import default_queue
-from airflow_provider_ci.progress import BatchProgress
-from airflow_provider_ci.task import earliest
+from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
+from airflow_provider_ci.tasks.progress import BatchProgress
+from airflow_provider_ci.tasks.task import earliest
 from airflow_provider_ci.triggers import CIBatchTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-Source = ObjectSelection | ObjectKeys | Sequence[str] | XComArg
+AnySource = Source | Sequence[str] | XComArg
 OnEmpty = Literal["succeed", "skip", "fail"]
 
 _BATCH_ID = (
@@ -88,11 +92,15 @@ class CIBatchOperator(CIOperator):
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
-    :param source: an ``ObjectSelection``, or a list of object keys; lists of lists are flattened.
+    :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys, where
+        lists of lists are flattened.
     :param operation: a ``DocProcess``, a ``PicProcess`` or a ``PicTemplate``; also a ``DocWatermark``, or a
-        ``CIJob`` that writes one output object and whose jobs the service lists.
+        ``CIJob`` that writes one output object and whose jobs the service lists. A password is best given as
+        a ``Secret("conn:ID")``, which the task looks up.
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
         :class:`~airflow_provider_ci.batch.OutputTemplate`.
+    :param operations: in place of both, several outputs of each object: a name for each, and a ``Step`` or a
+        tuple of operation, output template and, perhaps, the name of the step whose output is read.
     :param batch_id: names the batch and its report; by default from DAG, task and run, with a hash of them
         where they are too long for an object key.
     :param skip: ``fresh`` leaves out objects whose output is up to date, ``exists`` those whose output is
@@ -101,10 +109,13 @@ class CIBatchOperator(CIOperator):
     :param on_empty: what to do when the source has no objects: ``succeed``, ``skip`` or ``fail``.
     :param on_running: when another run of the same batch is alive, ``wait`` for it or ``fail``.
     :param queue_id: queue of the jobs; the default queue if not given.
+    :param queue_ids: several queues, which are filled by how fast each drains.
     :param job_level: 0, 1 or 2; jobs of a higher level go first.
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
     :param output_bucket: bucket of the outputs, in place of the connection's.
     :param output_region: region of ``output_bucket``.
+    :param requests_per_second: largest number of requests that this task sends in a second, in place of the
+        connection's.
     :param max_in_flight: largest number of jobs that wait or run at the same time.
     :param object_attempts: largest number of jobs for an object; only transient failures are submitted
         again.
@@ -135,6 +146,7 @@ class CIBatchOperator(CIOperator):
         **CIOperator.argument_types,
         "source": lambda name, value: as_source(value),
         "operation": anything,
+        "operations": anything,
         "output_template": text,
         "batch_id": text,
         "skip": one_of("fresh", "exists", "never"),
@@ -142,10 +154,12 @@ class CIBatchOperator(CIOperator):
         "on_empty": one_of("succeed", "skip", "fail"),
         "on_running": one_of("wait", "fail"),
         "queue_id": optional(text),
+        "queue_ids": texts,
         "job_level": optional(whole_number(0, 2)),
         "callback": anything,
         "output_bucket": optional(text),
         "output_region": optional(text),
+        "requests_per_second": optional(rate),
         "max_in_flight": whole_number(1),
         "object_attempts": whole_number(1),
         "max_failures": share_or(whole_number(0)),
@@ -166,6 +180,7 @@ class CIBatchOperator(CIOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "source": "json",
         "operation": "json",
+        "operations": "json",
         "callback": "json",
         "prices": "json",
     }
@@ -173,19 +188,22 @@ class CIBatchOperator(CIOperator):
     def __init__(
         self,
         *,
-        source: Source,
-        operation: Operation | XComArg,
-        output: str | XComArg,
+        source: AnySource,
+        operation: Operation | XComArg | None = None,
+        output: str | XComArg = "",
+        operations: Mapping[str, Any] | XComArg | None = None,
         batch_id: str = _BATCH_ID,
         skip: Skip | str = "fresh",
         retry_failed: bool | str = False,
         on_empty: OnEmpty | str = "succeed",
         on_running: Literal["wait", "fail"] | str = "wait",
         queue_id: str | None = None,
+        queue_ids: Sequence[str] | str | XComArg = (),
         job_level: int | str | None = None,
         callback: Callback | None = None,
         output_bucket: str | None = None,
         output_region: str | None = None,
+        requests_per_second: float | str | None = None,
         max_in_flight: int | str = 1000,
         object_attempts: int | str = 2,
         max_failures: int | str = 0,
@@ -207,6 +225,7 @@ class CIBatchOperator(CIOperator):
         self.source: Any = source
         self.operation: Any = operation
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
+        self.operations: Any = operations
         self.batch_id: Any = batch_id
         self._is_named_by_airflow = batch_id == _BATCH_ID
         self.skip: Any = skip
@@ -214,10 +233,12 @@ class CIBatchOperator(CIOperator):
         self.on_empty: Any = on_empty
         self.on_running: Any = on_running
         self.queue_id = queue_id
+        self.queue_ids: Any = queue_ids
         self.job_level: Any = job_level
         self.callback = callback
         self.output_bucket = output_bucket
         self.output_region = output_region
+        self.requests_per_second: Any = requests_per_second
         self.max_in_flight: Any = max_in_flight
         self.object_attempts: Any = object_attempts
         self.max_failures: Any = max_failures
@@ -238,6 +259,17 @@ class CIBatchOperator(CIOperator):
         self.keep_arguments(
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
+            *(("operations",) if operations is not None else ()),
+        )
+
+    @cached_property
+    def hook(self) -> CIHook:
+        """The hook of the connection, with the limit of this task."""
+        return CIHook(
+            self.tencent_ci_conn_id,
+            bucket=self.bucket,
+            region=self.region,
+            requests_per_second=self.requests_per_second,
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -249,7 +281,7 @@ class CIBatchOperator(CIOperator):
         """
         links = self.begin(context)
         if self.plan_only:
-            return self._preview(context)
+            return self._preview(context, links)
         deadline = time.time() + self.timeout_seconds
         return self._advance(context, links, deadline, self.end_of_try(), patience=_INLINE_SECONDS)
 
@@ -294,7 +326,9 @@ class CIBatchOperator(CIOperator):
         progress = BatchProgress(self.log, store, allowed=self.max_failures)
         batch = self._batch(context, progress)
         page = self._announce_page(context, links, batch.folder)
-        links.tell_queue(self.queue_id, lambda: default_queue(self.hook.client, self.operation))
+        steps = list(batch.steps.values())
+        queue_id = next(iter(batch.all_queue_ids), None)
+        links.tell_queue(queue_id, lambda: default_queue(self.hook.client, steps[0].operation))
         links.tell_report(batch.folder, "plan.json")
         try:
             with progress:
@@ -322,13 +356,6 @@ class CIBatchOperator(CIOperator):
         self._end(context, summary, values)
         return values
 
-    def _preview(self, context: Context) -> dict[str, Any]:
-        progress = BatchProgress(self.log, compat.state_store(context))
-        preview = self._batch(context, progress).preview(self.prices)
-        for line in preview.lines():
-            self.log.info("%s", line)
-        return preview.to_json()
-
     def _announce_page(self, context: Context, links: TaskLinks, folder: str) -> str:
         """Record where the batch lies, and link to its page; return its address."""
         url = page_url(context["ti"])
@@ -348,7 +375,16 @@ class CIBatchOperator(CIOperator):
             skip=str(self.skip),
             retry_failed=bool(self.retry_failed),
             allowed=str(self.max_failures),
+            plan_only=bool(self.plan_only),
         )
+
+    def _preview(self, context: Context, links: TaskLinks) -> dict[str, Any]:
+        batch = self._batch(context, BatchProgress(self.log, compat.state_store(context)))
+        self._announce_page(context, links, batch.folder)
+        preview = batch.preview(self.prices)
+        for line in preview.lines():
+            self.log.info("%s", line)
+        return preview.to_json()
 
     def _close(
         self,
@@ -384,10 +420,11 @@ class CIBatchOperator(CIOperator):
         if not summary.succeeded:
             # Airflow sends an event for each asset that is left among the outlets.
             self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
+        bucket = self.output_bucket or self.hook.client.bucket
         announce(
             context,
             self.outlets,
-            uri=output_uri(self.output_bucket or self.hook.client.bucket, self.output_template),
+            uri=[output_uri(bucket, template) for template in self._templates],
             objects=summary.succeeded,
             details={name: getattr(summary, name) for name in _IN_EVENT},
         )
@@ -418,18 +455,20 @@ class CIBatchOperator(CIOperator):
         )
 
     def _batch(self, context: Context, progress: BatchProgress) -> Batch:
-        type_of_operation(self.operation)
         return Batch(
             self.hook.client,
             self.source,
             self.operation,
             self.output_template,
+            operations=self.operations,
+            secrets=self.hook.secret,
             batch_id=self._id_that_fits(),
             skip=self.skip,
             retry_failed=self.retry_failed,
             on_running=self.on_running,
             definition=self.definition,
             queue_id=self.queue_id,
+            queue_ids=self.queue_ids,
             job_level=self.job_level,
             callback=self.callback,
             output_bucket=self.output_bucket,
@@ -450,6 +489,13 @@ class CIBatchOperator(CIOperator):
             cancels_when_stopped=lambda: self.cancel_on_kill and compat.was_killed_by_user(context["ti"]),
         )
 
+    @property
+    def _templates(self) -> list[str]:
+        """The output templates of all steps."""
+        if self.operations is None:
+            return [self.output_template]
+        return [step.output for step in named_steps(self.operations).values()]
+
     def _id_that_fits(self) -> str:
         """The batch id; a default one is shortened to fit."""
         return _fitting(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
@@ -465,7 +511,7 @@ class CIBatchOperator(CIOperator):
         return batch_lineage(
             self.hook.client.bucket,
             self.source,
-            self.output_template,
+            self._templates,
             self._summary,
             output_bucket=self.output_bucket,
         )

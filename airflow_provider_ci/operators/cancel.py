@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from airflow_provider_ci.arguments import Reader, anything, one_of, optional, text
 from airflow_provider_ci.client import CIClient, CIServiceError, JobState, NotFoundError
-from airflow_provider_ci.job_ids import job_ids_in
 from airflow_provider_ci.jobs import DOCUMENTS, PICTURES, type_of_job_id
 from airflow_provider_ci.links import CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.queues import only_queue
+from airflow_provider_ci.tasks.arguments import Reader, anything, one_of, optional, text
+from airflow_provider_ci.tasks.job_ids import job_ids_in
 
 _KINDS = {"doc": DOCUMENTS, "pic": PICTURES}
 _WAITING = (JobState.SUBMITTED, JobState.PAUSE)

@@ -11,16 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import (
-    Reader,
-    Seconds,
-    anything,
-    flag,
-    optional,
-    seconds,
-    text,
-    whole_number,
-)
 from airflow_provider_ci.assets import announce
 from airflow_provider_ci.batch import OutputTemplate
 from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
@@ -35,6 +25,7 @@ from airflow_provider_ci.client import (
     PicTemplate,
     SubmissionUnknownError,
 )
+from airflow_provider_ci.client.records.secrets import with_secret
 from airflow_provider_ci.compat import AirflowException, conf
 from airflow_provider_ci.jobs import (
     JobRequest,
@@ -50,8 +41,18 @@ from airflow_provider_ci.lineage import job_lineage, outputs_of, written_uri
 from airflow_provider_ci.links import CIJobLink, CIQueueLink, TaskLinks
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.job_results import result_of, told
-from airflow_provider_ci.progress import JobsProgress, spoken
-from airflow_provider_ci.task import earliest
+from airflow_provider_ci.tasks.arguments import (
+    Reader,
+    Seconds,
+    anything,
+    flag,
+    optional,
+    seconds,
+    text,
+    whole_number,
+)
+from airflow_provider_ci.tasks.progress import JobsProgress, spoken
+from airflow_provider_ci.tasks.task import earliest
 from airflow_provider_ci.triggers import CIJobTrigger
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ class JobOperator(CIOperator):
         return JobRequest(
             self.input_key,
             self._output_of_job,
-            self.operation,
+            with_secret(self.operation, self.hook.secret),
             queue_id=self.queue_id,
             job_level=self.job_level,
             callback=self.callback,

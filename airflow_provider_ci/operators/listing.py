@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
 from airflow.sdk import Context, XComArg
 
-from airflow_provider_ci.arguments import Reader, anything, whole_number
-from airflow_provider_ci.batch import ObjectSelection
+from airflow_provider_ci.batch import Source
+from airflow_provider_ci.batch.sources.row import Row
+from airflow_provider_ci.batch.sources.source import Found, LeftOut
+from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.tasks.arguments import Reader, anything, whole_number
 
 
 class TooManyObjectsError(ValueError):
@@ -23,7 +26,7 @@ class CIListObjectsOperator(CIOperator):
     The keys go through XCom, so their number is limited. For many objects give the same selection to
     :class:`CIBatchOperator`, which lists them itself. Every argument is templated.
 
-    :param source: which objects.
+    :param source: which objects: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``.
     :param max_objects: a longer listing is an error.
     """
 
@@ -35,9 +38,7 @@ class CIListObjectsOperator(CIOperator):
     template_fields: Sequence[str] = tuple(argument_types)
     template_fields_renderers: ClassVar[dict[str, str]] = {"source": "json"}
 
-    def __init__(
-        self, *, source: ObjectSelection | XComArg, max_objects: int | str = 1000, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, source: Source | XComArg, max_objects: int | str = 1000, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.source: Any = source
         self.max_objects: Any = max_objects
@@ -49,10 +50,11 @@ class CIListObjectsOperator(CIOperator):
         :raises TooManyObjectsError: there are more than ``max_objects``.
         """
         self.begin(context)
-        if not isinstance(self.source, ObjectSelection):
-            raise TypeError(f"source must be an ObjectSelection, not {self.source!r}")
-        found = self.source.objects(self.hook.client)
-        keys = [selected.key for selected in islice(found, self.max_objects + 1)]
+        if not isinstance(self.source, Source):
+            raise TypeError(f"source must be an ObjectSelection or another source, not {self.source!r}")
+        left_out = LeftOut()
+        found = self.source.objects(self.hook.client, left_out=left_out)
+        keys = list(islice(self._keys(found), self.max_objects + 1))
         if len(keys) > self.max_objects:
             raise TooManyObjectsError(
                 f"more than {self.max_objects} objects {self.source.described()}: narrow the selection, "
@@ -62,4 +64,13 @@ class CIListObjectsOperator(CIOperator):
             self.log.info("%d objects %s", len(keys), self.source.described())
         else:
             self.log.warning("no object %s", self.source.described())
+        if left_out.archived:
+            self.log.warning("%d archived objects are left out", left_out.archived)
         return keys
+
+    def _keys(self, found: Iterable[Found]) -> Iterator[str]:
+        for each in found:
+            if isinstance(each, UnusableKey):
+                self.log.warning("left out: %s", each.message)
+            else:
+                yield each.info.key if isinstance(each, Row) else each.key

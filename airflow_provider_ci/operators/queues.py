@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from airflow_provider_ci.arguments import Reader, anything, one_of, optional, text
 from airflow_provider_ci.client import CIClient, CIError, NotifyConfig, Queue, QueueState
 from airflow_provider_ci.jobs.kinds import Operation, type_of_operation
 from airflow_provider_ci.links import CIQueueLink
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.tasks.arguments import Reader, anything, one_of, optional, text
 
 _LIST: dict[str, Callable[[CIClient], list[Queue]]] = {
     "doc": CIClient.list_doc_queues,

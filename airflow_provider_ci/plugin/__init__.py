@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_ci.batch_page import PREFIX
 from airflow_provider_ci.compat import has_batch_pages
+from airflow_provider_ci.tasks.batch_page import PREFIX
 
 _NAME = "CI batches"
 _PLACE = PREFIX.strip("/")

@@ -1,4 +1,4 @@
-"""Who may see what. An application mounted into Airflow inherits no authentication, so all of it is here."""
+"""The rights of users. An application mounted into Airflow inherits no authentication, so it is all here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def task_name(
     task_id: Annotated[str, Query(min_length=1)],
     map_index: Annotated[int, Query(ge=-1)] = -1,
 ) -> TaskName:
-    """The task that the address names, for a user who may read the XComs of its DAG; else 403."""
+    """The task in the address, if the user may read the XComs of its DAG; otherwise 403."""
     _require_xcom(request, user, dag_id)
     return TaskName(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
 

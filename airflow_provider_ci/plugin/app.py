@@ -75,8 +75,9 @@ def show_batch(
 ) -> Response:
     """One batch: its verdict, its failures, its objects."""
     if state and state not in RESULT_FILTERS:
-        raise HTTPException(400, f"There is no outcome {state!r}; there are {', '.join(RESULT_FILTERS)}.")
-    return _page("batch.html", **pages.batch_page(batch, Filter(state, code, text.strip()), offset))
+        raise HTTPException(400, f"Unknown outcome {state!r}; known are {', '.join(RESULT_FILTERS)}.")
+    template = "plan.html" if batch.record.plan_only else "batch.html"
+    return _page(template, **pages.batch_page(batch, Filter(state, code, text.strip()), offset))
 
 
 def show_object(batch: Batch, n: Annotated[int, Query(ge=0)]) -> Response:
@@ -108,7 +109,7 @@ def send_static(name: str) -> Response:
     """A file of the design; it needs no session, as it says nothing."""
     file = static_file(name)
     if file is None:
-        raise HTTPException(404, "There is no such file.")
+        raise HTTPException(404, "This file does not exist.")
     return Response(file.body, headers={**STATIC_HEADERS, "Content-Type": file.content_type})
 
 
@@ -145,7 +146,7 @@ def _unreadable(request: Request, error: Exception) -> Response:
 
 
 def _no_picture(error: Exception) -> Response:
-    """A picture of our own that says why there is none: a broken one would say nothing."""
+    """A picture of our own with the reason; a broken picture would give none."""
     reason = error.code if isinstance(error, CIServiceError) else "The service sent no picture."
     body = _TEMPLATES.get_template("no_picture.svg").render(reason=reason[:_MAX_REASON])
     return Response(body.encode(), headers={**FILE_HEADERS, "Content-Type": "image/svg+xml"})

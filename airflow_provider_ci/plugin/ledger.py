@@ -16,9 +16,9 @@ from airflow_provider_ci.batch.results import ObjectState
 from airflow_provider_ci.client import CIClient, ObjectInfo
 
 _BINS = 48
-"""Points of a chart, at most."""
+"""Maximum number of points in a chart."""
 _RECORDS = 2000
-"""Records of one kind that are looked at for a chart: those of 20 million objects."""
+"""Maximum number of records of one kind that a chart uses: enough for 20 million objects."""
 
 Points = Sequence[tuple[float, float]]
 

@@ -18,6 +18,8 @@ class Numbers:
     failed: int = 0
     skipped: int = 0
     in_flight: int = 0
+    ended: int = 0
+    """Jobs that have ended and that the batch has not collected yet."""
     per_second: float | None = None
     seconds_left: float | None = None
     looked_at: datetime | None = None
@@ -31,7 +33,7 @@ class Numbers:
     @property
     def left(self) -> int:
         """Objects that are neither finished nor in flight."""
-        return max(0, self.total - self.finished - self.in_flight)
+        return max(0, self.total - self.finished - self.ended - self.in_flight)
 
     @property
     def parts(self) -> list[tuple[str, int, str]]:
@@ -40,6 +42,7 @@ class Numbers:
             ("good", self.succeeded, "done"),
             ("bad", self.failed, "failed"),
             ("idle", self.skipped, "up to date"),
+            ("plain", self.ended, "ended, not collected yet"),
             ("live", self.in_flight, "in flight"),
         ]
 

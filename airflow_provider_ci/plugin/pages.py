@@ -14,6 +14,7 @@ from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.client import CIClient, CIError, NotFoundError
 from airflow_provider_ci.plugin import previews, results, words
 from airflow_provider_ci.plugin.ledger import Course, Ledger, failed_of
+from airflow_provider_ci.plugin.live import count_ended
 from airflow_provider_ci.plugin.numbers import Numbers, numbers_of
 from airflow_provider_ci.plugin.recorded import PAGE_ROWS, TaskBatch
 from airflow_provider_ci.plugin.results import Filter, Page
@@ -74,22 +75,28 @@ def list_of(
 
 def batch_page(batch: TaskBatch, wanted: Filter, offset: int) -> dict[str, Any]:
     """The values of the page of one batch."""
-    is_live = batch.group == "live"
+    values = {
+        **_common(batch),
+        "title": f"{batch.name.dag_id} · {batch.name.task_id} · CI batch",
+        "after_clear": words.after_clear(batch),
+        "summary": batch.summary,
+        "refresh": REFRESH_SECONDS if batch.group == "live" else 0,
+    }
+    if batch.record.plan_only:
+        figures = words.preview_figures(batch.preview) if batch.preview else ()
+        return {**values, "verdict": words.verdict(batch, None), "preview": figures}
     ledger = Ledger(client_of_batch(batch.record), batch.record.folder)
     numbers = _newest_numbers(batch, ledger)
     groups = _groups(batch, ledger)
     course = _course(ledger, numbers)
     shown = wanted.state or (results.BAD if groups and not wanted.text else ALL)
     return {
-        **_common(batch),
-        "title": f"{batch.name.dag_id} · {batch.name.task_id} · CI batch",
-        "numbers": numbers,
+        **values,
         "verdict": words.verdict(batch, numbers),
-        "after_clear": words.after_clear(batch),
-        "plan": ledger.plan.header if ledger.plan else None,
-        "summary": batch.summary,
-        "groups": groups,
+        "numbers": numbers,
         "legend": _legend(batch, numbers),
+        "plan": ledger.plan.header if ledger.plan else None,
+        "groups": groups,
         "filter": wanted,
         "filters": _filters(batch, numbers),
         "shown": shown,
@@ -99,7 +106,6 @@ def batch_page(batch: TaskBatch, wanted: Filter, offset: int) -> dict[str, Any]:
         "results": words.RESULTS,
         "throughput": line_chart(course.throughput, rate),
         "depth": line_chart(course.depth, count),
-        "refresh": REFRESH_SECONDS if is_live else 0,
     }
 
 
@@ -139,7 +145,7 @@ def file(batch: TaskBatch, index: int, side: str) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One side of an object: what can be shown of it."""
+    """One side of an object, as far as it can be shown."""
 
     key: str
     kind: previews.Kind
@@ -192,7 +198,7 @@ def _planned(batch: TaskBatch, index: int) -> tuple[Ledger, PlannedObject]:
 
 
 def _output_key(planned: PlannedObject, result: ObjectResult | None) -> str:
-    """The first object that was written; before that, the one that will be."""
+    """Key of the first object that the job wrote or will write."""
     return (result.first_output if result else "") or planned.output
 
 
@@ -206,8 +212,11 @@ def _common(batch: TaskBatch) -> dict[str, Any]:
 
 
 def _newest_numbers(batch: TaskBatch, ledger: Ledger) -> Numbers | None:
-    """The numbers of the database; where the ledger has more results, those of the ledger."""
+    """The numbers in the database, or in the ledger if it has more results."""
     known = numbers_of(batch)
+    if known and batch.state == "deferred":
+        ended = min(known.in_flight, count_ended(ledger))
+        known = replace(known, ended=ended, in_flight=known.in_flight - ended)
     if batch.group != "live" and batch.summary is not None:
         return known
     plan, state = ledger.plan, ledger.state

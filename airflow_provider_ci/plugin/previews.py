@@ -1,7 +1,7 @@
 """Pictures and beginnings of the users' own files, made harmless.
 
-No file is ever shown as a page: pictures are recognized by their first bytes and sent as what they are,
-text is shown escaped, and everything else can only be downloaded.
+No file is ever shown as a page. Pictures are recognized by their first bytes, which also decide the type that
+is sent. Text is shown escaped. Everything else can only be downloaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_PICTURE_BYTES = 8 * 1024 * 1024
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
 """Larger files are not passed through the API server."""
 TEXT_BYTES = 16 * 1024
-"""What is shown of a text."""
+"""Size of the beginning of a text that is shown."""
 _THUMBNAIL = "imageMogr2/thumbnail/1200x1200>/format/png"
 
 _MAGIC = (
@@ -38,7 +38,7 @@ _TEXTS = frozenset(
 
 
 class NoPreviewError(Exception):
-    """There is no preview; the message says why."""
+    """A preview cannot be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def kind_of(key: str) -> Kind:
 def picture_of(client: CIClient, key: str, size: int) -> Picture:
     """The picture itself, a smaller one, or the first page of a document.
 
-    :raises NoPreviewError: what the service sends is no picture.
+    :raises NoPreviewError: the service does not send a picture.
     :raises CIError: the service does not make one.
     """
     if _suffix(key) in _DOCUMENTS:

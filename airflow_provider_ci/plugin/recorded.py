@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -14,7 +14,8 @@ from sqlalchemy import and_, case, false, func, literal, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from airflow_provider_ci.batch import BatchSummary
-from airflow_provider_ci.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord
+from airflow_provider_ci.batch.preview import BatchPreview
+from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord
 
 try:
     from airflow.models.task_state_store import TaskStateStoreModel
@@ -23,6 +24,7 @@ except ImportError:  # before Airflow 3.3
 else:
     _STORE = TaskStateStoreModel
 
+T = TypeVar("T")
 PAGE_ROWS = 25
 _STORE_KEY = "progress"
 FAILED = ("failed", "upstream_failed")
@@ -66,6 +68,8 @@ class TaskBatch:
     recorded_at: datetime
     summary: BatchSummary | None
     """What the last try returned, or pushed when it failed."""
+    preview: BatchPreview | None
+    """What a task returned that only planned."""
     progress: Mapping[str, Any] | None
     """The last numbers of the run."""
     progress_at: datetime | None
@@ -128,7 +132,7 @@ def _recorded_by(dag_ids: Collection[str]) -> Any:
 
 
 def _selected() -> Any:
-    """One row for each batch: what was recorded, its task, its result and its progress."""
+    """One row for each batch: its record, its task, its result and its progress."""
     columns: Sequence[Any] = (
         *(XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index),
         *(XComModel.value, XComModel.timestamp),
@@ -187,38 +191,42 @@ def _batch_of(row: Any) -> TaskBatch | None:
         ended_at=ended,
         record=record,
         recorded_at=at,
-        summary=_summary(_plain(result)),
+        summary=_read(BatchSummary.from_json, _plain(result)),
+        preview=_read(_preview, _plain(result)),
         progress=progress,
         progress_at=progress_at,
     )
 
 
-class _Row:
-    """Looks like a row of XComs to its decoder."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 def _plain(value: Any) -> Any:
-    return XComModel.deserialize_value(_Row(value)) if value is not None else None
+    """The JSON of an XCom or of a stored state.
 
-
-def _summary(value: Any) -> BatchSummary | None:
+    Airflow's own decoder is not used: it builds objects of the classes that a value names.
+    """
+    if not isinstance(value, str):
+        return value
     try:
-        return BatchSummary.from_json(value)
-    except (TypeError, AttributeError, KeyError):
+        return json.loads(value)
+    except ValueError:
         return None
+
+
+def _read(read: Callable[[Any], T], value: Any) -> T | None:
+    """The value, read; None if it is not one, because tasks may return anything."""
+    try:
+        return read(value)
+    except (TypeError, ValueError, AttributeError, KeyError):
+        return None
+
+
+def _preview(value: Any) -> BatchPreview:
+    names = {item.name for item in fields(BatchPreview)}
+    return BatchPreview(**{name: found for name, found in value.items() if name in names})
 
 
 def _numbers(value: Any) -> dict[str, Any] | None:
     """The progress as a dictionary of numbers, whatever the store made of it."""
-    value = _plain(value)
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return None
+    value = _plain(_plain(value))
     if not isinstance(value, Mapping) or not isinstance(value.get("total"), int):
         return None
     return {name: number for name, number in value.items() if isinstance(number, (int, float))}

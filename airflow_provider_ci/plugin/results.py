@@ -18,7 +18,7 @@ NEWEST_PARTS = 10
 """Parts of a running batch's journal that are read for its results: 100,000 results at most."""
 SEARCH_ROWS = 1000
 SEARCHED = 20_000
-"""Failures that one search looks through, at most; its next page goes on from there."""
+"""Maximum number of failures in one search; the next page continues it."""
 MAX_GROUPS = 10
 _STATES_OF_FAILURES = ("failed", "cancelled", "unfinished")
 
@@ -100,7 +100,7 @@ def page_of(ledger: Ledger, wanted: Filter, offset: int) -> Page:
 
 
 def find(ledger: Ledger, planned: PlannedObject) -> ObjectResult | None:
-    """The result of an object; None while there is none."""
+    """The result of an object; None before its end."""
     if ledger.report is not None:
         return ledger.report.object(planned.key)
     return next((each for each in _newest(ledger) if each.index == planned.index), None)

@@ -6,11 +6,11 @@ import threading
 import time
 from collections import OrderedDict
 
-from airflow_provider_ci.batch_page import BatchRecord
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.compat import server_connection
 from airflow_provider_ci.hooks.connection import client_of
 from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS
+from airflow_provider_ci.tasks.batch_page import BatchRecord
 
 _CONNECTION_TYPE = "tencent_ci"
 _KEPT = 32

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_ci.batch import BatchSummary
+from airflow_provider_ci.batch.preview import BatchPreview
 from airflow_provider_ci.plugin.numbers import Numbers
 from airflow_provider_ci.plugin.recorded import TaskBatch
-from airflow_provider_ci.web.figures import count, duration, plural
+from airflow_provider_ci.web.figures import count, duration, plural, size
 
 STATES: Mapping[str, tuple[str, str]] = {
     "": ("not scheduled", "plain"),
@@ -47,12 +48,56 @@ def verdict(batch: TaskBatch, numbers: Numbers | None) -> str:
     """How the batch stands, in one sentence."""
     if batch.group == "live":
         return _live(batch, numbers)
+    if batch.preview is not None:
+        return _planned(batch.preview)
     if batch.summary is None:
         return _ended_without_summary(batch, numbers)
     return _ended(batch.summary, has_failed=batch.group == "failed", allowed=batch.record.allowed)
 
 
+def _planned(preview: BatchPreview) -> str:
+    jobs, objects = plural(preview.jobs, "job"), plural(preview.objects, "object")
+    cost = f"{preview.cost:,.2f} {preview.currency}" if preview.cost is not None else ""
+    about = " and ".join(filter(None, (cost, _hours(preview))))
+    estimate = f", about {about}" if about else ""
+    return f"Only planned, nothing was submitted: {jobs} for {objects}{estimate}."
+
+
+def _hours(preview: BatchPreview) -> str:
+    if preview.hours is None:
+        return ""
+    return duration(max(60.0, preview.hours * 3600)).removesuffix(" 0 s")
+
+
+def preview_figures(preview: BatchPreview) -> list[tuple[str, str, str, str]]:
+    """Caption, value, note and tone of the numbers of a plan."""
+    cap = f"at most {count(preview.max_jobs)}" if preview.max_jobs is not None else ""
+    numbers = [
+        ("Objects found", count(preview.objects), "", ""),
+        ("Jobs to submit", count(preview.jobs), cap, ""),
+        ("To be read", size(preview.bytes), "", ""),
+        ("Requests", count(preview.requests), "", ""),
+        (
+            "Cost, about",
+            *((f"{preview.cost:,.2f}", preview.currency) if preview.cost is not None else ("–", "")),
+            "",
+        ),
+        ("Time, about", _hours(preview) or "–", "", ""),
+    ]
+    without = (
+        ("Up to date", preview.up_to_date, ""),
+        ("Failed before", preview.failed_before, "bad"),
+        ("Cannot be processed", preview.unusable, "bad"),
+        ("In flight already", preview.in_flight, ""),
+        ("Finished by earlier runs", preview.finished, ""),
+        *((f"Left out: {reason}", number, "") for reason, number in preview.left_out.items()),
+    )
+    return [*numbers, *((name, count(number), "", tone) for name, number, tone in without if number)]
+
+
 def _live(batch: TaskBatch, numbers: Numbers | None) -> str:
+    if batch.record.plan_only:
+        return "The objects are being listed and planned; nothing will be submitted."
     if numbers is None:
         return "The objects are being listed and planned; nothing is submitted yet."
     done = f"{count(numbers.finished)} of {plural(numbers.total, 'object')} have a result"
@@ -112,6 +157,8 @@ def _good(summary: BatchSummary) -> str:
 def after_clear(batch: TaskBatch) -> str:
     """What clearing the task would do, in a few sentences; empty while it runs."""
     summary = batch.summary
+    if batch.record.plan_only:
+        return "Clearing the task plans again." if batch.group != "live" else ""
     if batch.group == "live" or summary is None:
         return ""
     if batch.record.skip == "never":
@@ -120,11 +167,12 @@ def after_clear(batch: TaskBatch) -> str:
         )
     permanent = summary.failed - summary.retryable
     again = summary.retryable + summary.cancelled + summary.unfinished
+    why = _why(summary)
     if batch.record.retry_failed:
-        again, permanent = again + permanent, 0
+        again, permanent, why = again + permanent, 0, ", because retry_failed is set,"
     first = (
-        f"Clearing the task re-runs only {'this one' if again == 1 else f'these {count(again)}'}"
-        f"{_why(summary, again)}, and objects that have changed since."
+        f"Clearing the task re-runs only {'this one object' if again == 1 else f'these {count(again)}'}{why}"
+        " and objects that have changed since."
         if again
         else "Clearing the task submits nothing again, except objects that have changed since."
     )
@@ -147,11 +195,14 @@ def _kept(outputs: int) -> str:
     )
 
 
-def _why(summary: BatchSummary, again: int) -> str:
-    parts = (
+def _why(summary: BatchSummary) -> str:
+    """Why objects are submitted again."""
+    kinds = (
         (summary.retryable, "failed for a reason that can pass"),
-        (summary.cancelled, "cancelled"),
-        (summary.unfinished, "unfinished"),
+        (summary.cancelled, "were cancelled"),
+        (summary.unfinished, "did not finish"),
     )
-    named = [f"{count(number)} {word}" for number, word in parts if number]
-    return f" ({', '.join(named)})" if named else ""
+    named = [(number, word) for number, word in kinds if number]
+    if len(named) == 1:
+        return f", which {named[0][1]},"
+    return f" ({', '.join(f'{count(number)} {word}' for number, word in named)})" if named else ""

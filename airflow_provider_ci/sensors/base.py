@@ -11,7 +11,6 @@ from typing import Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 
-from airflow_provider_ci.arguments import Reader, flag
 from airflow_provider_ci.compat import (
     AirflowException,
     AirflowFailException,
@@ -23,8 +22,9 @@ from airflow_provider_ci.compat import (
 )
 from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.links import TaskLinks
-from airflow_provider_ci.rendering import with_new_names
-from airflow_provider_ci.task import CONNECTION, CITask, earliest
+from airflow_provider_ci.tasks.arguments import Reader, flag
+from airflow_provider_ci.tasks.rendering import with_new_names
+from airflow_provider_ci.tasks.task import CONNECTION, CITask, earliest
 from airflow_provider_ci.triggers.base import CITrigger
 
 

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context, PokeReturnValue
 
-from airflow_provider_ci.arguments import Reader, anything
 from airflow_provider_ci.client import Job, JobState
 from airflow_provider_ci.compat import AirflowException
-from airflow_provider_ci.job_ids import job_ids_in
 from airflow_provider_ci.jobs import JobWatch
 from airflow_provider_ci.links import CIJobLink, TaskLinks
-from airflow_provider_ci.progress import HumanPace, immediate_pace
 from airflow_provider_ci.sensors.base import CISensor
+from airflow_provider_ci.tasks.arguments import Reader, anything
+from airflow_provider_ci.tasks.job_ids import job_ids_in
+from airflow_provider_ci.tasks.progress import HumanPace, immediate_pace
 from airflow_provider_ci.triggers import CIJobTrigger
 
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context, PokeReturnValue, XComArg
 
-from airflow_provider_ci.arguments import Reader, Seconds, anything, seconds, whole_number
 from airflow_provider_ci.batch import ObjectSelection
 from airflow_provider_ci.batch.sources.arrivals import Arrival, Sighting
-from airflow_provider_ci.progress import HumanPace, immediate_pace
 from airflow_provider_ci.sensors.base import CISensor
+from airflow_provider_ci.tasks.arguments import Reader, Seconds, anything, seconds, whole_number
+from airflow_provider_ci.tasks.progress import HumanPace, immediate_pace
 from airflow_provider_ci.triggers import CIObjectsTrigger
 from airflow_provider_ci.triggers.base import FIRST_LOOK_SECONDS
 

@@ -9,7 +9,7 @@ from airflow_provider_ci.batch import QueueStaysPausedError
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.jobs.watch import Pace
-from airflow_provider_ci.progress import JobsProgress
+from airflow_provider_ci.tasks.progress import JobsProgress
 from airflow_provider_ci.triggers.base import FIRST_LOOK_SECONDS
 from airflow_provider_ci.triggers.kill import CancellingTrigger
 

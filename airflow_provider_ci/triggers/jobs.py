@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.jobs import JobWatch, Pace, cancel_waiting
-from airflow_provider_ci.progress import JobsProgress
+from airflow_provider_ci.tasks.progress import JobsProgress
 from airflow_provider_ci.triggers.base import FIRST_LOOK_SECONDS
 from airflow_provider_ci.triggers.kill import CancellingTrigger
 

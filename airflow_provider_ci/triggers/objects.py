@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_ci.batch.sources.arrivals import Arrival
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.progress import immediate_pace
+from airflow_provider_ci.tasks.progress import immediate_pace
 from airflow_provider_ci.triggers.base import CITrigger
 
 

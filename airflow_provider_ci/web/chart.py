@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 640, 160
-LEFT, BOTTOM, TOP, RIGHT = 8, 22, 18, 8
+WIDTH, HEIGHT = 320, 110
+LEFT, BOTTOM, TOP, RIGHT = 4, 6, 18, 6
 _STEPS = (1, 2, 2.5, 5, 10)
 
 

@@ -54,7 +54,7 @@ def rate(per_second: float | None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """``12.5%``. What is not none and not all is never shown as 0% or 100%."""
+    """``12.5%``. Only none and all are shown as 0% and 100%."""
     if not whole:
         return "0%"
     percent = 100 * part / whole

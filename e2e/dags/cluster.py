@@ -1,7 +1,8 @@
-"""A large batch, ten tasks of one job each, and batches for a user to end."""
+"""A large batch, ten tasks of one job each, batches for a user to end, and a source in eight shards."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,16 @@ from airflow.sdk import DAG
 
 from airflow_provider_ci.batch import ObjectSelection
 from airflow_provider_ci.client import DocProcess
-from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
+from airflow_provider_ci.operators import (
+    CIBatchOperator,
+    CIBatchReportOperator,
+    CIDocProcessOperator,
+    CIShardsOperator,
+)
 
 TASKS = 10
+OBJECTS = int(os.environ.get("E2E_OBJECTS", "2000"))
+SHARDS = 8
 retried: dict[str, Any] = {"retries": 9, "retry_delay": timedelta(seconds=1)}
 pdf = DocProcess(target="pdf")
 
@@ -44,3 +52,20 @@ with DAG("single", schedule=None, default_args=retried) as single:
             deferrable=number % 2 == 0,
             poll_interval=2,
         )
+
+with DAG("shards", schedule=None, default_args=retried) as shards:
+    made = CIShardsOperator(
+        task_id="shards",
+        source=ObjectSelection(prefix="synthetic/"),
+        max_objects=-(-OBJECTS // SHARDS),
+        requests_per_second=4000,
+    )
+    batches = CIBatchOperator.partial(
+        task_id="task",
+        operation=pdf,
+        output="out/{key}.pdf",
+        poll_interval=2,
+        deferrable=True,
+        max_failures="100%",
+    ).expand_kwargs(made.output)
+    batches >> CIBatchReportOperator(task_id="report")

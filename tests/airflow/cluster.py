@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -82,6 +83,11 @@ class Airflow:
         self._sessions: set[int] = set()
         self._session = requests.Session()
         self._session.trust_env = False
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of its processes."""
+        return self._environment
 
     # Processes
 
@@ -218,6 +224,14 @@ class Airflow:
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
             "PATH": f"{Path(self._python).parent}:{os.environ['PATH']}",
         }
+
+
+def add_plugin(home: Path) -> None:
+    """The plugin, also where the installed package is of a version that has no entry point for it."""
+    (home / "plugins").mkdir()
+    if not entry_points(group="airflow.plugins", name="ci_batches"):
+        module = "from airflow_provider_ci.plugin import CIBatchesPlugin\n\n__all__ = ['CIBatchesPlugin']\n"
+        (home / "plugins" / "ci_batches.py").write_text(module)
 
 
 @dataclass(frozen=True)

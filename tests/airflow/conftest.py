@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_ci.client import CIClient, Credentials, Job
 from airflow_provider_ci.local import LocalCI
-from tests.airflow.cluster import PARTS, Airflow, connection
+from tests.airflow.cluster import PARTS, Airflow, add_plugin, connection
 from tests.airflow.gate import Gate
 
 REGION = "ap-guangzhou"
@@ -76,6 +76,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, server: LocalCI) -> Iterat
     home = tmp_path_factory.mktemp("airflow")
     shutil.copytree(HERE / "dags", home / "dags")
     shutil.copy(EXAMPLES / "backfill_archive.py", home / "dags")
+    add_plugin(home)
     to_ci = connection(server.endpoint, server.secret_id, server.secret_key, region=REGION, bucket=BUCKET)
     settings = {
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

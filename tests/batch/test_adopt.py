@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ci.batch.dispatch.operations import Operations
+from airflow_provider_ci.batch.dispatch.queues import Queues
 from airflow_provider_ci.batch.ledger.state import Attempt, BatchState
 from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.run.adopt import UnrecordedJobs, adopt_unrecorded
@@ -39,13 +41,12 @@ def job(index: int, number: int = 1, *, echoes: bool = True, **values: Any) -> J
 def unrecorded(state: BatchState, *jobs: Job, not_before: float = 0.0, plan: int = 0) -> UnrecordedJobs:
     """The jobs that ``state`` does not record, for the rest of a plan of ``plan`` objects."""
     job_type = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
+    client: Any = None  # not asked
     submitter = Submitter(
-        client=None,  # type: ignore[arg-type] # not asked
-        job_type=job_type,
-        operation=DocProcess(target="pdf"),
+        client=client,
+        operations=Operations.of_one(DocProcess(target="pdf"), job_type),
+        queues=Queues(client, [job_type], ["queue"]),
         token="ours",
-        queue_id=None,
-        listed_queue_id=None,
         expires_at=lambda: 0.0,
         not_before=not_before,
         options={},
@@ -130,4 +131,4 @@ def test_without_an_echo_dead_old_and_other_jobs_are_not_ours() -> None:
 def test_jobs_of_foreign_programs_stay_unplaced() -> None:
     left = unrecorded(BatchState(), job(7, echoes=False), plan=5)
     assert not left.by_index
-    assert left.by_keys == {("in/7", "out/7"): job(7, echoes=False)}
+    assert left.by_keys == {("in/7", "out/7"): [job(7, echoes=False)]}

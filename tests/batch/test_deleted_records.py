@@ -434,3 +434,18 @@ def test_an_old_folder_of_version_1_is_left_alone(
     assert batch(client).run().succeeded == len(KEYS)
     assert batch(client, ObjectSelection(), output="all/{key}.pdf", batch_id="all").run().total >= len(KEYS)
     assert not (bucket / "all/_ci_batches").exists()
+
+
+def test_a_lost_checkpoint_of_a_short_run_is_no_clean_end(
+    client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, live_jobs: Count
+) -> None:
+    """Such a run has no block and no part: only the checkpoint says which jobs it submitted."""
+    keys = [f"in/{number}.docx" for number in range(5)]
+    fill_bucket(*keys)
+    resume = pause(client)
+    assert batch(client).advance(patience=0, deadline=time.time() + 60) is None
+    (checkpoint,) = (bucket / FOLDER).glob("*/checkpoint.jsonl")
+    checkpoint.unlink()
+    resume()
+    assert batch(client).run().succeeded == 5
+    assert live_jobs(client) == dict.fromkeys(keys, 1)

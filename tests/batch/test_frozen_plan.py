@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectSelection
-from airflow_provider_ci.batch.run.planning import operation_record, restored_operation
+from airflow_provider_ci.batch.planning.operations import operation_record, restored_operation
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, PicTemplate
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import FOLDER, Power, die, dies, pause

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, BatchOperationError
-from airflow_provider_ci.batch.run.planning import operation_record, restored_operation
+from airflow_provider_ci.batch.planning.operations import operation_record, restored_operation
 from airflow_provider_ci.client import (
     CIClient,
     CIJob,

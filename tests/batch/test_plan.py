@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
@@ -53,7 +54,7 @@ def planner_of() -> Iterator[Callable[..., Planner]]:
 
         def make(text: str = "out/{stem}.pdf", operation: Any = PDF, **options: Any) -> Planner:
             template = OutputTemplate(text=text, prefix="in/")
-            return Planner(stack.enter_context(new_draft()), template, operation, **options)
+            return Planner.of_one_operation(stack.enter_context(new_draft()), template, operation, **options)
 
         yield make
 
@@ -193,16 +194,22 @@ def test_a_missing_object_is_never_up_to_date(
 
 
 def claimed(*objects: PlannedObject) -> list[ClaimedOutput]:
+    own = operation_fingerprint(PDF)
     return [
-        ClaimedOutput(output=each.output, fingerprint=each.fingerprint, index=each.index) for each in objects
+        ClaimedOutput(output=each.output, fingerprint=each.fingerprint, index=each.index, operation=own)
+        for each in objects
     ]
+
+
+def by_another_operation(*objects: PlannedObject) -> list[ClaimedOutput]:
+    return [replace(each, operation="another") for each in claimed(*objects)]
 
 
 def test_shared_objects_come_last(planner_of: Callable[..., Planner]) -> None:
     planner = planner_of()
     planner.take(found(*(f"in/{number}.docx" for number in range(6))))
     theirs = claimed(*planner.objects())[:2]
-    assert planner.share(theirs, {"batch": "x"}, is_same_operation=True) == 2
+    assert planner.share(theirs, {"batch": "x"}) == 2
     made = list(planner.objects())
     assert [each.key for each in made] == [f"in/{number}.docx" for number in (2, 3, 4, 5, 0, 1)]
     assert [each.index for each in made] == list(range(6))
@@ -214,16 +221,16 @@ def test_the_last_of_several_batches_is_waited_for(planner_of: Callable[..., Pla
     planner.take(found("in/a.docx"))
     theirs = claimed(*planner.objects())
     for batch in ("x", "y"):
-        planner.share(theirs, {"batch": batch}, is_same_operation=True)
+        planner.share(theirs, {"batch": batch})
     assert [each.details["batch"] for each in planner.objects()] == ["y"]
 
 
 def test_another_operation_for_an_output_is_refused(planner_of: Callable[..., Planner]) -> None:
     planner = planner_of()
     planner.take(found("in/a.docx", "in/b.docx"))
-    theirs = claimed(*planner.objects())[1:]
+    theirs = by_another_operation(*planner.objects())[1:]
     with pytest.raises(OtherOperationError) as no:
-        planner.share(theirs, {"batch": "x"}, is_same_operation=False)
+        planner.share(theirs, {"batch": "x"})
     assert no.value.output == "out/b.pdf"
 
 
@@ -235,7 +242,7 @@ def test_outputs_of_a_dead_other_operation_are_made_again(
         planner = planner_of(skip=skip)
         planner.take(client.list_objects("in/"))
         planner.look_up(NOTHING, ExistingOutputs(client, "out/", threads=4))
-        planner.distrust(claimed(*planner.objects())[:1])
+        planner.distrust(by_another_operation(*planner.objects())[:1])
         assert skipped(list(planner.objects())) == kept
 
 
@@ -261,7 +268,7 @@ def test_jobs_in_flight_are_adopted_if_they_make_our_output(
     planner.adopt(
         [job],
         output_of=lambda job: job.output_key,
-        matches=lambda _: True,
+        matches=lambda *_: True,
         is_here=lambda job: not job.output_bucket,
     )
     assert [each.decision for each in planner.objects()] == [decision]
@@ -319,7 +326,7 @@ def test_a_plan_is_made_exactly_when_no_output_is_in_the_way(names: list[str], t
     written = {template.first_output(key) for key in keys}
     is_possible = len(written) == len(keys) and not written & set(keys)
     with new_draft() as draft:
-        planner = Planner(draft, template, PDF)
+        planner = Planner.of_one_operation(draft, template, PDF)
         if is_possible:
             assert planned_keys(planner, *keys) == keys
         else:
@@ -355,7 +362,7 @@ objects = (ObjectInfo(f"inbox/2026/{n:09}.docx", n, f"{n:032}", now) for n in ra
 template = OutputTemplate(text="pdf/{dir}{stem}.pdf")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with new_draft() as draft:
-    planner = Planner(draft, template, DocProcess())
+    planner = Planner.of_one_operation(draft, template, DocProcess())
     planner.take(objects)
     total = sum(1 for _ in planner.objects())
 print(total, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

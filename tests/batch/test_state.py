@@ -43,6 +43,12 @@ planned_objects = st.builds(
     modified=st.integers(0, 10**10).map(float),
     decision=st.sampled_from(Decision),
     details=st.dictionaries(st.text(), st.text() | st.integers() | st.booleans(), max_size=3),
+    step=st.text(),
+    back=st.integers(0, 3),
+    input_key=st.text(),
+    parameters=st.dictionaries(st.text(), st.text() | st.integers() | st.booleans(), max_size=3),
+    operation=st.text(),
+    job_level=st.none() | st.integers(0, 2),
 )
 attempts = st.builds(
     Attempt,

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ci.batch.dispatch.operations import Operations
+from airflow_provider_ci.batch.dispatch.queues import Queues
 from airflow_provider_ci.batch.ledger.state import Attempt
 from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.run.submit import Submitter, Unconfirmed
@@ -35,13 +37,16 @@ def planned(key: str = "in/a.docx", output_key: str = "out/a.pdf") -> PlannedObj
 
 
 def submitter(client: CIClient, **options: Any) -> Submitter:
-    defaults = {"job_type": DOCUMENTS, "operation": PDF, "token": "ours", "queue_id": None, "not_before": 0.0}
+    operations = Operations.of_one(PDF, options.pop("job_type", None))
+    queue_ids = () if client else ("queue",)  # without a client, none is looked up
     return Submitter(
         client=client,
-        listed_queue_id=None,
+        operations=operations,
+        queues=Queues(client, operations.types, queue_ids),
+        token="ours",
         expires_at=lambda: client.clock.now() + 60,
+        not_before=options.pop("not_before", 0.0),
         options={},
-        **{**defaults, **options},
     )
 
 

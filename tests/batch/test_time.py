@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, Progress
+from airflow_provider_ci.batch import Batch, Progress, Step
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, RetryPolicy
 from airflow_provider_ci.client.http.clock import Clock
@@ -40,8 +40,7 @@ def objects(fill_bucket: Callable[..., None]) -> None:
 def work(clock: Clock | None = None, **options: Any) -> Work:
     return Work(
         batch_id="test",
-        operation=DocProcess(target="pdf"),
-        output="out/{dir}{stem}.pdf",
+        operations={"": Step(DocProcess(target="pdf"), "out/{dir}{stem}.pdf")},
         keys=None,
         clock=clock or Clock(),
         options={"lease_seconds": LEASE, "max_in_flight": 3, "threads": 3, **options},

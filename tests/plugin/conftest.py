@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -21,11 +20,14 @@ from PIL import Image, ImageDraw
 from airflow_provider_ci.client import CIClient, Credentials
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import InstantConverters
-from tests.airflow.cluster import Airflow, connection, wait_until
+from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY
+from tests.airflow.cluster import Airflow, add_plugin, connection, wait_until
 
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"
 HERE = Path(__file__).parent
+PYTHON = os.environ.get("PAGES_PYTHON", sys.executable)
+"""The Airflow of this interpreter serves the pages; a test run may choose another version."""
 SCRIPT = "<script>document.title='taken'</script>"
 HOSTILE_KEYS = (
     f"pages_failed/{SCRIPT}.docx",
@@ -44,7 +46,12 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]
 
 def fill(bucket: Path) -> None:
     """Objects of all kinds; the empty ones fail."""
-    for folder, good, bad in (("pages_failed", 4, 2), ("pages_tolerant", 5, 1), ("pages_running", 3, 0)):
+    for folder, good, bad in (
+        ("pages_failed", 4, 2),
+        ("pages_tolerant", 5, 1),
+        ("pages_running", 3, 0),
+        ("pages_planned", 2, 0),
+    ):
         for number in range(good + bad):
             put(bucket, f"{folder}/{number:02} report.docx", b"" if number < bad else b"Some text.\n")
     for key in HOSTILE_KEYS:
@@ -104,6 +111,12 @@ class Site:
     def address(self, dag_id: str, page: str = "batch", **more: object) -> str:
         return f"{self.pages}{page}?{urlencode({**self.names(dag_id), **more})}"
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Of its Airflow: 3, 3, 2."""
+        found = requests.get(f"{self.url}/api/v2/version", timeout=30).json()["version"]
+        return tuple(map(int, found.split(".")))
+
     def database(self) -> sqlite3.Connection:
         return sqlite3.connect(self.airflow.home / "airflow.db", timeout=30)
 
@@ -137,6 +150,7 @@ def start_site(
                 "AIRFLOW_CONN_TENCENT_CI_DEFAULT": to_ci,
                 **settings,
             },
+            python=PYTHON,
         )
         started.append(airflow)
         airflow.command("db", "migrate")
@@ -150,24 +164,10 @@ def start_site(
         airflow.stop()
 
 
-def add_plugin(home: Path) -> None:
-    """The plugin, also where the installed package is of a version that has no entry point for it."""
-    (home / "plugins").mkdir()
-    if not entry_points(group="airflow.plugins", name="ci_batches"):
-        module = "from airflow_provider_ci.plugin import CIBatchesPlugin\n\n__all__ = ['CIBatchesPlugin']\n"
-        (home / "plugins" / "ci_batches.py").write_text(module)
-
-
 def seed(airflow: Airflow, home: Path, *users: str) -> None:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.plugin.seed",
-            str(home / "dags"),
-            *(("--fab", *users) if users else ()),
-        ],
-        env={**airflow._environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        [PYTHON, "-m", "tests.plugin.seed", str(home / "dags"), *(("--fab", *users) if users else ())],
+        env={**airflow.environment, "PYTHONPATH": str(HERE.parents[1])},
         cwd=HERE.parents[1],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -194,16 +194,19 @@ def set_progress(home: Path, **numbers: int) -> None:
         **{"objects_per_second": 12.5, "seconds_left": 304},
         **numbers,
     }
+    now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
     with sqlite3.connect(home / "airflow.db", timeout=30) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        kept = "task_state_store SET updated_at" if "task_state_store" in tables else "xcom SET timestamp"
+        key = "progress" if "task_state_store" in tables else PROGRESS_KEY
         database.execute(
-            "UPDATE task_state_store SET value = ?, updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')"
-            " WHERE dag_id = 'pages_running' AND key = 'progress'",
-            (json.dumps(values),),
+            f"UPDATE {kept} = {now}, value = ? WHERE dag_id = 'pages_running' AND key = ?",
+            (json.dumps(values), key),
         )
 
 
 USERS = {"viewer": "viewer", "nobody": ""}
-"""Of the simple auth manager; who has no role may do nothing."""
+"""Of the simple auth manager; a user without a role may do nothing."""
 
 
 @pytest.fixture(scope="session")

@@ -47,4 +47,5 @@ def make_users(users: list[str]) -> None:
 
 if __name__ == "__main__":
     run_dags(sys.argv[1])
-    make_users(sys.argv[3:])
+    if users := sys.argv[3:]:
+        make_users(users)

@@ -1,4 +1,4 @@
-"""Only who may read a DAG's XComs sees its batches, with the simple and with the FAB auth manager."""
+"""Only users who may read a DAG's XComs see its batches, with the simple and the FAB auth manager."""
 
 from __future__ import annotations
 

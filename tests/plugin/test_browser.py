@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.plugin.conftest import Site, set_progress
 
@@ -38,7 +38,7 @@ def open_page(browser: Browser, site: Site, complaints: list[str]) -> Iterator[C
     contexts = []
 
     def open_page(address: str = "", **options: Any) -> Page:
-        size: Any = {"width": options.pop("width", 1280), "height": 800}
+        size = ViewportSize(width=options.pop("width", 1280), height=800)
         context = browser.new_context(viewport=size, locale="en-GB", **options)
         contexts.append(context)
         context.add_cookies([{"name": "_token", "value": site.token("viewer"), "url": site.url}])
@@ -116,6 +116,7 @@ def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(
         site.pages,
         site.address("pages_failed", state="all"),
         site.address("pages_running"),
+        site.address("pages_planned"),
         site.address("pages_failed", "object", n=8),
     ]
     for width in WIDTHS:
@@ -136,16 +137,14 @@ def test_hostile_names_and_contents_do_nothing(site: Site, open_page: Callable[.
 
 
 def test_the_page_opens_beside_the_menu_of_airflow(site: Site, open_page: Callable[..., Page]) -> None:
-    names = site.address("pages_failed").partition("?")[2]
-    page = open_page(f"{site.url}/plugin/ci-batches/ci-batches/batch?{names}")
+    page = open_page(f"{site.url}/plugin/ci-batches")
     frame = page.frame_locator("iframe")
-    expect(frame.get_by_text("4 of 9 objects failed")).to_be_visible(timeout=30_000)
-    frame.get_by_role("link", name="CI batches").click()
-    expect(frame.get_by_role("link", name="pages_running")).to_be_visible()
-    page.goto(f"{site.url}/plugin/ci-batches")
-    expect(page.frame_locator("iframe").get_by_role("link", name="pages_running")).to_be_visible(
-        timeout=30_000
-    )
+    frame.get_by_role("link", name="pages_failed").click(timeout=30_000)
+    expect(frame.get_by_text("4 of 9 objects failed")).to_be_visible()
+    if site.version >= (3, 3):  # before, the UI opened only the first page of a plugin
+        names = site.address("pages_good").partition("?")[2]
+        page.goto(f"{site.url}/plugin/ci-batches/ci-batches/batch?{names}")
+        expect(frame.get_by_text("All 3 objects are done")).to_be_visible(timeout=30_000)
 
 
 def test_keys_reach_everything_in_order(site: Site, open_page: Callable[..., Page]) -> None:
@@ -154,4 +153,4 @@ def test_keys_reach_everything_in_order(site: Site, open_page: Callable[..., Pag
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="All 5")).to_be_focused()
+    expect(page.get_by_role("link", name="All 6")).to_be_focused()

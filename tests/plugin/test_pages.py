@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch_page import RECORD_KEY
 from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.tasks.batch_page import RECORD_KEY
 from tests.plugin.conftest import HOSTILE_KEYS, SCRIPT, SVG, Site
 
 
@@ -66,6 +66,14 @@ def test_objects_are_filtered(
 def test_a_tolerated_failure_and_an_empty_source_are_told(site: Site) -> None:
     assert "1 of 6 objects failed, which max_failures=50% allows" in batch(site, "pages_tolerant")
     assert "The source has no objects" in batch(site, "pages_empty")
+
+
+def test_a_plan_without_a_run_shows_its_estimate(site: Site) -> None:
+    text = batch(site, "pages_planned")
+    assert "Only planned, nothing was submitted: 2 jobs for 2 objects" in text
+    for each in ("Jobs to submit", "Requests", "Cost, about", "An estimate"):
+        assert each in text
+    assert "Only planned: 2 jobs for 2 objects" in site.get("", "viewer").text
 
 
 def test_a_deferred_batch_shows_its_progress(site: Site) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,8 +14,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_ci.batch import Batch, BatchFailedError, BatchRunningError, ObjectSelection, Pace
-from airflow_provider_ci.client import CIClient, CIError, Credentials, DocProcess, PicProcess, RetryPolicy
+from airflow_provider_ci.batch import (
+    Batch,
+    BatchFailedError,
+    BatchRunningError,
+    ObjectSelection,
+    OutputTemplate,
+    Pace,
+    Step,
+)
+from airflow_provider_ci.client import CIClient, CIError, Credentials, ObjectInfo, RetryPolicy
 from airflow_provider_ci.client.http.clock import Clock
 from airflow_provider_ci.jobs.in_flight import JobsInFlight
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
@@ -77,13 +86,15 @@ class Work:
     """A batch; every try at it gets the same."""
 
     batch_id: str
-    operation: DocProcess | PicProcess
-    output: str
+    operations: Mapping[str, Step]
+    """The outputs of each object; the one operation of a plain batch has no name."""
     keys: tuple[str, ...] | None
     """The objects by name, or ``None`` for a selection of ``folder``."""
     folder: str = "in/"
     clock: Clock = field(default_factory=Clock)
     """The clocks of the machine."""
+    has_rows: bool = False
+    """Whether each object has parameters of its own."""
     options: dict[str, Any] = field(default_factory=dict)
     """More arguments of the batch."""
     timeout_seconds: float = 10.0
@@ -106,16 +117,28 @@ class Work:
         ) as client:
             source = self.keys or ObjectSelection(prefix=self.folder)
             pace = Pace(shortest=0.02, longest=0.1)
-            batch = Batch(
-                client,
-                source,
-                self.operation,
-                self.output,
-                batch_id=self.batch_id,
-                pace=pace,
-                **self.options,
-            )
-            return batch.run().report_key
+            options = {**self.options, "batch_id": self.batch_id, "pace": pace}
+            if self.has_rows:
+                options["parameters"] = row_of
+            only = self.operations.get("")
+            if only is None:
+                return Batch(client, source, operations=self.operations, **options).run().report_key
+            return Batch(client, source, only.operation, only.output, **options).run().report_key
+
+    def outputs_of(self, key: str) -> list[str]:
+        """What is made of an object: the first output of each step."""
+        prefix = "" if self.keys else self.folder
+        return [
+            OutputTemplate(text=step.output, prefix=prefix).first_output(key)
+            for step in self.operations.values()
+        ]
+
+
+def row_of(info: ObjectInfo) -> dict[str, Any]:
+    """Parameters that depend on the key alone; they are the same in every phase."""
+    number = int("".join(each for each in info.key if each.isdigit()))
+    own = {"is_pic_info": bool(number % 2)} if info.key.endswith(".png") else {"paper_size": number % 3}
+    return {**own, "job_level": number % 3} if number % 4 else {}
 
 
 class Child:

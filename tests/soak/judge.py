@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch import ObjectResult, ObjectState
+from airflow_provider_ci.batch.planning.template import first_output_of
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.reports.reading import read_report_header
-from airflow_provider_ci.batch.run.submit import first_output_of
+from airflow_provider_ci.batch.results import lines_of
 from airflow_provider_ci.client import CIClient, Credentials, Job, JobState
 from airflow_provider_ci.local import DEFAULT_SECRET_ID, DEFAULT_SECRET_KEY
 from tests.soak.server import BUCKET
@@ -38,18 +39,18 @@ def connect(endpoint: str) -> CIClient:
     return CIClient(credentials, "ap-guangzhou", BUCKET, endpoint=endpoint)
 
 
-def jobs_by_key(client: CIClient) -> dict[str, list[Job]]:
-    """The whole table of jobs, by input."""
+def jobs_by_output(client: CIClient) -> dict[str, list[Job]]:
+    """The whole table of jobs, by the first output of each."""
     found: dict[str, list[Job]] = {}
     for job in (*client.list_doc_jobs(), *client.list_pic_jobs()):
-        found.setdefault(job.input_key, []).append(job)
+        found.setdefault(first_output_of(job.output_key), []).append(job)
     return found
 
 
 def judge_jobs(
     jobs: Mapping[str, Iterable[Job]], expected: Mapping[str, int], may_fail: Mapping[str, int]
 ) -> Verdict:
-    """Compare the table with how many jobs each object should have, and how many more may have failed."""
+    """Compare the table with how many jobs each output should have, and how many more may have failed."""
     verdict = Verdict()
     for key in sorted({*jobs, *expected}):
         states = Counter(job.state for job in jobs.get(key, ()))
@@ -78,16 +79,18 @@ def judge_report(
         seen[verdict.key] += 1
         if verdict.state not in expected.get(verdict.key, ()):
             problems.append(f"{verdict.key} is reported as {verdict.state}: {verdict.reason}")
-        succeeded = [job.job_id for job in jobs.get(verdict.key, ()) if job.state is JobState.SUCCESS]
-        if verdict.state is ObjectState.SUCCEEDED and verdict.job_id not in succeeded[:1] + succeeded[-1:]:
-            problems.append(f"{verdict.key} is reported with job {verdict.job_id}, not {succeeded}")
+        for line in lines_of([verdict]):
+            made = jobs.get(first_output_of(line.output_key), ())
+            succeeded = [job.job_id for job in made if job.state is JobState.SUCCESS]
+            if line.state is ObjectState.SUCCEEDED and line.job_id not in succeeded[:1] + succeeded[-1:]:
+                problems.append(f"{line.output_key} is reported with job {line.job_id}, not {succeeded}")
     wrong = {key for key in {*seen, *expected} if seen[key] != 1}
     return problems + [f"{key} is {seen[key]} times in the report" for key in sorted(wrong)]
 
 
 def judge_outputs(results: Iterable[ObjectResult], bucket: Path) -> list[str]:
     """Which of the reported outputs are not in the bucket."""
-    named = (first_output_of(result.output_key) for result in results if result.is_good)
+    named = (first_output_of(result.output_key) for result in lines_of(results) if result.is_good)
     return [f"the report names {key}, which is missing" for key in named if not (bucket / key).exists()]
 
 

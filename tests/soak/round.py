@@ -59,7 +59,9 @@ class Round:
         self._rivals: list[Future[None]] = []
         self._others: list[Future[str]] = []
         self._is_ended = threading.Event()
-        self._expected = dict.fromkeys(scenario.contents, 0)
+        self._expected = {
+            output: 0 for key in scenario.contents for output in self._phase.work.outputs_of(key)
+        }
 
     def play(self) -> Diary:
         """Play it to its end; a round without problems leaves nothing behind."""
@@ -176,11 +178,12 @@ class Round:
 
     def _judge(self, report_key: str, plannings: int) -> None:
         phase = self._phase
-        for key in phase.changed or self._expected:
-            self._expected[key] += _JOBS[phase.name](plannings)
+        for key in phase.changed or self._scenario.contents:
+            for output in phase.work.outputs_of(key):
+                self._expected[output] += _JOBS[phase.name](plannings)
         self._server.set_traits(**_PLAIN_TRAITS)
         with judge.connect(self._server.endpoint) as client:
-            jobs = judge.jobs_by_key(client)
+            jobs = judge.jobs_by_output(client)
             verdict = judge.judge_jobs(jobs, self._expected, self._may_fail())
             states = self._states(plannings)
             verdict.problems += self._judge_report(client, phase.work, report_key, jobs, states)
@@ -219,9 +222,14 @@ class Round:
         return tuple(key for key in self._scenario.contents if key.startswith(work.folder))
 
     def _may_fail(self) -> dict[str, int]:
-        """How often the jobs of each object fail."""
-        contents = self._scenario.contents.items()
-        return {key: int(content.split()[1]) for key, content in contents if content.startswith(FLAKY)}
+        """How often the jobs of each output fail."""
+        contents, work = self._scenario.contents.items(), self._phase.work
+        return {
+            output: int(content.split()[1])
+            for key, content in contents
+            if content.startswith(FLAKY)
+            for output in work.outputs_of(key)
+        }
 
     def _states(self, plannings: int) -> dict[str, frozenset[ObjectState]]:
         """The states that the report may give.
@@ -232,8 +240,9 @@ class Round:
         name = self._phase.name
         may_skip = (plannings > 1 and name != "never") or bool(self._others)
         done = _MADE_OR_SHARED if may_skip else frozenset({ObjectState.SUCCEEDED})
-        redone = self._phase.changed or (() if name == "again" else self._expected)
-        return {key: done if key in redone else frozenset({ObjectState.SKIPPED}) for key in self._expected}
+        keys = self._scenario.contents
+        redone = self._phase.changed or (() if name == "again" else keys)
+        return {key: done if key in redone else frozenset({ObjectState.SKIPPED}) for key in keys}
 
 
 _MADE_OR_SHARED = frozenset({ObjectState.SUCCEEDED, ObjectState.SKIPPED})

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from airflow_provider_ci.batch import Step
 from airflow_provider_ci.client import DocProcess, PicProcess, RetryPolicy
+from airflow_provider_ci.local.jobs.queues import DOC, PIC, id_of_queue
 from tests.soak.child import Work, WrongClock
-from tests.soak.server import FLAKY, ServerOptions
+from tests.soak.server import BUCKET, FLAKY, ServerOptions
 from tests.soak.traits import draw_traits
 
 LEASE_SECONDS = 3.0
@@ -106,43 +108,71 @@ class Scenario:
             words.append(f"machine's clock {clock.offset:+g} s, then {clock.jump:+g} s")
         if self.deletes:
             words.append(f"deletes {self.deletes}")
+        if self.phases[0].work.has_rows:
+            words.append("rows")
+        if queues := self.phases[0].work.options.get("queue_ids"):
+            words.append(f"{len(queues)} queues")
         if self.lease_seconds == LONG_LEASE_SECONDS:
             words.append("long lease")
         return tuple(words)
 
     def __str__(self) -> str:
         phases = "+".join(phase.name for phase in self.phases)
-        target = self.phases[0].work.output.rpartition(".")[2]
-        return ", ".join((f"{len(self.contents)} objects to {target}", phases, *self.traits))
+        steps = self.phases[0].work.operations.values()
+        targets = (" after " if any(step.after for step in steps) else " and ").join(
+            step.output.rpartition(".")[2] for step in steps
+        )
+        return ", ".join((f"{len(self.contents)} objects to {targets}", phases, *self.traits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     suffix: str
-    operation: DocProcess | PicProcess
-    changed_operation: DocProcess | PicProcess
-    output: str
+    operations: Mapping[str, Step]
+    changed: Mapping[str, DocProcess | PicProcess]
+    """Other operations of steps; they change every output."""
+    categories: tuple[str, ...] = (DOC,)
+    """Of the queues that take the jobs."""
 
 
 _PDF = _Kind(
     suffix=".docx",
-    operation=DocProcess(target="pdf"),
-    changed_operation=DocProcess(target="pdf", end_page=3),
-    output="out/{dir}{stem}.pdf",
+    operations={"": Step(DocProcess(target="pdf"), "out/{dir}{stem}.pdf")},
+    changed={"": DocProcess(target="pdf", end_page=3)},
 )
 _PNG = _Kind(
     suffix=".docx",
-    operation=DocProcess(target="png", end_page=2),
-    changed_operation=DocProcess(target="png", end_page=2, image_dpi=300),
-    output="out/{dir}{stem}-${Number}.png",
+    operations={"": Step(DocProcess(target="png", end_page=2), "out/{dir}{stem}-${Number}.png")},
+    changed={"": DocProcess(target="png", end_page=2, image_dpi=300)},
 )
 _PICTURE = _Kind(
     suffix=".png",
-    operation=PicProcess("imageMogr2/thumbnail/!50p"),
-    changed_operation=PicProcess("imageMogr2/thumbnail/!25p"),
-    output="out/{dir}{name}",
+    operations={"": Step(PicProcess("imageMogr2/thumbnail/!50p"), "out/{dir}{name}")},
+    changed={"": PicProcess("imageMogr2/thumbnail/!25p")},
+    categories=(PIC,),
 )
-_KINDS = (_PDF, _PDF, _PNG, _PICTURE)
+_OUTPUTS = _Kind(
+    suffix=".docx",
+    operations={
+        "pdf": Step(DocProcess(target="pdf"), "out/pdf/{dir}{stem}.pdf"),
+        "page": Step(DocProcess(target="jpg", start_page=1, end_page=1), "out/page/{dir}{stem}.jpg"),
+    },
+    changed={
+        "pdf": DocProcess(target="pdf", end_page=3),
+        "page": DocProcess(target="jpg", start_page=2, end_page=2),
+    },
+)
+_CHAIN = _Kind(
+    suffix=".docx",
+    operations={
+        "pdf": Step(DocProcess(target="pdf"), "out/{dir}{stem}.pdf"),
+        "page": Step(DocProcess(target="jpg", start_page=1, end_page=1), "out/{dir}{stem}.jpg", after="pdf"),
+        "small": Step(PicProcess("imageMogr2/thumbnail/!50p"), "out/small/{dir}{stem}.jpg", after="page"),
+    },
+    changed={"pdf": DocProcess(target="pdf", end_page=3)},
+    categories=(DOC, PIC),
+)
+_KINDS = (_PDF, _PDF, _PNG, _PICTURE, _OUTPUTS, _CHAIN, _CHAIN)
 
 _BATCH_KILLS = (
     "kill the batch before",
@@ -224,7 +254,7 @@ def draw(seed: int) -> Scenario:
     contents = dict(_objects(dice, kind.suffix))
     deletes = dice.choice(DELETIONS) if dice.random() < 0.2 else ""
     server = _server(dice, len(contents), deletes)
-    work = _work(dice, seed, kind, contents, server)
+    work = _with_queues(_work(dice, seed, kind, contents, server), kind, server)
     is_forgetful = "forget_jobs_seconds" in server.traits
     first = Phase(
         name="first",
@@ -265,8 +295,8 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
     patient = RetryPolicy(max_attempts=12, max_seconds=30, first_wait_seconds=0.05, max_wait_seconds=0.5)
     return Work(
         batch_id=f"soak/{seed}",
-        operation=kind.operation,
-        output=kind.output,
+        operations=kind.operations,
+        has_rows=dice.random() < 0.3,
         keys=tuple(contents) if dice.random() < 0.3 else None,
         clock=_clock(dice),
         options=options,
@@ -274,6 +304,15 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
         retry=RetryPolicy(max_attempts=2, first_wait_seconds=0.05) if is_hasty else patient,
         is_hasty=is_hasty,
     )
+
+
+def _with_queues(work: Work, kind: _Kind, server: ServerOptions) -> Work:
+    """The batch with all queues of the bucket, where there are several."""
+    if server.queues == 1:
+        return work
+    suffixes = ("", *(f"/{number}" for number in range(2, server.queues + 1)))
+    ids = [id_of_queue(BUCKET, category, suffix) for category in kind.categories for suffix in suffixes]
+    return replace(work, options={**work.options, "queue_ids": tuple(ids)})
 
 
 def _clock(dice: Random) -> WrongClock:
@@ -290,6 +329,7 @@ def _server(dice: Random, objects: int, deletes: str) -> ServerOptions:
         job_seconds=min(dice.choice((0.0, 0.0, 0.02, 0.1)), 1.5 * workers / objects),
         latency_ms=dice.choice((0, 0, 0, 5, 20)),
         queue_size=dice.choice((10_000, 10_000, 10_000, 3, 10)),
+        queues=dice.choice((1, 1, 2)),
         listing_delay_seconds=dice.uniform(0.5, 3.0) if dice.random() < 0.2 else 0.0,
         is_versioned=dice.random() < 0.15,
         traits=draw_traits(dice, may_forget=not deletes),
@@ -303,8 +343,11 @@ def _other(dice: Random, work: Work, contents: Mapping[str, bytes]) -> Work:
         keys = dice.sample(sorted(contents), dice.randint(1, len(contents)))
         return replace(work, batch_id=batch_id, keys=tuple(keys))
     if any(key.startswith("in/a/") for key in contents) and dice.random() < 0.5:
-        output = work.output.replace("{dir}", "a/{dir}")
-        return replace(work, batch_id=batch_id, folder="in/a/", output=output)
+        operations = {
+            name: replace(step, output=step.output.replace("{dir}", "a/{dir}"))
+            for name, step in work.operations.items()
+        }
+        return replace(work, batch_id=batch_id, folder="in/a/", operations=operations)
     return replace(work, batch_id=batch_id)
 
 
@@ -328,7 +371,11 @@ def _later_phases(
         return [Phase(name=name, work=elsewhere, events=events, changed=changed)]
     if name == "operation" and work.options["skip"] == "fresh" and not deletes:
         # Without the index of outputs, the operation that made an output is unknown.
-        return [Phase(name=name, work=replace(elsewhere, operation=kind.changed_operation), events=events)]
+        operations = {
+            step: replace(content, operation=kind.changed.get(step, content.operation))
+            for step, content in elsewhere.operations.items()
+        }
+        return [Phase(name=name, work=replace(elsewhere, operations=operations), events=events)]
     if name == "never" and not deletes:
         redo = replace(work, options={**work.options, "skip": "never"})
         return [Phase(name=name, work=redo, events=events)]

@@ -44,6 +44,8 @@ class ServerOptions:
     """How long a job runs."""
     latency_ms: int = 0
     queue_size: int = 10_000
+    queues: int = 1
+    """Queues of the bucket for each feature."""
     listing_delay_seconds: float = 0.0
     """How far listings of objects are behind."""
     is_versioned: bool = False
@@ -183,6 +185,7 @@ def _serve(root: Path, port: int, flaky: Path, log: Path, options: ServerOptions
         workers=options.workers,
         latency_ms=options.latency_ms,
         queue_size=options.queue_size,
+        queues=options.queues,
         listing_delay_seconds=options.listing_delay_seconds,
         versioned=[BUCKET] if options.is_versioned else [],
         **options.traits,

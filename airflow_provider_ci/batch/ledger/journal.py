@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Journal:
     """End of the lease in service time; a write that arrives later is refused."""
     blocks: int = 0
     parts: int = 0
+    checkpoint_id: str = ""
+    """Names the last checkpoint; empty if there is none."""
     is_damaged: bool = False
     """Records are missing, so that the state is not complete."""
     _checkpointed: int = 0
@@ -105,7 +108,9 @@ class Journal:
         self._unwritten_lines = []  # the checkpoint holds them
         self._write_results()
         self.flush()
-        header = {**state.as_header(), "blocks": self.blocks, "parts": self.parts}
+        self.checkpoint_id = uuid.uuid4().hex[:12]
+        numbers = {"id": self.checkpoint_id, "blocks": self.blocks, "parts": self.parts}
+        header = {**state.as_header(), **numbers}
         body = self._encode("checkpoint", state.as_lines(), **header)
         self._writer.write(self._checkpoint_key, body)
         self._checkpointed = self.blocks + self.parts
@@ -154,6 +159,16 @@ class Journal:
             if found := self._read("results", number):
                 yield from map(result_of_line, found[1])
 
+    @property
+    def proof(self) -> dict[str, Any]:
+        """What a ledger must still hold after a clean end; without its checkpoint it says too little."""
+        return {
+            "plan": self.plan.header.token,
+            "blocks": self.blocks,
+            "parts": self.parts,
+            "checkpoint": self.checkpoint_id,
+        }
+
     # A run that cancelled its jobs
 
     def note_cancelling(self) -> None:
@@ -196,6 +211,7 @@ class Journal:
         except NotFoundError:
             return BatchState()
         self.blocks, self.parts = header["blocks"], header["parts"]
+        self.checkpoint_id = header.get("id", "")
         self._checkpointed = self.blocks + self.parts
         return BatchState.from_json(header, lines)
 

@@ -47,7 +47,7 @@ class PlanHeader:
     """Queue of the jobs; None for the default queue. A run that continues the plan keeps it, because it
     searches this queue for jobs that were submitted but not recorded."""
     total: int
-    """Number of objects."""
+    """Number of lines: one for each object and step."""
     parts: tuple[tuple[str, str], ...] = ()
     """First and last claimed output of each part, both empty for a part without claimed outputs."""
     started_at: float
@@ -60,8 +60,37 @@ class PlanHeader:
     """Size of the sample, which comes first in the plan; 0 without one."""
     jobs_before: int = 0
     """Jobs that earlier plans of the same work have submitted, as far as ``max_jobs`` counts them."""
+    archived: int = 0
+    """Objects that were left out because the service cannot read their storage class."""
     lost_objects: int = 0
     """Objects of a deleted plan that this plan could not name again."""
+    steps: tuple[Mapping[str, Any], ...] = ()
+    """The steps of a batch with several outputs per object: name, operation and its fingerprint, output
+    template, the step before it, and tag. Empty for one operation, which the fields above name."""
+    queue_ids: tuple[str, ...] = ()
+    """Queues of the jobs, if there are several. A run that continues the plan keeps them, too."""
+
+    @property
+    def all_steps(self) -> tuple[Mapping[str, Any], ...]:
+        """The steps; a batch with one operation has one without a name."""
+        only = {
+            "name": "",
+            "operation": self.operation,
+            "fingerprint": self.operation_fingerprint,
+            "output": self.output,
+            "tag": self.tag,
+        }
+        return self.steps or (only,)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The service's tags of all jobs, each once."""
+        return tuple(dict.fromkeys(str(step["tag"]) for step in self.all_steps))
+
+    @property
+    def step_fingerprints(self) -> dict[str, str]:
+        """Fingerprints of the operations of the steps, which lines without an own one have."""
+        return {str(step["name"]): str(step["fingerprint"]) for step in self.all_steps}
 
 
 _NAMES = tuple(item.name for item in fields(PlanHeader))
@@ -129,6 +158,8 @@ def read_plan(client: CIClient, folder: str) -> StoredPlan | None:
         return None
     known = {name: header[name] for name in _NAMES if name in header}
     known["parts"] = tuple((first, last) for first, last in known.get("parts", ()))
+    for name in ("steps", "queue_ids"):
+        known[name] = tuple(known.get(name, ()))
     return StoredPlan(client=client, folder=folder, header=PlanHeader(**known), inline=tuple(lines))
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject, planned_line, planned_of_line
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_line, result_of_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ class RunningJob:
     attempt: Attempt
     job_id: str
     created_at: datetime | None
+    queue_id: str = ""
+    """Queue of the job; empty if it is unknown."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +53,9 @@ class BatchState:
     """The progress of a plan. Its size depends on the window, not on the number of objects.
 
     An object is beyond ``next_index`` and untouched, or it waits for its submission, or its submission is
-    unconfirmed, or its job is running, or another batch makes its output, or its result is in the journal.
+    unconfirmed, or its job is running, or another batch makes its output, or it waits for the output of an
+    earlier step, or its result is in the journal. (In a batch with several steps, each object and step counts
+    as an object of its own.)
     """
 
     next_index: int = 0
@@ -64,6 +68,11 @@ class BatchState:
     """By job id."""
     followed: dict[int, PlannedObject] = field(default_factory=dict)
     """Objects whose output another batch is making, by index."""
+    blocked: dict[int, list[PlannedObject]] = field(default_factory=dict)
+    """Lines that wait for the output of an earlier step, by the index of that step's line."""
+    resolved: dict[int, ObjectResult] = field(default_factory=dict)
+    """Results that lines of the same object have yet to learn of: those that wait for them when the records
+    are read, and those without an output while the other lines are untouched."""
     done_ahead: set[int] = field(default_factory=set)
     """Objects at or behind ``next_index`` that already have a result."""
     counts: Counter[ObjectState] = field(default_factory=Counter)
@@ -96,12 +105,34 @@ class BatchState:
     @property
     def is_consistent(self) -> bool:
         """Whether every object up to ``next_index`` has its place; false when results were deleted."""
-        places = len(self.waiting) + self.in_flight + len(self.followed)
+        blocked = sum(map(len, self.blocked.values()))
+        places = len(self.waiting) + self.in_flight + len(self.followed) + blocked
         return self.finished + places == self.next_index + len(self.done_ahead)
 
-    def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None) -> None:
+    @property
+    def blocked_attempts(self) -> list[Attempt]:
+        """The first submissions of the lines that wait for an earlier step."""
+        return [Attempt(planned=planned) for waiting in self.blocked.values() for planned in waiting]
+
+    def block(self, planned: PlannedObject) -> None:
+        """Let a line wait for the output of its earlier step."""
+        assert planned.parent is not None
+        self.blocked.setdefault(planned.parent, []).append(planned)
+
+    def is_blocked(self, planned: PlannedObject) -> bool:
+        """Whether a line waits for the output of its earlier step."""
+        waiting = self.blocked.get(planned.parent, ()) if planned.parent is not None else ()
+        return any(each.index == planned.index for each in waiting)
+
+    def open_lines(self) -> set[int]:
+        """The touched lines that have no result yet."""
+        attempts = (*self.waiting, *self.unconfirmed, *(found.attempt for found in self.running.values()))
+        touched = {attempt.planned.index for attempt in (*attempts, *self.blocked_attempts)}
+        return touched.union(self.followed)
+
+    def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None, queue_id: str = "") -> None:
         """Record a job that the service has taken."""
-        self.running[job_id] = RunningJob(attempt, job_id, created_at)
+        self.running[job_id] = RunningJob(attempt, job_id, created_at, queue_id)
         if attempt.is_adopted:
             return
         self.jobs += 1
@@ -114,13 +145,15 @@ class BatchState:
 
     def as_header(self) -> dict[str, Any]:
         """The numbers, as JSON."""
-        return {
+        header = {
             "next_index": self.next_index,
             "done_ahead": sorted(self.done_ahead),
             "counts": {state.value: count for state, count in self.counts.items()},
             "jobs": self.jobs,
             "newest_job": self.newest_job and self.newest_job.isoformat(),
         }
+        resolved = [result_line(result) for result in self.resolved.values() if not result.is_good]
+        return {**header, "resolved": resolved} if resolved else header
 
     def as_lines(self) -> Iterable[dict[str, Any]]:
         """The objects that were touched and have no result, as JSON."""
@@ -128,6 +161,8 @@ class BatchState:
         yield from map(unconfirmed_line, self.unconfirmed)
         yield from map(waiting_line, self.waiting)
         yield from map(followed_line, self.followed.values())
+        for waiting in self.blocked.values():
+            yield from map(blocked_line, waiting)
 
     @classmethod
     def from_json(cls, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> BatchState:
@@ -138,6 +173,8 @@ class BatchState:
             counts=Counter({ObjectState(name): count for name, count in header["counts"].items()}),
             newest_job=_moment(header["newest_job"]),
         )
+        resolved = map(result_of_line, header.get("resolved", ()))
+        state.resolved = {result.index: result for result in resolved}
         state.apply(lines)
         state.jobs = header["jobs"]
         return state
@@ -149,20 +186,27 @@ class BatchState:
         for line in news.values():
             place, attempt = line["place"], _attempt_of_line(line)
             if place == "running":
-                self.add_job(attempt, line["job_id"], _moment(line.get("created_at")))
+                created_at = _moment(line.get("created_at"))
+                self.add_job(attempt, line["job_id"], created_at, line.get("queue_id", ""))
             elif place == "unconfirmed":
                 self.unconfirmed.append(attempt)
             elif place == "followed":
                 self.followed[attempt.planned.index] = attempt.planned
+            elif place == "blocked":
+                self.block(attempt.planned)
             else:
                 self.waiting.append(attempt)
 
     def settle(self, results: Iterable[ObjectResult]) -> None:
         """Take over results of objects."""
         done = set()
+        awaited = {*self.blocked, *(planned.parent for planned in self.followed.values())}
         for result in results:
             self.count(result)
             done.add(result.index)
+            is_ahead = bool(result.step) and result.index >= self.next_index and not result.is_good
+            if result.index in awaited or is_ahead:
+                self.resolved[result.index] = result
         self.forget(done)
         self.done_ahead |= {index for index in done if index >= self.next_index}
 
@@ -183,12 +227,19 @@ class BatchState:
         }
         for index in known:
             self.followed.pop(index, None)
+        for parent, waiting in list(self.blocked.items()):
+            left = [planned for planned in waiting if planned.index not in known]
+            if left:
+                self.blocked[parent] = left
+            else:
+                del self.blocked[parent]
 
 
 def running_line(found: RunningJob) -> dict[str, Any]:
     """A job that the service has taken."""
     created_at = found.created_at and found.created_at.isoformat()
-    return {**_line("running", found.attempt), "job_id": found.job_id, "created_at": created_at}
+    line = {**_line("running", found.attempt), "job_id": found.job_id, "created_at": created_at}
+    return {**line, "queue_id": found.queue_id} if found.queue_id else line
 
 
 def unconfirmed_line(attempt: Attempt) -> dict[str, Any]:
@@ -209,6 +260,11 @@ def waiting_line(attempt: Attempt) -> dict[str, Any]:
 def followed_line(planned: PlannedObject) -> dict[str, Any]:
     """An object whose output another batch is making."""
     return _line("followed", Attempt(planned=planned))
+
+
+def blocked_line(planned: PlannedObject) -> dict[str, Any]:
+    """A line that waits for the output of an earlier step."""
+    return _line("blocked", Attempt(planned=planned))
 
 
 def _line(place: str, attempt: Attempt) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from airflow_provider_ci.batch.planning.planned import Decision
+from airflow_provider_ci.batch.planning.rows import RowPart
 from airflow_provider_ci.client import ObjectInfo
 
 _SETTINGS = (
@@ -21,18 +22,20 @@ _SETTINGS = (
 )
 _TABLES = (
     "CREATE TABLE objects (number INTEGER PRIMARY KEY, key TEXT, size INTEGER, etag TEXT, modified REAL)",
-    "CREATE TABLE outputs (output TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID",
-    "CREATE TABLE details (number INTEGER PRIMARY KEY, content TEXT)",
+    "CREATE TABLE outputs (output TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID",
+    "CREATE TABLE details (line INTEGER PRIMARY KEY, content TEXT)",
+    "CREATE TABLE parts (number INTEGER PRIMARY KEY, content TEXT)",
 )
 _DECISIONS = tuple(Decision)
 
 
 class SameOutputError(Exception):
-    """Two objects have the same output."""
+    """Two lines have the same output."""
 
-    def __init__(self, first_key: str, second_key: str) -> None:
+    def __init__(self, output: str, first_key: str, second_key: str) -> None:
+        self.output = output
         self.keys = first_key, second_key
-        super().__init__(f"{first_key!r} and {second_key!r} have the same output")
+        super().__init__(f"{first_key!r} and {second_key!r} have the same output {output!r}")
 
 
 class DraftObject(NamedTuple):
@@ -50,76 +53,108 @@ class DraftOutput(NamedTuple):
     """An output of the draft and its object."""
 
     output: str
-    number: int
+    line: int
     key: str
     etag: str
     modified: float
+    parts: Sequence[RowPart] = ()
+    """From the row of the object: one for each step, or none."""
+
+
+class DraftLine(NamedTuple):
+    """An object and a step: what the plan decided about its output."""
+
+    decision: Decision
+    details: dict[str, Any]
 
 
 class Draft:
-    """The objects in their order, their outputs in the order of the keys, and the decisions."""
+    """The objects in their order, their outputs in the order of the keys, and the decisions.
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    Each object has one line for each step. The lines of all objects have one numbering: object 2 of a batch
+    with three steps has the lines 6, 7 and 8.
+    """
+
+    def __init__(self, database: sqlite3.Connection, steps: int = 1) -> None:
         self._database = database
         self._decisions = bytearray()
+        self._has_parts = False
+        self.steps = steps
 
     @property
     def total(self) -> int:
         """Number of objects so far."""
-        return len(self._decisions)
+        return len(self._decisions) // self.steps
 
-    def add(self, found: Sequence[ObjectInfo], outputs: Sequence[str | None]) -> None:
-        """Add objects and the first output of each; None for an object that cannot have one.
+    def add(
+        self,
+        found: Sequence[ObjectInfo],
+        outputs: Sequence[str | None],
+        parts: Mapping[int, Sequence[RowPart]] | None = None,
+    ) -> None:
+        """Add objects and the first output of each line; None for an object that cannot have one.
 
-        :raises SameOutputError: an output already belongs to another object.
+        :param parts: what rows say, by place in ``found``.
+        :raises SameOutputError: an output already belongs to another line.
         """
         first = self.total
-        numbers = range(first, first + len(found))
-        rows = [
-            (n, o.key, o.size, o.etag, o.last_modified.timestamp())
-            for n, o in zip(numbers, found, strict=True)
-        ]
+        rows = [(n, o.key, o.size, o.etag, o.last_modified.timestamp()) for n, o in enumerate(found, first)]
         self._database.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
-        self._decisions.extend(bytes(len(found)))
+        if parts:
+            self._has_parts = True
+            texts = [(first + place, _text(each)) for place, each in parts.items()]
+            self._database.executemany("INSERT INTO parts VALUES (?, ?)", texts)
+        self._decisions.extend(bytes(len(found) * self.steps))
         # Sorted rows touch few pages of the table, one after the other.
-        named = sorted((output, n) for n, output in zip(numbers, outputs, strict=True) if output is not None)
+        lines = enumerate(outputs, first * self.steps)
+        named = sorted((output, line) for line, output in lines if output is not None)
         try:
             self._database.executemany("INSERT INTO outputs VALUES (?, ?)", named)
         except sqlite3.IntegrityError:
             raise self._same_output(named) from None
 
-    def decide(self, number: int, decision: Decision, details: Mapping[str, Any] | None = None) -> None:
-        """Set the decision about an object."""
-        self._decisions[number] = _DECISIONS.index(decision)
+    def decide(self, line: int, decision: Decision, details: Mapping[str, Any] | None = None) -> None:
+        """Set the decision about a line."""
+        self._decisions[line] = _DECISIONS.index(decision)
         if details:
-            row = number, json.dumps(details)
+            row = line, json.dumps(details)
             self._database.execute("INSERT OR REPLACE INTO details VALUES (?, ?)", row)
 
-    def decision(self, number: int) -> Decision:
-        """The decision about an object."""
-        return _DECISIONS[self._decisions[number]]
+    def decision(self, line: int) -> Decision:
+        """The decision about a line."""
+        return _DECISIONS[self._decisions[line]]
 
     def counts(self) -> dict[Decision, int]:
-        """Number of objects for each decision."""
+        """Number of lines for each decision."""
         return {each: self._decisions.count(number) for number, each in enumerate(_DECISIONS)}
 
-    def outputs(self, size: int = 1000) -> Iterator[list[DraftOutput]]:
-        """The outputs in the order of their keys, in chunks."""
-        cursor = self._database.execute(
-            "SELECT output, number, key, etag, modified FROM outputs JOIN objects USING (number)"
-            " ORDER BY output"
-        )
+    def objects_with(self, decision: Decision) -> int:
+        """Number of objects of which at least one line has this decision."""
+        wanted, lines = _DECISIONS.index(decision), self._decisions
+        if self.steps == 1:
+            return lines.count(wanted)
+        return sum(wanted in lines[at : at + self.steps] for at in range(0, len(lines), self.steps))
+
+    def outputs(self, place: int = 0, size: int = 1000) -> Iterator[list[DraftOutput]]:
+        """The outputs of one step in the order of their keys, in chunks."""
+        only = f" WHERE line % {self.steps} = {place}" if self.steps > 1 else ""
+        cursor = self._database.execute(f"{self._select_outputs}{only} ORDER BY output")
         while rows := cursor.fetchmany(size):
-            yield [DraftOutput._make(row) for row in rows]
+            yield [_output(row) for row in rows]
 
     def of_output(self, output: str) -> DraftOutput | None:
         """The output with this key, if the draft has it."""
-        row = self._database.execute(
-            "SELECT output, number, key, etag, modified FROM outputs JOIN objects USING (number)"
-            " WHERE output = ?",
-            (output,),
-        ).fetchone()
-        return DraftOutput._make(row) if row else None
+        row = self._database.execute(f"{self._select_outputs} WHERE output = ?", (output,)).fetchone()
+        return _output(row) if row else None
+
+    @property
+    def _select_outputs(self) -> str:
+        content = "parts.content" if self._has_parts else "NULL"
+        parts = f" LEFT JOIN parts ON parts.number = line / {self.steps}" if self._has_parts else ""
+        return (
+            f"SELECT output, line, key, etag, modified, {content} FROM outputs"  # noqa: S608 numbers only
+            f" JOIN objects ON objects.number = line / {self.steps}{parts}"
+        )
 
     def output_range(self) -> tuple[str, str] | None:
         """The first and the last output key."""
@@ -129,41 +164,65 @@ class Draft:
     def overwritten(self) -> tuple[str, str] | None:
         """An object whose output is another object of the draft, and that other object."""
         row: tuple[str, str] | None = self._database.execute(
-            "SELECT owner.key, taken.key FROM objects AS taken "
+            "SELECT owner.key, taken.key FROM objects AS taken "  # noqa: S608 a number only
             "CROSS JOIN outputs ON outputs.output = taken.key "
-            "CROSS JOIN objects AS owner ON owner.number = outputs.number LIMIT 1"
+            f"CROSS JOIN objects AS owner ON owner.number = outputs.line / {self.steps} LIMIT 1"
         ).fetchone()
         return row
 
-    def objects(self) -> Iterator[tuple[DraftObject, Decision, dict[str, Any]]]:
-        """The objects in the order in which they came, each with its decision and details."""
+    def objects(self) -> Iterator[tuple[DraftObject, list[DraftLine], Sequence[RowPart]]]:
+        """The objects in the order in which they came, each with its lines and its row."""
         rows = self._database.execute(
-            "SELECT number, key, size, etag, modified, content FROM objects LEFT JOIN details USING (number)"
-            " ORDER BY number"
+            "SELECT objects.number, key, size, etag, modified, content"
+            " FROM objects LEFT JOIN parts ON parts.number = objects.number ORDER BY objects.number"
         )
+        details = self._details()
+        known = next(details, None)
         for *values, content in rows:
             found = DraftObject._make(values)
-            yield found, self.decision(found.number), json.loads(content) if content else {}
+            lines = []
+            for line in range(found.number * self.steps, (found.number + 1) * self.steps):
+                own: dict[str, Any] = {}
+                if known is not None and known[0] == line:
+                    own, known = json.loads(known[1]), next(details, None)
+                lines.append(DraftLine(self.decision(line), own))
+            yield found, lines, _parts(content)
+
+    def _details(self) -> Iterator[tuple[int, str]]:
+        yield from self._database.execute("SELECT line, content FROM details ORDER BY line")
 
     def _same_output(self, outputs: Iterable[tuple[str, int]]) -> SameOutputError:
-        """The error for the first of these outputs that belongs to another object."""
-        for output, number in outputs:
+        """The error for the first of these outputs that belongs to another line."""
+        for output, line in outputs:
             (owner,) = self._database.execute(
-                "SELECT number FROM outputs WHERE output = ?", (output,)
+                "SELECT line FROM outputs WHERE output = ?", (output,)
             ).fetchone()
-            if owner != number:
-                return SameOutputError(self._key(owner), self._key(number))
+            if owner != line:
+                return SameOutputError(output, self._key(owner), self._key(line))
         raise AssertionError("no output of the draft is taken")
 
-    def _key(self, number: int) -> str:
-        (key,) = self._database.execute("SELECT key FROM objects WHERE number = ?", (number,)).fetchone()
-        return str(key)
+    def _key(self, line: int) -> str:
+        row = self._database.execute("SELECT key FROM objects WHERE number = ?", (line // self.steps,))
+        return str(row.fetchone()[0])
+
+
+def _output(row: Sequence[Any]) -> DraftOutput:
+    return DraftOutput._make([*row[:-1], _parts(row[-1])])
+
+
+def _text(parts: Sequence[RowPart]) -> str:
+    return json.dumps([part.to_json() for part in parts])
+
+
+def _parts(content: str | None) -> Sequence[RowPart]:
+    return [RowPart.from_json(each) for each in json.loads(content)] if content else ()
 
 
 @contextmanager
-def new_draft() -> Iterator[Draft]:
+def new_draft(steps: int = 1) -> Iterator[Draft]:
     """An empty draft. Its file has no name from the start, so nothing of it can be left behind.
 
+    :param steps: of the batch, that is, lines of each object.
     :raises OSError: the disk is full, or the folder for temporary files cannot be written.
     """
     # Another thread may close a generator.
@@ -172,7 +231,7 @@ def new_draft() -> Iterator[Draft]:
         try:
             for statement in (*_SETTINGS, *_TABLES, "BEGIN"):
                 database.execute(statement)
-            yield Draft(database)
+            yield Draft(database, steps)
         except sqlite3.OperationalError as error:
             raise OSError(
                 f"planning a batch needs a temporary file of about 300 bytes per object: {error}; free "

@@ -50,6 +50,28 @@ class PlannedObject:
     decision: Decision = Decision.SUBMIT
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Facts behind the decision: an error code and message, a job id, or the other batch."""
+    step: str = ""
+    """Name of the step that makes this output; empty in a batch with one operation."""
+    back: int = 0
+    """How many lines before this one the line stands whose output the job reads; 0 if it reads the object."""
+    input_key: str = ""
+    """Key of what the job reads; empty for the object itself."""
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Fields of the operation that the row of the object sets."""
+    operation: str = ""
+    """Fingerprint of the operation, if the row sets any of its fields."""
+    job_level: int | None = None
+    """Priority of the job from the row; None for the priority of the batch."""
+
+    @property
+    def parent(self) -> int | None:
+        """Index of the line whose output the job reads; None if it reads the object."""
+        return self.index - self.back if self.back else None
+
+    @property
+    def read_key(self) -> str:
+        """Key of what the job reads."""
+        return self.input_key or self.key
 
     @property
     def output(self) -> str:
@@ -64,6 +86,7 @@ class PlannedObject:
 
 _NAMES = tuple(item.name for item in fields(PlannedObject))
 _ALWAYS = ("index", "key", "size")
+_EMPTY: tuple[Any, ...] = ("", {}, 0.0, None)
 
 
 def planned_line(planned: PlannedObject) -> dict[str, Any]:
@@ -71,7 +94,7 @@ def planned_line(planned: PlannedObject) -> dict[str, Any]:
     line = {
         name: value
         for name, value in asdict(planned).items()
-        if value not in ("", {}, 0.0) or name in _ALWAYS
+        if value not in _EMPTY or name in _ALWAYS or (name == "job_level" and value is not None)
     }
     if planned.decision is Decision.SUBMIT:
         del line["decision"]

@@ -1,4 +1,4 @@
-"""Decides for each object whether its output is up to date, shared, adopted, or has to be made."""
+"""Decides for each object and step whether its output is up to date, shared, adopted, or has to be made."""
 
 from __future__ import annotations
 
@@ -8,14 +8,29 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
-from airflow_provider_ci.batch.planning.draft import Draft, DraftObject, DraftOutput, SameOutputError
+from airflow_provider_ci.batch.planning.draft import (
+    Draft,
+    DraftLine,
+    DraftObject,
+    DraftOutput,
+    SameOutputError,
+)
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
+from airflow_provider_ci.batch.planning.lines import Lines
+from airflow_provider_ci.batch.planning.naming import (
+    Found,
+    Namer,
+    UnusableError,
+    info_of,
+    key_of,
+    no_object,
+)
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
-from airflow_provider_ci.batch.planning.template import OutputNameError, OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart
+from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
+from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import Job, ObjectInfo
 
 Skip = Literal["fresh", "exists", "never"]
@@ -29,7 +44,7 @@ are, whatever made it. ``never``: none, so that every output is made again.
 T = TypeVar("T")
 
 _CHUNK = 1000
-_LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_THERE = (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +55,8 @@ class ClaimedOutput:
     fingerprint: str
     index: int
     """Place in the plan of the other batch."""
+    operation: str
+    """Fingerprint of the operation that makes it."""
 
 
 class OtherOperationError(Exception):
@@ -50,86 +67,106 @@ class OtherOperationError(Exception):
         super().__init__(output)
 
 
+def _no() -> bool:
+    return False
+
+
 class Planner:
     """Fills a draft step by step; :meth:`objects` is the plan.
 
+    :param steps: the outputs of each object; the draft has the same number of steps.
     :param check: called once per thousand objects in each step; an exception from it ends the planning.
     """
 
     def __init__(
         self,
         draft: Draft,
-        template: OutputTemplate,
-        operation: Any,
+        steps: Sequence[PlanStep],
         *,
         skip: Skip = "fresh",
         retry_failed: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._draft = draft
-        self._template = template
-        self._fingerprints = Fingerprints(operation)
+        self._steps = steps
+        self._lines = Lines(steps)
+        self._namer = Namer(steps, self._lines)
         self._skip = skip
         self._retry_failed = retry_failed
         self._check = check
         self.newest_replaced = 0.0
         """Unix time at which the newest output was written that this plan makes again."""
 
-    def take(self, found: Iterable[ObjectInfo | UnusableKey]) -> None:
+    @classmethod
+    def of_one_operation(
+        cls, draft: Draft, template: OutputTemplate, operation: Any, **options: Any
+    ) -> Planner:
+        """A planner of a batch with one operation."""
+        steps = plan_steps({"": Step(operation, template.text)}, template.prefix)
+        return cls(draft, steps, **options)
+
+    def take(self, found: Iterable[Found]) -> None:
         """Put the objects into the draft.
 
         :raises OutputTemplateError: two objects would write one output, or an object would be overwritten.
         """
+        begins = tuple(step.template.literal_prefix for step in self._steps)
         may_overwrite = False
         for chunk in self._chunks(found):
             self._add(chunk)
-            may_overwrite |= any(each.key.startswith(self._template.literal_prefix) for each in chunk)
+            may_overwrite |= any(key_of(each).startswith(begins) for each in chunk)
         if may_overwrite and (pair := self._draft.overwritten()):
             raise OutputTemplateError(
-                f"output template {self._template.text!r}: {pair[0]!r} would overwrite {pair[1]!r}, "
+                f"{self._templates}: {pair[0]!r} would overwrite {pair[1]!r}, "
                 "which is one of the objects; name a folder outside the selection, "
                 "or narrow the selection by suffixes"
             )
 
-    def look_up(self, index: IndexReader, existing: ExistingOutputs) -> None:
+    def look_up(self, index: IndexReader, *existing: ExistingOutputs) -> None:
         """Decide which outputs are up to date, and which failed before.
 
+        :param existing: the outputs of each step.
         :raises CIError: a request failed.
         """
         if self._skip == "never":
             self.newest_replaced = float("inf")  # the times are not read: assume the newest
             return
-        for chunk in self._draft.outputs(_CHUNK):
-            self._check()
-            self._decide(chunk, index, existing)
+        for place, written in enumerate(existing):
+            for chunk in self._draft.outputs(place, _CHUNK):
+                self._check()
+                self._decide(chunk, index, written)
 
     def share(
-        self, claimed: Iterable[ClaimedOutput], batch: Mapping[str, Any], *, is_same_operation: bool
+        self,
+        claimed: Iterable[ClaimedOutput],
+        batch: Mapping[str, Any],
+        *,
+        is_dead: Callable[[], bool] = _no,
     ) -> int:
-        """Mark the objects whose output another batch is making; returns their number.
+        """Mark the lines whose output another batch is making; returns their number.
 
         Called for several batches, in the order of their claims. If several of them share an output, the
-        last batch counts, since it waits for the earlier ones.
+        last batch counts, since it waits for the earlier ones. The fingerprint that the other batch has can
+        differ although it does the same operation, if the object has changed since.
 
         :param batch: identifies the other batch in the details of the plan.
-        :param is_same_operation: whether the other batch does the operation of this one. Its fingerprint of
-            an output can differ all the same, if the object has changed since.
+        :param is_dead: called if the other batch does another operation; whether it cannot come back. Such an
+            output is made again, also if its time says that it is up to date.
         :raises OtherOperationError: the other batch makes one of the outputs by another operation.
         """
         shared = 0
-        for chunk in self._chunks(claimed):
-            for theirs in chunk:
-                ours = self._draft.of_output(theirs.output)
-                if ours is None or self._draft.decision(ours.number) not in _CONTESTED:
-                    continue
-                if not is_same_operation:
+        for theirs, ours in self._contested(claimed):
+            if not self._is_same_operation(theirs, ours):
+                if not is_dead():
                     raise OtherOperationError(theirs.output)
-                if self._draft.decision(ours.number) is Decision.UP_TO_DATE:
-                    continue
-                is_same = theirs.fingerprint == self._fingerprint(ours)
-                details = {**batch, "their_index": theirs.index, "is_same_content": is_same}
-                self._draft.decide(ours.number, Decision.SHARED, details)
-                shared += 1
+                self._distrust(ours)
+                continue
+            if self._draft.decision(ours.line) is Decision.UP_TO_DATE:
+                continue
+            is_same = theirs.fingerprint == self._fingerprint(ours)
+            details = {**batch, "their_index": theirs.index, "is_same_content": is_same}
+            self._draft.decide(ours.line, Decision.SHARED, details)
+            shared += 1
         return shared
 
     def distrust(self, claimed: Iterable[ClaimedOutput]) -> None:
@@ -137,82 +174,128 @@ class Planner:
 
         :param claimed: the outputs of a batch that died, and that may have made them by another operation.
         """
-        if self._skip != "fresh":
-            return
+        for theirs, ours in self._contested(claimed):
+            if not self._is_same_operation(theirs, ours):
+                self._distrust(ours)
+
+    def _contested(self, claimed: Iterable[ClaimedOutput]) -> Iterator[tuple[ClaimedOutput, DraftOutput]]:
         for chunk in self._chunks(claimed):
             for theirs in chunk:
                 ours = self._draft.of_output(theirs.output)
-                if ours and self._draft.decision(ours.number) is Decision.UP_TO_DATE_BY_TIME:
-                    self._draft.decide(ours.number, Decision.SUBMIT)
+                if ours is not None and self._draft.decision(ours.line) in _CONTESTED:
+                    yield theirs, ours
+
+    def _is_same_operation(self, theirs: ClaimedOutput, ours: DraftOutput) -> bool:
+        own = self._lines.operation_fingerprint(ours.parts, ours.line % self._draft.steps)
+        return theirs.operation == own
+
+    def _distrust(self, ours: DraftOutput) -> None:
+        is_by_time = self._draft.decision(ours.line) is Decision.UP_TO_DATE_BY_TIME
+        if self._skip == "fresh" and is_by_time:
+            self._draft.decide(ours.line, Decision.SUBMIT)
 
     def adopt(
         self,
         jobs: Iterable[Job],
         *,
         output_of: Callable[[Job], str],
-        matches: Callable[[Job], bool],
+        matches: Callable[[Job, Any], bool],
         is_here: Callable[[Job], bool],
     ) -> int:
         """Adopt the jobs that the service is running for outputs of this plan; returns their number.
 
         :param output_of: the first output of a job.
-        :param matches: whether a job does the operation of this batch.
+        :param matches: whether a job does an operation.
         :param is_here: whether a job writes into the bucket of this batch's outputs.
         :raises OtherOperationError: a job in flight makes one of the outputs by another operation.
         """
         adopted = 0
         for job in jobs:
             ours = self._draft.of_output(output_of(job))
-            if ours is None or self._draft.decision(ours.number) is not Decision.SUBMIT or not is_here(job):
+            if ours is None or self._draft.decision(ours.line) is not Decision.SUBMIT or not is_here(job):
                 continue
-            if not matches(job):
+            place = ours.line % self._draft.steps
+            if not matches(job, self._lines.operation(ours.parts, place)):
                 raise OtherOperationError(ours.output)
-            if job.input_key.removeprefix("/") != ours.key:
+            if job.input_key.removeprefix("/") != self._lines.input_key(ours.key, ours.parts, place):
                 continue
             if job.created_at is None or job.created_at.timestamp() < ours.modified:
                 continue  # it reads the content that the object had before
+            back = self._steps[place].back
+            if back and self._draft.decision(ours.line - back) not in _THERE:
+                continue  # it reads an output that will be made again
             details = {"job_id": job.job_id, "created_at": job.created_at.isoformat()}
-            self._draft.decide(ours.number, Decision.ADOPTED, details)
+            if job.queue_id:
+                details["queue_id"] = job.queue_id
+            self._draft.decide(ours.line, Decision.ADOPTED, details)
             adopted += 1
         return adopted
 
+    def finish_chains(self) -> None:
+        """Make outputs again that only their time calls up to date, if the output they read is made again."""
+        if self._skip == "exists":
+            return
+        for place, step in enumerate(self._steps):
+            if not step.back:
+                continue
+            for line in range(place, self._draft.total * self._draft.steps, self._draft.steps):
+                is_by_time = self._draft.decision(line) is Decision.UP_TO_DATE_BY_TIME
+                if is_by_time and self._draft.decision(line - step.back) not in _THERE:
+                    self._draft.decide(line, Decision.SUBMIT)
+
     def objects(self) -> Iterator[PlannedObject]:
-        """The plan: the objects in the order of the source, but shared ones last.
+        """The plan: the objects in the order of the source, each with a line per step, shared ones last.
 
         So a run submits all of its own jobs before it begins to wait for jobs of other batches.
         """
         index = 0
-        for shared in (False, True):
-            for found, decision, details in self._draft.objects():
+        has_shared = bool(self._draft.counts()[Decision.SHARED])
+        for wants_shared in (False, True) if has_shared else (False,):
+            for found, lines, parts in self._draft.objects():
                 if found.number % _CHUNK == 0:
                     self._check()
-                if (decision is Decision.SHARED) is shared:
-                    yield self._planned(index, found, decision, details)
-                    index += 1
-            if not self._draft.counts()[Decision.SHARED]:
-                return
+                if any(line.decision is Decision.SHARED for line in lines) is wants_shared:
+                    for place, line in enumerate(lines):
+                        yield self._planned(index + place, found, line, parts, place)
+                    index += len(lines)
 
     def _planned(
-        self, index: int, found: DraftObject, decision: Decision, details: dict[str, Any]
+        self, index: int, found: DraftObject, line: DraftLine, parts: Sequence[RowPart], place: int
     ) -> PlannedObject:
-        if decision is Decision.UNUSABLE:
-            key = details.pop("key")
+        step = self._steps[place]
+        details = dict(line.details)
+        if line.decision is Decision.UNUSABLE:
             return PlannedObject(
-                index=index, key=key, size=0, etag="", output_key="", decision=decision, details=details
+                index=index,
+                key=details.pop("key"),
+                size=0,
+                etag="",
+                output_key="",
+                decision=line.decision,
+                details=details,
+                step=step.name,
             )
-        output_key = self._template.output_key(found.key)
-        first = self._template.first_output(found.key) if self._template.has_pages else ""
+        lines, key, part = self._lines, found.key, parts[place] if parts else NO_ROW
+        output_key = lines.output_key(key, parts, place)
+        has_pages = step.template.has_pages or part.output_key
+        first = lines.first_output(key, parts, place) if has_pages else output_key
         return PlannedObject(
             index=index,
-            key=found.key,
+            key=key,
             size=found.size,
             etag=found.etag,
             output_key=output_key,
-            first_output=first,
-            fingerprint=self._fingerprints.of(found.key, found.etag, output_key),
+            first_output=first if first != output_key else "",
+            fingerprint=lines.fingerprint(key, found.etag, parts, place, output_key),
             modified=found.modified,
-            decision=decision,
+            decision=line.decision,
             details=details,
+            step=step.name,
+            back=step.back,
+            input_key=lines.input_key(key, parts, place) if step.back else "",
+            parameters=part.parameters,
+            operation=lines.operation_fingerprint(parts, place) if part.parameters else "",
+            job_level=part.job_level,
         )
 
     def _chunks(self, items: Iterable[T]) -> Iterator[list[T]]:
@@ -221,38 +304,29 @@ class Planner:
             self._check()
             yield chunk
 
-    def _add(self, chunk: Sequence[ObjectInfo | UnusableKey]) -> None:
+    def _add(self, chunk: Sequence[Found]) -> None:
         infos: list[ObjectInfo] = []
         outputs: list[str | None] = []
+        parts: dict[int, Sequence[RowPart]] = {}
         problems: dict[int, dict[str, Any]] = {}
         for place, found in enumerate(chunk):
-            output, problem = self._named(found)
-            if problem:
-                problems[place] = problem
-            infos.append(found if isinstance(found, ObjectInfo) else _no_object())
-            outputs.append(output)
-        first = self._draft.total
+            try:
+                row, own = self._namer.named(found)
+            except UnusableError as error:
+                problems[place] = error.details
+                row, own = (), [None] * len(self._steps)
+            if row:
+                parts[place] = row
+            infos.append(no_object() if place in problems else info_of(found))
+            outputs += own
+        first = self._draft.total * self._draft.steps
         try:
-            self._draft.add(infos, outputs)
+            self._draft.add(infos, outputs, parts)
         except SameOutputError as error:
-            raise self._same_output(*error.keys) from None
+            raise self._same_output(error) from None
         for place, problem in problems.items():
-            self._draft.decide(first + place, Decision.UNUSABLE, problem)
-
-    def _named(self, found: ObjectInfo | UnusableKey) -> tuple[str | None, dict[str, Any] | None]:
-        """The first output of an object, or the reason why it has none."""
-        if isinstance(found, UnusableKey):
-            return None, {"key": found.key, "code": found.code, "message": found.message}
-        try:
-            output = self._template.first_output(found.key)
-        except OutputNameError as error:
-            return None, {"key": found.key, "code": "InvalidObjectName", "message": str(error)}
-        if output == found.key:
-            raise OutputTemplateError(
-                f"output template {self._template.text!r}: {found.key!r} would overwrite itself; "
-                "name another folder or suffix in the template"
-            )
-        return output, None
+            for line in range(self._draft.steps):
+                self._draft.decide(first + place * self._draft.steps + line, Decision.UNUSABLE, problem)
 
     def _decide(self, chunk: list[DraftOutput], index: IndexReader, existing: ExistingOutputs) -> None:
         keys = [each.output for each in chunk]
@@ -265,7 +339,7 @@ class Planner:
         for each in chunk:
             decided = self._decision(each, entries.get(each.output), written.get(each.output))
             if decided:
-                self._draft.decide(each.number, *decided)
+                self._draft.decide(each.line, *decided)
             elif each.output in written:
                 self.newest_replaced = max(self.newest_replaced, written[each.output].timestamp())
 
@@ -283,20 +357,21 @@ class Planner:
         return (Decision.UP_TO_DATE_BY_TIME, None) if is_newer else None
 
     def _fingerprint(self, each: DraftOutput) -> str:
-        return self._fingerprints.of(each.key, each.etag, self._template.output_key(each.key))
+        return self._lines.fingerprint(each.key, each.etag, each.parts, each.line % self._draft.steps)
 
-    def _same_output(self, first_key: str, second_key: str) -> OutputTemplateError:
+    @property
+    def _templates(self) -> str:
+        texts = [repr(step.template.text) for step in self._steps]
+        return f"output template{'s' if len(texts) > 1 else ''} {', '.join(texts)}"
+
+    def _same_output(self, error: SameOutputError) -> OutputTemplateError:
+        first, second = error.keys
         return OutputTemplateError(
-            f"output template {self._template.text!r}: {first_key!r} and {second_key!r} would both write "
-            f"{self._template.output_key(second_key)!r}; use {{dir}}, {{name}} or {{suffix}} "
-            "to tell them apart"
+            f"{self._templates}: {first!r} and {second!r} would both write {error.output!r}; "
+            "use {dir}, {name} or {suffix} to tell them apart, or another output_key in their rows"
         )
 
 
 _CONTESTED = (Decision.SUBMIT, Decision.SHARED, Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
 """Decisions about outputs that another batch must not make differently. An output that is up to date only by
 its time may be the work of that batch, which the index does not know yet."""
-
-
-def _no_object() -> ObjectInfo:
-    return ObjectInfo(key="", size=0, etag="", last_modified=_LONG_AGO)

@@ -152,3 +152,10 @@ def _split(text: str) -> list[_Piece]:
 
 def _shown(piece: _Piece) -> str:
     return f"${{{piece.text}}}" if piece.kind == "service" else f"{{{piece.text}}}"
+
+
+def first_output_of(output_key: str) -> str:
+    """The first output of a job with this output key; keys of planned objects hold no placeholders."""
+    for name in ("Number", "Page", "SheetID"):
+        output_key = output_key.replace(f"${{{name}}}", "1")
+    return output_key.removeprefix("/")

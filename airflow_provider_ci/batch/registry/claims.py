@@ -37,13 +37,21 @@ class Claim:
     """Names the code that made the plan."""
     plan: str = ""
     """Token of the frozen plan; empty while the batch is still planning."""
+    prefixes: tuple[str, ...] = ()
+    """What the output keys of each step begin with, if the batch has several steps. ``prefix`` is then what
+    all of them begin with, for versions of this package that know nothing of steps."""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields that this version does not know. They are kept for the version that does."""
 
     def to_json(self) -> dict[str, Any]:
         """The claim as plain JSON."""
         known = {name: getattr(self, name) for name in _NAMES}
-        return {**self.extra, **{name: value for name, value in known.items() if value is not None}}
+        return {**self.extra, **{name: value for name, value in known.items() if value not in (None, ())}}
+
+    @property
+    def all_prefixes(self) -> tuple[str, ...]:
+        """One of these begins each output key."""
+        return self.prefixes or (self.prefix,)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Claim:
@@ -58,6 +66,7 @@ class Claim:
             seconds=float(content["seconds"]),
             definition=None if definition is None else _text(definition),
             plan=_text(content.get("plan", "")),
+            prefixes=tuple(map(_text, content.get("prefixes", ()))),
             extra={name: value for name, value in content.items() if name not in _NAMES},
         )
 
@@ -66,10 +75,17 @@ _TEXTS = ("token", "folder", "batch_id", "prefix", "operation", "holder")
 _NAMES = tuple(item.name for item in fields(Claim) if item.name != "extra")
 
 
-def intersecting(claims: Iterable[Claim], prefix: str) -> tuple[Claim, ...]:
-    """The claims that may include an output below ``prefix``: one prefix begins with the other."""
+def intersecting(claims: Iterable[Claim], prefixes: Iterable[str]) -> tuple[Claim, ...]:
+    """The claims that may include an output below one of the prefixes: one begins with the other."""
+    own = (prefixes,) if isinstance(prefixes, str) else tuple(prefixes)
     return tuple(
-        claim for claim in claims if claim.prefix.startswith(prefix) or prefix.startswith(claim.prefix)
+        claim
+        for claim in claims
+        if any(
+            theirs.startswith(ours) or ours.startswith(theirs)
+            for theirs in claim.all_prefixes
+            for ours in own
+        )
     )
 
 

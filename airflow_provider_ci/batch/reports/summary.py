@@ -7,7 +7,7 @@ import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
 
 MAX_GROUPS = 10
 """Groups of failures in a summary; the rest is counted together as ``other``."""
@@ -54,6 +54,8 @@ class BatchSummary:
     judged_by_time: int = 0
     """Skipped objects that count as up to date only because their output is newer: no record says how the
     output was made."""
+    archived: int = 0
+    """Objects that were left out of the plan because they are archived."""
     stopped_early: bool = False
     """So many objects failed that the rest was not submitted."""
     stop_reason: str = ""
@@ -119,9 +121,10 @@ class Counts:
         self.failed_before += result.failed_before
         if result.state is not ObjectState.UNFINISHED:
             self.input_bytes += result.size
-        if result.state is ObjectState.SUCCEEDED:
-            self.outputs += result.outputs or 1
-            self.output_bytes += result.output_size or 0
+        for made in lines_of([result]):
+            if made.state is ObjectState.SUCCEEDED:
+                self.outputs += made.outputs or 1
+                self.output_bytes += made.output_size or 0
         if result.state in (ObjectState.FAILED, ObjectState.CANCELLED):
             self._group(result)
 

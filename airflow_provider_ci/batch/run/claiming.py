@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_ci.batch.errors import BatchRunningError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
-from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
+from airflow_provider_ci.batch.planning.steps import steps_fingerprint
 from airflow_provider_ci.batch.registry.claims import CLAIM_MAX_SECONDS, Claim
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.registry import Registry
@@ -107,25 +107,30 @@ class Claiming:
             self._registry.read()
 
     def _new_claim(self) -> Claim:
-        settings = self._settings
+        settings, prefixes = self._settings, self._output_prefixes()
         return Claim(
             token=uuid.uuid4().hex[:16],
             folder=settings.folder,
             batch_id=settings.batch_id,
-            prefix=self._output_prefix(),
-            operation=operation_fingerprint(settings.operation),
+            prefix=os.path.commonprefix(prefixes),  # noqa: RUF071 keys have no path components
+            prefixes=prefixes if len(prefixes) > 1 else (),
+            operation=steps_fingerprint(settings.plan_steps),
             definition=settings.definition_name,
             claimed_at=self._client.clock.now(),
             seconds=max(settings.lease_seconds, _SHORTEST_LEASE_SECONDS),
             holder=f"process {os.getpid()} on {socket.gethostname()}",
         )
 
-    def _output_prefix(self) -> str:
-        prefix = self._settings.template.literal_prefix
+    def _output_prefixes(self) -> tuple[str, ...]:
+        """What the outputs of each step begin with; a prefix that another one covers is left out."""
+        begins = sorted({step.template.literal_prefix for step in self._settings.plan_steps})
+        wide = [
+            each for each in begins if not any(each != other and each.startswith(other) for other in begins)
+        ]
         bucket = self._settings.output_bucket
-        if bucket in (None, self._client.bucket):
-            return prefix
-        return f"cos://{bucket}/{prefix}"  # no key begins like this
+        if bucket not in (None, self._client.bucket):
+            wide = [f"cos://{bucket}/{prefix}" for prefix in wide]  # no key begins like this
+        return tuple(wide)
 
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
         """Take the place of a run that is parked or dead; None if another run was quicker.
@@ -138,7 +143,7 @@ class Claiming:
         keeps_place = plan is not None and is_of_claim(plan, other)
         claim = self._new_claim()
         if plan is not None:  # its outputs count, even if the template renders differently now
-            claim = replace(claim, prefix=other.prefix, operation=other.operation)
+            claim = replace(claim, prefix=other.prefix, prefixes=other.prefixes, operation=other.operation)
             claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:

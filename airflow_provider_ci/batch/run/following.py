@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
 from airflow_provider_ci.batch.run.neighbours import ChangeRegistry, Neighbour, neighbour_of
 from airflow_provider_ci.batch.run.submit import Submitter, keys_of_job
-from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.client import CIClient, Job
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,8 @@ class Following:
                     orphans.append((planned, neighbour))
                 elif (job := neighbour.running.get(_their_index(planned))) and _is_same_content(planned):
                     attempt = Attempt(planned=planned)
-                    resolved.append(Resolved(planned, job=RunningJob(attempt, job.job_id, job.created_at)))
+                    running = RunningJob(attempt, job.job_id, job.created_at, job.queue_id)
+                    resolved.append(Resolved(planned, job=running))
         return resolved + self._adopt(orphans)
 
     def _neighbour(self, plan: str, planned: PlannedObject) -> Neighbour:
@@ -134,9 +135,7 @@ class Following:
             return []
         resolved: list[Resolved] = []
         remaining = self._by_index(remaining, resolved)
-        jobs = {
-            keys_of_job(job): job for job in self._submitter.jobs_in_flight() if self._submitter.matches(job)
-        }
+        jobs = self._jobs_of([planned for planned, _ in remaining])
         existing = ExistingOutputs(self._outputs_client, "", threads=16)
         missing = [planned.output for planned, _ in remaining if _keys(planned) not in jobs]
         written = existing.head(missing)
@@ -146,13 +145,23 @@ class Following:
             newest_before = max(int(neighbour.started_at), planned.modified)
             ours = replace(planned, decision=Decision.ADOPTED)
             if job is not None and job.created_at and job.created_at.timestamp() >= planned.modified:
-                running = RunningJob(Attempt(planned=ours), job.job_id, job.created_at)
+                running = RunningJob(Attempt(planned=ours), job.job_id, job.created_at, job.queue_id)
                 resolved.append(Resolved(ours, job=running))
             elif made_at is not None and made_at.timestamp() >= newest_before and _is_same_content(planned):
                 resolved.append(Resolved(planned, _made_there(planned)))
             else:
                 resolved.append(_to_submit(planned))
         return resolved
+
+    def _jobs_of(self, objects: Iterable[PlannedObject]) -> dict[tuple[str, str], Job]:
+        """The jobs in flight that make outputs of these lines, by their keys."""
+        wanted = {_keys(planned): planned for planned in objects}
+        found: dict[tuple[str, str], Job] = {}
+        for job in self._submitter.jobs_in_flight():
+            planned = wanted.get(keys_of_job(job))
+            if planned is not None and self._submitter.matches(job, planned):
+                found[keys_of_job(job)] = job
+        return found
 
     def _by_index(
         self, orphans: list[tuple[PlannedObject, Neighbour]], resolved: list[Resolved]
@@ -175,7 +184,7 @@ class Following:
 
 
 def _keys(planned: PlannedObject) -> tuple[str, str]:
-    return planned.key, planned.output_key
+    return planned.read_key, planned.output_key
 
 
 def _their_index(planned: PlannedObject) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from airflow_provider_ci.batch.ledger.lease import Lease
+from airflow_provider_ci.batch.planning.template import first_output_of
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import add_entries, compact
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState
-from airflow_provider_ci.batch.run.submit import first_output_of
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
 from airflow_provider_ci.client import CIError
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def publish_results(
 
 
 def _entries(results: Iterable[ObjectResult], report: str) -> Iterator[Entry]:
-    for result in results:
+    for result in lines_of(results):
         if not result.fingerprint or result.failed_before:
             continue
         output = first_output_of(result.output_key)

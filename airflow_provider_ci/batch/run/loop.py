@@ -8,35 +8,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import chain
 from typing import Any
 
-from airflow_provider_ci.batch.errors import (
-    BatchStoppedError,
-    WholeBatchError,
-    concerns_batch,
-    concerns_one_object,
-    is_worth_waiting,
-)
+from airflow_provider_ci.batch.dispatch.intake import Intake
+from airflow_provider_ci.batch.dispatch.outcomes import Outcomes
+from airflow_provider_ci.batch.dispatch.watching import JobWatches
+from airflow_provider_ci.batch.errors import BatchStoppedError, concerns_one_object, is_worth_waiting
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.state import (
     Attempt,
     BatchState,
-    RunningJob,
+    blocked_line,
     followed_line,
     running_line,
     unconfirmed_line,
     waiting_line,
 )
 from airflow_provider_ci.batch.limits import EarlyStop
-from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.results import (
-    RETRYABLE_JOB_CODES,
     ObjectResult,
     ObjectState,
     result_of_decision,
-    result_of_job,
     result_without_job,
 )
 from airflow_provider_ci.batch.run.adopt import adopt, adopt_unrecorded
@@ -45,22 +40,16 @@ from airflow_provider_ci.batch.run.canary import Canary
 from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.submit import Outcome, Submitter, Unconfirmed
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.client import CIClient, CIError, Job, JobState, NotFoundError
+from airflow_provider_ci.client import CIClient, CIError, Job
 from airflow_provider_ci.jobs.outage import Outage
-from airflow_provider_ci.jobs.queue_pause import PauseWatch
 from airflow_provider_ci.jobs.submit import EXPIRY_SLACK_SECONDS
-from airflow_provider_ci.jobs.watch import JobsInFlight
 
 log = logging.getLogger(__name__)
 
 _ROUND = 1000
 """Maximum number of submissions in one round."""
-_PASSED_OVER = 10_000
-"""Maximum number of objects without a job that one round passes over."""
 _REFILL_SHARE = 10
 """The window is filled again when a tenth of it is free: few large blocks instead of many small ones."""
-_FOLLOW_WINDOW = 10_000
-"""Maximum number of outputs of other batches that are followed at the same time."""
 _STOP_CHECK_SECONDS = 0.5
 _SHORT_RUN_SECONDS = 15.0
 """A run that is younger need not write its block at once."""
@@ -93,33 +82,25 @@ class Loop:
         self._executor = executor
         self._submitter = submitter
         self._following = following
-        self._outputs_client = outputs_client
         self._is_late = is_late
         self.state = state
-        self._inherited = frozenset(state.running)
         self._allowance = Allowance(settings.max_jobs, journal.plan.header.jobs_before)
         self._canary = Canary.of_plan(settings, journal.plan.header)
+        self._outcomes = Outcomes(settings, journal, state, outputs_client)
+        self._intake = Intake(journal.plan, state, self._outcomes, is_held=self._canary.holds)
         self._early_stop = EarlyStop.parse(settings.stop_early)
         self._pace = replace(settings.pace)
-        self._watch = JobsInFlight(settings.client, submitter.job_type, submitter.listed_queue_id)
-        self._pauses = PauseWatch(
+        self._watches = JobWatches(
             settings.client,
-            submitter.job_type,
-            limit_seconds=settings.outage_seconds,
+            submitter.queues,
+            pause_seconds=settings.outage_seconds,
             every_seconds=max(self._pace.longest, 1.0),
-            queue_id=submitter.listed_queue_id,
         )
         self._outage = Outage(settings.batch_id, limit_seconds=settings.outage_seconds)
-        self._planned = journal.plan.objects(state.next_index)
-        self._is_exhausted = state.next_index >= journal.plan.header.total
         self._is_closed = not submits
         self.stopped_early = False
-        self._moved = 0  # submissions taken, and objects finished
         self._began = time.monotonic()
         self._earlier = state.finished
-        self._skipped = 0
-        self._failed_jobs = 0
-        self._ended_jobs = 0
         self._has_submitted = False
         self._last_wait = self._pace.shortest
 
@@ -132,12 +113,17 @@ class Loop:
             self.state,
             upcoming=lambda: self._journal.plan.objects(self.state.next_index),
         )
-        while unrecorded.by_index and (planned := self._next_planned()):
+        while unrecorded.by_index or self._intake.is_within_object:
+            planned = self._intake.next_planned()
+            if planned is None:
+                break
             if planned.index in unrecorded.by_index:
                 adopt(self.state, planned, *unrecorded.by_index.pop(planned.index))
+                self._intake.note_open(planned)
             else:
-                self._touch(planned)
-        self._inherited = frozenset(self.state.running)
+                self._intake.touch(planned)
+        self._outcomes.release()
+        self._outcomes.inherited = frozenset(self.state.running)
         self._journal.write_checkpoint(self.state)
 
     def to_end(self, *, patience: float | None = None) -> bool:
@@ -150,6 +136,7 @@ class Loop:
         :raises WholeBatchError: the bucket, the queue or a permission makes every object fail.
         :raises CIError: the service refused the whole batch, or was unavailable for too long.
         """
+        self._outcomes.release()
         while self.has_work:
             if self._is_late():
                 log.error("time limit reached: batch %s", self._settings.batch_id)
@@ -158,7 +145,7 @@ class Loop:
             # Each step is tried by itself: a full queue must not keep the run from seeing its jobs end.
             steps = (self._submit, self._find_unconfirmed, self._collect, self._follow, self._journal.publish)
             problems = [self._try(step) for step in steps]
-            self._outage.note(next(filter(None, problems), None), moved=self._moved)
+            self._outage.note(next(filter(None, problems), None), moved=self._outcomes.moved)
             self._tell_progress()
             if not self.has_work or (self._has_room_and_more and self._outage.is_over):
                 continue
@@ -171,7 +158,7 @@ class Loop:
     @property
     def has_work(self) -> bool:
         """Whether anything is in flight or may still be submitted."""
-        is_open = bool(self.state.waiting or not self._is_exhausted) and not self.stop_reason
+        is_open = bool(self.state.waiting or not self._intake.is_exhausted) and not self.stop_reason
         followed = bool(self.state.followed) and not self._is_closed
         return bool(self.state.in_flight) or followed or (not self._is_closed and is_open)
 
@@ -200,11 +187,10 @@ class Loop:
             )
         for attempt in (*self.state.unconfirmed, *self.state.waiting):
             yield result_without_job(attempt.planned, ObjectState.UNFINISHED, attempts=attempt.number - 1)
-        for planned in self.state.followed.values():
+        for planned in (*self.state.followed.values(), *chain.from_iterable(self.state.blocked.values())):
             yield result_without_job(planned, ObjectState.UNFINISHED)
-        for planned in self._journal.plan.objects(self.state.next_index):
-            if planned.index not in self.state.done_ahead:
-                yield result_of_decision(planned) or result_without_job(planned, ObjectState.UNFINISHED)
+        for planned in self._intake.rest():
+            yield result_of_decision(planned) or result_without_job(planned, ObjectState.UNFINISHED)
 
     # One round
 
@@ -228,7 +214,7 @@ class Loop:
         if self._journal.is_checkpoint_due:
             self._journal.write_checkpoint(self.state)
         room = self._room
-        attempts = self._take(min(room, _ROUND)) if room else []
+        attempts = self._intake.take(min(room, _ROUND)) if room else []
         attempts = self._allowance.granted(attempts, self.state)
         if attempts:
             self._submit_round(attempts)
@@ -244,15 +230,16 @@ class Loop:
         for attempt, outcome in submitting:
             if isinstance(outcome, Job):
                 self._has_submitted = True
-                self.state.add_job(attempt, outcome.job_id, outcome.created_at)
+                queue_id = self._submitter.queue_to_record(outcome)
+                self.state.add_job(attempt, outcome.job_id, outcome.created_at, queue_id)
                 lines.append(running_line(self.state.running[outcome.job_id]))
-                self._moved += 1
+                self._outcomes.moved += 1
             elif isinstance(outcome, Unconfirmed):
                 self._outage.lost = outcome.error
                 self.state.unconfirmed.append(attempt.unconfirmed(look_back_to, outcome.expires_at))
                 lines.append(unconfirmed_line(self.state.unconfirmed[-1]))
             elif outcome is not None and concerns_one_object(outcome):
-                self._finish(
+                self._outcomes.finish(
                     result_without_job(
                         attempt.planned, ObjectState.FAILED, error=outcome, attempts=attempt.number
                     ),
@@ -270,13 +257,21 @@ class Loop:
     def _record(self, lines: list[dict[str, Any]]) -> None:
         lines += map(waiting_line, self.state.waiting)
         lines += map(followed_line, self.state.followed.values())
+        lines += self._newly_blocked()
         # The block of a run that is about to end costs a request for nothing. If the run dies before it is
         # written, the next one finds the jobs in the service's listing.
         is_young = time.monotonic() - self._began < _SHORT_RUN_SECONDS
         is_young = is_young and self._settings.max_jobs is None  # its count must be exact
         self._journal.add_block(
-            self.state.next_index, lines, is_deferrable=is_young and self._is_exhausted and len(lines) <= 100
+            self.state.next_index,
+            lines,
+            is_deferrable=is_young and self._intake.is_exhausted and len(lines) <= 100,
         )
+
+    def _newly_blocked(self) -> list[dict[str, Any]]:
+        """The lines that wait for an earlier step since the last block."""
+        found, self._intake.newly_blocked = self._intake.newly_blocked, []
+        return [blocked_line(planned) for planned in found if self.state.is_blocked(planned)]
 
     def _find_unconfirmed(self) -> None:
         """Adopt jobs whose response was lost; submit again once the service can no longer accept it."""
@@ -288,8 +283,9 @@ class Loop:
         for attempt in unconfirmed:
             if job := found.get(attempt):
                 log.info("found job %s of %r, whose response was lost", job.job_id, attempt.planned.key)
-                self.state.add_job(attempt, job.job_id, job.created_at)
-                self._moved += 1
+                queue_id = self._submitter.queue_to_record(job)
+                self.state.add_job(attempt, job.job_id, job.created_at, queue_id)
+                self._outcomes.moved += 1
             elif looked_at <= attempt.expires_at + EXPIRY_SLACK_SECONDS:
                 self.state.unconfirmed.append(attempt)
             else:
@@ -299,13 +295,13 @@ class Loop:
         """Take ended jobs out of the window, but not while the window is being filled."""
         if self._has_submitted and not self._is_late():
             return
-        pending = {job_id: found.created_at for job_id, found in self.state.running.items()}
-        ended = self._watch.ended(pending)
-        problems = [self._settle(self.state.running.pop(job.job_id), job) for job in ended]
-        for job_id in self._watch.forgotten:
+        ended = self._watches.ended(self._submitter.watched(self.state.running))
+        problems = [self._outcomes.settle(self.state.running.pop(job.job_id), job) for job in ended]
+        for job_id in self._watches.forgotten:
             if found := self.state.running.pop(job_id, None):
-                self._settle_forgotten(found)
-        self._pauses.look(self.state.running, is_moving=bool(ended))
+                self._outcomes.settle_forgotten(found)
+        self._submitter.note_queues(self._watches)
+        self._watches.look_for_pauses()
         if self.state.asked_to_cancel and not self.state.running:
             self._journal.write_checkpoint(self.state)
             self._journal.forget_cancelling()
@@ -314,86 +310,34 @@ class Loop:
         if problem := next(filter(None, problems), None):
             raise problem
 
-    def _settle(self, found: RunningJob, job: Job) -> WholeBatchError | None:
-        """Take an ended job out of the window; returns the error that ends the batch, if it is one.
-
-        A job of an earlier run says nothing about the bucket as it is now: its object is submitted again.
-        """
-        attempt, planned = found.attempt, found.attempt.planned
-        is_failed = job.state is JobState.FAILED
-        if is_failed and concerns_batch(job.code, job.message):
-            if planned.decision is Decision.SHARED:
-                self.state.followed[planned.index] = planned
-            else:
-                self.state.waiting.append(attempt.next())
-            if attempt.is_adopted or job.job_id in self._inherited:
-                return None
-            return WholeBatchError(self._settings.batch_id, job.code, job.message, planned.key)
-        is_retryable = is_failed and job.code in RETRYABLE_JOB_CODES
-        was_cancelled = job.state is JobState.CANCEL
-        if planned.decision is Decision.SHARED and (is_retryable or was_cancelled):
-            self.state.followed[planned.index] = planned  # the other batch decides whether to retry it
-        elif (is_retryable and attempt.number < self._settings.object_attempts) or (
-            was_cancelled and self.state.asked_to_cancel
-        ):
-            self.state.waiting.append(attempt.next())
-        else:
-            self._count_job(is_failed=is_failed)
-            self._finish(result_of_job(planned, job, attempts=attempt.number))
-        return None
-
-    def _settle_forgotten(self, found: RunningJob) -> None:
-        """Decide by the output about a job that the service no longer knows (it keeps jobs for a month)."""
-        planned = found.attempt.planned
-        if self._is_output_newer(planned, found.created_at):
-            self._count_job(is_failed=False)
-            self._finish(
-                result_without_job(
-                    planned, ObjectState.SUCCEEDED, job_id=found.job_id,
-                    message="the service no longer knows the job; its output is there",
-                )
-            )  # fmt: skip
-        else:
-            log.warning("job %s of %r is unknown to the service; submitting again", found.job_id, planned.key)
-            self.state.waiting.append(found.attempt.next())
-
-    def _is_output_newer(self, planned: PlannedObject, created_at: datetime | None) -> bool:
-        try:
-            written = self._outputs_client.head_object(planned.output).last_modified
-        except NotFoundError:
-            return False
-        begin = int(self._journal.plan.header.jobs_not_before)
-        return written.timestamp() >= (begin if created_at is None else int(created_at.timestamp()))
-
     def _follow(self) -> None:
         """Take over the new results of other batches."""
         if not self.state.followed or self._is_closed or not self._following.is_due:
             return
+        to_submit: list[Attempt] = []
         for found in self._following.resolve(self.state.followed):
-            index = found.planned.index
-            del self.state.followed[index]
+            if self.state.followed.pop(found.planned.index, None) is None:
+                continue  # an earlier step has failed in between
             if found.result is not None:
-                self._skipped += found.result.is_good
-                self._finish(found.result, is_pressing=True)
+                self._outcomes.pass_over(found.result)
             elif found.job is not None:
-                self.state.add_job(found.job.attempt, found.job.job_id, found.job.created_at)
+                job = found.job
+                self.state.add_job(job.attempt, job.job_id, job.created_at, job.queue_id)
             else:
-                self.state.waiting.append(Attempt(planned=found.planned))
+                to_submit.append(Attempt(planned=found.planned))
+        self._outcomes.enqueue(to_submit)
 
     def _stop_if_pointless(self) -> None:
-        if self._is_closed or not self._early_stop.applies(self._failed_jobs, self._ended_jobs):
+        failed, ended = self._outcomes.failed_jobs, self._outcomes.ended_jobs
+        if self._is_closed or not self._early_stop.applies(failed, ended):
             return
         log.error(
             "%d of %d finished objects failed, so nothing more is submitted (stop_early): batch %s",
-            self._failed_jobs,
-            self._ended_jobs,
+            failed,
+            ended,
             self._settings.batch_id,
         )
         self._is_closed = self.stopped_early = True
-
-    def _count_job(self, *, is_failed: bool) -> None:
-        self._ended_jobs += 1
-        self._failed_jobs += is_failed
 
     # Its parts
 
@@ -412,9 +356,7 @@ class Loop:
     def _has_room_and_more(self) -> bool:
         if self._is_closed or self.stop_reason:
             return False
-        can_touch = not self._is_exhausted and len(self.state.followed) < _FOLLOW_WINDOW
-        can_touch = can_touch and not self._canary.holds(self.state)
-        return (bool(self.state.waiting) or can_touch) and self._room > 0
+        return (bool(self.state.waiting) or self._intake.can_go_on) and self._room > 0
 
     @property
     def _may_leave(self) -> bool:
@@ -426,51 +368,6 @@ class Loop:
 
     def _may_continue(self) -> bool:
         return self._lease.is_held and not self._settings.is_stopped() and not self._is_late()
-
-    def _take(self, room: int) -> list[Attempt]:
-        """The next submissions: objects that wait, then the plan. Objects without a job are passed over."""
-        waiting, passed_over = self.state.waiting, 0
-        while len(waiting) < room and passed_over < _PASSED_OVER:
-            if len(self.state.followed) >= _FOLLOW_WINDOW or self._canary.holds(self.state):
-                break
-            planned = self._next_planned()
-            if planned is None:
-                break
-            self._touch(planned)
-            passed_over += planned.decision is not Decision.SUBMIT
-        return [waiting.popleft() for _ in range(min(room, len(waiting)))]
-
-    def _touch(self, planned: PlannedObject) -> None:
-        result = result_of_decision(planned)
-        if result is not None:
-            self._skipped += result.is_good
-            self._finish(result, is_pressing=True)
-        elif planned.decision is Decision.SHARED:
-            self.state.followed[planned.index] = planned
-        elif planned.decision is Decision.ADOPTED:
-            created_at = datetime.fromisoformat(planned.details["created_at"])
-            self.state.add_job(Attempt(planned=planned), planned.details["job_id"], created_at)
-        else:
-            self.state.waiting.append(Attempt(planned=planned))
-
-    def _next_planned(self) -> PlannedObject | None:
-        """The next object of the plan; if it cannot be read now, the next try reads it again."""
-        try:
-            for planned in self._planned:
-                self.state.next_index = planned.index + 1
-                if planned.index not in self.state.done_ahead:
-                    return planned
-                self.state.done_ahead.remove(planned.index)
-        except CIError:
-            self._planned = self._journal.plan.objects(self.state.next_index)
-            raise
-        self._is_exhausted = True
-        return None
-
-    def _finish(self, result: ObjectResult, *, is_pressing: bool = False) -> None:
-        self._moved += 1
-        self.state.count(result)
-        self._journal.add_result(result, is_pressing=is_pressing)
 
     def raise_if_stopped(self) -> None:
         """Return if the batch was not asked to stop.
@@ -494,7 +391,7 @@ class Loop:
         if not self._has_submitted:  # then this round has looked
             self._last_wait = self._pace.wait_seconds(
                 pending=len(self.state.running),
-                finished=self.state.finished - self._earlier - self._skipped,
+                finished=self.state.finished - self._earlier - self._outcomes.skipped,
                 elapsed_seconds=time.monotonic() - self._began,
             )
         return self._last_wait
@@ -507,7 +404,7 @@ class Loop:
                     finished=self.state.finished,
                     failed=self._failed,
                     in_flight=len(self.state.running),
-                    skipped=self._skipped,
+                    skipped=self._outcomes.skipped,
                     earlier=self._earlier,
                     seconds=time.monotonic() - self._began,
                 )

@@ -37,9 +37,15 @@ _MAX_FAILURES = 10_000
 
 def claimed_outputs(plan: StoredPlan, first: str, last: str) -> Iterator[ClaimedOutput]:
     """The outputs between two keys that a plan makes; a deleted part of the plan is passed over."""
+    operations = plan.header.step_fingerprints
     try:
         for planned in plan.claimed(first, last):
-            yield ClaimedOutput(output=planned.output, fingerprint=planned.fingerprint, index=planned.index)
+            yield ClaimedOutput(
+                output=planned.output,
+                fingerprint=planned.fingerprint,
+                index=planned.index,
+                operation=planned.operation or operations.get(planned.step, ""),
+            )
     except MissingRecordError as error:
         log.warning("%s; its outputs are not known to this batch", error)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime
 
+from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.watching import JobWatches, Watched
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import PARKED_SECONDS
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.registry.heartbeat import Heartbeat
 from airflow_provider_ci.client import CIClient, CIError
 from airflow_provider_ci.jobs.cancel import cancel_waiting
-from airflow_provider_ci.jobs.kinds import default_queue_id, type_of_tag
-from airflow_provider_ci.jobs.queue_pause import PauseWatch
-from airflow_provider_ci.jobs.watch import JobsInFlight, Pace
+from airflow_provider_ci.jobs.kinds import type_of_tag
+from airflow_provider_ci.jobs.watch import Pace
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class BatchWatch:
         self._beaten = self._began
         self._heartbeat = Heartbeat(client, folder, claim) if claim else None
         self._finished = 0
-        self._created: dict[str, datetime | None] = {}
+        self._created: dict[str, Watched] = {}
         self._adopted: set[str] = set()
         self._enough = 0
         self._details: dict[str, object] = {}
@@ -52,20 +52,25 @@ class BatchWatch:
 
     def _load(self, plan: StoredPlan, journal: Journal, pause_seconds: float) -> None:
         state = journal.read_state()
-        self._created = {job_id: found.created_at for job_id, found in state.running.items()}
-        self._adopted = {job_id for job_id, found in state.running.items() if found.attempt.is_adopted}
-        has_more = bool(state.waiting or state.followed) or state.next_index < plan.header.total
-        self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
-        self._details = {
-            "plan": plan.header.token,
-            "total": plan.header.total,
-            "blocks": journal.blocks,
-            "parts": journal.parts,
+        header = plan.header
+        types = {str(step["name"]): type_of_tag(step["tag"]) for step in header.all_steps}
+        self._created = {
+            job_id: Watched(types[found.attempt.planned.step], found.queue_id, found.created_at)
+            for job_id, found in state.running.items()
         }
-        job_type = type_of_tag(plan.header.tag)
-        self._jobs = JobsInFlight(self._client, job_type, default_queue_id(self._client, job_type))
-        self._pauses = PauseWatch(
-            self._client, job_type, limit_seconds=pause_seconds, every_seconds=self._pace.longest
+        self._adopted = {job_id for job_id, found in state.running.items() if found.attempt.is_adopted}
+        has_more = (
+            bool(state.waiting or state.followed or state.blocked) or state.next_index < plan.header.total
+        )
+        self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
+        self._details = {**journal.proof, "total": plan.header.total}
+        queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
+        by_tag = {job_type.tag: job_type for job_type in types.values()}
+        self._jobs = JobWatches(
+            self._client,
+            Queues(self._client, tuple(by_tag.values()), queue_ids),
+            pause_seconds=pause_seconds,
+            every_seconds=self._pace.longest,
         )
 
     @property
@@ -93,7 +98,7 @@ class BatchWatch:
             for job_id in (*(job.job_id for job in ended), *self._jobs.forgotten):
                 self._created.pop(job_id, None)
             self._finished += len(ended)
-            self._pauses.look(self._created, is_moving=bool(ended))
+            self._jobs.look_for_pauses()
         except CIError as error:
             if not error.is_retryable:
                 raise

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from functools import partial
+from itertools import islice
 
 from airflow_provider_ci.batch.errors import OutputConflictError
 from airflow_provider_ci.batch.ledger.lease import Lease
@@ -16,12 +17,15 @@ from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordW
 from airflow_provider_ci.batch.ledger.version1 import refuse_unfinished
 from airflow_provider_ci.batch.planning.draft import Draft, new_draft
 from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.fingerprint import operation_fingerprint
-from airflow_provider_ci.batch.planning.planned import Decision
+from airflow_provider_ci.batch.planning.naming import Found
+from airflow_provider_ci.batch.planning.operations import operation_record
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
+from airflow_provider_ci.batch.planning.rows import with_row
 from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
-from airflow_provider_ci.batch.registry.claims import Claim
+from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
+from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError, first_output_of
+from airflow_provider_ci.batch.registry.claims import Claim, intersecting
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
@@ -34,22 +38,18 @@ from airflow_provider_ci.batch.run.neighbours import (
     is_buried_by,
     wait_until_planned,
 )
-from airflow_provider_ci.batch.run.submit import Submitter, first_output_of
+from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.left_out import LeftOut
-from airflow_provider_ci.batch.sources.selection import ObjectSelection, as_source
+from airflow_provider_ci.batch.sources.row import Row
+from airflow_provider_ci.batch.sources.selection import as_source
+from airflow_provider_ci.batch.sources.source import LeftOut, Source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, PicTemplate
-from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
+from airflow_provider_ci.client import CIClient, Job, ObjectInfo
+from airflow_provider_ci.jobs.kinds import matches_operation
 
 log = logging.getLogger(__name__)
 
 DEFAULT_REPORT_PREFIX = "_ci_batches/"
-_SECRET_FIELDS = ("password",)
-_SECRET_NODES = ("DocPassword",)
-_OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTemplate, *JOB_OPERATIONS)}
-_STORED_NAMES = {"type": "type_"}
-"""Fields that are stored under another name, because ``type`` is the class of the operation."""
 _RECENT_SECONDS = 3.0
 
 
@@ -57,7 +57,7 @@ _RECENT_SECONDS = 3.0
 class PlanMaker:
     """Makes and freezes a plan.
 
-    :param make_submitter: makes the submitter of a plan from its token and ``jobs_not_before``.
+    :param make_submitter: makes the submitter of a plan from its token, ``jobs_not_before`` and its steps.
     :param wait: waits for some seconds, and raises if the batch was asked to stop.
     """
 
@@ -66,7 +66,7 @@ class PlanMaker:
     state: State
     """The registry when the claim was made."""
     outputs_client: CIClient
-    make_submitter: Callable[[str, float], Submitter]
+    make_submitter: Callable[[str, float, Sequence[PlanStep]], Submitter]
     wait: Callable[[float], None]
     freeze: Callable[..., StoredPlan] = freeze_plan
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -84,35 +84,29 @@ class PlanMaker:
         :raises CIError: a request failed.
         """
         settings, started_at = self.settings, self._now()
-        template, operation = settings.template, settings.operation
+        steps = settings.plan_steps
         if old is not None:  # a frozen plan is carried out, however the templates render now
-            operation = restored_operation(dict(old.header.operation), operation)
-            if old.header.output:
-                template = OutputTemplate(text=old.header.output, prefix=old.header.prefix)
+            steps = steps_of_plan(old, settings)
         token = uuid.uuid4().hex[:12]
-        with new_draft() as draft:
+        submitter = self.make_submitter(token, 0.0, steps)
+        with new_draft(len(steps)) as draft:
             planner = Planner(
-                draft,
-                template,
-                operation,
-                skip=settings.skip,
-                retry_failed=settings.retry_failed,
-                check=self._check,
+                draft, steps, skip=settings.skip, retry_failed=settings.retry_failed, check=self._check
             )
-            expected = max(expected_total, self._take(planner, template, old))
+            expected = max(expected_total, self._take(planner, steps, old))
             if self.state.number == 1 and draft.total > 1:
                 # The first batch of this version in the bucket. A single object is not worth the request: its
                 # job in flight, or its output, is enough.
                 refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
-            threads = min(settings.threads, 32)
-            in_flight = self._jobs_in_flight(draft, token)
-            existing = ExistingOutputs(self.outputs_client, template.literal_prefix, threads=threads)
-            planner.look_up(IndexReader(settings.client, self.state, self.lease.registry_root), existing)
-            self._share(draft, planner, operation_fingerprint(operation), old)
-            self._adopt(planner, in_flight, token)
+            in_flight = self._jobs_in_flight(draft, submitter)
+            index = IndexReader(settings.client, self.state, self.lease.registry_root)
+            planner.look_up(index, *map(self._existing, steps))
+            self._share(draft, planner, old)
+            self._adopt(planner, in_flight)
+            planner.finish_chains()
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now()
-            to_submit = counts[Decision.SUBMIT]
+            to_submit = draft.objects_with(Decision.SUBMIT)
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
             plan = self.freeze(
@@ -124,20 +118,23 @@ class PlanMaker:
                     batch_id=settings.batch_id,
                     token=token,
                     claim=self.lease.claim.token,
-                    definition=settings.definition_name,
-                    operation=operation_record(operation),
-                    operation_fingerprint=operation_fingerprint(operation),
-                    output=template.text,
-                    prefix=template.prefix,
-                    tag=self.make_submitter(token, not_before).job_type.tag,
+                    definition=old.header.definition if old else settings.definition_name,
+                    operation=operation_record(steps[0].operation),
+                    operation_fingerprint=steps_fingerprint(steps),
+                    output=steps[0].template.text,
+                    prefix=steps[0].template.prefix,
+                    tag=steps[0].tag,
                     queue_id=settings.queue_id,
+                    queue_ids=tuple(settings.queue_ids),
+                    steps=tuple(step.to_json() for step in steps) if steps[0].name else (),
                     total=total,
                     parts=parts,
                     started_at=started_at,
                     jobs_not_before=not_before,
                     judged_by_time=counts[Decision.UP_TO_DATE_BY_TIME],
-                    canary=canary,
+                    canary=canary * len(steps),
                     jobs_before=jobs_before,
+                    archived=self.left_out.archived,
                     lost_objects=max(0, expected - total),
                 ),
                 check=self._check,
@@ -145,41 +142,58 @@ class PlanMaker:
         self._log(counts, draft.total)
         return plan
 
+    def _existing(self, step: PlanStep) -> ExistingOutputs:
+        threads = min(self.settings.threads, 32)
+        return ExistingOutputs(self.outputs_client, step.template.literal_prefix, threads=threads)
+
     # The objects
 
-    def _take(self, planner: Planner, template: OutputTemplate, old: StoredPlan | None) -> int:
-        """Take the objects; returns how many there should be, as far as a damaged plan says."""
+    def _take(self, planner: Planner, steps: Sequence[PlanStep], old: StoredPlan | None) -> int:
+        """Take the objects; returns how many lines there should be, as far as a damaged plan says."""
         if old is None:
-            planner.take(self._selected(template))
+            planner.take(self._selected(steps))
             return 0
         try:
-            objects = list(_objects_of(old))
+            objects = list(_objects_of(old, steps))
         except MissingRecordError as error:
             log.warning("%s; the objects are selected again", error)
-            planner.take(self._selected(template))
+            planner.take(self._selected(steps))
         else:
             planner.take(objects)
         return old.header.total
 
-    def _selected(self, template: OutputTemplate) -> Iterator[ObjectInfo | UnusableKey]:
-        settings, source = self.settings, as_source(self.settings.source)
-        if not isinstance(source, ObjectSelection):
-            yield from source.objects(settings.client, threads=min(settings.threads, 32))
+    def _selected(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
+        if self.settings.parameters is None:
+            return self._listed(steps)
+        return (with_row(found, self.settings.parameters) for found in self._listed(steps))
+
+    def _listed(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
+        settings, source, left_out = self.settings, as_source(self.settings.source), self.left_out
+        found = source.objects(settings.client, threads=min(settings.threads, 32), left_out=left_out)
+        if not source.listed_prefixes:
+            yield from found
             return
-        own_outputs = self._own_outputs(source, template)
-        for found in source.objects(settings.client):
-            if self._is_of_ledger(found.key):
-                self.left_out.ledger += 1
+        own_outputs = tuple(filter(None, (self._own_outputs(source, step.template) for step in steps)))
+        for each in found:
+            key = each.info.key if isinstance(each, Row) else each.key
+            if self._is_of_ledger(key):
+                left_out.ledger += 1
                 continue
-            if own_outputs and found.key.startswith(own_outputs):
-                self.left_out.own_outputs += 1
+            if own_outputs and key.startswith(own_outputs):
+                left_out.own_outputs += 1
                 continue
-            yield found
-        if self.left_out.own_outputs:
+            yield each
+        if left_out.own_outputs:
             log.warning(
-                "%d objects below %r are left out: they lie where this batch writes its outputs",
-                self.left_out.own_outputs,
-                own_outputs,
+                "%d objects below %s are left out: they lie where this batch writes its outputs",
+                left_out.own_outputs,
+                ", ".join(map(repr, own_outputs)),
+            )
+        if left_out.archived:
+            log.warning(
+                "%d archived objects are left out: the service cannot read them before they are restored; "
+                "storage_classes chooses them",
+                left_out.archived,
             )
 
     def _is_of_ledger(self, key: str) -> bool:
@@ -187,7 +201,7 @@ class PlanMaker:
         own = self.settings.report_prefix
         return key.startswith(prefixes) or (bool(own) and key.startswith(own)) or is_ledger_key(key)
 
-    def _own_outputs(self, source: ObjectSelection, template: OutputTemplate) -> str:
+    def _own_outputs(self, source: Source, template: OutputTemplate) -> str:
         """The folder of the outputs, if it lies in the selection; outputs must not become inputs.
 
         :raises OutputTemplateError: outputs and inputs share a folder, and their suffixes do not
@@ -196,16 +210,13 @@ class PlanMaker:
         if self.outputs_client.bucket != self.settings.client.bucket:
             return ""
         folder = template.literal_prefix[: template.literal_prefix.rfind("/") + 1]
-        prefix = source.prefix
-        if folder not in (prefix, f"{prefix}/"):
-            return folder if folder.startswith(prefix) else ""
-        suffix = template.literal_suffix.lower()
-        takes_outputs = not source.suffixes or suffix.endswith(
-            tuple(each.lower() for each in source.suffixes)
-        )
-        if takes_outputs:
+        prefixes = source.listed_prefixes
+        shared = next((each for each in prefixes if folder in (each, f"{each}/")), None)
+        if shared is None:
+            return folder if folder.startswith(prefixes) else ""
+        if source.may_take(folder, template.literal_suffix):
             raise OutputTemplateError(
-                f"output template {template.text!r}: the outputs lie in {prefix!r}, where the "
+                f"output template {template.text!r}: the outputs lie in {shared!r}, where the "
                 "selection would take them as objects the next time; name another folder, or suffixes that "
                 "leave the outputs out"
             )
@@ -213,25 +224,25 @@ class PlanMaker:
 
     # Other batches and jobs in flight
 
-    def _share(self, draft: Draft, planner: Planner, operation: str, old: StoredPlan | None) -> None:
+    def _share(self, draft: Draft, planner: Planner, old: StoredPlan | None) -> None:
         bounds = draft.output_range()
         if bounds is None:
             return
-        if old is not None and old.header.operation_fingerprint == operation:
-            planner.share(claimed_outputs(old, *bounds), batch_details(old), is_same_operation=True)
+        if old is not None:  # what it made by another operation is made again
+            planner.share(claimed_outputs(old, *bounds), batch_details(old), is_dead=lambda: True)
         for claim in self._earlier_claims():
-            self._share_with(planner, claim, bounds, operation)
+            self._share_with(planner, claim, bounds)
 
     def _earlier_claims(self) -> Iterable[Claim]:
         own = self.lease.claim
         earlier = self.state.earlier_than(own.token)
-        return [each for each in _intersecting(earlier, own.prefix) if each.folder != own.folder]
+        return [each for each in intersecting(earlier, own.all_prefixes) if each.folder != own.folder]
 
-    def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str], operation: str) -> None:
+    def _share_with(self, planner: Planner, claim: Claim, bounds: tuple[str, str]) -> None:
         client = self.settings.client
         if is_buried(claim):
             plan = read_plan(client, claim.folder)
-            if plan is not None and plan.header.operation_fingerprint != operation:
+            if plan is not None:
                 planner.distrust(claimed_outputs(plan, *bounds))
             return
         plan = wait_until_planned(
@@ -243,14 +254,12 @@ class PlanMaker:
         )
         if plan is None:
             return
-        is_same = plan.header.operation_fingerprint == operation
-        if not is_same and self._is_dead(claim):
-            # Its jobs that are still in flight are found among the jobs of the queue.
-            planner.distrust(claimed_outputs(plan, *bounds))
-            return
         try:
+            # The jobs of a dead batch that are still in flight are found among the jobs of the queue.
             shared = planner.share(
-                claimed_outputs(plan, *bounds), batch_details(plan), is_same_operation=is_same
+                claimed_outputs(plan, *bounds),
+                batch_details(plan),
+                is_dead=_once(partial(self._is_dead, claim)),
             )
         except OtherOperationError as error:
             raise OutputConflictError(self.settings.batch_id, claim.batch_id, error.output) from None
@@ -272,7 +281,7 @@ class PlanMaker:
             self.wait(0.5)
         return False  # it has ended, or another run has taken it over
 
-    def _jobs_in_flight(self, draft: Draft, token: str) -> list[Job]:
+    def _jobs_in_flight(self, draft: Draft, submitter: Submitter) -> list[Job]:
         """The jobs in flight for our outputs, whoever submitted them.
 
         They are listed before the outputs are looked up. A job that ends in between is then seen twice, not
@@ -280,10 +289,10 @@ class PlanMaker:
         """
         if not draft.total:
             return []
-        jobs = self.make_submitter(token, 0.0).jobs_in_flight()
+        jobs = submitter.jobs_in_flight()
         return [job for job in jobs if draft.of_output(first_output_of(job.output_key))]
 
-    def _adopt(self, planner: Planner, in_flight: Iterable[Job], token: str) -> None:
+    def _adopt(self, planner: Planner, in_flight: Iterable[Job]) -> None:
         """Adopt the jobs that are in flight for our outputs.
 
         This is what remains when the whole ledger was deleted, or when an older version of this package
@@ -293,7 +302,7 @@ class PlanMaker:
             adopted = planner.adopt(
                 in_flight,
                 output_of=lambda job: first_output_of(job.output_key),
-                matches=self.make_submitter(token, 0.0).matches,
+                matches=matches_operation,
                 is_here=self._writes_here,
             )
         except OtherOperationError as error:
@@ -328,53 +337,50 @@ class PlanMaker:
         log.info("planned %d objects (%s): batch %s", total, parts or "none", self.settings.batch_id)
         if not total:
             source = as_source(self.settings.source)
-            if isinstance(source, ObjectSelection):
-                log.warning(
-                    "no object under %r%s: check the prefix and the suffixes",
-                    source.prefix,
-                    f" with suffixes {', '.join(source.suffixes)}" if source.suffixes else "",
-                )
+            log.warning("no object %s: check the prefix and the suffixes", source.described())
 
 
-def operation_record(operation: Any) -> dict[str, Any]:
-    """An operation as JSON, without a password, because everybody with access to the bucket can read it."""
-    values = {
-        _STORED_NAMES.get(name, name): value
-        for name, value in asdict(operation).items()
-        if value is not None and name not in _SECRET_FIELDS
+def steps_of_plan(plan: StoredPlan, settings: BatchSettings) -> tuple[PlanStep, ...]:
+    """The steps of a frozen plan; passwords that are no references come from the settings."""
+    records, header = plan.header.all_steps, plan.header
+    if not header.output and not header.steps:  # a plan of an older version
+        records = tuple({**record, "output": settings.template.text} for record in records)
+        return stored_steps(records, settings.template.prefix, settings.steps)
+    return stored_steps(records, header.prefix, settings.steps)
+
+
+def _once(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """Ask at the first call only."""
+    answers: list[bool] = []
+
+    def answer() -> bool:
+        if not answers:
+            answers.append(ask())
+        return answers[0]
+
+    return answer
+
+
+def _objects_of(plan: StoredPlan, steps: Sequence[PlanStep]) -> Iterator[Found]:
+    """The objects of a plan, with what their rows said."""
+    lines = plan.objects()
+    while first := next(lines, None):
+        yield _object_of([first, *islice(lines, len(steps) - 1)], steps)
+
+
+def _object_of(lines: Sequence[PlannedObject], steps: Sequence[PlanStep]) -> Found:
+    first = lines[0]
+    if first.decision is Decision.UNUSABLE:
+        return UnusableKey(key=first.key, code=first.details["code"], message=first.details["message"])
+    modified = datetime.fromtimestamp(first.modified, timezone.utc)
+    info = ObjectInfo(first.key, first.size, first.etag, modified)
+    parameters = {
+        f"{line.step}.{name}" if line.step else name: value
+        for line in lines
+        for name, value in line.parameters.items()
     }
-    if "extra" in values:
-        values["extra"] = {k: v for k, v in values["extra"].items() if k not in _SECRET_NODES}
-    return {"type": type(operation).__name__, **values}
-
-
-def restored_operation(record: dict[str, Any], current: Any) -> Any:
-    """The operation of a plan; a password is taken from the current operation.
-
-    :param current: the operation of the running code, whose arguments may be rendered differently by now.
-    """
-    made_of: Any = _OPERATIONS.get(str(record.get("type")), type(current))
-    names = {item.name for item in fields(made_of) if item.init}
-    stored = {_STORED_NAMES.get(name, name): name for name in names}
-    values = {stored[name]: value for name, value in record.items() if name in stored}
-    for name in names.intersection(_SECRET_FIELDS):
-        values[name] = getattr(current, name, None)
-    current_extra = getattr(current, "extra", {})
-    secrets = {name: current_extra[name] for name in _SECRET_NODES if name in current_extra}
-    if secrets and "extra" in names:
-        values["extra"] = {**values.get("extra", {}), **secrets}
-    return made_of(**values)
-
-
-def _intersecting(claims: Iterable[Claim], prefix: str) -> list[Claim]:
-    return [each for each in claims if each.prefix.startswith(prefix) or prefix.startswith(each.prefix)]
-
-
-def _objects_of(plan: StoredPlan) -> Iterator[ObjectInfo | UnusableKey]:
-    for planned in plan.objects():
-        if planned.decision is Decision.UNUSABLE:
-            details = planned.details
-            yield UnusableKey(key=planned.key, code=details["code"], message=details["message"])
-        else:
-            modified = datetime.fromtimestamp(planned.modified, timezone.utc)
-            yield ObjectInfo(planned.key, planned.size, planned.etag, modified)
+    is_named = steps[0].template.output_key(first.key) == first.output_key
+    output_key = "" if is_named else first.output_key
+    if not (parameters or output_key or first.job_level is not None):
+        return info
+    return Row(info=info, output_key=output_key, job_level=first.job_level, parameters=parameters)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+from airflow_provider_ci.batch.dispatch.operations import Operations
+from airflow_provider_ci.batch.dispatch.queues import Queues
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.preview import BatchPreview, estimated
 from airflow_provider_ci.batch.prices import PriceTable
 from airflow_provider_ci.batch.registry.registry import Registry
@@ -22,7 +26,7 @@ from airflow_provider_ci.batch.run.planning import PlanMaker
 from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIServiceError
-from airflow_provider_ci.jobs.kinds import DOCUMENTS, default_queue_id, type_of_operation
+from airflow_provider_ci.jobs.kinds import DOCUMENTS, type_of_operation
 
 _COUNTED = {
     Decision.UP_TO_DATE: "up_to_date",
@@ -80,7 +84,9 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
     else:
         finished = _remaining(unfinished, tally)
     counts = dict.fromkeys(("objects", *_COUNTED.values()), 0) | tally.counts
-    job_type = type_of_operation(settings.operation)
+    counts["objects"] = math.ceil(counts["objects"] / len(settings.steps))
+    finished = math.ceil(finished / len(settings.steps))
+    is_documents = all(type_of_operation(step.operation) is DOCUMENTS for step in settings.steps.values())
     return estimated(
         {
             "batch_id": settings.batch_id,
@@ -93,23 +99,22 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
         },
         prices,
         concurrency=_concurrency(settings),
-        is_documents=job_type is DOCUMENTS,
+        is_documents=is_documents,
     )
 
 
 def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
     """Plan from the source; other batches' claims are not looked at."""
-    client, job_type = settings.client, type_of_operation(settings.operation)
+    client = settings.client
     state = replace(Registry(client).read(), claims=())
 
-    def submitter(token: str, not_before: float) -> Submitter:
+    def submitter(token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
+        operations = Operations(steps)
         return Submitter(
             client=client,
-            job_type=job_type,
-            operation=settings.operation,
+            operations=operations,
+            queues=Queues(client, operations.types, settings.all_queue_ids),
             token=token,
-            queue_id=settings.queue_id,
-            listed_queue_id=settings.queue_id or default_queue_id(client, job_type),
             expires_at=client.clock.now,
             not_before=not_before,
             options={},
@@ -130,7 +135,7 @@ def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
 
 def _no_lease(root: str) -> SimpleNamespace:
     """Stands in for a lease: nothing is written, so nothing needs one."""
-    claim = SimpleNamespace(token="", prefix="", folder="")
+    claim = SimpleNamespace(token="", all_prefixes=("",), folder="")
     return SimpleNamespace(claim=claim, registry_root=root, writes_until=None, check=lambda: None)
 
 
@@ -161,10 +166,14 @@ def _remaining(plan: StoredPlan, tally: _Tally) -> int:
 def _concurrency(settings: BatchSettings) -> int | None:
     """How many jobs the queue runs at the same time; None if it does not say."""
     try:
-        queues = list(type_of_operation(settings.operation).queues(settings.client))
+        first = next(iter(settings.steps.values()))
+        queues = list(type_of_operation(first.operation).queues(settings.client))
     except CIServiceError as error:
         if error.is_retryable:
             raise
         return None
-    wanted = [queue for queue in queues if settings.queue_id in (None, queue.queue_id)]
-    return wanted[0].max_concurrent if len(wanted) == 1 else None
+    named = settings.all_queue_ids
+    wanted = [queue for queue in queues if not named or queue.queue_id in named]
+    if len(wanted) > 1 and not named:
+        return None
+    return sum(queue.max_concurrent or 0 for queue in wanted) or None

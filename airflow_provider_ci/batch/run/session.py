@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-import resource
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain
-from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow_provider_ci.batch.dispatch.operations import Operations, Secrets
+from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.threads import threads_that_fit
 from airflow_provider_ci.batch.errors import (
     BatchFailedError,
     BatchRunningError,
@@ -22,26 +23,23 @@ from airflow_provider_ci.batch.errors import (
 )
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
-from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
+from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
+from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.registry.registry import Registry
-from airflow_provider_ci.batch.reports.folder import report_key
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary
-from airflow_provider_ci.batch.reports.writing import write_report
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState, explained
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
 from airflow_provider_ci.batch.run.earlier import EarlierPlan
+from airflow_provider_ci.batch.run.ending import Ending
 from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.indexing import publish_results
 from airflow_provider_ci.batch.run.loop import Loop
-from airflow_provider_ci.batch.run.planning import PlanMaker, restored_operation
+from airflow_provider_ci.batch.run.planning import PlanMaker, steps_of_plan
 from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIError
-from airflow_provider_ci.jobs.cancel import cancel_waiting
-from airflow_provider_ci.jobs.kinds import JobType, default_queue_id, type_of_operation, type_of_tag
 from airflow_provider_ci.jobs.outage import retry_while_unavailable
 
 log = logging.getLogger(__name__)
@@ -49,8 +47,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _STOP_CHECK_SECONDS = 0.5
-_SPARE_FILES = 20
-"""Open files that a run needs beside one connection per thread."""
 
 
 class Session:
@@ -68,13 +64,15 @@ class Session:
         self._ends_at = self._client.clock.monotonic() + seconds_left
         self._resume = dict(resume or {})
         self._began = time.monotonic()
+        self.secrets = Secrets(settings.secrets)
         self.parked: dict[str, Any] = {}
         """Plain JSON for the next run, if this one left jobs in flight."""
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         """Claim, plan, submit, wait and report; None if jobs are in flight and the patience is over."""
         settings = self._settings
-        threads = _threads_that_fit(settings.threads)
+        Operations(settings.plan_steps, self.secrets).check_secrets()
+        threads = threads_that_fit(settings.threads)
         registry = Registry(self._client, raise_if_stopped=self._raise_if_stopped)
         claiming = Claiming(settings, registry, self._wait)
         claimed = self._patiently(partial(claiming.claim, patience=patience))
@@ -94,6 +92,10 @@ class Session:
             "report_prefix": settings.report_prefix,
             "folder": settings.folder,
         }
+
+    def note_parked(self, details: Mapping[str, Any]) -> None:
+        """Keep what the next run has to know about jobs in flight."""
+        self.parked = {**self.identity(), **details}
 
     def is_late(self) -> bool:
         """Whether the time of the batch is up."""
@@ -152,8 +154,11 @@ class _ClaimedSession:
         self._executor = executor
         self._state = claimed.state
         self._outputs_client = output_client(settings)
-        self._type = type_of_operation(settings.operation)
+        self._secrets = session.secrets
         self._may_have_jobs = False
+        self._ending = Ending(
+            settings, claimed.lease, patiently=session.patiently, note_parked=session.note_parked
+        )
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         plan, ended = self._claimed.plan, self._claimed.ended
@@ -233,11 +238,9 @@ class _ClaimedSession:
     def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
         settings, jobs_before = self._settings, 0
         if old is not None:
-            earlier, header = EarlierPlan(settings, old), old.header
+            earlier = EarlierPlan(settings, old)
             settings = earlier.settings_of_next()
-            jobs_before = earlier.jobs(self._planning_submitter(header.token, header.jobs_not_before))
-            operation = restored_operation(dict(old.header.operation), settings.operation)
-            settings = replace(settings, operation=operation)
+            jobs_before = earlier.jobs(self._submitter_of(old))
         maker = PlanMaker(
             settings=settings,
             lease=self._lease,
@@ -264,8 +267,7 @@ class _ClaimedSession:
         journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
         state = journal.read_state()
         parked = self._claimed.parked
-        found = {"plan": plan.header.token, "blocks": journal.blocks, "parts": journal.parts}
-        is_clean = all(parked.get(name) == value for name, value in found.items())
+        is_clean = all(parked.get(name, "") == value for name, value in journal.proof.items())
         return journal, state, is_clean
 
     def _carry_out(
@@ -287,38 +289,34 @@ class _ClaimedSession:
                 self._patiently(loop.adopt_unrecorded)
             has_ended = loop.to_end(patience=patience)
             if not has_ended:
-                self._patiently(partial(self._park, journal, loop.state))
+                self._patiently(partial(self._ending.park, journal, loop.state))
                 return None
             if loop.stop_reason:  # a later run reads how far it came
                 self._patiently(partial(journal.write_checkpoint, loop.state))
             self._patiently(journal.flush)
-            summary = self._patiently(partial(self._report, journal, loop))
-            self._end(journal, loop, summary, releases=submits)
+            summary = self._patiently(partial(self._ending.report, journal, loop))
+            self._ending.end(journal, loop, summary, releases=submits)
         except BatchRunningError:
             raise  # everything here belongs to the other run now
         except BatchStoppedError:
             # First of all: a process that is being killed has five seconds.
-            self._cancel_if_told(journal, loop)
-            self._leave(journal, loop)
+            self._ending.cancel_if_told(journal, loop)
+            self._ending.leave(journal, loop)
             raise
         except (CIError, OSError):
-            self._leave(journal, loop)
+            self._ending.leave(journal, loop)
             raise
-        return self._judge(summary, lost=plan.header.lost_objects) if submits else summary
+        lost = math.ceil(plan.header.lost_objects / len(plan.header.all_steps))
+        return self._judge(summary, lost=lost) if submits else summary
 
     def _new_journal(self, plan: StoredPlan) -> tuple[Journal, BatchState, bool]:
         journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
         return journal, BatchState(), True
 
     def _loop(self, plan: StoredPlan, journal: Journal, state: BatchState, *, submits: bool) -> Loop:
-        operation = None
+        submitter = self._submitter_of(plan)
         if submits:
-            operation = restored_operation(dict(plan.header.operation), self._settings.operation)
-        header = plan.header
-        job_type = type_of_tag(header.tag)
-        submitter = self._submitter(
-            job_type, header.token, header.jobs_not_before, operation, header.queue_id
-        )
+            submitter.operations.check_secrets()
         following = Following(
             self._client,
             self._outputs_client,
@@ -341,100 +339,28 @@ class _ClaimedSession:
             submits=submits,
         )
 
-    def _planning_submitter(self, token: str, not_before: float) -> Submitter:
-        settings = self._settings
-        return self._submitter(self._type, token, not_before, settings.operation, settings.queue_id)
+    def _submitter_of(self, plan: StoredPlan) -> Submitter:
+        header = plan.header
+        queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
+        steps = steps_of_plan(plan, self._settings)
+        return self._submitter(header.token, header.jobs_not_before, steps, queue_ids)
+
+    def _planning_submitter(self, token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
+        return self._submitter(token, not_before, steps, self._settings.all_queue_ids)
 
     def _submitter(
-        self, job_type: JobType, token: str, not_before: float, operation: Any, queue_id: str | None
+        self, token: str, not_before: float, steps: Sequence[PlanStep], queue_ids: Sequence[str]
     ) -> Submitter:
+        operations = Operations(steps, self._secrets)
         return Submitter(
             client=self._client,
-            job_type=job_type,
-            operation=operation,
+            operations=operations,
+            queues=Queues(self._client, operations.types, queue_ids),
             token=token,
-            queue_id=queue_id,
-            listed_queue_id=queue_id or default_queue_id(self._client, job_type),
             expires_at=self._lease.expires_at,
             not_before=not_before,
             options=self._settings.submit_options,
         )
-
-    # Ends
-
-    def _end(self, journal: Journal, loop: Loop, summary: BatchSummary, *, releases: bool) -> None:
-        """Publish the results if nothing is in flight; otherwise leave the jobs to the next run."""
-        if loop.state.in_flight:
-            self._patiently(partial(self._park, journal, loop.state))
-        else:
-            publish = partial(
-                publish_results, self._lease, journal.results, summary.report_key, releases=releases
-            )
-            self._patiently(publish)
-
-    def _park(self, journal: Journal, state: BatchState) -> None:
-        journal.write_checkpoint(state)
-        header = journal.plan.header
-        details = {
-            "plan": header.token,
-            "total": header.total,
-            "blocks": journal.blocks,
-            "parts": journal.parts,
-        }
-        self._lease.park(details)
-        self._session.parked = {
-            **self._session.identity(),
-            "plan": header.token,
-            "total": header.total,
-            "claim": self._lease.claim.token,
-        }
-
-    def _report(self, journal: Journal, loop: Loop) -> BatchSummary:
-        header, results = journal.plan.header, _EachOnce(journal, loop)
-        summary = BatchSummary(
-            batch_id=header.batch_id,
-            total=0,
-            succeeded=0,
-            failed=0,
-            skipped=0,
-            cancelled=0,
-            unfinished=0,
-            seconds=round(max(0.0, self._client.clock.now() - header.started_at), 3),
-            report_key=report_key(journal.plan.folder),
-            jobs=header.jobs_before + loop.state.jobs,
-            judged_by_time=header.judged_by_time,
-            stopped_early=loop.stopped_early,
-            stop_reason=loop.stop_reason,
-        )
-        return write_report(
-            RecordWriter(client=self._client, expires_at=self._lease.writes_until),
-            journal.plan.folder,
-            plan=header.token,
-            is_complete=lambda: loop.is_complete and not results.lost,
-            results=results,
-            summary=summary,
-        )
-
-    def _cancel_if_told(self, journal: Journal, loop: Loop) -> None:
-        if self._settings.cancels_when_stopped():
-            with suppress(CIError):
-                journal.note_cancelling()
-            cancel_waiting(self._client, loop.own_jobs())
-
-    def _leave(self, journal: Journal, loop: Loop) -> None:
-        """Record as much of the state as possible, because the run ends with an error."""
-        batch_id = self._settings.batch_id
-        try:
-            if loop.state.in_flight:
-                self._park(journal, loop.state)
-            else:
-                journal.write_checkpoint(loop.state)
-            summary = self._report(journal, loop)
-            log.error("ended early; report: %s; batch %s", summary.report_key, batch_id)
-            if not loop.state.in_flight:
-                publish_results(self._lease, journal.results, summary.report_key, releases=True)
-        except (CIError, OSError) as error:
-            log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
 
     def _release_if_unused(self) -> None:
         """Remove the claim after an error with no job in flight yet, so that no other batch waits for it."""
@@ -455,58 +381,3 @@ class _ClaimedSession:
 
     def _patiently(self, step: Callable[[], T]) -> T:
         return self._session.patiently(step)
-
-
-class _EachOnce:
-    """One result per object of the plan, even if records were deleted while the batch ran."""
-
-    def __init__(self, journal: Journal, loop: Loop) -> None:
-        self._journal = journal
-        self._loop = loop
-        self.lost = 0
-        """Objects whose result was deleted."""
-
-    def __iter__(self) -> Iterator[ObjectResult]:
-        plan, self.lost, reason = self._journal.plan, 0, self._loop.stop_reason
-        seen = bytearray(plan.header.total)
-        for result in chain(self._journal.results(), self._loop.remaining()):
-            if not seen[result.index]:
-                seen[result.index] = 1
-                yield explained(result, reason)
-        if 0 not in seen:
-            return
-        for planned in plan.objects():
-            if not seen[planned.index]:
-                self.lost += 1
-                yield ObjectResult(
-                    key=planned.key,
-                    state=ObjectState.UNFINISHED,
-                    output_key=planned.output_key,
-                    index=planned.index,
-                    size=planned.size,
-                    message="the record of its result was deleted; the next run looks for its output",
-                )
-
-
-def _threads_that_fit(wanted: int) -> int:
-    """The number of threads for which this process may open connections.
-
-    :raises OSError: the limit of open files is too low for any.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return wanted
-    try:
-        used = len(list(Path("/proc/self/fd").iterdir()))
-    except OSError:
-        used = 10
-    room = soft - used - _SPARE_FILES
-    if room < 1:
-        raise OSError(
-            f"the limit of open files (RLIMIT_NOFILE, ulimit -n) is {soft}, of which {used} are in use; a "
-            f"batch needs at least {used + _SPARE_FILES + 1}. Raise the limit and run the batch again; "
-            "nothing was submitted"
-        )
-    if room < wanted:
-        log.warning("%d instead of %d threads, because of the limit of %d open files", room, wanted, soft)
-    return min(wanted, room)

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_provider_ci.batch.sources.filters import described_prefixes
 from airflow_provider_ci.batch.sources.selection import ObjectSelection
 from airflow_provider_ci.client import CIClient, CIError
+from airflow_provider_ci.client.records.values import plain, values_in
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +88,12 @@ class Arrival:
 
     def missing(self, seen: Sighting) -> str:
         """The conditions that do not hold yet, in words; empty when the objects have arrived."""
+        where = described_prefixes(self.source.prefix)
         if seen.objects < self.min_objects:
-            return f"{seen.objects} of at least {self.min_objects} objects under {self.source.prefix!r}"
+            return f"{seen.objects} of at least {self.min_objects} objects {where}"
         if self.settle_seconds_left(seen) > 0:
             return (
-                f"{seen.objects} objects under {self.source.prefix!r}, unchanged for "
+                f"{seen.objects} objects {where}, unchanged for "
                 f"{seen.idle.total_seconds():.0f} s, not yet {self.settled_seconds:g} s"
             )
         return ""
@@ -107,11 +110,7 @@ class Arrival:
 
     def to_json(self) -> dict[str, Any]:
         """The arrival as plain JSON, for a trigger's arguments."""
-        source = {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self.source).items()
-        }
-        return {**asdict(self), "source": {**source, "suffixes": list(self.source.suffixes)}}
+        return {**asdict(self), "source": {name: plain(value) for name, value in values_in(self.source)}}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Arrival:

@@ -12,10 +12,9 @@ from airflow_provider_ci.batch.reports.pages import BatchReport
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.results import ObjectState
 from airflow_provider_ci.batch.sources.selection import ObjectKeys
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
-from airflow_provider_ci.client import CIClient, ObjectInfo
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source
+from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.client.records import checks
-from airflow_provider_ci.client.records.values import Value
 
 _KEYS_AT_A_TIME = 1000
 _REPORT = report_key("")
@@ -23,7 +22,7 @@ _BAD = (ObjectState.FAILED, ObjectState.CANCELLED, ObjectState.UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FailuresOf(Value):
+class FailuresOf(Source):
     """The objects that ended without an output in another batch; :func:`failures_of` makes it.
 
     Every field may be an Airflow template.
@@ -63,13 +62,6 @@ class FailuresOf(Value):
         """What ``{dir}`` of an output template leaves out, up to its last ``/``."""
         return self.prefix
 
-    folder = root
-
-    @property
-    def listed_prefixes(self) -> tuple[str, ...]:
-        """None: the keys are named one by one."""
-        return ()
-
     @property
     def identity(self) -> tuple[object, ...]:
         """The batch, and which of its failures."""
@@ -80,8 +72,8 @@ class FailuresOf(Value):
         return f"among the failures of {self.batch!r}"
 
     def objects(
-        self, client: CIClient, *, threads: int = 32, left_out: Any = None
-    ) -> Iterator[ObjectInfo | UnusableKey]:
+        self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
+    ) -> Iterator[Found]:
         """The objects as they are now, each once; one HEAD request each.
 
         :raises NoReportError: the batch has no report.

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, ClassVar
+from itertools import islice
+from os.path import commonprefix
+from typing import Any
 
+from airflow_provider_ci.batch.sources.filters import (
+    FilteredSource,
+    common_root,
+    described_prefixes,
+    minimal,
+    prefixes,
+)
+from airflow_provider_ci.batch.sources.source import LeftOut, Source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
 from airflow_provider_ci.client.records import checks
-from airflow_provider_ci.client.records.values import VERSION, Value, restore
 
 _KEYS_AT_A_TIME = 1000
 
@@ -37,100 +45,102 @@ PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 """Picture types that ``imageMogr2`` rules read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ObjectSelection(Value):
-    """The objects under a prefix, filtered by suffix, size and time of their last change.
+@dataclass(frozen=True, slots=True, repr=False)
+class ObjectSelection(FilteredSource):
+    """The objects under one or several prefixes, filtered by name, storage class, size and time.
 
     Every field may be an Airflow template. Folder placeholders (keys that end in ``/``) are never taken.
 
-    :param prefix: what the keys begin with; ``""`` is the whole bucket.
+    :param prefix: what the keys begin with; ``""`` is the whole bucket. A list takes the objects of each,
+        once where they overlap, and none if it is empty. ``{dir}`` then leaves out what all of them share.
     :param suffixes: what the keys end with, compared without regard to case; none given takes all.
+    :param include: patterns such as ``*.docx`` or ``**/2026-*/report?.pdf``, of which one has to match; see
+        :class:`~airflow_provider_ci.batch.sources.filters.Globs`.
+    :param exclude: patterns of keys that are left out.
+    :param storage_classes: which storage classes to take. None takes all but ``ARCHIVE`` and
+        ``DEEP_ARCHIVE``, which the service cannot read; the summary counts them. Name them for objects that
+        were restored.
     :param modified_after: earliest change, inclusive; a datetime with time zone, or its ISO 8601 text.
     :param modified_before: end of the window, exclusive; as above.
     :param min_size: smallest size in bytes. 0 takes empty objects too, so that they are reported as failed.
     :param max_size: largest size in bytes; ``None`` has no limit.
+    :param start_after: only keys after this one.
+    :param end_at: only keys up to this one, inclusive.
     """
 
-    always_shown: ClassVar[tuple[str, ...]] = ("prefix",)
-
-    prefix: str = ""
-    suffixes: Sequence[str] = ()
-    modified_after: datetime | str | None = None
-    modified_before: datetime | str | None = None
-    min_size: int = 0
-    max_size: int | None = None
+    _: KW_ONLY
+    start_after: str = ""
+    end_at: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prefix", checks.text("ObjectSelection.prefix", self.prefix))
-        if checks.was_template() and self.prefix is None:
-            raise ValueError("ObjectSelection.prefix is None; '' takes the whole bucket")
-        object.__setattr__(self, "suffixes", _suffixes(self.suffixes))
-        min_size = 0 if self.min_size is None else checks.number("ObjectSelection.min_size", self.min_size, 0)
-        max_size = checks.number("ObjectSelection.max_size", self.max_size, 0)
-        if isinstance(min_size, int) and isinstance(max_size, int) and max_size < min_size:
-            raise ValueError(f"ObjectSelection: min_size {min_size} is more than max_size {max_size}")
-        object.__setattr__(self, "min_size", min_size)
-        object.__setattr__(self, "max_size", max_size)
-
-    @classmethod
-    def deserialize(cls, data: Mapping[str, Any], version: int = VERSION) -> ObjectSelection:
-        """The selection from :meth:`serialize`, its bounds as times again."""
-        restored = {
-            name: _time_of(data[name]) for name in ("modified_after", "modified_before") if name in data
-        }
-        return restore(cls, {**data, **restored}, version)
+        self._set("prefix", prefixes(self._name("prefix"), self.prefix))
+        self._set("start_after", checks.text(self._name("start_after"), self.start_after) or "")
+        self._set("end_at", checks.text(self._name("end_at"), self.end_at))
+        FilteredSource.__post_init__(self)
 
     def described(self) -> str:
         """Where it looks, in words that follow "no object"."""
-        first, rest = self.suffixes[:5], len(self.suffixes) - 5
-        named = ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
-        parts = [
-            f"under {self.prefix!r}",
-            f"with suffixes {named}" if first else "",
-            f"modified from {self.modified_after}" if self.modified_after else "",
-            f"modified before {self.modified_before}" if self.modified_before else "",
+        bounds = [
+            f"after {self.start_after!r}" if self.start_after else "",
+            f"up to {self.end_at!r}" if self.end_at is not None else "",
         ]
-        return " ".join(filter(None, parts))
+        return " ".join(filter(None, [described_prefixes(self.prefix), *bounds, *self._filters_described()]))
+
+    @property
+    def root(self) -> str:
+        """What all keys begin with."""
+        return common_root(self.prefix)
+
+    @property
+    def listed_prefixes(self) -> tuple[str, ...]:
+        """The prefixes, without prefixes that lie under another prefix."""
+        return minimal(self.prefix)
 
     @property
     def identity(self) -> tuple[object, ...]:
         """The prefix and the suffixes; the bounds of time and size can differ at each rendering."""
-        return self.prefix, frozenset(suffix.lower() for suffix in self.suffixes)
+        prefix = self.prefix if isinstance(self.prefix, str) else self.listed_prefixes
+        bounds = (self.start_after, self.end_at) if self.start_after or self.end_at is not None else ()
+        return (prefix, *self._filter_identity(), *bounds)
 
-    def objects(self, client: CIClient) -> Iterator[ObjectInfo]:
+    def objects(
+        self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
+    ) -> Iterator[ObjectInfo]:
         """The selected objects in key order, listed page by page as they are taken.
 
         :raises ValueError: the prefix is not text, a bound of the window not a time, or the window empty.
         """
-        if not isinstance(self.prefix, str):
-            raise ValueError(f"ObjectSelection.prefix is {self.prefix!r}, not a text")
-        after = _moment("modified_after", self.modified_after)
-        before = _moment("modified_before", self.modified_before)
-        if after and before and after >= before:
-            raise ValueError(
-                f"ObjectSelection: no object can be modified after {after} and before {before}. In Airflow 3 "
-                "the data interval of a cron schedule is empty; CronDataIntervalTimetable has one"
-            )
-        suffixes = tuple(suffix.lower() for suffix in self.suffixes)
-        for found in client.list_objects(self.prefix):
-            if (
-                not found.key.endswith("/")
-                and (not suffixes or found.key.lower().endswith(suffixes))
-                and found.size >= self.min_size
-                and (self.max_size is None or found.size <= self.max_size)
-                and (after is None or found.last_modified >= after)
-                and (before is None or found.last_modified < before)
-            ):
+        if self.prefix is None:
+            raise ValueError("ObjectSelection.prefix is None, not a text")
+        takes = self.filter(left_out).takes
+        for found in self.listed(client):
+            if takes(found):
+                yield found
+
+    def listed(self, client: CIClient) -> Iterator[ObjectInfo]:
+        """All objects under the prefixes, in key order, from ``start_after`` to ``end_at``."""
+        for prefix in self.listed_prefixes:
+            if prefix < self.start_after[: len(prefix)]:  # all of its keys lie before the range
+                continue
+            if self.end_at is not None and prefix > self.end_at:
+                return
+            for found in client.list_objects(prefix, start_after=self.start_after):
+                if self.end_at is not None and found.key > self.end_at:
+                    return
                 yield found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ObjectKeys(Value):
+class ObjectKeys(Source):
     """Objects that are named one by one, for example by an upstream task."""
 
     keys: Sequence[str]
 
-    prefix = ""
+    @property
+    def folder(self) -> str:
+        """The folder that all keys lie in."""
+        common = commonprefix(list(self.keys))  # noqa: RUF071 the folder is cut from it
+        return common[: common.rfind("/") + 1]
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -145,21 +155,31 @@ class ObjectKeys(Value):
         """Where it looks, in words that follow "no object"."""
         return "in the list of keys"
 
-    def objects(self, client: CIClient, *, threads: int = 32) -> Iterator[ObjectInfo | UnusableKey]:
+    def objects(
+        self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
+    ) -> Iterator[ObjectInfo | UnusableKey]:
         """The named objects in the given order, each once.
 
         A key without an object, or a key that no object can have, becomes an :class:`UnusableKey`: only this
         key fails, without a job.
-
-        :param threads: maximum number of HEAD requests at the same time.
         """
-        keys = list(dict.fromkeys(self.keys))
-        with ThreadPoolExecutor(min(threads, len(keys)) or 1, "ci-keys") as executor:
-            for start in range(0, len(keys), _KEYS_AT_A_TIME):
-                yield from executor.map(partial(_head, client), keys[start : start + _KEYS_AT_A_TIME])
+        keys = dict.fromkeys(self.keys)
+        return heads(client, keys, threads=min(threads, len(keys)))
 
 
-def _head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
+def heads(client: CIClient, keys: Iterable[str], *, threads: int) -> Iterator[ObjectInfo | UnusableKey]:
+    """The record of each key's object, in their order, or the reason why there is none.
+
+    :param threads: maximum number of HEAD requests at the same time.
+    """
+    remaining = iter(keys)
+    with ThreadPoolExecutor(threads or 1, "ci-keys") as executor:
+        while chunk := list(islice(remaining, _KEYS_AT_A_TIME)):
+            yield from executor.map(partial(head, client), chunk)
+
+
+def head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
+    """The record of a key's object, or the reason why there is none."""
     try:
         return client.head_object(key)
     except NotFoundError as error:
@@ -170,11 +190,11 @@ def _head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
         return UnusableKey(key=key, code="InvalidObjectName", message=str(error))
 
 
-def as_source(source: Any) -> Any:
+def as_source(source: Source | Iterable[str]) -> Source:
     """A source as it is, or a list of keys made into one."""
-    if isinstance(source, Value) and hasattr(source, "objects"):
+    if isinstance(source, Source):
         return source
-    return ObjectKeys(keys=source)
+    return ObjectKeys(keys=source)  # type: ignore[arg-type] # it takes every iterable
 
 
 def _flat(keys: Any) -> Iterator[str]:
@@ -192,51 +212,3 @@ def _flat(keys: Any) -> Iterator[str]:
 
 def _kind(keys: Any) -> str:
     return f"the string {keys!r}" if isinstance(keys, str) else repr(keys)
-
-
-def _suffixes(suffixes: Any) -> Any:
-    """The suffixes as a tuple; a rendered template leaves them as a text with commas."""
-    if suffixes is None:
-        return ()
-    if checks.is_template(suffixes):
-        return suffixes
-    if isinstance(suffixes, str):
-        if not checks.was_template():
-            raise ValueError(
-                f"ObjectSelection.suffixes is a sequence of strings, not the string {suffixes!r}"
-            )
-        suffixes = [part.strip(" '\"") for part in suffixes.strip(" []()").split(",")]
-        suffixes = [part for part in suffixes if part]
-    found = sorted(suffixes) if isinstance(suffixes, (set, frozenset)) else tuple(suffixes)
-    for suffix in found:
-        if not isinstance(suffix, str) and not checks.is_template(suffix):
-            raise ValueError(f"ObjectSelection.suffixes holds {suffix!r}, not a text such as '.docx'")
-    return tuple(found)
-
-
-def _time_of(text: Any) -> Any:
-    """A time that :func:`datetime.isoformat` wrote; every other text as it is."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return text
-    return moment if moment.isoformat() == text else text
-
-
-def _moment(name: str, value: datetime | str | None) -> datetime | None:
-    """A bound of the window.
-
-    An empty text does not mean "no bound". A template renders to it in a run without such a moment, and the
-    whole bucket would be selected.
-    """
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(
-            f"ObjectSelection.{name} is {value!r}, not a time such as '2026-11-21T00:00:00+00:00'"
-        ) from None
-    if not isinstance(moment, datetime):
-        raise ValueError(f"ObjectSelection.{name} is {value!r}, not a time")
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -70,6 +70,23 @@ def addresses(
     }
 
 
+def endpoint_for(endpoint: str | None, here: tuple[str, str], there: tuple[str, str]) -> str | None:
+    """Return the endpoint that another bucket has where this bucket has ``endpoint``.
+
+    The service finds the bucket by the host name, so its names are written anew. Any other address stays the
+    same: the ``Host`` of a request to it names the bucket.
+
+    :param here: bucket and region of the endpoint.
+    :param there: bucket and region of the other bucket.
+    """
+    url = urlsplit(endpoint or "")
+    if not (url.hostname or "").endswith(_SERVICE_DOMAINS):
+        return endpoint
+    labels = dict(zip(here, there, strict=True))
+    place = ".".join(labels.get(label, label) for label in url.netloc.split("."))
+    return url._replace(netloc=place).geturl()
+
+
 def quote_path(path: str) -> str:
     """Quote a path for sending. Dot segments are escaped, so that no proxy removes them.
 

@@ -11,6 +11,7 @@ from airflow_provider_ci.client.http.responses import RESPONSE
 from airflow_provider_ci.client.jobs.job import QUEUE_TYPES, JobKind
 from airflow_provider_ci.client.jobs.options import JobOptions, check_names
 from airflow_provider_ci.client.records import checks
+from airflow_provider_ci.client.records.secrets import refuse_reference
 from airflow_provider_ci.client.wire import xml
 
 
@@ -54,6 +55,7 @@ class Submission:
             checks.object_key("output_sprite_key", sprite_key)
         checks.one_of("queue_type", self.options.get("queue_type"), QUEUE_TYPES)
         checks.number("job_level", self.options.get("job_level"), 0, 2)
+        refuse_reference("password", getattr(self.operation, "password", None))
 
     def _check_output(self) -> None:
         if self.operation.output == "object":

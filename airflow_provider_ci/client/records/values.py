@@ -42,11 +42,11 @@ class Value:
     def serialize(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, and the most important ones, as JSON types.
 
-        A secret is replaced with ``***``, unless it is a template, because Airflow stores this in its
-        database.
+        A secret is replaced with ``***``, unless it is a template or a reference, because Airflow stores this
+        in its database.
         """
         return {
-            name: HIDDEN if name in _secrets(self) and not checks.is_template(value) else plain(value)
+            name: HIDDEN if name in _secrets(self) and not _may_be_stored(value) else plain(value)
             for name, value in _given(self)
         }
 
@@ -148,6 +148,11 @@ def _given(value: Any) -> Iterator[tuple[str, Any]]:
         content = getattr(value, field.name)
         if content != _default(field) or field.name in value.always_shown:
             yield field.name, content
+
+
+def _may_be_stored(secret: Any) -> bool:
+    """Whether a secret is not there itself: a template of it, or a reference to it."""
+    return isinstance(secret, Value) or checks.is_template(secret)
 
 
 def _secrets(value: Any) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from airflow_provider_ci.local.errors import Service, ServiceError, status_of
@@ -313,7 +314,8 @@ class CIService:
     def _queue_id(self, request: Request, categories: tuple[str, ...], order: Order) -> str:
         bucket = request.address.bucket
         wanted = order.queue_id or self._queue_of_type(bucket, order.queue_type, request.now)
-        known = [self.queues.default(bucket, category, request.now) for category in categories]
+        ids = (self.queues.ids(bucket, category, request.now) for category in categories)
+        known = list(chain.from_iterable(ids))
         if wanted and wanted not in known:
             raise ServiceError(
                 "QueueNotFound", f"queue {wanted!r} does not exist for {order.tag} in {bucket}"
@@ -346,7 +348,8 @@ class CIService:
     def _every_queue(self, bucket: str, tag: str, now: float) -> tuple[str, ...]:
         """The queues that jobs with this tag may be in."""
         categories = {item for tags in FAMILIES.values() for item in tags.get(tag, ())}
-        return tuple(self.queues.default(bucket, category, now) for category in categories)
+        ids = (self.queues.ids(bucket, category, now) for category in categories)
+        return tuple(chain.from_iterable(ids))
 
     def _listed_queue(self, request: Request, bucket: str) -> str:
         queue_type = request.parameter("queueType")

@@ -14,7 +14,7 @@ from hashlib import md5
 from urllib.parse import quote
 
 from airflow_provider_ci.local.errors import ServiceError
-from airflow_provider_ci.local.hosts import spoken
+from airflow_provider_ci.local.hosts import inventories, spoken
 from airflow_provider_ci.local.http import conditions, wire
 from airflow_provider_ci.local.http.answer import Answer, FileBody
 from airflow_provider_ci.local.http.request import Request
@@ -22,7 +22,15 @@ from airflow_provider_ci.local.http.traits import TraitSwitch
 from airflow_provider_ci.local.http.wire import Value
 from airflow_provider_ci.local.objects import listing
 from airflow_provider_ci.local.objects.folders import Folders
-from airflow_provider_ci.local.objects.store import Store, StoredFile, StoredObject, Upload
+from airflow_provider_ci.local.objects.inventory import write_inventory
+from airflow_provider_ci.local.objects.store import (
+    STANDARD,
+    STORAGE_CLASS,
+    Store,
+    StoredFile,
+    StoredObject,
+    Upload,
+)
 from airflow_provider_ci.local.sync import pic_operations, preview, sync_pictures
 from airflow_provider_ci.local.sync.sync import SyncProcessing
 
@@ -90,10 +98,28 @@ class COSService:
         )
         return Answer(body=body, headers={"x-cos-bucket-region": request.address.region})
 
+    async def post_bucket(self, request: Request) -> Answer:
+        """DELETE Multiple Objects, or POST Bucket inventory."""
+        if request.has_parameter("inventory"):
+            return await self.make_inventory(request)
+        if request.has_parameter("delete"):
+            return await self.delete_objects(request)
+        raise ServiceError(
+            "NotImplemented", "the local CI knows POST on a bucket with ?delete or ?inventory only"
+        )
+
+    async def make_inventory(self, request: Request) -> Answer:
+        """POST Bucket inventory (436/46869): a report that is made once, and is there when this returns."""
+        body = await request.body()
+        _check_md5(request, md5(body, usedforsecurity=False).digest(), required=False)
+        task = inventories.read(request, body)
+        self.store.require_bucket(task.destination)
+        await asyncio.to_thread(write_inventory, self.store, task, request.now)
+        job_id = b64encode(request.request_id.encode()).decode()
+        return Answer(body=wire.document("PostInventoryResult", {"JobId": job_id}))
+
     async def delete_objects(self, request: Request) -> Answer:
         """DELETE Multiple Objects: 1,000 keys at most, with Content-MD5."""
-        if not request.has_parameter("delete"):
-            raise ServiceError("NotImplemented", "the local CI knows POST on a bucket with ?delete only")
         body = await request.body()
         _check_md5(request, md5(body, usedforsecurity=False).digest(), required=True)
         node = wire.parse(body, "Delete")
@@ -121,6 +147,7 @@ class COSService:
             raise _no_such_key(request)
         file, now = opened
         try:
+            _check_readable(found)
             if now.identity != found.file.identity:
                 found = await self._describe(now)
             headers = await self._headers(request, found)
@@ -233,7 +260,7 @@ class COSService:
 _ROUTES: dict[tuple[str, str], Callable[[COSService, Request], Awaitable[Answer]]] = {
     ("bucket", "HEAD"): COSService.head_bucket,
     ("bucket", "GET"): COSService.list_objects,
-    ("bucket", "POST"): COSService.delete_objects,
+    ("bucket", "POST"): COSService.post_bucket,
     ("object", "GET"): COSService.get_object,
     ("object", "HEAD"): COSService.head_object,
     ("object", "POST"): COSService.process_object,
@@ -250,6 +277,13 @@ def _no_such_key(request: Request) -> ServiceError:
     return ServiceError(
         "NoSuchKey", f"object {_key(request)!r} does not exist in bucket {request.address.bucket}"
     )
+
+
+def _check_readable(found: StoredObject) -> None:
+    if found.is_archived:
+        raise ServiceError(
+            "InvalidObjectState", f"{found.file.key!r} is archived ({found.storage_class}); restore it first"
+        )
 
 
 def _version_id() -> str:
@@ -304,6 +338,8 @@ def _kept_headers(request: Request) -> dict[str, str]:
     for name in request.http.headers:
         if name.lower().startswith("x-cos-meta-"):
             kept[name.lower()] = request.header(name)
+    if (storage_class := request.header(STORAGE_CLASS).upper()) not in ("", STANDARD):
+        kept[STORAGE_CLASS] = storage_class
     return kept
 
 
@@ -365,5 +401,5 @@ def _content(found: StoredObject, key: str, bucket: str, offset: float) -> dict[
         "ETag": f'"{found.etag}"',
         "Size": found.file.size,
         "Owner": {"ID": owner, "DisplayName": owner},
-        "StorageClass": "STANDARD",
+        "StorageClass": found.storage_class,
     }

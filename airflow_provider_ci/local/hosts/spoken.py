@@ -24,7 +24,7 @@ OVERRIDES: Mapping[str, str] = {
 _LISTING = frozenset({"prefix", "delimiter", "marker", "max-keys", "encoding-type"})
 _PARAMETERS: Mapping[tuple[str, str], frozenset[str]] = {
     ("bucket", "GET"): _LISTING,
-    ("bucket", "POST"): frozenset({"delete"}),
+    ("bucket", "POST"): frozenset({"delete", "inventory", "id"}),
     ("object", "GET"): frozenset(OVERRIDES),
     ("object", "HEAD"): frozenset(OVERRIDES),
     ("object", "POST"): frozenset({"image_process"}),

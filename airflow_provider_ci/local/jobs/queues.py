@@ -1,7 +1,7 @@
 """Queues and the binding of buckets to features.
 
 Every bucket has one queue per feature, made when it is first used; the service makes exactly one when a
-feature is switched on (436, console page on queues).
+feature is switched on (436, console page on queues). More can be had, as users have who asked for them.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Queue:
 class Queues:
     """The queues of all buckets, and which buckets are not bound to a feature."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, per_feature: int = 1) -> None:
         self._database = database
+        self._per_feature = per_feature
         self._seen: dict[tuple[str, str], str] = {}
         known = [_queue(row) for row in database.rows("SELECT * FROM queues")]
         self._states = {queue.queue_id: queue.state for queue in known}
@@ -68,14 +69,26 @@ class Queues:
         known = self._seen.get((bucket, category))
         if known:
             return known
-        queue_id = "p" + md5(f"{bucket}/{category}".encode(), usedforsecurity=False).hexdigest()
+        for number in range(2, self._per_feature + 1):
+            self._make(bucket, category, f"{DEFAULT_NAMES[category][:-1]}{number}", f"/{number}", now)
+        queue_id = self._make(bucket, category, DEFAULT_NAMES[category], "", now)
+        self._seen[bucket, category] = queue_id
+        return queue_id
+
+    def ids(self, bucket: str, category: str, now: float) -> tuple[str, ...]:
+        """The ids of the bucket's queues of this category, the default one first."""
+        more = (id_of_queue(bucket, category, f"/{n}") for n in range(2, self._per_feature + 1))
+        return self.default(bucket, category, now), *more
+
+    def _make(self, bucket: str, category: str, name: str, suffix: str, now: float) -> str:
+        queue_id = id_of_queue(bucket, category, suffix)
         self._database.change(
             "INSERT OR IGNORE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 queue_id,
                 bucket,
                 category,
-                DEFAULT_NAMES[category],
+                name,
                 ACTIVE,
                 json.dumps(_DEFAULT_NOTIFY),
                 int(now),
@@ -83,7 +96,6 @@ class Queues:
             ),
         )
         self._states.setdefault(queue_id, ACTIVE)
-        self._seen[bucket, category] = queue_id
         return queue_id
 
     def of_bucket(self, bucket: str, category: str, now: float) -> list[Queue]:
@@ -134,6 +146,11 @@ class Queues:
         else:
             self._database.change("INSERT OR IGNORE INTO unbound VALUES (?, ?)", (bucket, feature))
             self._unbound.add((bucket, feature))
+
+
+def id_of_queue(bucket: str, category: str, suffix: str = "") -> str:
+    """The id of a queue; of the second one of a bucket and feature, the suffix is ``/2``."""
+    return "p" + md5(f"{bucket}/{category}{suffix}".encode(), usedforsecurity=False).hexdigest()
 
 
 def _queue(row: Row) -> Queue:

@@ -33,6 +33,10 @@ from airflow_provider_ci.local.objects.synthetic import SyntheticObjects
 STATE_FOLDER = ".ci-local"
 """Folder beside the buckets for the database, the lock and temporary files; no bucket can have its name."""
 
+STORAGE_CLASS = "x-cos-storage-class"
+STANDARD = "STANDARD"
+_ARCHIVED = frozenset({"ARCHIVE", "DEEP_ARCHIVE"})
+
 _HASH_BYTES = 1024 * 1024
 # A file changed this recently may change once more within the same tick of the file system's clock.
 _SETTLED_NANOSECONDS = 50_000_000
@@ -82,6 +86,16 @@ class StoredObject:
     def modified(self) -> float:
         """When it was last written, Unix seconds."""
         return self.file.mtime_ns / 1e9
+
+    @property
+    def storage_class(self) -> str:
+        """``STANDARD`` unless the upload named another one."""
+        return self.headers.get(STORAGE_CLASS, STANDARD)
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it has to be restored before it can be read."""
+        return self.storage_class in _ARCHIVED
 
     @property
     def content_type(self) -> str:
@@ -182,6 +196,11 @@ class Store:
     def is_known(self, file: StoredFile) -> bool:
         """Whether :meth:`describe` answers without reading the file."""
         return file.name in self._recall([file])
+
+    def is_archived(self, file: StoredFile) -> bool:
+        """Whether the object has to be restored before it can be read; does not read the file."""
+        known = self._recall([file]).get(file.name)
+        return known is not None and known.is_archived
 
     def describe(self, files: Iterable[StoredFile]) -> list[StoredObject]:
         """The objects of these files; reads those whose ETag is not known yet."""

@@ -12,12 +12,13 @@ import pytest
 
 from airflow_provider_ci.client import CIClient, CIConnectionError, Credentials, RetryPolicy
 from airflow_provider_ci.client.http.adapter import proxies_for
-from airflow_provider_ci.client.http.address import addresses
+from airflow_provider_ci.client.http.address import addresses, endpoint_for
 
 CREDENTIALS = Credentials(
     secret_id="AKIDEXAMPLEexample0123456789abcdefgh", secret_key="ExampleSecretKey0123456789abcdef"
 )
 BUCKET = "examplebucket-1250000000"
+OTHER_BUCKET = "otherbucket-1250000000"
 ONCE = RetryPolicy(max_attempts=1)
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -68,6 +69,41 @@ def test_another_domain_of_the_service_is_what_a_request_names(domain: str) -> N
     found = addresses(BUCKET, "ap-guangzhou", f"https://{domain}", "http://127.0.0.1:9000")
     assert found["cos"].host == domain
     assert found["ci"].host == f"{BUCKET}.ci.ap-guangzhou.myqcloud.com"
+
+
+def test_a_client_of_another_bucket_connects_to_the_same_addresses(
+    connect: Callable[..., CIClient], wire: Any, job_reply: Any
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    this = connect(endpoint=nowhere, ci_endpoint=wire.endpoint, retry=ONCE)
+    wire.will(job_reply())
+    with this.for_bucket(OTHER_BUCKET, "ap-beijing") as other:
+        assert other.get_doc_job("d1").job_id == "d1"
+        assert wire.last.headers["host"] == f"{OTHER_BUCKET}.ci.ap-beijing.myqcloud.com"
+        with pytest.raises(CIConnectionError, match=nowhere):
+            other.head_bucket()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{bucket}.ci.{region}.myqcloud.com",
+        "{bucket}.ci.{region}.myqcloud.com:443",
+        "ci.{region}.myqcloud.com",
+        "{bucket}.cos.accelerate.myqcloud.com",
+        "{bucket}.cos-internal.{region}.tencentcos.cn",
+        "127.0.0.1:9000",
+        "gateway.example.test",
+    ],
+)
+def test_another_bucket_has_its_own_host_names_of_the_service(name: str) -> None:
+    here, there = (BUCKET, "ap-guangzhou"), (OTHER_BUCKET, "ap-beijing")
+    endpoint, expected = (f"https://{name.format(bucket=at[0], region=at[1])}" for at in (here, there))
+    assert endpoint_for(endpoint, here, there) == expected
+    objects = client(endpoint).for_bucket(*there).object_url("a")
+    assert BUCKET not in objects
+    assert endpoint_for(None, here, there) is None
 
 
 @pytest.mark.parametrize("endpoint", ["http://u:secret@x:1", "x", "http://", "ftp://x", "http://x/path"])

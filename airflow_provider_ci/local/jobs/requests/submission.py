@@ -272,8 +272,12 @@ def _parameters(node: etree._Element, name: str, known: Collection[str]) -> dict
 
 
 def _check_output_name(key: str, parameters: Mapping[str, str], name: str) -> None:
-    """Pages need names that differ (1045/47932); for pdf, which is one file, the page states no rule."""
-    if target_of(parameters) == "pdf":
+    """Pages need names that differ (1045/47932); for pdf, which is one file, the page states no rule.
+
+    Assumed: a job for exactly one page needs no number in its name.
+    """
+    is_one_page = parameters.get("StartPage") == parameters.get("EndPage", "")
+    if target_of(parameters) == "pdf" or is_one_page:
         return
     if "${Number}" not in name and "${Page}" not in name:
         raise _bad(f"Output.Object {name!r} needs ${{Number}} or ${{Page}}, for every page becomes an object")

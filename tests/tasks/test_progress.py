@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci import progress
 from airflow_provider_ci.batch import BatchSummary, FailureGroup, Progress
-from airflow_provider_ci.progress import BatchProgress, HumanPace, JobsProgress, rate_and_rest, spoken
+from airflow_provider_ci.tasks import progress
+from airflow_provider_ci.tasks.progress import BatchProgress, HumanPace, JobsProgress, rate_and_rest, spoken
 
 RunDag = Callable[..., Any]
 Fill = Callable[..., None]

@@ -16,11 +16,27 @@ from airflow.sdk import BaseOperator, Context, XComArg
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.arguments import Reader
-from airflow_provider_ci.batch import FailuresOf, ObjectKeys, ObjectSelection, PriceTable
-from airflow_provider_ci.client import Callback, DocProcess, MqConfig, NotifyConfig, PicProcess, PicTemplate
+from airflow_provider_ci.batch import (
+    FailuresOf,
+    Inventory,
+    Manifest,
+    ObjectKeys,
+    ObjectSelection,
+    PriceTable,
+    Step,
+)
+from airflow_provider_ci.client import (
+    Callback,
+    DocProcess,
+    MqConfig,
+    NotifyConfig,
+    PicProcess,
+    PicTemplate,
+    Secret,
+)
 from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS
 from airflow_provider_ci.client.records.values import is_value, rendered, stable_text, values_in
+from airflow_provider_ci.tasks.arguments import Reader
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -38,8 +54,8 @@ _RENAMED = {"conn_id": "tencent_ci_conn_id"}
 """Arguments that had another name before version 0.3."""
 
 compat.allow_in_xcom(
-    *(Callback, DocProcess, FailuresOf, MqConfig, NotifyConfig, ObjectKeys, ObjectSelection),
-    *(PicProcess, PicTemplate, PriceTable),
+    *(Callback, DocProcess, FailuresOf, Inventory, Manifest, MqConfig, NotifyConfig),
+    *(ObjectKeys, ObjectSelection, PicProcess, PicTemplate, PriceTable, Secret, Step),
     *JOB_OPERATIONS,
 )
 
@@ -191,7 +207,7 @@ def _none_marked(value: Any, seen: list[Any]) -> Any:
 def _code(content: Any) -> Any:
     """An argument as it stands in the code, the same in every process."""
     if is_value(content):
-        skipped = _TIME_BOUNDS if isinstance(content, ObjectSelection) else set()
+        skipped = _TIME_BOUNDS if isinstance(content, (Inventory, ObjectSelection)) else set()
         named = {name: _code(value) for name, value in values_in(content) if name not in skipped}
         return [type(content).__name__, named]
     if content is None or isinstance(content, (bool, int, float, str)):

@@ -1,7 +1,7 @@
 """What a task records for the page of its batch, and the address of that page.
 
-The page reads only the bucket and the folder that the task itself recorded here. Nothing of that comes from
-an address that somebody typed.
+The page reads only the bucket and the folder that the task itself recorded here. Neither comes from
+the address of the page.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ PROGRESS_KEY = "ci_progress"
 PREFIX = "/ci-batches"
 """Where Airflow's API server has the pages, and how its UI names their place below ``/plugin/``."""
 _LEDGER_END = ".ci-batch/"
+_FLAGS = ("retry_failed", "plan_only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class BatchRecord:
     output_region: str = ""
     skip: str = "fresh"
     retry_failed: bool = False
+    plan_only: bool = False
+    """Whether the task only says what a batch would do."""
     allowed: str = "0"
     """How many objects may fail, as the user wrote it."""
 
@@ -50,8 +53,7 @@ class BatchRecord:
         if not isinstance(values, Mapping):
             return None
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
-        texts = [value for name, value in known.items() if name != "retry_failed"]
-        if not all(isinstance(value, str) for value in texts):
+        if not all(isinstance(value, bool if name in _FLAGS else str) for name, value in known.items()):
             return None
         try:
             record = cls(**known)
@@ -74,7 +76,7 @@ def page_url(ti: Any) -> str:
     if map_index is not None and map_index >= 0:
         names["map_index"] = map_index
     base = compat.base_url()
-    # The UI takes what follows its own place as a path from the root of the host.
+    # The UI opens the rest of this address as a path from the root of the host.
     page = f"{urlsplit(base).path}{PREFIX}/batch?{urlencode(names)}"
     if compat.pages_have_deep_links():
         return f"{base}/plugin{PREFIX}{page}"

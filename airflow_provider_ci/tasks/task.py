@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_ci.arguments import Reader, optional, text
 from airflow_provider_ci.compat import AirflowTaskTimeout
 from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.links import TaskLinks
-from airflow_provider_ci.rendering import Templated
+from airflow_provider_ci.tasks.arguments import Reader, optional, text
+from airflow_provider_ci.tasks.rendering import Templated
 
 CONNECTION: Mapping[str, Reader] = {
     "tencent_ci_conn_id": text,

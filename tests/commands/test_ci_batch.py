@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.commands.main import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG, main
+from airflow_provider_ci.batch import Batch, ObjectSelection
+from airflow_provider_ci.client import CIClient, DocProcess
+from airflow_provider_ci.commands.console import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG
+from airflow_provider_ci.commands.main import main
 from airflow_provider_ci.commands.showing import Shown
 from airflow_provider_ci.local import LocalCI
 
@@ -135,6 +137,29 @@ def test_a_retry_continues_an_unfinished_batch(ci: Any, fill_bucket: Fill, clien
     assert ci("status", "b")[1] == "not ended, 5 objects: 2 succeeded, 3 unfinished\n"
     assert ci("retry", "b", "--max-jobs", "5")[0] == DONE
     assert len(list(client.list_doc_jobs())) == 5
+
+
+def test_a_retry_makes_the_missing_steps_of_several(
+    ci: Any, fill_bucket: Fill, client: CIClient, bucket: Path
+) -> None:
+    fill_bucket("in/good.docx")
+    fill_bucket("in/bad.docx", content=b"")
+    steps = {
+        "pdf": (DocProcess(target="pdf"), "pdf/{stem}.pdf"),
+        "thumb": (DocProcess(target="jpg", start_page=1, end_page=1), "thumbs/{stem}-${Number}.jpg"),
+    }
+    batch = Batch(client, ObjectSelection(prefix="in/"), operations=steps, batch_id="b", max_failures=1)
+    assert batch.run().failed == 1
+    fill_bucket("in/bad.docx")
+    assert ci("retry", "b")[0] == DONE
+    assert {path.name for path in bucket.glob("*/bad*")} == {"bad.docx", "bad.pdf", "bad-1.jpg"}
+
+
+def test_a_manifest_is_a_source(ci: Any, fill_bucket: Fill, bucket: Path) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    fill_bucket("list.csv", content=b"key,output\nin/a.docx,out/first.pdf\n")
+    code, out, _ = ci("run", "b", "--manifest", "list.csv", *CONVERT[2:])
+    assert (code, [path.name for path in (bucket / "out").iterdir()]) == (DONE, ["first.pdf"]), out
 
 
 def test_keys_and_failures_are_sources_too(ci: Any, failed: Any, tmp_path: Path) -> None:

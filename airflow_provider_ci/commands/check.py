@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_ci.check import table
-from airflow_provider_ci.check.report import INCOMPLETE, INTERRUPTED
+from airflow_provider_ci.check.report import INCOMPLETE
 from airflow_provider_ci.check.run import (
     FOLDER,
     MAX_REQUESTS,
@@ -20,12 +19,16 @@ from airflow_provider_ci.check.run import (
     CheckInterrupted,
     check_bucket,
 )
-from airflow_provider_ci.client import CIClient, RetryPolicy, environment_credentials
+from airflow_provider_ci.client import CIClient, RetryPolicy
+from airflow_provider_ci.commands import check_table as table
+from airflow_provider_ci.commands.connecting import add_options, connect, trusted_certificates
+from airflow_provider_ci.commands.console import STOPPED, WRONG, tell
 
 if TYPE_CHECKING:
     from airflow_provider_ci.check.report import Report
 
-REGION_VARIABLE = "TENCENTCLOUD_REGION"
+_tell = partial(tell, "ci-check")
+
 CLIENT_OPTIONS: dict[str, Any] = {
     "timeout": (10.0, 30.0),
     "retry": RetryPolicy(max_attempts=3, max_seconds=15),
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with _client(options) as client:
+        with connect(options, **CLIENT_OPTIONS) as client:
             if not _is_agreed(options, client):
                 return INCOMPLETE
             report = check_bucket(
@@ -58,19 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 record=options.record,
                 folder=options.folder,
                 patience_seconds=options.patience,
-                verify=options.verify,
+                verify=trusted_certificates(options),
                 progress=_progress,
             )
     except CheckInterrupted as interrupt:
-        _tell("ci-check: interrupted; the objects of the check were removed")
+        _tell("interrupted; the objects of the check were removed")
         _tell_what_stays(interrupt.folder, interrupt.left_behind)
-        return INTERRUPTED
+        return STOPPED
     except KeyboardInterrupt:
-        _tell(f"ci-check: interrupted; delete what may be left below {options.folder} yourself")
-        return INTERRUPTED
+        _tell(f"interrupted; delete what may be left below {options.folder} yourself")
+        return STOPPED
     except (OSError, ValueError) as error:
-        _tell(f"ci-check: {error}")
-        return INCOMPLETE
+        _tell(error)
+        return WRONG
     finally:
         signal.signal(signal.SIGTERM, before)
     _print(options, report)
@@ -82,52 +85,17 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _client(options: argparse.Namespace) -> CIClient:
-    """The client of the Airflow connection, or of the environment's key.
-
-    :raises ValueError: the connection, the key or an option is missing or invalid.
-    """
-    if options.conn_id:
-        return _client_of_connection(options)
-    region = options.region or os.environ.get(REGION_VARIABLE)
-    missing = [name for name, value in (("--bucket", options.bucket), ("--region", region)) if not value]
-    if missing:
-        raise ValueError(f"give --conn-id, or {' and '.join(missing)}")
-    return CIClient(
-        environment_credentials(),
-        str(region),
-        options.bucket,
-        endpoint=options.endpoint,
-        ci_endpoint=options.ci_endpoint,
-        verify=options.verify,
-        **CLIENT_OPTIONS,
-    )
-
-
-def _client_of_connection(options: argparse.Namespace) -> CIClient:
-    # Airflow is imported here only: with a key from the environment, the command needs none.
-    try:
-        from airflow_provider_ci.hooks import CIHook
-    except ImportError as error:
-        raise ValueError(f"--conn-id needs Airflow ({error}); or give the key in the environment") from error
-    try:
-        hook = CIHook(options.conn_id, bucket=options.bucket, region=options.region)
-        return hook.client_with(**CLIENT_OPTIONS)
-    except Exception as error:  # whatever a secrets backend raises
-        raise ValueError(f"--conn-id {options.conn_id}: {error}") from error
-
-
 def _is_agreed(options: argparse.Namespace, client: CIClient) -> bool:
     """Say what the check costs, and ask unless ``--yes`` is given."""
     jobs = 2 - len(set(options.skip))
     _tell(
-        f"ci-check: bucket {client.bucket} in {client.region}: {jobs} jobs, at most {MAX_REQUESTS} requests "
+        f"bucket {client.bucket} in {client.region}: {jobs} jobs, at most {MAX_REQUESTS} requests "
         f"(usually about 100), and a dozen small objects below {options.folder}, which are removed at the end"
     )
     if options.yes:
         return True
     if not sys.stdin.isatty():
-        _tell("ci-check: nothing was done; add --yes to go on")
+        _tell("nothing was done; add --yes to go on")
         return False
     sys.stderr.write("Go on? [y/N] ")
     sys.stderr.flush()
@@ -151,18 +119,14 @@ def _print(options: argparse.Namespace, report: Report) -> None:
     else:
         sys.stdout.write(table.plain(report))
     if report.problem:
-        _tell(f"ci-check: {report.problem}")
+        _tell(report.problem)
     _tell_what_stays(report.folder, report.left_behind)
 
 
 def _tell_what_stays(folder: str, keys: Sequence[str]) -> None:
     if keys:
         names = ", ".join(key.removeprefix(folder) for key in keys)
-        _tell(f"ci-check: delete what may be left below {folder} yourself: {names}")
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+        _tell(f"delete what may be left below {folder} yourself: {names}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -172,18 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--conn-id", help="take key, region and bucket from this Airflow connection")
-    parser.add_argument("--bucket", help="bucket with its APPID, such as examplebucket-1250000000")
-    parser.add_argument("--region", help=f"region of the bucket; ${REGION_VARIABLE} if not given")
-    parser.add_argument("--endpoint", help="where to connect instead of the service's host names")
-    parser.add_argument("--ci-endpoint", help="where to connect for jobs and queues; --endpoint if not given")
-    parser.add_argument(
-        "--verify",
-        type=_verify,
-        default=True,
-        metavar="PATH|false",
-        help="bundle of trusted certificates, or false to trust any",
-    )
+    add_options(parser)
     parser.add_argument(
         "--skip", action="append", choices=("documents", "pictures"), default=[], help="leave these jobs out"
     )
@@ -201,5 +154,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _verify(text: str) -> bool | str:
-    return {"true": True, "false": False}.get(text.lower(), text)
+if __name__ == "__main__":
+    sys.exit(main())

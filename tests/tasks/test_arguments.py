@@ -17,8 +17,7 @@ import pytest
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator, XComArg, task
 
 from airflow_provider_ci import operators, sensors
-from airflow_provider_ci.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
-from airflow_provider_ci.batch import ObjectKeys, ObjectSelection
+from airflow_provider_ci.batch import Inventory, Manifest, ObjectKeys, ObjectSelection, Step
 from airflow_provider_ci.client import (
     Callback,
     CIClient,
@@ -31,9 +30,11 @@ from airflow_provider_ci.client import (
     NotifyConfig,
     PicProcess,
     PicTemplate,
+    Secret,
 )
 from airflow_provider_ci.operators import CIBatchOperator, CIDocProcessOperator
 from airflow_provider_ci.sensors import CIObjectsSensor
+from airflow_provider_ci.tasks.arguments import flag, one_of, optional, seconds, share_or, text, whole_number
 
 RunDag = Callable[..., Any]
 RunTasks = Callable[..., Any]
@@ -48,12 +49,14 @@ CLASSES: dict[str, Any] = {
 }
 NEEDED: dict[str, dict[str, Any]] = {
     "CIBatchOperator": {"source": ["a"], "operation": DocProcess(), "output": "out/{stem}.pdf"},
+    "CIBatchReportOperator": {},
     "CICancelJobsOperator": {"job_ids": "d1"},
     "CIDocProcessOperator": {"input_key": "a", "output_key": "b", "operation": DocProcess()},
     "CIJobOperator": {"input_key": "a", "operation": FileHashCode("MD5")},
     "CIListObjectsOperator": {"source": ObjectSelection()},
     "CIPicProcessOperator": {"input_key": "a", "output_key": "b", "operation": PicProcess("r")},
     "CIQueueOperator": {"kind": "doc"},
+    "CIShardsOperator": {"source": ["a"]},
     "CIJobSensor": {"job_ids": "d1"},
     "CIObjectsSensor": {"source": ObjectSelection()},
 }
@@ -64,6 +67,10 @@ VALUES_OF: dict[str, list[Callable[[Any], Any]]] = {
         lambda x: ObjectSelection(suffixes=[x]),
         lambda x: ObjectSelection(min_size=x),
         lambda x: ObjectKeys(keys=x),
+        lambda x: ObjectSelection(prefix=[x], include=[x], storage_classes=[x], end_at=x),
+        Inventory,
+        lambda x: Inventory("reports/", key_prefix=x, tags={"a": x}),
+        Manifest,
         lambda x: ["a", x],
     ],
     "operation": [
@@ -77,6 +84,12 @@ VALUES_OF: dict[str, list[Callable[[Any], Any]]] = {
         FileUncompress,
         lambda x: ImageOCR(pdf_page_number=x),
     ],
+    "operations": [
+        lambda x: {"pdf": (DocProcess(start_page=x), "o/{stem}.pdf")},
+        lambda x: {"pdf": Step(DocProcess(password=Secret(x)), "o/{stem}.pdf")},
+        lambda x: {"pdf": (DocProcess(), x)},
+    ],
+    "queue_ids": [lambda x: ["p1", x]],
     "callback": [Callback],
     "notify": [NotifyConfig],
 }
@@ -534,6 +547,60 @@ with DAG(DAG_ID, schedule=None, params={{"none": Param(None, type=["null", "stri
 """)
     assert result.state == "failed"
     assert words in printed()
+
+
+STEPS = """
+from airflow.sdk import DAG, task
+from airflow_provider_ci.batch import ObjectSelection, Step
+from airflow_provider_ci.client import DocProcess, Secret
+from airflow_provider_ci.operators import *
+
+params = {{"folder": "made", "comments": 0, "secret": "locked", "queues": {queues}}}
+with DAG(DAG_ID, schedule=None, render_template_as_native_obj={native}, params=params) as dag:
+    @task
+    def operations():
+        return {{"pdf": (DocProcess(comments=1), "mapped/{{stem}}.pdf")}}
+
+    locked = DocProcess(
+        comments="{{{{ params.comments }}}}", password=Secret("var:{{{{ params.secret }}}}"))
+    page = DocProcess(target="jpg", start_page=1, end_page=1)
+    CIBatchOperator(
+        task_id="batch",
+        source=ObjectSelection(prefix="in/"),
+        operations={{
+            "pdf": (locked, "{{{{ params.folder }}}}/{{stem}}.pdf"),
+            "page": Step(page, "{{{{ params.folder }}}}/{{stem}}.jpg", after="pdf"),
+        }},
+        queue_ids="{{{{ params.queues }}}}",
+        poll_interval=0.1,
+    )
+    CIBatchOperator.partial(task_id="mapped", source=ObjectSelection(prefix="in/"), poll_interval=0.1).expand(
+        operations=[{{"text": [DocProcess(comments=1), "plain/{{stem}}.pdf"]}}])
+    CIBatchOperator(task_id="result", source=ObjectSelection(prefix="in/"), operations=operations(),
+        poll_interval=0.1)
+"""
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_several_outputs_queues_and_secrets_are_templated_and_mapped(
+    run_dag: RunDag,
+    fill_bucket: Fill,
+    client: CIClient,
+    printed: Printed,
+    monkeypatch: pytest.MonkeyPatch,
+    native: bool,
+) -> None:
+    fill_bucket("in/a.docx", "in/b.docx")
+    monkeypatch.setenv("AIRFLOW_VAR_LOCKED", "hunter2-of-the-variable")
+    queues = [queue.queue_id for queue in client.list_doc_queues()]
+    result = run_dag(STEPS.format(native=native, queues=queues))
+    assert result.state == "success", printed()
+    assert result.results["batch"]["jobs"] == 4
+    assert result.results["batch"]["succeeded"] == 2
+    made = {job.output_key for job in client.list_doc_jobs()}
+    folders = ("made", "mapped", "plain")
+    assert made == {"made/a.jpg", "made/b.jpg", *(f"{at}/{name}.pdf" for at in folders for name in "ab")}
+    assert "hunter2" not in printed() + json.dumps(result.results)
 
 
 def test_a_partial_that_is_never_mapped_still_warns() -> None:

@@ -35,6 +35,17 @@ def text(name: str, value: Any) -> str:
     return str(found)
 
 
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """Several texts; a rendered template may leave them as one text with commas."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = [part.strip(" '\"") for part in value.strip(" []()").split(",")]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} must be a list of texts, not {value!r}")
+    return tuple(text(name, item) for item in value if item != "")
+
+
 def flag(name: str, value: Any) -> bool:
     """A boolean, or its text: ``True``, ``false``, ``yes``, ``0``."""
     with checks.no_templates():
@@ -66,6 +77,17 @@ def seconds(name: str, value: Any) -> float:
         raise ValueError(
             f"{name} must be a number of seconds or a timedelta, not negative, but it is {value!r}"
         )
+    return found
+
+
+def rate(name: str, value: Any) -> float:
+    """A number above 0, or its text."""
+    try:
+        found = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ValueError(f"{name} must be a number above 0, not {value!r}")
     return found
 
 

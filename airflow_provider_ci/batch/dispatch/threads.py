@@ -1,0 +1,36 @@
+"""How many submissions may be on their way at the same time."""
+
+from __future__ import annotations
+
+import logging
+import resource
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_SPARE_FILES = 20
+"""Open files that a run needs beside one connection per thread."""
+
+
+def threads_that_fit(wanted: int) -> int:
+    """The number of threads for which this process may open connections.
+
+    :raises OSError: the limit of open files is too low for any.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    try:
+        used = len(list(Path("/proc/self/fd").iterdir()))
+    except OSError:
+        used = 10
+    room = soft - used - _SPARE_FILES
+    if room < 1:
+        raise OSError(
+            f"the limit of open files (RLIMIT_NOFILE, ulimit -n) is {soft}, of which {used} are in use; a "
+            f"batch needs at least {used + _SPARE_FILES + 1}. Raise the limit and run the batch again; "
+            "nothing was submitted"
+        )
+    if room < wanted:
+        log.warning("%d instead of %d threads, because of the limit of %d open files", room, wanted, soft)
+    return min(wanted, room)

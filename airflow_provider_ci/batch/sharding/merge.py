@@ -1,0 +1,137 @@
+"""One report over all shards: their summaries as one, and an index of the parts of their reports."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from airflow_provider_ci.batch.report import (
+    BatchSummary,
+    FailureGroup,
+    ReportHeader,
+    batch_folder,
+    read_report_header,
+)
+from airflow_provider_ci.batch.sharding.record import Shard, ShardList, put_json, report_index_key
+from airflow_provider_ci.client import CIClient
+
+VERSION = 1
+MAX_GROUPS = 10
+_THREADS = 16
+_ADDED = tuple(item.name for item in fields(BatchSummary) if item.type == "int")
+"""Numbers of a summary of which the whole has the sum."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardResult:
+    """A shard, and the report of its batch if there is one."""
+
+    shard: Shard
+    header: ReportHeader | None
+
+    @property
+    def state(self) -> str:
+        """``complete``, ``unfinished`` or ``missing``."""
+        if self.header is None:
+            return "missing"
+        return "complete" if self.header.is_complete and not self.header.summary.unfinished else "unfinished"
+
+    @property
+    def summary(self) -> BatchSummary:
+        """Its summary; without a report all of its objects are unfinished."""
+        if self.header is not None:
+            return self.header.summary
+        return replace(
+            no_objects(self.shard.batch_id), total=self.shard.objects, unfinished=self.shard.objects
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Its line in the index."""
+        keys = [self.header.summary.report_key, *self.header.parts] if self.header else []
+        counts = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished")
+        return {
+            "batch_id": self.shard.batch_id,
+            "state": self.state,
+            "parts": keys,
+            **{name: getattr(self.summary, name) for name in counts},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedReport:
+    """The shards as a whole."""
+
+    summary: BatchSummary
+    results: tuple[ShardResult, ...]
+
+    @property
+    def incomplete(self) -> list[str]:
+        """Batch ids of the shards that have not come to their end."""
+        return [result.shard.batch_id for result in self.results if result.state != "complete"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The index: the summary, and the parts of all reports."""
+        return {
+            "version": VERSION,
+            "kind": "shards-report",
+            "is_complete": not self.incomplete,
+            "summary": self.summary.to_json(),
+            "shards": [result.to_json() for result in self.results],
+        }
+
+
+def merge_reports(client: CIClient, shards: ShardList) -> MergedReport:
+    """Read the reports of all shards from the bucket, and write their index."""
+    folders = [batch_folder(shards.report_prefix, shard.batch_id) for shard in shards.shards]
+    with ThreadPoolExecutor(_THREADS, "ci-reports") as executor:
+        headers = executor.map(lambda folder: read_report_header(client, folder), folders)
+        results = tuple(
+            ShardResult(shard=shard, header=header)
+            for shard, header in zip(shards.shards, headers, strict=True)
+        )
+    key = report_index_key(shards.folder)
+    summary = merged_summary(shards.shards_id, key, [result.summary for result in results])
+    report = MergedReport(summary=summary, results=results)
+    put_json(client, key, report.to_json())
+    return report
+
+
+def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) -> BatchSummary:
+    """The sum of summaries; the time is the longest of them."""
+    sums = {name: sum(getattr(each, name) for each in summaries) for name in _ADDED}
+    whole = replace(no_objects(shards_id), **sums)
+    return replace(
+        whole,
+        report_key=key,
+        seconds=max((each.seconds for each in summaries), default=0.0),
+        failures=_groups(group for each in summaries for group in each.failures),
+        stopped_early=any(each.stopped_early for each in summaries),
+    )
+
+
+def no_objects(batch_id: str) -> BatchSummary:
+    """The summary of nothing."""
+    return BatchSummary(
+        batch_id=batch_id,
+        total=0,
+        succeeded=0,
+        failed=0,
+        skipped=0,
+        cancelled=0,
+        unfinished=0,
+        seconds=0.0,
+        report_key="",
+    )
+
+
+def _groups(groups: Iterable[FailureGroup]) -> tuple[FailureGroup, ...]:
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for group in groups:
+        counts[group.code] += group.count
+        examples.setdefault(group.code, group.example)
+    largest = counts.most_common(MAX_GROUPS)
+    return tuple(FailureGroup(code=code, count=count, example=examples[code]) for code, count in largest)

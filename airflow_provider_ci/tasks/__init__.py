@@ -1,0 +1,1 @@
+"""What the tasks of all operators, sensors and triggers share, from their arguments to their progress."""
