@@ -59,7 +59,8 @@ def elapsed(job: Job, now: float) -> str:
     if job.started is None:
         return ""
     seconds = max((job.ended or now) - job.started, 0)
-    return figures.duration(int(seconds)) if seconds >= 1 else "under 1 s"
+    told = figures.duration(int(seconds)) if seconds >= 1 else "under 1 s"
+    return told.replace(" ", "\N{NO-BREAK SPACE}")  # or a line would break between number and unit
 
 
 def digest(job: Job) -> tuple[str, str]:
