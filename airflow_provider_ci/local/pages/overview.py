@@ -54,7 +54,7 @@ class Overview:
 
     def queues(self) -> list[Queue]:
         """Every queue of every bucket, by bucket."""
-        rows = self._database.rows("SELECT queue_id FROM queues ORDER BY bucket, category")
+        rows = self._database.rows("SELECT queue_id FROM queues ORDER BY bucket, category, name")
         return [queue for row in rows if (queue := self._queues.find(row["queue_id"]))]
 
     def counts(self, queue: Queue) -> Mapping[State, int]:

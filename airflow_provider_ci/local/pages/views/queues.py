@@ -51,6 +51,7 @@ def queue_row(parts: Parts, found: Queue) -> dict[str, object]:
         "name": found.name,
         "bucket": found.bucket,
         "kind": _KINDS[found.category],
+        "own_name": found.name if found.name != queues.DEFAULT_NAMES[found.category] else "",
         "is_paused": found.state == queues.PAUSED,
         "waiting": counts.get(State.SUBMITTED, 0) + counts.get(State.PAUSE, 0),
         "running": counts.get(State.RUNNING, 0),
