@@ -18,8 +18,8 @@ from e2e import services
 from e2e.cluster import GRACE_SECONDS, Cluster, running
 from e2e.diary import Diary
 from e2e.shards import run_shards
-from tests.airflow.cluster import Task, wait_until
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import Task, wait_until
+from tests.cluster.gate import Gate
 
 OBJECTS = 2000
 TASKS = 10

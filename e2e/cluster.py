@@ -17,8 +17,8 @@ from pathlib import Path
 from airflow_provider_ci.client import CIClient, Credentials, Job
 from airflow_provider_ci.local import LocalCI
 from e2e import services
-from tests.airflow.cluster import PARTS, Airflow, connection, free_port
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import PARTS, Airflow, connection, free_port
+from tests.cluster.gate import Gate
 
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"

@@ -7,7 +7,7 @@ from collections import Counter
 
 from e2e.cluster import Cluster
 from e2e.diary import Diary
-from tests.airflow.cluster import Task, wait_until
+from tests.cluster.cluster import Task, wait_until
 
 SHARDS = 8
 FOLDER = "synthetic"

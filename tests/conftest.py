@@ -67,7 +67,7 @@ def _first_reschedule_date(ti: RuntimeTaskInstance, context: Any) -> Any:
 
 RuntimeTaskInstance.get_first_reschedule_date = _first_reschedule_date  # type: ignore[method-assign, assignment]
 
-SHARED = ("tests/airflow", "tests/local/convert", "tests/plugin")
+SHARED = ("tests/cluster", "tests/local/convert", "tests/plugin")
 """Folders whose tests share a cluster, or a LibreOffice, that takes long to start."""
 
 
@@ -84,7 +84,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file = nodeid.partition("::")[0]
             return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
 
-    config.option.loadscopereorder = False  # the slow cluster of tests/airflow comes first
+    config.option.loadscopereorder = False  # the slow cluster of tests/cluster comes first
     return FilesAndFolders(config, log)
 
 
@@ -105,16 +105,16 @@ SLOW_TESTS = (
     "tests/local/objects/test_listing.py",
     "tests/local/test_restart.py",
     "tests/local/test_server.py",
-    "tests/test_benchmarks.py",
+    "tests/project/test_benchmarks.py",
     "tests/test_crashes.py",
-    "tests/test_dags.py",
-    "tests/test_weight.py",
+    "tests/project/test_dags.py",
+    "tests/project/test_weight.py",
 )
 """Each takes seconds of a processor."""
 
 
 LONG_TESTS = (
-    "tests/airflow/",
+    "tests/cluster/",
     "tests/batch/registry/test_outputs_index.py",
     "tests/batch/registry/test_registry_model.py",
     "tests/batch/registry/test_registry_traits.py",
@@ -136,12 +136,12 @@ LONG_TESTS = (
     "tests/local/test_restart.py",
     "tests/local/test_server.py",
     "tests/plugin/",
-    "tests/test_benchmarks.py",
+    "tests/project/test_benchmarks.py",
     "tests/test_crashes.py",
-    "tests/test_dags.py",
+    "tests/project/test_dags.py",
     "tests/test_retry_policy.py",
-    "tests/test_time_limits.py",
-    "tests/test_weight.py",
+    "tests/operators/test_time_limits.py",
+    "tests/project/test_weight.py",
 )
 """They kill, freeze and wait, or run whole programs: two thirds of the time of all tests."""
 

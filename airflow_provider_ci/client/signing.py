@@ -69,6 +69,7 @@ def key_time(start: int, end: int) -> str:
     return f"{start};{end}"
 
 
+# All requests of a minute have one key time, see SIGNATURE_STEP_SECONDS in http/transport.py.
 @lru_cache(maxsize=64)
 def sign_key(secret_key: str, key_time: str) -> str:
     """SignKey: the key that is valid for ``key_time`` only, as lower-case hex text."""
@@ -137,6 +138,7 @@ def signature_fields(
         ("q-sign-algorithm", "sha1"),
         ("q-ak", credentials.secret_id),
         ("q-sign-time", key_time),
+        # The page allows another time for the key. All official SDKs send the same one twice.
         ("q-key-time", key_time),
         ("q-header-list", http_headers.names),
         ("q-url-param-list", url_params.names),

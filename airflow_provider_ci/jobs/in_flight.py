@@ -99,17 +99,20 @@ class JobsInFlight:
     @property
     def _most_by_id(self) -> int:
         """Maximum number of jobs that one poll reads by their ids."""
+        # A poll of many jobs stays far below one request per job. The others take their turn in later polls.
         return 10 + len(self._first_seen) // 10
 
     # Jobs with a known id and an unknown creation time
 
     def _meet(self, job_ids: list[str]) -> None:
         """Read the creation times of these jobs from the listing, newest first, then one by one."""
+        # A job that the listing did not show once is read by its id from then on.
         new = {job_id for job_id in job_ids if job_id not in self._is_met}
         if len(new) > FEW:
             self._meet_newest(set(new))
         self._is_met |= new
         left = [job for job in job_ids if job not in self._created and job not in self._found]
+        # The job whose last read is the longest ago comes first, so every job gets its turn.
         left.sort(key=lambda job_id: self._read_at.get(job_id, 0))
         self._read_by_id(left[: max(self._most_by_id, len(new))])
 
@@ -139,6 +142,7 @@ class JobsInFlight:
     def _read_listings(self) -> None:
         if not self._knows_queue:
             self._learn_queue()
+        # A page has up to 100 jobs. The limit counts in queues that are full of other users' jobs.
         most_pages = min(len(self._first_seen), 4 + len(self._first_seen) // 40)
         unlisted: list[tuple[str, QueueListing]] = []
         for queue_id, wanted in self._by_queue().items():
@@ -201,6 +205,7 @@ class JobsInFlight:
             try:
                 self._learn(self._type.get(self._client, job_id))
             except NotFoundError as error:
+                # Any other 404, such as NoSuchBucket, concerns all jobs.
                 if error.code != _NO_SUCH_JOB:
                     raise
                 self.unknown[job_id] = error

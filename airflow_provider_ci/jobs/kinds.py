@@ -129,11 +129,13 @@ BY_ID = JobType(
 """Jobs of other tags: the tag is unknown, because it cannot be derived from an id."""
 
 
+# One object per tag, path and output: two partial objects are never equal, so two types would not be either.
 @cache
 def _any_type(tag: str, path: str, output: str) -> JobType:
     return JobType(
         tag=tag,
         submit=CIClient.submit_job,
+        # Read where it was submitted: a file job may be at /jobs, although its id begins with f.
         get=partial(CIClient.get_job, path=path),
         list=partial(_listed, CIClient.list_jobs, tag, path),
         list_page=partial(_listed, CIClient.list_jobs_page, tag, path),
@@ -192,6 +194,7 @@ def type_of_job_id(job_id: str) -> JobType:
     return DOCUMENTS if job_id.startswith("d") else PICTURES
 
 
+# Weak, so that this table does not keep clients alive.
 _queue_ids: WeakKeyDictionary[CIClient, dict[str, tuple[str, ...]]] = WeakKeyDictionary()
 _queue_ids_lock = Lock()
 
@@ -215,6 +218,7 @@ def all_queue_ids(client: CIClient, job_type: JobType) -> tuple[str, ...]:
     """
     with _queue_ids_lock:
         known = _queue_ids.setdefault(client, {})
+        # An empty result is not remembered: the queue appears when the feature is switched on for the bucket.
         if not known.get(job_type.tag):
             known[job_type.tag] = _look_up_queue_ids(client, job_type)
         return known[job_type.tag]

@@ -111,6 +111,7 @@ class QueueListing:
     def unlisted(self) -> list[str]:
         """Return the jobs that should be on the pages of the last poll but are not, oldest first."""
         newest = self._pages[-1].newest if self._pages else None
+        # With the budget of pages used up, the other jobs are read by their ids, some in each poll.
         is_whole = self._is_at_end or self._left <= 0
         missed = [
             job_id
@@ -148,6 +149,7 @@ class QueueListing:
         """Forget all other jobs, and the pages without pending jobs."""
         for job_id in self._places.keys() - wanted.keys():
             self._places.pop(job_id).pending.discard(job_id)
+        # The last page stays, because it leads to the pages of jobs that are submitted later.
         self._pages = [page for page in self._pages if page.pending or page is self._pages[-1]]
         self._unplaced = {job: at for job, at in wanted.items() if job not in self._places}
         self._behind &= wanted.keys()
@@ -161,6 +163,7 @@ class QueueListing:
             return
         for page in list(self._pages):
             is_last = page is self._pages[-1]
+            # A last page that was not full has room for jobs that were submitted since.
             if (page.pending or (is_last and page.is_waiting and self._unplaced)) and self._left > 0:
                 self._read_again(page)
             if page.is_waiting:
@@ -187,6 +190,7 @@ class QueueListing:
         return False
 
     def _read_again(self, page: _Page) -> None:
+        # The last page is read as a whole, because new jobs appear there.
         if len(page.pending) == 1 and not page.is_waiting and page is not self._pages[-1]:
             return self._read_by_id(*page.pending)
         if page in self._read_now:
@@ -229,6 +233,7 @@ class QueueListing:
         if not ahead:
             return None
         created_after = min(ahead) - _STEP
+        # The filter is the same as before, so its next page comes next and not its first one.
         if last and last.created_after == created_after:
             if last.next_token:
                 return self._append(created_after, last.next_token, last.newest)
@@ -297,6 +302,7 @@ class QueueListing:
 
     def _unless_repeated(self, page: _Page, token: str | None) -> str | None:
         """Return the token of the next page; None if it leads back to a page already read."""
+        # A page that is read again leads to the same next page as before.
         if not token or token == page.next_token:
             return token or None
         if token in self._tokens or token == page.token:

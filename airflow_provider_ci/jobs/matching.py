@@ -13,6 +13,7 @@ from airflow_provider_ci.client import DocProcess, Job, PicProcess, PicTemplate
 from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS, JobOperation
 
 _NEVER_COMPARED = frozenset({"CompressKey", "DocPassword", "UnCompressKey"})
+# Real responses echo an omitted EndPage as -1, 0 or 5001, and an omitted StartPage as 0.
 _ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}
 """Numbers with the same meaning: up to the last page, and from the first page."""
 _WITHOUT_CASE = frozenset({"SrcType", "TgtType"})
@@ -33,6 +34,7 @@ def matches_operation(
     if isinstance(operation, PicTemplate):
         return template_id in (None, "", operation.template_id)
     nodes = operation.to_nodes() if isinstance(operation, JOB_OPERATIONS) else {job.tag: operation.to_node()}
+    # A template overrides PicProcess (1045/73035), so the job does something else.
     if template_id and "TemplateId" not in nodes:
         return False
     return _is_consistent("Operation", nodes, echo)
@@ -95,4 +97,5 @@ def _child(node: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def _bare(key: str) -> str:
+    # Real responses keep a leading slash (1045/51266).
     return key.removeprefix("/")

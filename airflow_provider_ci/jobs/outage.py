@@ -41,6 +41,7 @@ def retry_while_unavailable(
             if not is_unavailable(error) or away > limit_seconds:
                 raise
             log.warning("%s: the service is unavailable (%.0f s so far): %s", name, away, error)
+        # Slightly beyond the limit, so that exactly one more attempt follows before the error is raised.
         wait(min(_LONGEST_WAIT, 1.0 + away / 10, max(limit_seconds - away, 0.0) + 0.01))
 
 
@@ -75,6 +76,7 @@ class Outage:
         if is_moving:
             self.lost = None
         error = error or self.lost
+        # A queue takes 10,000 waiting jobs. It empties as jobs end, which can take hours without any outage.
         if error is None or is_moving or self.is_full_queue:
             self._since = None
         if error is not None:

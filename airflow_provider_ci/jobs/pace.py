@@ -52,6 +52,7 @@ class Pace:
         else:
             wanted = self._last * 1.5 or pending / _FIRST_SHARE
         self._last = min(max(wanted, self.shortest), longest)
+        # Tasks that were started together must not poll together.
         return self._last * random.uniform(0.9, 1.1)  # noqa: S311 jitter, not a secret
 
     def _longest(self, pending: int, idle_seconds: float) -> float:

@@ -24,6 +24,7 @@ class QueueStaysPausedError(CIError):
         )
 
     def __reduce__(self) -> tuple[type[QueueStaysPausedError], tuple[str, float]]:
+        # pickle would call the class with the message alone.
         return type(self), (self.queue_id, self.seconds)
 
 
@@ -47,6 +48,7 @@ class PauseWatch:
         self._client = client
         self._type = job_type
         self._limit = limit_seconds
+        # A short limit needs two reads: one sees the pause, and one sees that it lasts.
         self._every = min(every_seconds, limit_seconds / 2)
         self._queue_id = queue_id or ""
         self._looked_at = time.monotonic()

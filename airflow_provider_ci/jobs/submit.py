@@ -35,6 +35,7 @@ _SLACK = timedelta(seconds=5)
 _LOOK_BACK = timedelta(minutes=1)
 """The listing is searched from this long before the submission."""
 _DEAD = (JobState.FAILED, JobState.CANCEL)
+# Airflow kills a task five seconds after its on_kill (measured with 3.3.2), so a wait has to end early.
 _STOP_CHECK_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
@@ -123,10 +124,13 @@ def submit_once(
     attempt = 0
     while True:
         attempt += 1
+        # The signature has whole seconds. The noted time must be its real end.
         expires_at = math.floor(service_now(client) + valid_seconds)
+        # Noted before the request: a process that dies while it sends leaves the time for its successor.
         before_sending(expires_at)
         try:
             return _submit(client, request, token, expires_at)
+        # The service refused it for certain, so no search is needed.
         except RequestExpiredError as error:
             if attempt == _ATTEMPTS:
                 raise
@@ -211,6 +215,8 @@ class _Search:
         end = expires_at + EXPIRY_SLACK_SECONDS
         wait, logged_at = 1.0, time.monotonic()
         while True:
+            # Taken before the search, because only a search that began after the end proves that no job
+            # exists.
             looked_at = service_now(self._client)
             try:
                 job = self.look()
@@ -270,6 +276,7 @@ class _Search:
         says = user_data_matches(job, request.user_data or self._token)
         if says is False:
             return _is_of_older_version(job, self._token)
+        # A token is unique. A user's own text may be the same for many jobs, so it proves nothing alone.
         if says and not request.user_data:
             return True
         return (

@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.hooks import CIHook
 
+# apache/airflow issues 71580 and 72716: the scheduler marks a task as failed that resumes too early.
 FIRST_LOOK_SECONDS = 5.0
 """A trigger that fires at once can meet Airflow 3.3.0 to 3.3.2 before it has noted the deferral."""
 _TELL_SECONDS = 5.0
@@ -62,6 +63,7 @@ class CITrigger(BaseTrigger):
         path = _PACKAGE if module.startswith(f"{_PACKAGE}.") else module
         own = [p.name for p in signature(type(self)).parameters.values() if p.kind is not p.VAR_KEYWORD]
         names = dict.fromkeys((*own, *self._SHARED))
+        # conn_id is the old name of tencent_ci_conn_id: it is read, and no longer written.
         arguments = {name: getattr(self, name) for name in names if name != "conn_id"}
         if self.note is None:
             del arguments["note"]
@@ -73,13 +75,15 @@ class CITrigger(BaseTrigger):
         if self.note is not None:
             event = {**event, "note": self.note}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call] # as above
-        # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded.
+        # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded (measured with
+        # Airflow 3.3.2, two seconds later).
 
     async def _outcome(self) -> dict[str, Any]:
         """The event. An exception would end the task, unexplained."""
         try:
             with await self._client() as client:
                 return await self._wait(client)
+        # Airflow would raise TaskDeferralError in place of the task's own code, and a retry would start over.
         except Exception as error:
             return self._event("error", f"{type(error).__name__}: {error}")
 

@@ -45,7 +45,9 @@ class CIBatchTrigger(CancellingTrigger):
 
     async def _wait(self, client: CIClient) -> dict[str, Any]:
         try:
+            # The client blocks. In the triggerer's event loop it would hold up all other triggers.
             return await self._look(await asyncio.to_thread(self._watch, client))
+        # A status of its own, because the task fails on it. After another error the task goes on by itself.
         except QueueStaysPausedError as error:
             return self._event("paused", str(error))
 

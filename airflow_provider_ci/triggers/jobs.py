@@ -36,6 +36,7 @@ class CIJobTrigger(CancellingTrigger):
         tell = JobsProgress(self.log, len(watch.pending))
         seconds = min(FIRST_LOOK_SECONDS, self.poll_interval)
         while await self._sleep(seconds, lambda: tell(len(watch.pending))):
+            # The client blocks. In the triggerer's event loop it would hold up all other triggers.
             await asyncio.to_thread(watch.look_patiently)
             if not watch.pending:
                 return self._event("done", pending=())

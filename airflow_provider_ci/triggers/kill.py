@@ -29,6 +29,8 @@ class CancellingTrigger(CITrigger):
         """
         if not self.cancel_on_kill or self.task_instance is None:
             return
+        # apache/airflow pull request 73454: a triggerer that lost its heartbeat calls on_kill for triggers
+        # that others have taken over.
         cancelling = asyncio.create_task(self._cancel_if_killed())
         _CANCELLING.add(cancelling)
         cancelling.add_done_callback(_CANCELLING.discard)

@@ -21,7 +21,7 @@ from airflow_provider_ci.client import CIClient, Credentials
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import InstantConverters
 from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY
-from tests.airflow.cluster import Airflow, add_plugin, connection, wait_until
+from tests.cluster.cluster import Airflow, add_plugin, connection, wait_until
 
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"

@@ -13,7 +13,7 @@ from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.plugin import live, results
 from airflow_provider_ci.plugin.ledger import Ledger
 from airflow_provider_ci.plugin.results import Filter
-from tests.airflow.cluster import wait_until
+from tests.cluster.cluster import wait_until
 
 FOLDER = batch_folder("_ci_batches/", "looked at")
 

@@ -107,6 +107,7 @@ class Journal:
         """Write everything unfinished, so that the next run need not read older records."""
         self._unwritten_lines = []  # the checkpoint holds them
         self._write_results()
+        # The checkpoint counts blocks and parts, so they have to be in the bucket before it.
         self.flush()
         self.checkpoint_id = uuid.uuid4().hex[:12]
         numbers = {"id": self.checkpoint_id, "blocks": self.blocks, "parts": self.parts}
@@ -125,6 +126,7 @@ class Journal:
         while self._outbox:
             key, body = self._outbox[0]
             self._writer.write(key, body)
+            # Only after the write: a record that could not be sent keeps its number and is sent later.
             self._outbox.popleft()
 
     # Reading

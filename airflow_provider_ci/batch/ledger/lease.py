@@ -101,6 +101,7 @@ class Lease:
 
     def start(self) -> None:
         """Begin the heartbeat."""
+        # A daemon thread: a process that crashes must not be kept alive by its lease.
         self._thread = Thread(target=self._keep, name="ci-lease", daemon=True)
         self._thread.start()
 
@@ -119,6 +120,7 @@ class Lease:
         """End the heartbeat of a claim that was not added to the registry."""
         self.stop()
         if self._has_beaten:
+            # A heartbeat without a claim does no harm, and the error that led here matters more.
             with suppress(CIError):
                 self._heartbeat.end()
 
@@ -165,6 +167,7 @@ class Lease:
         """
         if not releases:
             return self.with_registry(lambda registry: add(registry, lambda state: state))
+        # First: a heartbeat that is written after the deletion below would never be deleted.
         self.stop()
         state = self.with_registry(lambda registry: add(registry, self._without_claim))
         if self._has_beaten:
@@ -172,6 +175,8 @@ class Lease:
         return state
 
     def _without_claim(self, state: State) -> State:
+        # While the lease is held, no other run takes over. Then the claim is gone because objects of the
+        # registry were deleted.
         if state.claim(self._claim.token) is None and not self.is_held:
             raise BatchRunningError(self._claim.folder, "a run that took over")
         return state.without(self._claim.token)
@@ -192,6 +197,7 @@ class Lease:
 
         def moved(state: State) -> State:
             _require_no_other(state, claim)
+            # The change was made before, and its response was lost.
             if state.claims and state.claims[-1] == claim:
                 return state
             return state.without(claim.token).with_claim(claim)
@@ -236,6 +242,7 @@ class Lease:
             except CIError as error:
                 self._problem = error
                 log.warning("the lease of %s could not be renewed: %s", self._claim.folder, error)
+            # Anything else must not end this thread silently, because the run relies on it.
             except Exception as error:
                 self._problem = CIError(f"the lease could not be renewed: {error!r}")
                 log.exception("the lease of %s could not be renewed", self._claim.folder)
@@ -260,6 +267,7 @@ class Lease:
         A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides.
         If it no longer has the claim, another run took over and may even have ended since.
         """
+        # Read before the change, so that this run counts on no more time than the others allow it.
         claim = replace(self._claim, claimed_at=self._client.clock.now())
 
         def regained(state: State) -> State:

@@ -118,6 +118,7 @@ class StoredPlan:
         if not self.header.parts:
             yield from map(planned_of_line, self.inline[start:])
             return
+        # All parts but the last one have exactly this many lines.
         for part in range(start // PART_LINES, len(self.header.parts)):
             known = max(0, start - part * PART_LINES)
             yield from islice(self._part(part), known, None)
@@ -153,6 +154,7 @@ def read_plan(client: CIClient, folder: str) -> StoredPlan | None:
     try:
         header, lines = records.read(client, plan_key(folder), "plan")
     except NotFoundError as error:
+        # A missing bucket must not pass for a batch without a plan, which would be planned again.
         if error.code == "NoSuchBucket":
             raise
         return None
@@ -179,6 +181,7 @@ def freeze_plan(
     """
     remaining, total = iter(objects), 0
     parts: list[tuple[str, str]] = []
+    # One line more than fits shows that the plan needs parts.
     chunk = list(islice(remaining, INLINE_LINES + 1))
     if len(chunk) <= INLINE_LINES:
         made = header(len(chunk), ())
@@ -188,6 +191,7 @@ def freeze_plan(
         while chunk:
             check()
             total += len(chunk)
+            # The range lets other batches skip parts that cannot hold a shared output.
             outputs = [each.output for each in chunk if each.is_claimed]
             parts.append((min(outputs, default=""), max(outputs, default="")))
             body = records.encode("plan part", {"plan": token}, map(planned_line, chunk))

@@ -26,6 +26,7 @@ class Attempt:
     @property
     def is_adopted(self) -> bool:
         """Whether another batch, or an unknown program, submitted the job of this attempt."""
+        # A later attempt is our own job, because the adopted one has failed.
         return self.number == 1 and self.planned.decision in (Decision.ADOPTED, Decision.SHARED)
 
     def next(self) -> Attempt:
@@ -98,6 +99,7 @@ class BatchState:
     def look_back_to(self) -> datetime | None:
         """Unrecorded jobs are not older than this; None if nothing is known."""
         moments = [attempt.look_back_to for attempt in self.unconfirmed]
+        # A submission without a known time may have made a job at any moment.
         if None in moments:
             return None
         return min([moment for moment in (*moments, self.newest_job) if moment], default=None)
@@ -133,6 +135,7 @@ class BatchState:
     def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None, queue_id: str = "") -> None:
         """Record a job that the service has taken."""
         self.running[job_id] = RunningJob(attempt, job_id, created_at, queue_id)
+        # The service charges the batch that submitted the job, and the job may be older than this batch.
         if attempt.is_adopted:
             return
         self.jobs += 1
@@ -176,11 +179,13 @@ class BatchState:
         resolved = map(result_of_line, header.get("resolved", ()))
         state.resolved = {result.index: result for result in resolved}
         state.apply(lines)
+        # apply() counts the jobs in flight alone. The header has the number of all jobs.
         state.jobs = header["jobs"]
         return state
 
     def apply(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Apply the lines of a record; they replace the old state of their objects."""
+        # Of several lines for one object, the last one counts.
         news = {line["index"]: line for line in lines}
         self.forget(news.keys())
         for line in news.values():

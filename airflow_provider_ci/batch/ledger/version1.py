@@ -14,6 +14,7 @@ def refuse_unfinished(client: CIClient, report_prefix: str, batch_id: str) -> No
 
     :raises RecordError: it has. Its plan may hold objects that the source no longer selects.
     """
+    # The name of the folder as version 0.2 made it.
     folder = re.sub(r"[^\w./-]+", "-", batch_id).strip("/")
     key = f"{report_prefix}{folder}/batch.json"
     try:

@@ -63,6 +63,7 @@ class ExistingOutputs:
         try:
             found = [each for each in executor.map(self._head, keys) if each]
         finally:
+            # After an error the remaining requests would be in vain.
             executor.shutdown(cancel_futures=True)
         return {each.key: each.last_modified for each in found}
 
@@ -89,6 +90,7 @@ class ExistingOutputs:
 
 def _is_worth_a_page(pages: int, known: int, wanted: int) -> bool:
     """Whether to list one more page, after ``pages`` pages that covered ``known`` of the keys."""
+    # One HEAD costs less than a page of up to 1,000 keys.
     if wanted == 1:
         return False
     return pages < max(1, min(wanted // _KEYS_PER_PAGE, _POOR_PAGES + known // _KEYS_PER_PAGE))

@@ -94,6 +94,7 @@ def replaced(claims: tuple[Claim, ...], old_token: str, claim: Claim) -> tuple[C
 
     Doing it a second time changes nothing, which the registry relies on.
     """
+    # The new token counts, too, because the change may have been made already.
     tokens = {old_token, claim.token}
     place = next((i for i, each in enumerate(claims) if each.token in tokens), len(claims))
     before, after = claims[:place], claims[place:]
@@ -101,6 +102,7 @@ def replaced(claims: tuple[Claim, ...], old_token: str, claim: Claim) -> tuple[C
 
 
 def _text(value: Any) -> str:
+    # str() would turn anything into text and hide a damaged record.
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value

@@ -131,6 +131,7 @@ def last_beat(client: CIClient, claim: Claim) -> Beat | None:
     try:
         body, at = _read(client, key)
     except NotFoundError as error:
+        # A missing bucket must not pass for a missing heartbeat, which is a sign of death.
         if error.code == "NoSuchBucket":
             raise
         return None
@@ -158,6 +159,7 @@ def _read(client: CIClient, key: str) -> tuple[bytes, float]:
     if read:
         body, info = read(key)
         return body, info.last_modified.timestamp()
+    # GET and HEAD may see two different heartbeats. The ETag shows whether they belong together.
     while True:
         body, info = client.read_object(key), client.head_object(key)
         is_same = info.etag == hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -175,6 +177,7 @@ def _decode(key: str, body: bytes, at: float) -> Beat:
             is_parked=bool(content["is_parked"]),
             details={name: value for name, value in content.items() if name not in _KNOWN},
         )
+    # RecordError is a ValueError, and its message is complete already.
     except RecordError:
         raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:

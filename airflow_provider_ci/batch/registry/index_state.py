@@ -122,9 +122,11 @@ class IndexState:
         is_open = bool(self.runs) and self.runs[-1].is_embedded
         before, last = (self.runs[:-1], self.runs[-1].entries) if is_open else (self.runs, ())
         merged = {entry.output: entry for entry in (*last, *entries)}
+        # Embedded runs may also lie below a stored one, and they all share the room.
         if sum(run.count for run in before if run.is_embedded) + len(merged) > EMBEDDED_ENTRIES:
             raise InlineFullError(f"{len(merged)} entries")
         run = embedded(tuple(merged[output] for output in sorted(merged)))
+        # The new run has a new token. So the state would differ, and would be written for nothing.
         if is_open and run.entries == last:
             return self
         return replace(self, runs=(*before, run))
@@ -137,6 +139,7 @@ class IndexState:
 
     def place_of(self, runs: Sequence[Run]) -> int | None:
         """Where these runs stand one after the other, ``None`` if they do not any more."""
+        # By token, because another batch may have published runs behind them since.
         tokens = [run.token for run in runs]
         for place in range(len(self.runs) - len(runs) + 1):
             if [run.token for run in self.runs[place : place + len(runs)]] == tokens:

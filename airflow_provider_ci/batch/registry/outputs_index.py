@@ -76,6 +76,7 @@ def add_entries(
     :raises ValueError: the entries are not sorted.
     """
     iterator = iter(entries)
+    # One entry more than fits shows that the others need a stored run.
     few = list(islice(iterator, index_state.EMBEDDED_ENTRIES + 1))
     if len(few) <= index_state.EMBEDDED_ENTRIES:
         parts.check_sorted([entry.output for entry in few])
@@ -138,6 +139,7 @@ class _Compaction:
     def run(self, timeout_seconds: float) -> State:
         """Merge and publish; the newest state known."""
         written = self._merge()
+        # The response to the last write has the service's time, so no request is needed for it.
         now = written.at if written else service_now(self._registry.client)
         deleted = self._delete_garbage(now)
         fresh = (written.run,) if written else ()
@@ -155,6 +157,8 @@ class _Compaction:
     def _merge(self) -> Written | None:
         """Store the merged run; ``None`` if no entry is left."""
         holes: list[list[Hole]] = [[] for _ in self._runs]
+        # A missing part is noticed only while it is read. Then all is merged once more, with every older run,
+        # because their entries in the gap are outdated.
         while True:
             written = self._store.write(parts.merged(self._sources(holes)), self._registry.raise_if_stopped)
             found = [self._store.holes(run) for run in self._runs]
@@ -183,6 +187,7 @@ class _Compaction:
         """The index with the merged run in the place of its sources, if they are still there."""
         index = replace(index, garbage=tuple(each for each in index.garbage if each.token not in deleted))
         place = index.place_of(self._runs)
+        # Another batch has merged them meanwhile. The caller then deletes our run.
         if place is None:
             return index
         garbage = tuple(
@@ -203,11 +208,13 @@ class _Compaction:
         known = state.index.tokens()
         client = self._registry.client
         try:
+            # The folder of an empty token ends with two slashes.
             page = client.list_objects_page(self._store.folder("")[:-1], delimiter="/")
             for folder in page.common_prefixes:
                 if folder.split("/")[-2] in known:
                     continue
                 objects = list(client.list_objects(folder))
+                # A run that is being written at this moment has young objects.
                 if all(now - each.last_modified.timestamp() >= ABANDONED_SECONDS for each in objects):
                     for each in objects:
                         client.delete_object(each.key)
@@ -223,6 +230,7 @@ class IndexReader:
 
     def __init__(self, client: CIClient, state: State, root: str) -> None:
         self._store = PartStore(client, root)
+        # Newest first, because the newest entry of an output counts.
         self._runs = [_RunReader(self._store, run) for run in reversed(state.index.runs)]
 
     @property
@@ -264,6 +272,7 @@ class _RunReader:
         unknown: set[str] = set()
         while start < end:
             number, stop = self._part_of(outputs, start, end)
+            # Number 0 means that ``parts.json`` is missing. Then no output of the run is known.
             if number and self._turn_to(number):
                 self._look_up(outputs[start:stop], found)
             else:

@@ -126,6 +126,7 @@ def merged(runs: Sequence[Iterator[Part]]) -> Iterator[Part]:
         rows: dict[str, tuple[str, Any]] = {}
         for head in alive:
             part = head.take(bound)
+            # Oldest run first, so a newer entry replaces an older one.
             rows.update(zip(part.outputs, zip(part.fingerprints, part.thirds, strict=True), strict=True))
         outputs = sorted(rows)
         found = [rows[output] for output in outputs]
@@ -199,9 +200,11 @@ class PartStore:
             raise_if_stopped()
             firsts.append(part.outputs[0])
             count, last = count + len(part.outputs), part.outputs[-1]
+            # No end for the signature: a late write does no harm until the registry names the run.
             at = self._put(self.key(token, len(firsts)), [VERSION, KIND, *_cells(part)])
         if not firsts:
             return None
+        # The state is read and written with each change, so it must not hold a long list.
         if len(firsts) > MAX_FIRSTS:
             at = self._put(f"{self.folder(token)}parts.json", [VERSION, PARTS_KIND, *firsts])
         run = Run(
@@ -249,6 +252,7 @@ class PartStore:
             return []
         firsts = self.firsts(run)
         if not firsts:
+            # The zero byte makes the smallest text that sorts behind the last output.
             return [Hole(run.first, f"{run.last}\0")]
         bounds = [*firsts, f"{run.last}\0"]
         return [Hole(bounds[number - 1], bounds[number]) for number in numbers]
@@ -268,6 +272,7 @@ class PartStore:
         try:
             body = self.client.read_object(key)
         except NotFoundError as error:
+            # A missing bucket must not pass for deleted parts, whose outputs would be made again.
             if error.code == "NoSuchBucket":
                 raise
             if key not in self.missing:
@@ -283,10 +288,12 @@ def _content(key: str, body: bytes, kind: str) -> list[Any]:
         if not isinstance(cells, list) or len(cells) < _HEADER_CELLS:
             raise ValueError("no list with a header")
         check_version(key, cells[0], cells[1], kind)
+    # RecordError is a ValueError, and its message is complete already.
     except RecordError:
         raise
     except (ValueError, RecursionError) as error:
         raise damaged(key, "a part of the index of outputs", error) from None
+    # In place, because a copy of 60,000 cells takes time and memory.
     del cells[:_HEADER_CELLS]
     return cells
 

@@ -41,6 +41,7 @@ class Protection:
         return self._found_at if self._is_protected else None
 
     def _look(self) -> None:
+        # The first PUT may create the object, which proves nothing yet.
         for _ in range(2):
             try:
                 self._client.put_object(self._key, _BODY, content_type="text/plain", overwrite=False)

@@ -80,6 +80,7 @@ REGISTRY_PREFIX = "_ci_batches.registry/"
 """Where the registry of a bucket lies. It does not depend on a batch's report prefix: all batches share
 it."""
 
+# See "Cleaning up" above: readers may still follow the newest states one by one.
 KEPT_STATES = 20
 KEPT_SECONDS = 900.0
 _CLEANING_STEP = 10
@@ -177,11 +178,13 @@ class Registry:
         :raises CIError: a request failed; the change may have been made.
         """
         until = time.monotonic() + timeout_seconds
+        # The time limit ends this loop.
         for attempt in range(1_000_000):
             changed = self._attempt(fn, until)
             if changed is not None:
                 return changed
             self._require_time(until, attempt + 1)
+            # Writers that lost to the same one must not try again at the same moment.
             self._wait(_jitter(attempt))
             if self._seen:
                 self._seen = self._followed(self._seen)
@@ -194,6 +197,7 @@ class Registry:
         if protected_at is None:
             seen = self._settled(until)
         changed = fn(seen.state)
+        # Nothing is to be written. The answer still has to come from the newest state.
         if changed == seen.state:
             self._seen = self._followed(seen)
             return changed if self._seen.state.number == seen.state.number else None
@@ -209,12 +213,14 @@ class Registry:
     def _newest(self) -> _Seen:
         """A state that may be the newest."""
         seen = self._seen
+        # The difference has no sign: after a jump of the clock backwards, a state must not count for ever.
         if seen and abs(expiry_now(self.client) - seen.listed_at) < self._timing.known:
             return seen
         return self._look_up()
 
     def _look_up(self) -> _Seen:
         """The newest state that a listing shows; newer ones may exist."""
+        # Before the request, so that the state never seems younger than it is.
         at = expiry_now(self.client)
         for number in sorted((_number(info.key) for info in self._listed()), reverse=True):
             state = self._get(number)
@@ -246,6 +252,7 @@ class Registry:
         try:
             body = self.client.read_object(key)
         except NotFoundError as error:
+            # A missing bucket must not pass for an empty registry.
             if error.code == "NoSuchBucket":
                 raise
             return None
@@ -261,6 +268,7 @@ class Registry:
                 expires_at=seen.at + (self._timing.writing if is_protected else self._timing.creating),
             )
             found: State | None = state
+        # Another writer has the number, or this PUT came too late. A read of the number shows which.
         except (ObjectExistsError, RequestExpiredError):
             found = None
         if not is_protected:
@@ -314,6 +322,7 @@ class Registry:
             return
         try:
             listed = sorted(self._listed(), key=lambda info: info.key)
+            # Compared with the newest state and not with a clock, so that a wrong clock deletes nothing.
             for info in listed[:-KEPT_STATES]:
                 if (listed[-1].last_modified - info.last_modified).total_seconds() >= KEPT_SECONDS:
                     self.client.delete_object(info.key)

@@ -76,6 +76,7 @@ class State:
     def encode(self) -> bytes:
         """The bytes of the object."""
         content = {
+            # First, so that no unknown field takes the place of a known one.
             **self.extra,
             "version": VERSION,
             "kind": KIND,
@@ -93,6 +94,7 @@ _KNOWN = frozenset(["version", "kind", "token", "base", "claims", "index", "prot
 
 def to_bytes(content: Any) -> bytes:
     """JSON as stored. Half a surrogate pair may stand in a key, and must not end the batch here."""
+    # Escapes would double the length of keys in Chinese.
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
@@ -114,6 +116,7 @@ def decode(key: str, body: bytes, number: int) -> State:
             protected_at=None if protected_at is None else float(protected_at),
             extra={name: value for name, value in content.items() if name not in _KNOWN},
         )
+    # RecordError is a ValueError, and its message is complete already.
     except RecordError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:

@@ -141,14 +141,21 @@ class Adapter:
             body=signed.body,  # type: ignore[arg-type]  # the stubs ask for more of a file than urllib3 uses
             headers=signed.headers,
             retries=NO_RETRIES,
+            # 301 and 307 mean a wrong region (436/7730). The signature covers Host, so following would be
+            # refused.
             redirect=False,
+            # Through a proxy for plain HTTP the URL names the service, and the pool belongs to the proxy.
             assert_same_host=False,
             timeout=self._timeout,
             preload_content=False,
+            # urllib3 would unpack an object that is stored with Content-Encoding: gzip, and its size would
+            # not match.
             decode_content=False,
         )
 
     def _new_setup(self) -> HTTPAdapter:
+        # A thread waits for a free connection. Otherwise urllib3 opens one more and closes it after one
+        # request.
         return HTTPAdapter(pool_maxsize=self._max_connections, pool_block=True)
 
     def _open(self, base: str) -> urllib3.HTTPConnectionPool:
@@ -272,6 +279,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(each))
         yield each
+        # urllib3 keeps a cause in ``args``, in ``reason`` (MaxRetryError) or in ``original_error``
+        # (ProxyError).
         inner = [*each.args, getattr(each, "reason", None), getattr(each, "original_error", None)]
         queue += [cause for cause in inner if isinstance(cause, BaseException)]
 

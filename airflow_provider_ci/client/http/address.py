@@ -12,9 +12,12 @@ from urllib.parse import quote, unquote, urlsplit
 Service = Literal["ci", "cos", "region"]
 """A bucket's jobs and queues, a bucket's objects, and operations without a bucket."""
 
+# CI has hosts below this domain only, COS below both. No official SDK knows another host for CI.
 _DOMAIN = ".myqcloud.com"
 _SERVICE_DOMAINS = (_DOMAIN, ".tencentcos.cn")
+# The characters that the page on bucket names allows (436/13312).
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?-\d+")
+# Not a list of regions, because Tencent adds regions. The official Python SDK checks the same pattern.
 _REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -62,6 +65,7 @@ def addresses(
         raise ValueError(f"bucket must be <name>-<APPID>, such as examplebucket-1250000000, not {bucket!r}")
     if not isinstance(region, str) or not _REGION.fullmatch(region):
         raise ValueError(f"region must be a name such as ap-guangzhou, not {region!r}")
+    # The two services read the token of a temporary key from different headers (1045/43609).
     cos, ci = endpoint, ci_endpoint or endpoint
     return {
         "ci": _address(f"{bucket}.ci.{region}{_DOMAIN}", ci, "ci_endpoint", "x-ci-security-token"),

@@ -18,6 +18,8 @@ DATE_RESOLUTION_SECONDS = 1.0
 SMALL_CORRECTION_SECONDS = 1.0
 """A smaller difference is drift, or a difference between two of the service's machines."""
 
+# Linux's CLOCK_MONOTONIC stands still while the machine is suspended. Measured with it, a lease would seem to
+# last longer than it does (docs/protocol.md, "The lease and the fence").
 _BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -79,6 +81,8 @@ class ServiceClock:
         if low <= self._low and self._high <= high:
             return  # the common case: the bounds are narrower already
         with self._lock:
+            # Bounds that contradict the older ones show that a clock has jumped. Then only the newest
+            # response counts.
             if max(low, self._low) < min(high, self._high):
                 low, high = max(low, self._low), min(high, self._high)
             self._low, self._high = low, high

@@ -97,4 +97,5 @@ class Pace:
             self._last_change += steps
             if self._rate == self._full_rate and not self._is_limited:
                 self._full_rate = self._rate = inf
+                # The count stood still during the limit, so it says nothing about the rate from here on.
                 self._counted_since, self._count, self._counted_rate = now, 0, 0.0

@@ -13,6 +13,7 @@ from airflow_provider_ci.client.signing import Credentials
 
 XML_BODY = {"Content-Type": "application/xml"}
 """The headers of a request whose body is XML."""
+# CI and COS have a name each for the token of a temporary key (1045/43609).
 TOKEN_PARAMS = frozenset({"x-ci-security-token", "x-cos-security-token"})
 
 

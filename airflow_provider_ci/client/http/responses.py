@@ -30,6 +30,7 @@ MAX_OTHER_BYTES = 64 * 1024
 """Limit for the body of an error, and for a body that is not used."""
 
 _GZIP = b"\x1f\x8b"
+# The types in which gateways send their errors and login pages. An object can have such a type, too.
 _PAGES = ("text/html", "text/xml", "application/xml", "application/json")
 
 
@@ -92,6 +93,7 @@ class Response:
         announced = self._raw.length_remaining
         left = MAX_UNANNOUNCED_BYTES if announced is None else announced
         while True:
+            # Only the read is translated: an exception of the caller between two pieces keeps its type.
             with translated(self._asked):
                 chunk = self._raw.read(CHUNK_BYTES)
             if not chunk:
@@ -129,6 +131,7 @@ def accepted(
         response._root = _accepted_root(raw, success.root, response.request_id, asked, signed_for)
     else:
         _accept_nothing(raw, response.request_id, asked, signed_for)
+    # An ETag of two quotes is as useless as none.
     missing = [name for name in success.headers if not raw.headers.get(name, "").strip('" ')]
     if missing:
         raise CIResponseError(
@@ -159,6 +162,7 @@ def _accepted_root(
     try:
         root = xml.document(body, request_id=request_id)
     except CIResponseError:
+        # A body that is not well-formed may still be an error, cut or badly escaped by a gateway on the way.
         _raise_if_error(raw, body, request_id, asked, signed_for)
         raise
     is_right = root.tag == expected
@@ -176,6 +180,7 @@ def _accept_nothing(raw: BaseHTTPResponse, request_id: str, asked: Asked, signed
     if not body:
         return
     _raise_if_error(raw, body, request_id, asked, signed_for)
+    # A body that begins like XML and cannot be parsed was damaged on the way, so the success is in doubt.
     if body[:1] == b"<":
         xml.document(body, request_id=request_id)
 

@@ -53,6 +53,7 @@ class RetryPolicy:
         except CIError as error:
             if not error.is_retryable:
                 raise
+            # tenacity gets the failure as its first attempt, so that this attempt counts for the limits, too.
             failures = [error]
 
         def go_on() -> T:

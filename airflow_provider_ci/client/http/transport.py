@@ -125,6 +125,7 @@ class Transport:
 
     def _attempt(self, request: Request, read: Callable[[Response], T]) -> T:
         self._pace.take()
+        # Checked only now, because the wait for a turn may have used up the time that was left.
         if request.expires_at is not None and self.clock.now() >= request.expires_at:
             raise RequestExpiredError(f"{request.method} {request.path} was not sent: it expired before")
         try:
@@ -137,6 +138,7 @@ class Transport:
 
     def _outcome(self, error: CIError, request: Request) -> CIError:
         """Return the error of the whole request, given the error of one attempt."""
+        # Only POST creates something at each repetition; a second PUT or DELETE has the same result.
         may_be_accepted = request.method == "POST" and _may_have_been_accepted(error)
         # The service reports an expired signature as either of these (document/product/436/7730).
         is_about_time = isinstance(error, (ClockSkewError, AccessDeniedError))
@@ -147,6 +149,8 @@ class Transport:
             self._pace.slow_down()
         if not may_be_accepted:
             return error
+        # The service has no idempotency key. The caller can search the listing for the job instead, see
+        # jobs/submit.py.
         if request.submits is not None:
             input_key, output_key = request.submits
             return SubmissionUnknownError(input_key=input_key, output_key=output_key, reason=str(error))
@@ -169,6 +173,8 @@ class Transport:
             try:
                 return self._result(self._emit(request, key), request, read, offset)
             except CIServiceError as error:
+                # An expired request is never signed for a later time: its end may be the fence of a batch
+                # (docs/protocol.md).
                 if isinstance(error, ClockSkewError) and not is_time_new and not self._is_late(request):
                     is_time_new = abs(self.clock.offset - offset) >= CLOCK_TOLERANCE_SECONDS
                     if is_time_new:
@@ -208,6 +214,8 @@ class Transport:
     def _result(self, answered: _Sent, request: Request, read: Callable[[Response], T], offset: float) -> T:
         asked, due, raw = answered
         try:
+            # The time that the signature assumed. The estimate of the clock may have moved since, even by
+            # this response.
             return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
         except CIResponseError as error:
             raise error.to(str(asked)) from error  # readers do not know the request
@@ -244,6 +252,7 @@ class Transport:
     def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
         """Sign every header that may be signed, because a bucket in strict signature mode requires it."""
         body, headers = request.body, {"Host": address.host, **request.headers}
+        # Also for an empty body: without the header the service answers 411 MissingContentLength (436/7730).
         if body is not None:
             headers["Content-Length"] = str(body.size if isinstance(body, Upload) else len(body))
         if key.token:
@@ -262,6 +271,7 @@ class Transport:
 
     def _key_time(self, request: Request) -> str:
         now = int(self.clock.now())
+        # Begins a step early, so that a server whose clock is behind accepts it, too.
         start = now - now % SIGNATURE_STEP_SECONDS - SIGNATURE_STEP_SECONDS
         end = start + SIGNATURE_VALID_SECONDS
         if request.expires_at is not None:

@@ -15,6 +15,7 @@ class Upload:
         self._path = path
         self._file: BinaryIO | None = None
         self.failure: OSError | None = None
+        # Open it once, so that an unreadable file fails here and not after a wait for the network.
         self.open()
         self.close()
 
@@ -25,12 +26,15 @@ class Upload:
         """
         self._file = self._path.open("rb")
         self.size = self._left = os.fstat(self._file.fileno()).st_size
+        # Compared with the ETag. Without the flag, Python refuses MD5 on machines in FIPS mode.
         self._md5 = hashlib.md5(usedforsecurity=False)
 
     def read(self, amount: int = -1) -> bytes:
         """Return the next bytes, never more than the announced size in total."""
         assert self._file is not None
         try:
+            # A file may grow meanwhile. The server would take bytes beyond Content-Length for the next
+            # request.
             data = self._file.read(self._left if amount < 0 else min(amount, self._left))
             if not data and self._left:
                 raise OSError(f"{self._path} became shorter while it was uploaded")

@@ -32,6 +32,7 @@ OUTPUTS = ("object", "prefix", "none")
 LISTED_PATHS = frozenset({"/jobs", "/doc_jobs", "/pic_jobs"})
 """The paths that can list their jobs. No API page and no official SDK lists ``/file_jobs``."""
 
+# All other tags are at /jobs, which serves several features (1045/73114).
 _PATHS_BY_TAG = {
     "DocAIGCMetadata": "/doc_jobs",
     "DocProcess": "/doc_jobs",
@@ -41,6 +42,7 @@ _PATHS_BY_TAG = {
     "FileUncompress": "/file_jobs",
     "PicProcess": "/pic_jobs",
 }
+# FileUncompress names its objects by itself. The others write their result into the job (1045/73141).
 _OUTPUTS_BY_TAG = {
     "FileHashCode": "none",
     "FileUncompress": "prefix",
@@ -48,6 +50,7 @@ _OUTPUTS_BY_TAG = {
     "MediaInfo": "none",
     "VideoTag": "none",
 }
+# Picture jobs (c) can be read at /jobs, too (1045/73113).
 _PATHS_BY_LETTER = {"c": "/jobs", "d": "/doc_jobs", "f": "/file_jobs"}
 """By the first letter of a job's id; all others are read at ``/jobs``."""
 
@@ -84,6 +87,7 @@ class CIJob(Operation, Value):
 
     tag: str  # type: ignore[misc] # of the instance, for there is no class for it
     _: KW_ONLY
+    # Left out of the hash, because a dictionary has none.
     operation: Mapping[str, Any] = field(default_factory=dict, hash=False)
     path: str | None = None
     output: str | None = None  # type: ignore[misc] # of the instance, too
@@ -92,6 +96,7 @@ class CIJob(Operation, Value):
         checks.one_of("CIJob.path", self.path, PATHS)
         checks.one_of("CIJob.output", self.output, OUTPUTS)
         _check_operation(self.operation)
+        # Airflow renders a template later, and the result is checked then.
         if checks.is_template(self.tag):
             return
         if not isinstance(self.tag, str) or not _TAG.fullmatch(self.tag):
@@ -198,6 +203,7 @@ class AnyJobCalls(JobCalls):
                 "documents and pictures have submit_doc_job and submit_pic_job"
             )
         kind = _kind(operation.tag, operation.path or path_of_tag(operation.tag))
+        # Printable ASCII of up to 1,024 characters (1045/73035). No page limits UserData of document jobs.
         if isinstance(operation.output, str) and kind.path != "/doc_jobs":
             checks.user_data(options.get("user_data"))
         return self._submit(kind, input_key, output_key, operation, options)
@@ -239,6 +245,7 @@ class AnyJobCalls(JobCalls):
 
 def _kind(tag: str, path: str) -> JobKind:
     checks.one_of("path", path, PATHS)
+    # CancelPicJob and CancelMediaJob are both at /jobs. Only document jobs have a path of their own.
     return JobKind(tag=tag, path=path, cancel_path="/doc_jobs" if path == "/doc_jobs" else "/jobs")
 
 

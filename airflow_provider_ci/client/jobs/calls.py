@@ -60,6 +60,7 @@ class JobCalls(Connected):
             token = page.next_token
             if token is None:
                 return
+            # Reading on would repeat the same pages for ever.
             if token in seen:
                 _log.warning("the listing of jobs ends at page %r, which was already read", token[:60])
                 return
@@ -83,6 +84,7 @@ def _query(kind: JobKind, *job_ids: str) -> Request:
     """The request for jobs by their ids."""
     for job_id in job_ids:
         checks.identifier("job_id", job_id)
+    # /jobs takes up to ten ids (1045/73113). The page of document jobs shows one.
     path = f"{kind.path}/{','.join(job_ids)}"
     return Request(method="GET", service="ci", path=path, success=RESPONSE)
 
@@ -90,5 +92,6 @@ def _query(kind: JobKind, *job_ids: str) -> Request:
 def _cancellation(kind: JobKind, job_id: str) -> Request:
     """The request that cancels a job."""
     checks.identifier("job_id", job_id)
+    # The service answers 200 with an empty body.
     path = f"{kind.cancel_path}/{job_id}"
     return Request(method="PUT", service="ci", path=path, params=(("cancel", ""),), body=b"")

@@ -44,6 +44,7 @@ class FileHashCode(Operation, Value):
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        # Airflow renders a template later, and the result is checked then.
         if isinstance(self.type, str) and not checks.is_template(self.type):
             object.__setattr__(self, "type", self.type.upper())
         checks.required("FileHashCode.type", self.type)
@@ -127,6 +128,7 @@ class FileHashCodeResult(JobResult):
             sha1=nodes.text(node, "SHA1"),
             sha256=nodes.text(node, "SHA256"),
             size=nodes.integer(node, "FileSize"),
+            # Pages and SDKs spell it in both ways.
             etag=nodes.text(node, "Etag") or nodes.text(node, "ETag"),
             last_modified=nodes.text(node, "LastModified"),
         )

@@ -57,6 +57,7 @@ class JobState(str, Enum):
 
 
 _FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
+# The API pages name exactly these six (1045/47932).
 _STATES = {state.value: state for state in JobState if state is not JobState.UNKNOWN}
 
 
@@ -193,6 +194,7 @@ class Job:
 
         :raises CIResponseError: a field is missing or cannot be read.
         """
+        # A listing shows jobs of others, which must not end it. So only a caller's own job is checked.
         for name in ("Tag", "State", "CreationTime"):
             nodes.required(dict(self.raw), name, self.request_id)
         if self.state is JobState.UNKNOWN:
@@ -267,6 +269,7 @@ class JobAnswer:
         for job in self.jobs:
             if job.job_id == job_id:
                 return job.checked()
+        # The service reports an unknown id within a 200, in NonExistJobIds (1045/47933).
         raise NotFoundError(
             status=200,
             code="NonExistJobIds",
@@ -280,6 +283,7 @@ class JobAnswer:
 
     def page(self) -> JobPage:
         """A page of a listing."""
+        # The last page has an empty token or none; the pages' samples show both (1045/47934, 1045/50336).
         return JobPage(jobs=self.jobs, next_token=self.next_token or None, request_id=self.request_id)
 
 
@@ -293,8 +297,10 @@ def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | Non
 
 def _differ(asked: str, echoed: str) -> bool:
     """Whether two keys differ by more than blanks, a leading slash or escapes."""
+    # The service may leave nodes out, so an empty echo proves nothing.
     return asked != echoed and bool(asked and echoed) and _bare(asked) != _bare(echoed)
 
 
 def _bare(key: str) -> str:
+    # Real responses keep a leading slash (1045/51266).
     return unquote(key).strip().lstrip("/")

@@ -12,6 +12,7 @@ from airflow_provider_ci.client.jobs.options import check_names
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes
 
+# The maximum of ``size`` in the API (1045/47934).
 MAX_JOBS_PER_PAGE = 100
 
 
@@ -45,6 +46,7 @@ class Listing:
         """Check the filters, whose names and types the class ``allowed`` defines."""
         check_names(filters, allowed)
         given = {name: value for name, value in filters.items() if value is not None}
+        # The service's own default is 10 jobs per page.
         wanted = {"tag": kind.tag, "order": "Desc", "page_size": MAX_JOBS_PER_PAGE, **given}
         checks.one_of("order", wanted["order"], ("Desc", "Asc"))
         checks.number("page_size", wanted["page_size"], 1, MAX_JOBS_PER_PAGE)

@@ -58,6 +58,7 @@ class ImageOCR(Operation, Value):
         object.__setattr__(self, "pdf_page_number", page)
         language = checks.text("ImageOCR.language_type", self.language_type)
         object.__setattr__(self, "language_type", language)
+        # Airflow renders a template later, and the result is checked then.
         if self.template_id is not None and not checks.is_template(self.template_id):
             checks.identifier("ImageOCR.template_id", self.template_id)
 
@@ -90,6 +91,7 @@ class DetectedText:
         return cls(text=nodes.text(node, "DetectedText"), confidence=nodes.integer(node, "Confidence"))
 
 
+# The only tag whose result is not called like the tag.
 @result_of("ImageOCR", "Detection")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOCRResult(JobResult):

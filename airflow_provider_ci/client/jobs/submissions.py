@@ -67,6 +67,7 @@ class Submission:
             )
 
     def _check_input(self, url: str | None) -> None:
+        # FileCompress names its inputs in the operation and has no Input (436/53995).
         if url is None and self.input_key is None and self.operation.may_name_inputs:
             return
         if url is None:
@@ -95,12 +96,16 @@ class Submission:
         callback, extra = options.get("callback"), options.get("extra")
         request: dict[str, object] = {
             "Tag": self.operation.tag,
+            # Left out, the job goes to the default queue, as with all official SDKs; old pages call it
+            # required.
             "QueueId": options.get("queue_id"),
+            # ``Url`` is in the official Go and Java SDKs, not on the API page.
             "Input": {"Object": self.input_key, "Url": input_url} if self.input_key or input_url else None,
             "Operation": {
                 **asked,
                 "Output": self._output(asked.get("Output")),
                 "UserData": options.get("user_data"),
+                # Missing on the page of document jobs, but real responses echo it.
                 "JobLevel": options.get("job_level"),
             },
             **(callback.to_nodes() if callback else {}),
@@ -114,6 +119,7 @@ class Submission:
             return None
         options = self.options
         return {
+            # The page requires both, even for the input's own bucket (1045/47932).
             "Region": options.get("output_region") or self.region,
             "Bucket": options.get("output_bucket") or self.bucket,
             "Object": self.output_key,

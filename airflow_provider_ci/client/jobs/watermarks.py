@@ -84,6 +84,7 @@ class DocWatermarkResult(JobResult):
         return cls(
             size=nodes.integer(node, "Size"),
             total_page_count=nodes.integer(node, "TotalPageCount"),
+            # Pages and SDKs spell it in both ways.
             etag=nodes.text(node, "Etag") or nodes.text(node, "ETag"),
         )
 

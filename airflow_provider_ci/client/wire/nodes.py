@@ -15,6 +15,7 @@ CHINA = timezone(timedelta(hours=8))
 
 Tree = dict[str, Node]
 
+# A number of up to 18 digits fits into 64 bits, and int() is never slow for it.
 MAX_DIGITS = 18
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -51,6 +52,7 @@ def children(node: Tree, name: str) -> list[Tree]:
 
 def texts(node: Tree, name: str) -> list[str]:
     """The texts of all children of that name. A comma-separated text is split."""
+    # The pages do not say whether several unknown ids are repeated nodes or one comma-separated text.
     value = node.get(name)
     values = value if isinstance(value, list) else [value]
     return [part for each in values if isinstance(each, str) for part in each.split(",") if part]
@@ -98,12 +100,14 @@ def format_time(time: datetime) -> str:
     return time.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
+# Many responses of one second carry the same Date.
 @lru_cache(maxsize=64)
 def header_time(value: str | None) -> datetime | None:
     """The time in an HTTP header such as Date (aware; UTC by default); None if it is missing."""
     try:
         time = parsedate_to_datetime(value or "")
         time = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+        # A year that is out of range fails only here.
         time.timestamp()
     except (IndexError, TypeError, ValueError, OverflowError):
         return None

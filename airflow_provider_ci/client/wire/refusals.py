@@ -28,7 +28,9 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "SecretidNotExist": errors.AuthenticationError,
     "SignatureDoesNotMatch": errors.AuthenticationError,
     "AccessDenied": errors.AccessDeniedError,
+    # The account lacks the role CI_QCSRole, with which CI reads and writes objects.
     "CIRoleNotExist": errors.AccessDeniedError,
+    # The feature is not switched on for the bucket. The page spells it "UnBinded" (1045/33700).
     "AIBucketUnBinded": errors.AccessDeniedError,
     "DocBucketUnBinded": errors.AccessDeniedError,
     "MediaBucketUnBinded": errors.AccessDeniedError,
@@ -44,10 +46,12 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "NoSuchUpload": errors.NotFoundError,
     "NoSuchVersion": errors.NotFoundError,
     "QueueNotFound": errors.NotFoundError,
+    # Its status is 400, not 404 (1045/33700).
     "ResourceNotFound": errors.NotFoundError,
     "TemplateNotFound": errors.NotFoundError,
     "FileAlreadyExists": errors.ObjectExistsError,
     "MediaBucketAlreadyBinded": errors.InvalidRequestError,
+    # These two have the status 403, although a later attempt can succeed (1045/33700).
     "QueuePaused": errors.QueuePausedError,
     "QueueSaturated": errors.ThrottledError,
     "SlowDown": errors.ThrottledError,
@@ -62,6 +66,7 @@ _BY_STATUS: dict[int, type[CIServiceError]] = {
     429: errors.ThrottledError,
     451: errors.AccessDeniedError,
 }
+# A response to HEAD has no body, so the status has to stand for the code.
 _CODES_WITHOUT_BODY = {
     301: "PermanentRedirect",
     307: "TemporaryRedirect",
@@ -110,12 +115,14 @@ def refusal(
         asked=asked,
         retry_after=_retry_after(headers.get("Retry-After"), now if server_time is None else server_time),
         server_time=server_time,
+        # A proxy can answer 403 for a request that it has passed on. Only the service's own words are proof.
         is_certain=(said.is_xml or bool(request_id)) and _did_nothing(status, said.code),
         is_cut=is_cut,
     )
 
 
 def _class_of(status: int, code: str, message: str) -> type[CIServiceError]:
+    # COS reports an expired signature as AccessDenied with this text (436/7730).
     if "Request has expired" in message:
         return errors.ClockSkewError
     if _UNBOUND.search(message):
@@ -128,6 +135,7 @@ def _did_nothing(status: int, code: str) -> bool:
     """Whether this error means that the request had no effect, provided that the service itself sent it."""
     if code in CODES_WITHOUT_EFFECT:
         return True
+    # A server error may come after the job was made, so a 5xx proves nothing.
     return 400 <= status < 500 or (status < 400 and code not in errors.TRANSIENT_CODES)
 
 
@@ -149,6 +157,7 @@ def _timestamp(value: str | None) -> float | None:
 
 def _code_without_body(status: int, path: str, now: float, server_time: float | None) -> str:
     """The code of a response without a body: to HEAD, or from a proxy on the way."""
+    # Without a body, the difference of the clocks is the only hint at an expired signature.
     skewed = server_time is not None and abs(server_time - now) > MAX_SKEW_SECONDS
     if status in (401, 403) and skewed:
         return "RequestTimeTooSkewed"
@@ -161,6 +170,7 @@ def _code_without_body(status: int, path: str, now: float, server_time: float | 
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
+    # No page of CI or COS mentions Retry-After, but gateways on the way send it.
     if not value:
         return None
     if _SECONDS.fullmatch(value.strip()):

@@ -23,6 +23,7 @@ MAX_MESSAGE = 200
 MAX_JSON_DEPTH = 4
 
 _BOM = b"\xef\xbb\xbf"
+# The repetitions are bounded, so that a crafted page cannot make the search slow.
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,500}?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S
 )
@@ -57,6 +58,7 @@ def words_of(body: bytes) -> Words:
         return Words(message=_plain(text))
     found = _from_xml(text)
     if found is None:
+        # The parser refuses a document type, whose entities can hide anything. So does this search.
         found = {} if b"<!DOCTYPE" in text else _from_text(_decoded(text))
     return _words(found, is_xml="code" in found)
 
@@ -79,6 +81,7 @@ def looks_like_html(body: bytes) -> bool:
 def _from_json(body: bytes) -> dict[str, str]:
     try:
         found = json.loads(_decoded(body))
+    # Deeply nested JSON exceeds Python's recursion limit.
     except (ValueError, RecursionError):
         return {}
     words: dict[str, str] = {}
@@ -108,6 +111,7 @@ def _from_xml(body: bytes) -> dict[str, str] | None:
     error = root if root.tag == "Error" else next(root.iter("Error"), None)
     if error is None:
         return None
+    # The request id may be beside <Error>. Names within <Error> come later and win.
     words = {
         _NAMES[cell.tag.lower()]: cell.text or ""
         for each in (root, error)
@@ -138,6 +142,7 @@ def _usable(words: dict[str, str]) -> dict[str, str]:
     """Strip blanks; drop empty words, and a code with impossible characters."""
     found = {name: value.strip() for name, value in words.items() if value.strip()}
     code = found.get("code", "")
+    # CI writes the code Success for jobs that did not fail, so it is not an error.
     if code in ("0", "Success") or not _CODE.fullmatch(code):
         found.pop("code", None)
     return found

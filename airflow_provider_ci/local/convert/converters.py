@@ -146,6 +146,7 @@ class RealConverters(Converters):
 
     def __init__(
         self,
+        # Measured on two cores: a third worker added nothing.
         workers: int = 2,
         *,
         deadline_seconds: float = 60,
@@ -158,6 +159,8 @@ class RealConverters(Converters):
         self._folder = Path(tempfile.mkdtemp(prefix="ci-local-convert-"))
         self._profile = OfficeProfile(self._folder / "profile", office)
         self.sandbox = sandbox or find_sandbox()
+        # A sandbox that the caller names is a decision: ``--no-sandbox`` names none for a machine that is
+        # trusted.
         self._is_office_allowed = self.sandbox.is_confined or sandbox is not None
         self.slots = tuple(
             self._new_slot(number, office_limits or OfficeLimits(), page_limits or PageLimits())
@@ -189,6 +192,7 @@ class RealConverters(Converters):
             kind = check_request(source, name, options)
             if kind.kind != "pdf" and not self._is_office_allowed:
                 raise ConversionError(errors.SANDBOX_MISSING, NO_SANDBOX_MESSAGE)
+            # ImageParams has an effect on png and jpg only (1045/47932).
             images = _images(options.image_params if options.target in ("png", "jpg") else "", fetch)
             with self._slot() as slot, job_folder(slot.jobs) as folder:
                 return convert_document(
@@ -212,8 +216,10 @@ class RealConverters(Converters):
             file_errors(),
             self._slot() as slot,
             job_folder(slot.jobs) as folder,
+            # Beside the target, so that the result appears by one rename.
             tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch,
         ):
+            # The worker checks the limit for pictures, because ``ignore-error/1`` allows more.
             check_picture_size(source, MAX_DOCUMENT_BYTES)
             answer = slot.pages.call(
                 "picture",
@@ -278,6 +284,7 @@ class RealConverters(Converters):
         try:
             yield slot
         except ConversionError:
+            # close() has killed the worker, so the error says nothing about the document.
             if self._is_closed:
                 raise ConvertersClosedError("the converters were closed during the conversion") from None
             raise
@@ -302,6 +309,7 @@ class RealConverters(Converters):
             slot.office.interrupt()
             slot.pages.interrupt()
         with self._changed:
+            # A worker serves one thread at a time, so each call has to give its slot back before the stop.
             self._changed.wait_for(lambda: len(self._free) == len(self.slots))
         for slot in self.slots:
             slot.office.stop()
@@ -322,6 +330,7 @@ class OfficeProfile:
         with self._lock:
             office = self._office or find_office()
             if not self._path.exists():
+                # Renamed when it is complete: workers must not copy a profile that an error cut off.
                 draft = self._path.with_name("profile-draft")
                 shutil.rmtree(draft, ignore_errors=True)
                 prepare_profile(office, draft)

@@ -75,6 +75,7 @@ def check_request(source: Path, name: str, options: DocumentOptions) -> SourceFo
 def convert_document(job: DocumentJob) -> DocumentResult:
     """Convert a document; files appear in ``out_dir`` only when all of them are made."""
     kind = check_request(job.source, job.name, job.options)
+    # In ``out_dir``, so that each file appears by a rename.
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=job.out_dir) as scratch:
         pdf = _pdf_of(job, kind, Path(scratch))
         if job.options.target == "pdf":
@@ -95,8 +96,10 @@ def _result(
     job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], names: Sequence[str], scratch: Path
 ) -> DocumentResult:
     made = []
+    # All files are out of the sandbox and checked before the first one appears.
     for name in names:
         job.folder.take(name, scratch / name)
+    # One long picture stands for several pages, so the lengths may differ.
     for number, (page, name) in enumerate(zip(pages, names, strict=False), start=1):
         target = (scratch / name).replace(job.out_dir / name)
         made.append(
@@ -115,6 +118,7 @@ def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
         return _unlocked_pdf(job)
     target = job.folder.outputs / _PDF
     answer = _run_office(job, kind, scratch, target)
+    # LibreOffice can report success without a file.
     if not target.is_file() or target.stat().st_size == 0:
         raise ConversionError(errors.DAMAGED_FILE, "LibreOffice made no PDF of the document")
     found = job.pages.call("inspect", job.deadline, source=str(target), password="")
@@ -136,6 +140,7 @@ def _sheet_runs(
     sheet_id: int, bookmarks: Sequence[tuple[str, int]], names: Sequence[str], total: int
 ) -> list[Sheet]:
     if sheet_id:
+        # The other sheets are hidden, so all pages belong to this one.
         return [Sheet(number=sheet_id, first=0, count=total)]
     # Without bookmarks LibreOffice found nothing to print and made one blank page.
     return sheets_of(bookmarks, names, total) or [Sheet(number=1, first=0, count=total)]
@@ -210,6 +215,7 @@ def _pictures(job: DocumentJob, pages: Sequence[Page]) -> list[str]:
         images=shared_images(job.folder, job.images),
         image_dpi=options.image_dpi,
         zoom=options.zoom,
+        # The service accepts 109 and echoes it, as a real response shows.
         quality=min(max(options.quality, 1), 100),
         is_long=options.pic_pagination == 1,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+# Codes of our own: no page names the codes of a failed document job.
 EMPTY_FILE: Final = "EmptyFile"
 FILE_TOO_LARGE: Final = "FileTooLarge"
 FILE_UNREADABLE: Final = "FileUnreadable"
@@ -52,6 +53,7 @@ class ConvertersClosedError(RuntimeError):
 
 def from_os_error(error: OSError) -> ConversionError:
     """Say in the words of a failed job what the file system refused; paths are left out."""
+    # ``strerror`` has no path, which str() would add.
     code, reason = _OUT_OF_ROOM.get(error.errno or 0, (FILE_UNREADABLE, error.strerror or str(error)))
     return ConversionError(code, f"reading or writing failed: {reason}")
 

@@ -27,6 +27,7 @@ from airflow_provider_ci.local.convert.pictures.rules.parsing import FORMATS, ou
 from airflow_provider_ci.local.convert.source.intake import check_picture_size
 
 _SIDE: Final = 8
+# The service's limit (1045/47932).
 _PAGES_OF_ANY_DOCUMENT: Final = 5000
 
 
@@ -93,6 +94,7 @@ def _write_page(path: Path, number: int, page: int, sheet: int) -> PageFile:
     return PageFile(number=number, page=page, sheet=sheet, pic_num=number, path=path)
 
 
+# The file depends on the format alone.
 @cache
 def _blank(name: str) -> bytes:
     file = BytesIO()

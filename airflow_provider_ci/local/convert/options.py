@@ -10,6 +10,7 @@ from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
 
 TARGETS: Final = ("pdf", "png", "jpg", "txt")
+# Both limits are the service's (1045/47932).
 MAX_PAGES: Final = 5000
 MAX_PAGES_OF_LONG_PICTURE: Final = 20
 

@@ -56,6 +56,7 @@ class ExtrasMissing(str):
 
 def find_missing() -> str | None:
     """Name the missing parts of LibreOffice, its fonts and its sandbox; None if it is complete."""
+    # LibreOffice may have been installed since the last search.
     find_office.cache_clear()
     try:
         find_office()

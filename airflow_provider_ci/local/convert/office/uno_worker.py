@@ -84,6 +84,7 @@ def start_office(
     def prepare() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        # A core file would hold the document.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -106,6 +107,7 @@ def connect(pipe: str) -> Any:
     """Wait until LibreOffice listens and give its component context."""
     local = uno.getComponentContext()
     resolver = local.ServiceManager.createInstanceWithContext("com.sun.star.bridge.UnoUrlResolver", local)
+    # The deadline of the parent ends this loop.
     while True:
         try:
             return resolver.resolve(f"uno:pipe,name={pipe};urp;StarOffice.ComponentContext")
@@ -187,6 +189,7 @@ def try_to_load(
     source = Path(request["source"]).as_uri()
     try:
         return desktop.loadComponentFromURL(source, "_blank", SEARCH_ALL_FRAMES, properties(**values)), ""
+    # LibreOffice is gone. So this worker has to end, and the document is not to blame.
     except DisposedException:
         raise
     except UnoException as error:
@@ -303,6 +306,7 @@ def export(document: Any, request: dict[str, Any]) -> None:
         UseTaggedPDF=False,
         IsSkipEmptyPages=True,
     )
+    # pyuno passes a list of properties inside a property only as a typed value.
     filter_data = uno.Any("[]com.sun.star.beans.PropertyValue", data)
     target = Path(request["output"]).as_uri()
     try:
@@ -348,11 +352,13 @@ def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes]) -
     with contextlib.suppress(OSError):
         office.kill()
     office.wait()
+    # A normal exit would wait for the main thread, which may hang in a call into LibreOffice.
     os._exit(0)
 
 
 def leave_with(pid: int) -> None:
     """End when LibreOffice does: a call into it may otherwise wait for ever."""
+    # WNOWAIT leaves the dead process for office.wait() in the other thread.
     end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     if end is not None and not IS_LEAVING.is_set():
         os.write(2, f"LibreOffice ended with {end.si_status}\n".encode())
@@ -364,6 +370,7 @@ def main() -> None:
     soffice, profile, pipe = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     memory_bytes, file_bytes = map(int, sys.argv[4:6])
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    # Output of libraries goes to stderr, so that stdout has answers only.
     os.dup2(2, 1)
     office = start_office(soffice, profile, pipe, memory_bytes, file_bytes)
     requests: queue.Queue[str] = queue.Queue()

@@ -19,6 +19,7 @@ from airflow_provider_ci.local.convert.pictures.canvas import Canvas, apply_step
 from airflow_provider_ci.local.convert.pictures.picture import write
 from airflow_provider_ci.local.convert.pictures.rules.parsing import parse_rule
 
+# The service's limit for the width (1045/47932); the limit for all pixels is our own.
 MAX_SIDE: Final = 65_500
 MAX_PIXELS: Final = 200_000_000
 _POINTS_PER_INCH: Final = 72
@@ -81,7 +82,9 @@ def render(request: dict[str, Any]) -> dict[str, Any]:
     scale = request["image_dpi"] / _POINTS_PER_INCH * request["zoom"] / 100
     indexes, folder, target = request["indexes"], Path(request["folder"]), request["target"]
     with open_pdf(Path(request["source"]), request["password"]) as document:
+        # Without this the values of form fields are not drawn.
         document.init_forms()
+        # Single pages are drawn one at a time, so that only one is in memory.
         pictures = (
             [_long_picture(document, indexes, scale)]
             if request["is_long"]
@@ -107,6 +110,7 @@ def texts(request: dict[str, Any]) -> dict[str, Any]:
     with open_pdf(Path(request["source"]), "") as document:
         for number, index in enumerate(request["indexes"], start=1):
             names.append(f"page-{number}.txt")
+            # PDFium ends lines with CR LF.
             text = _text_of(document, index).replace("\r\n", "\n")
             (Path(request["folder"]) / names[-1]).write_text(text, encoding="utf-8", newline="\n")
     return {"files": names}
@@ -140,6 +144,7 @@ def _draw(document: pypdfium2.PdfDocument, index: int, scale: float) -> Image.Im
     _check_size(*_size(document, index, scale), f"page {index + 1}")
     try:
         page = document[index]
+        # PDFium draws BGR by default, and Pillow reads RGB.
         bitmap = page.render(scale=scale, rev_byteorder=True)
     except pypdfium2.PdfiumError as error:
         raise ConversionError(errors.DAMAGED_FILE, f"page {index + 1} of the PDF cannot be drawn") from error

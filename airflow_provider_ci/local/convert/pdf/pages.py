@@ -49,9 +49,12 @@ def _parse_range(part: str, text: str) -> tuple[int, int]:
 
 def page_numbers(options: DocumentOptions, count: int) -> list[int]:
     """Give the selected pages of ``count``, ascending and once each; page_ranges overrides start and end."""
+    # Assumed: no page says which of the two counts.
     if options.page_ranges:
         ranges = parse_page_ranges(options.page_ranges)
+        # Cut at the last page first, because a range may name a million pages.
         return sorted({n for first, last in ranges for n in range(first, min(last, count) + 1)})
+    # -1 is the default. Real responses echo 0 for an omitted EndPage, so it means the same.
     last = count if options.end_page <= 0 else min(options.end_page, count)
     return list(range(max(options.start_page, 1), last + 1))
 

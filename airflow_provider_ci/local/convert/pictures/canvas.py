@@ -20,6 +20,7 @@ from airflow_provider_ci.local.convert.pictures.rules import operations as op
 
 Fetch = Callable[[str], Path]
 """Gives the file of an object by its address, for image watermarks; raises ConversionError."""
+# By EXIF orientation; 1 is upright.
 _TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -117,11 +118,13 @@ def _without_orientation(exif: bytes) -> bytes:
 def _resize(canvas: Canvas, size: Size) -> None:
     limits.check_output(size, len(canvas.frames))
     if size != canvas.size:
+        # A first step by whole factors is faster, and with a gap of 3 the result looks the same.
         canvas.each(lambda frame: frame.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def _cut_out(canvas: Canvas, box: geometry.Box) -> None:
     width, height = canvas.size
+    # Pillow would fill the outside with black.
     if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
         raise ConversionError(
             errors.INVALID_RULE, f"the box {box} does not lie within the picture of {width} x {height} px"
@@ -158,6 +161,7 @@ def _rotate(canvas: Canvas, operation: op.Rotate) -> None:
 
 
 def _turned(frame: Image.Image, degrees: int) -> Image.Image:
+    # Assumed: the corners are white, and transparent where the picture can be.
     ground: tuple[int, ...] = {"RGBA": (255, 255, 255, 0), "RGB": (255, 255, 255), "L": (255,)}[frame.mode]
     return frame.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
 
@@ -167,6 +171,7 @@ def _auto_orient(canvas: Canvas, _: op.AutoOrient) -> None:
     if transpose is not None:
         canvas.each(lambda frame: frame.transpose(transpose))
     if canvas.exif:
+        # Otherwise a viewer would turn the picture once more.
         canvas.exif = _without_orientation(canvas.exif)
 
 
@@ -244,6 +249,7 @@ def _round_corners(canvas: Canvas, operation: op.RoundCorners) -> None:
 
 
 def _check_radius(canvas: Canvas, radius: int) -> None:
+    # As the page says of iradius and rradius.
     if "GIF" in (canvas.format, canvas.original_format):
         raise ConversionError(errors.INVALID_RULE, "corners cannot be cut off a gif")
     if 2 * radius >= min(canvas.size):

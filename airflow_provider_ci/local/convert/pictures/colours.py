@@ -16,6 +16,7 @@ _SPACES: Final = {
 def profile_of(image: Image.Image) -> bytes:
     """Give the colour profile of a picture; empty if it has none, or one for another colour space."""
     profile: bytes = image.info.get("icc_profile") or b""
+    # Bytes 16 to 19 of a profile name its colour space.
     return profile if profile and profile[16:20] == _SPACES.get(image.mode) else b""
 
 
@@ -26,6 +27,7 @@ def fits(profile: bytes, mode: str) -> bool:
 
 def to_srgb(frame: Image.Image, profile: bytes) -> Image.Image:
     """Convert a frame by its profile; as it is where the profile cannot be used."""
+    # A profile describes colours only, so the transparency is kept aside.
     alpha = frame.getchannel("A") if frame.mode == "RGBA" else None
     colours = frame.convert("RGB") if alpha else frame
     source = ImageCms.createProfile("LAB") if frame.mode == "LAB" else io.BytesIO(profile)

@@ -8,7 +8,9 @@ from PIL import Image, ImageChops, ImageDraw
 
 from airflow_provider_ci.local.convert.pictures.geometry import Size
 
+# Drawn four times as large and averaged, because Pillow draws hard edges.
 _SMOOTHING: Final = 4
+# A larger corner would take too much memory at that size.
 _MAX_SMOOTHED: Final = 1000
 
 

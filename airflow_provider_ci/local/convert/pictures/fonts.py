@@ -31,6 +31,7 @@ def font_for(name: str, size: int, text: str) -> ImageFont.FreeTypeFont:
     Without fontconfig it is one of a few known files. Raises ConversionError where no font is installed.
     """
     family = re.sub(r"[^\w ]+", " ", re.sub(r"\.(ttf|ttc|otf)$", "", name, flags=re.IGNORECASE)).strip()
+    # Sorted, so that texts with the same characters share an entry of the cache.
     path, index = _matching(family, "".join(sorted(set(text)))) or _known(text)
     return ImageFont.truetype(path, size, index=index)
 
@@ -38,6 +39,7 @@ def font_for(name: str, size: int, text: str) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=256)
 def _matching(family: str, characters: str) -> tuple[str, int] | None:
     """Ask fontconfig, which knows substitutes for the usual names and what characters a font has."""
+    # Without the characters, fontconfig may choose a font that draws boxes for them.
     charset = " ".join(f"{ord(character):x}" for character in characters if not character.isspace())
     try:
         found = subprocess.run(
@@ -46,6 +48,7 @@ def _matching(family: str, characters: str) -> tuple[str, int] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     path, index, *_ = [*found.stdout.decode(errors="replace").split("\n"), "", ""]
+    # The upper 16 bits name a variant of a variable font.
     return (path, int(index) & 0xFFFF) if Path(path).is_file() and index.isdigit() else None
 
 

@@ -34,6 +34,7 @@ def scaled(size: Size, factor: float) -> Size:
 
 def rounded(side: float) -> int:
     """Round a side half up, to at least one pixel."""
+    # Python's round() would take a half to the even number.
     return max(1, int(side + 0.5))
 
 
@@ -125,6 +126,7 @@ def _exact(_: Size, bounds: Bounds) -> Size:
 
 def _pixel_budget(size: Size, bounds: Bounds) -> Size:
     factor = min(1.0, sqrt(bounds.width / (size[0] * size[1])))
+    # Rounded down, because rounding up could exceed the budget.
     return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
 
 

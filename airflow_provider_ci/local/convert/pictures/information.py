@@ -11,6 +11,7 @@ from PIL import Image
 from airflow_provider_ci.local.convert.options import PictureInfo
 
 ORIENTATION_TAG: Final = 0x0112
+# Pillow raises any of these for damaged EXIF.
 _DAMAGED: Final = (SyntaxError, ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
 
 # The luminance table of the JPEG standard, summed: encoders scale it by the quality.
@@ -36,6 +37,7 @@ def picture_info(image: Image.Image, path: Path, ave: str) -> PictureInfo:
 
 def format_name(image: Image.Image) -> str:
     """Name a format in the service's words: jpeg, png, gif, webp, bmp, tiff."""
+    # Cameras and phones write MPO, a jpg with further pictures behind the first one.
     return {"MPO": "jpeg"}.get(image.format or "", (image.format or "").lower())
 
 
@@ -44,11 +46,13 @@ def quality_of(image: Image.Image) -> int:
     tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
     if not tables:
         return 100
+    # The table with the lowest number is the one for luminance.
     total = sum(tables[min(tables)])
     return min(range(1, 101), key=lambda quality: abs(_table_sum(quality) - total))
 
 
 def _table_sum(quality: int) -> int:
+    # The formula by which libjpeg scales the table.
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return sum(min(max((value * scale + 50) // 100, 1), 255) for value in _STANDARD_TABLE)
 

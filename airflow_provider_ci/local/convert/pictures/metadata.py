@@ -22,6 +22,7 @@ _PARTS: Final[dict[int, Mapping[int, str]]] = {
     ExifTags.IFD.GPSInfo: ExifTags.GPSTAGS,
 }
 _LONGEST_VALUE: Final = 1000
+# The service's answer for a picture without EXIF (1045/33723).
 NO_EXIF: Final = {"error": "no exif data"}
 
 
@@ -56,6 +57,7 @@ def exif(source: Path) -> dict[str, Any]:
 
 
 def _told(tags: Mapping[int, Any], names: Mapping[int, str]) -> dict[str, str]:
+    # A tag in _PARTS holds only the place of its part in the file.
     return {names.get(tag, f"0x{tag:04X}"): _text(value) for tag, value in tags.items() if tag not in _PARTS}
 
 

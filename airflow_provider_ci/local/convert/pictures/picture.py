@@ -53,8 +53,10 @@ _DEFAULT_QUALITY: Final = 85
 _ANIMATED: Final = ("GIF", "WEBP")
 _WITH_ALPHA: Final = ("PNG", "GIF", "WEBP")
 _WITH_PROFILE: Final = ("JPEG", "PNG", "WEBP")
+# They add colours in sRGB, or remove the profile.
 _IN_SRGB: Final = (op.ImageWatermark, op.TextWatermark, op.Strip)
 _EXIF_HEADER: Final = b"Exif\0\0"
+# A segment of a jpg holds less than 64 KiB.
 _MOST_EXIF_OF_JPEG: Final = 65_000
 _TOLERATED: Final = (
     errors.IMAGE_TOO_LARGE,
@@ -149,7 +151,9 @@ def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...
     if _format(image) != "JPEG" or not isinstance(first, op.Thumbnail) or first.pad:
         return steps
     size = geometry.THUMBNAILS[first.form][1](image.size, first.bounds)
+    # Twice the size leaves enough pixels for a good last step.
     image.draft(None, (size[0] * 2, size[1] * 2))
+    # The draft has changed the picture's size, so a relative form would now give another result.
     exact = op.Thumbnail("exact", geometry.Bounds(*size))
     return (op.Step(steps[0].text, (exact, *steps[0].operations[1:])), *steps[1:])
 
@@ -184,6 +188,7 @@ def load(image: Image.Image, target_format: str, *, keeps_profile: bool = True) 
     is_animated = target_format in _ANIMATED and image.format in ANIMATED and frames_of(image) > 1
     for frame in ImageSequence.Iterator(image) if is_animated else [image]:
         duration = frame.info.get("duration", 100)
+        # The iterator uses one object for all frames, so each frame is copied.
         canvas.frames.append(read(frame))
         canvas.durations.append(int(duration))
     canvas.icc_profile = profile if keeps_profile else b""
@@ -216,6 +221,7 @@ def write(canvas: Canvas, target: Path, *, png_level: int = 6) -> None:
     if canvas.comment and canvas.format in ("JPEG", "GIF") and canvas.format == canvas.original_format:
         options["comment"] = canvas.comment
     if rest:
+        # Disposal 2 clears each frame. Otherwise old frames would show through transparent parts.
         options.update(save_all=True, append_images=rest, duration=canvas.durations, disposal=2)
         options.update({} if canvas.loop is None else {"loop": canvas.loop})
     if canvas.format == "WEBP":
@@ -237,6 +243,7 @@ def _fitting(exif: bytes) -> bytes:
 
 def _jpeg_within(frame: Image.Image, options: dict[str, Any], most_bytes: int) -> bytes:
     """Encode at the highest quality, up to the one of the options, that makes a small enough file."""
+    # Most pictures fit at the full quality, so it is tried first.
     lowest, highest, best = 1, options["quality"], b""
     quality = highest
     while lowest <= highest:
@@ -272,9 +279,11 @@ def _webp(canvas: Canvas) -> dict[str, Any]:
 def _quality_to_write(canvas: Canvas) -> int:
     if canvas.quality is not None:
         return min(max(canvas.quality, 1), 100)
+    # 100 also stands for sources that have no quality, such as png.
     return canvas.original_quality if canvas.original_quality < 100 else _DEFAULT_QUALITY
 
 
 def _format(image: Image.Image) -> str:
     """Name the format that a picture keeps when the rule gives none."""
+    # The service writes no tiff.
     return {"MPO": "JPEG", "TIFF": "PNG"}.get(image.format or "", image.format or "PNG")

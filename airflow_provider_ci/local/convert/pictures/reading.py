@@ -95,11 +95,13 @@ def _eight_bits(frame: Image.Image) -> Image.Image:
         return _stretched(frame)
     transparent = frame.info.get("transparency")
     content = frame.tobytes()
+    # 16-bit modes are little-endian unless their name ends in B.
     first, second = (1, 0) if frame.mode != "I;16B" else (0, 1)
     high = Image.frombytes("L", frame.size, content[first::2])
     if not isinstance(transparent, int):
         return high
     low = Image.frombytes("L", frame.size, content[second::2])
+    # A transparent colour has to match in both bytes, although only the upper one stays.
     is_high = high.point([255 * (value == transparent >> 8) for value in range(256)])
     is_low = low.point([255 * (value == transparent & 255) for value in range(256)])
     made = high.convert("RGBA")

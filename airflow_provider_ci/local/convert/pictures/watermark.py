@@ -41,6 +41,7 @@ def _ink(operation: op.TextWatermark) -> Image.Image:
     font = font_for(operation.font, operation.fontsize, text)
     left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), text, font)
     limits.check_stamp((int(right - left) + 2, int(bottom - top) + 2))
+    # One pixel of room on each side, because soft edges lie outside the measured box.
     ink = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(ink).text((1 - left, 1 - top), text, 255, font)
     return ink.crop(ink.getbbox() or (0, 0, 1, 1))
@@ -122,6 +123,7 @@ def _tiles(stamp: Image.Image, size: Size, placement: op.Placement) -> list[Laye
     row = Image.new("RGBA", (size[0], min(stamp.height, size[1])))
     row.paste(stamp, (0, 0))
     filled = stamp.width + placement.dx
+    # Doubling fills a row in few steps, even with a tiny stamp.
     while filled < size[0]:
         row.paste(row.crop((0, 0, min(filled, size[0] - filled), row.height)), (filled, 0))
         filled *= 2
@@ -139,6 +141,7 @@ def laid_over(frame: Image.Image, stamps: Sequence[Layer]) -> Image.Image:
             min(top + stamp.height, ground.height),
         )
         if box[0] < box[2] and box[1] < box[3]:
+            # Only the covered part is blended, because a frame can be large and layers can be many.
             region = ground.crop(box).convert("RGBA")
             region.alpha_composite(stamp.crop((box[0] - left, box[1] - top, box[2] - left, box[3] - top)))
             ground.paste(region.convert(ground.mode), box)

@@ -49,6 +49,7 @@ def fault_of(sandbox: Sandbox) -> str:
     """Try a sandbox with a child that attempts forbidden actions; return the fault, or an empty text."""
     with (
         tempfile.TemporaryDirectory(prefix="ci-local-probe-") as folder,
+        # A server of our own, because the machine itself may have no network.
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         own, outside = Path(folder, "own"), Path(folder, "outside")

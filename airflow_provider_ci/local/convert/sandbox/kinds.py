@@ -45,8 +45,10 @@ class Bubblewrap(Sandbox):
 
     def command(self, command: Sequence[str], view: View) -> list[str]:
         """Give the command line of bwrap."""
+        # Root would keep its capabilities in the sandbox, hence ``--cap-drop``.
         arguments = [self.program, "--unshare-net", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"]
         arguments += ["--unshare-user"] if self.has_user_namespace else []
+        # LibreOffice puts its socket into one of these folders, whatever TMPDIR says.
         arguments += ["--tmpfs", "/tmp", "--dir", "/var/tmp"]  # noqa: S108 - inside the sandbox
         for device in DEVICES:
             arguments += ["--dev-bind", device, device]

@@ -48,7 +48,9 @@ def checked(result: int, what: str) -> int:
 def restrict_files(rules: dict[str, list[str]]) -> None:
     """Allow nothing of the file system but what the rules name."""
     version = checked(LIBC.syscall(CREATE_RULESET, None, 0, 1), "Landlock")
+    # A newer kernel also handles the rights of older versions.
     handled = RIGHTS_BY_VERSION[max(known for known in RIGHTS_BY_VERSION if known <= version)]
+    # Version 4 brings the network and version 6 the scopes. An older kernel refuses a longer structure.
     fields = (handled, NET_RIGHTS, SCOPES)[: 1 if version < 4 else 2 if version < 6 else 3]
     attributes = struct.pack(f"={len(fields)}Q", *fields)
     ruleset = checked(
@@ -72,6 +74,7 @@ def allow(ruleset: int, path: str, rights: int) -> None:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
+    # The kernel refuses rules that give a file the rights of a folder.
     if not stat.S_ISDIR(os.fstat(place).st_mode):
         rights &= FILE_RIGHTS
     rule = struct.pack("=Qi", rights, place)
@@ -84,6 +87,7 @@ def close_network() -> bool:
     if platform.machine() not in MACHINES:
         return False
     machine, socket_call = MACHINES[platform.machine()]
+    # A call of another architecture, or in the x32 form, has other numbers and would slip through.
     program = [
         (LOAD, 0, 0, 4),  # the architecture of the call
         (JUMP_EQUAL, 0, 7, machine),
@@ -105,6 +109,7 @@ def close_network() -> bool:
 def main() -> None:
     """Restrict what the arguments say and run the command."""
     rules = json.loads(sys.argv[1])
+    # The kernel requires this of processes without privileges, for Landlock and for the filter.
     checked(LIBC.prctl(SET_NO_NEW_PRIVS, 1, 0, 0, 0), "giving up new privileges")
     if rules is not None:
         restrict_files(rules)

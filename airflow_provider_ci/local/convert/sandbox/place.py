@@ -69,6 +69,7 @@ class JobFolder:
     def take(self, name: str, target: Path) -> Path:
         """Move a made file out to ``target``. Refuse all but plain files: our workers make nothing else."""
         made = self.outputs / name
+        # lstat, because a hostile document could leave a link to a file that only the server may read.
         if not stat.S_ISREG(made.lstat().st_mode):
             raise ConversionError(errors.CONVERTER_CRASHED, f"the converter made no plain file {name}")
         shutil.move(made, target)

@@ -36,6 +36,7 @@ class View:
 def view_of(programs: Iterable[Path], writable: Iterable[Path]) -> View:
     """Give the view of a worker that needs ``programs`` besides the system's programs."""
     wanted = [*map(Path, _SYSTEM), *programs, *(folder for _, folder in _user_fonts())]
+    # A program is found by its link and loaded from the target, so both have to be visible.
     paths = {path for raw in wanted for path in (raw, raw.resolve()) if path.exists()}
     outermost = sorted(path for path in paths if not paths.intersection(path.parents))
     return View(tuple(outermost), tuple(writable))

@@ -111,6 +111,7 @@ class _Budget:
 
 
 def _check_name(name: str) -> None:
+    # Programs on Windows take a backslash for a separator.
     parts = name.replace("\\", "/").split("/")
     is_absolute = name[:1] in ("/", "\\") or bool(_DRIVE.match(name))
     try:
@@ -133,6 +134,7 @@ def _reader_of(source: Path, name: str) -> Callable[[Path, str, str], Iterator[E
     if head.startswith(b"PK"):
         return _zip_entries
     if head.startswith(b"\x1f\x8b"):
+        # Only the unpacked bytes show whether there is a tar inside.
         with gzip.open(source) as stream:
             return _tar_entries if _is_tar(stream.read(512)) else _gzip_entry
     if _is_tar(head):
@@ -157,6 +159,7 @@ def _is_tar(head: bytes) -> bool:
 def _zip_entries(source: Path, name: str, password: str) -> Iterator[Entry]:
     with BoundedFile(source) as stream, zipfile.ZipFile(stream) as archive:
         for entry in archive.infolist():
+            # Zip keeps the Unix mode in the upper 16 bits.
             if entry.is_dir() or stat.S_ISLNK(entry.external_attr >> 16):
                 yield entry.filename, None
                 continue
@@ -166,6 +169,7 @@ def _zip_entries(source: Path, name: str, password: str) -> Iterator[Entry]:
                     f"{entry.filename!r} is compressed by method {entry.compress_type}; "
                     "the local CI reads stored and deflated files",
                 )
+            # The lowest bit marks an encrypted file.
             if entry.flag_bits & 1 and not password:
                 raise ConversionError(
                     errors.PASSWORD_REQUIRED, "the archive is encrypted; give UnCompressKey"
@@ -178,6 +182,7 @@ def _tar_entries(source: Path, name: str, password: str) -> Iterator[Entry]:
     is_packed = _head(source).startswith(b"\x1f\x8b")
     with (
         gzip.open(source) if is_packed else source.open("rb") as stream,
+        # ``r:`` reads a plain tar alone. If tarfile unpacked it by itself, the bytes would not be counted.
         tarfile.open(fileobj=cast("IO[bytes]", _OneWay(stream)), mode="r:") as archive,
     ):
         while entry := archive.next():
@@ -240,6 +245,7 @@ def _archive_errors() -> Iterator[None]:
     """Put into words what the readers throw at damaged or encrypted archives."""
     try:
         yield
+    # Before RuntimeError, of which it is a subclass.
     except NotImplementedError as error:
         raise ConversionError(
             errors.UNSUPPORTED_TYPE,

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+# Numbers and offsets as in Microsoft's [MS-CFB], the format of compound files.
 _LAST_SECTOR: Final = 0xFFFFFFFA
 _ENTRY_BYTES: Final = 128
+# A damaged chain may lead in a circle.
 _MOST_ENTRIES: Final = 100_000
 _IDS_IN_HEADER: Final = 109
 
@@ -25,6 +27,7 @@ def root_names(source: Path) -> set[str]:
 
 def _entries(stream: BinaryIO) -> Iterator[bytes]:
     header = stream.read(512)
+    # Limited, because a damaged header may name any size.
     sector_bytes = 1 << min(struct.unpack_from("<H", header, 30)[0], 16)
     table = _sector_table(stream, header, sector_bytes)
     sector, seen = struct.unpack_from("<I", header, 48)[0], 0
@@ -64,11 +67,13 @@ def _children(entries: list[bytes]) -> Iterator[str]:
     waiting, seen = [_id(entries[0], 76)], set[int]()
     while waiting:
         number = waiting.pop()
+        # A damaged tree may lead in a circle, too.
         if number >= len(entries) or number in seen:
             continue
         seen.add(number)
         entry = entries[number]
         length = struct.unpack_from("<H", entry, 64)[0]
+        # The length includes the zero at the end.
         yield entry[: max(min(length, 64) - 2, 0)].decode("utf-16-le", "replace")
         waiting += [_id(entry, 68), _id(entry, 72)]
 

@@ -15,6 +15,7 @@ from lxml import etree
 from airflow_provider_ci.local.convert.source.compound import root_names
 
 _HEAD: Final = 4096
+# The start of a part is enough, and a hostile one unpacks to gigabytes.
 _LONGEST_PART: Final = 1024**2
 
 _MAGIC: Final = {
@@ -30,6 +31,7 @@ _MAGIC: Final = {
     b"7z\xbc\xaf": "a 7z archive",
     b"MZ": "a Windows program",
     b"\x7fELF": "a program",
+    # The first records of Excel 2, 3, 4 and 5, outside of a compound file.
     b"\x09\x00\x04\x00": "biff",
     b"\x09\x02\x06\x00": "biff",
     b"\x09\x04\x06\x00": "biff",
@@ -40,6 +42,7 @@ _MAGIC: Final = {
     b"\x31\xbe\x00\x00": "winword",
     b"\x32\xbe\x00\x00": "winword",
 }
+# The first match counts, so general signs come last.
 _MARKUP: Final = (
     ("urn:schemas-microsoft-com:office:spreadsheet", "SpreadsheetML, the XML of Excel 2003"),
     ("schemas.microsoft.com/office/word/2003/wordml", "WordprocessingML, the XML of Word 2003"),
@@ -119,6 +122,7 @@ def _text_words(head: bytes) -> str:
     is_wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = head.decode("utf-16" if is_wide else "latin-1", "replace").lower()
     for sign, words in _MARKUP:
+        # Further down a sign counts in markup alone, because a plain text may mention HTML.
         if sign in text[:200] or (text.lstrip("\ufeffï»¿ \r\n\t").startswith("<") and sign in text):
             return words
     return "" if "\0" in text else "plain text" if _is_printable(head) else ""
@@ -137,6 +141,7 @@ def _in_compound(source: Path) -> Content:
 def _in_archive(source: Path) -> Content:
     try:
         with zipfile.ZipFile(source) as archive:
+            # Names of parts in a package have no case.
             names = {entry.filename.casefold(): entry for entry in archive.infolist()}
             if "mimetype" in names:
                 found = _open_document(_part(archive, names["mimetype"]).decode("ascii", "replace"))

@@ -47,6 +47,7 @@ KIND_WORDS: Final = {
 # A file system allows 255 bytes, of which LibreOffice takes some for the lock file beside the document.
 _LONGEST_NAME: Final = 230
 
+# The filters have LibreOffice's own names, some of which are German.
 _OFFICE: Final = {
     ("word", "ole", "MS Word 97"): "doc wps",
     ("word", "ole", "MS Word 97 Vorlage"): "dot wpt",

@@ -19,6 +19,7 @@ from airflow_provider_ci.local.convert.source.formats import (
     SourceFormat,
 )
 
+# The service's limit (1045/47932).
 MAX_DOCUMENT_BYTES: Final = 200 * 1024**2
 # Text inflates in memory to several times its size; pictures in a document stay packed until they are drawn.
 MAX_UNPACKED_TEXT: Final = 192 * 1024**2
@@ -61,9 +62,11 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
         _check_archive(source)
     content = identify(source)
     if source_format.container == "text":
+        # LibreOffice would print the bytes as text.
         if content.container in ("zip", "ole", "pdf", *_FOUND_BY_LIBREOFFICE):
             raise _mismatch(source_format, content)
         return source_format.filter
+    # The parts of an encrypted package cannot be seen, so the name decides.
     if content.kind == "encrypted":
         return _packaged_filter(source_format)
     if content.kind and content.kind != source_format.kind:
@@ -103,6 +106,7 @@ def _packaged_filter(source_format: SourceFormat) -> str:
 def check_pdf(source: Path) -> None:
     """Refuse a file that is named as a PDF and holds something else."""
     content = identify(source)
+    # The header of a PDF may follow other bytes, so PDFium decides about an unknown beginning.
     if content.container != "pdf" and content.words not in ("", "plain text"):
         raise _mismatch(FORMATS["pdf"], content)
 

@@ -46,16 +46,19 @@ _HANGUL: Final = frozenset(
 _CYRILLIC: Final = frozenset("оеаинтсрвлкмдпу")
 # Letters of the neighbours' alphabets, into which other encodings fall by chance.
 _RARE: Final = frozenset("ѓѕјљњћќџђґ")
+# Hebrew letters that stand at the end of a word only, and Thai vowels that carry no marks.
 _ONLY_AT_ENDS: Final = "ךםןףץς"
 _BEFORE_A_LETTER: Final = "เแโใไๅำะา"
 _HEBREW: Final = frozenset("יוהלאתרמבנשםן")
 _ARABIC: Final = frozenset("اليمنوترهبدةأ")
 _THAI: Final = frozenset("านรกอมเวลสยดตทคบแไโ")
 _GREEK: Final = frozenset("αοιετσνηυρπκμλάέίόήύ")
+# French, German, Spanish, Portuguese, Italian, Dutch, Norwegian, Swedish, Icelandic, Catalan.
 _ALPHABETS: Final = (
     "àâæçèéêëîïôœùûüÿ", "äöüßé", "áéíñóúü", "àáâãçéêíóôõú", "àèéìíòóù", "ëïéèöüáóç", "æøåéóò", "åäöéü",
     "áðéíóúýþæö", "àçèéíïòóúü",
 )  # fmt: skip
+# Polish, Czech, Slovak, Hungarian, Romanian, Croatian, Albanian.
 _CENTRAL_ALPHABETS: Final = (
     "ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž", "çëäöü",
 )  # fmt: skip
@@ -115,6 +118,7 @@ def _read(sample: bytes, encoding: str, rate: Callable[[str], float]) -> _Readin
         text = decoder.decode(sample)  # a sample may end within a character
     except UnicodeError:
         return None
+    # Control characters and unassigned ones show that the reading is wrong.
     if any(
         unicodedata.category(sign) in ("Cc", "Co", "Cn", "Cs") and sign not in "\t\n\r\f\v"
         for sign in set(text)
@@ -152,11 +156,13 @@ def _has_kana(text: str) -> bool:
 
 
 def _simplified(text: str) -> float:
+    # Kana show that the text is Japanese.
     if _has_kana(text):
         return 0.0
 
     def worth(sign: str) -> float:
         row = _row(sign, "gb2312")
+        # Rows B0 to D7 of GB 2312 hold the common characters, the rows behind them the rare ones.
         return 1.0 if _is_cjk_sign(sign) or 0xB0 <= row <= 0xD7 else 0.4 if row >= 0xB0 else 0.0
 
     return 0.65 * _mean(text, worth) + 0.35 * _common_share(text, _HANZI)
@@ -168,6 +174,7 @@ def _traditional(text: str) -> float:
 
     def worth(sign: str) -> float:
         row = _row(sign, "big5")
+        # Rows A4 to C6 of Big5 hold the common characters.
         return 1.0 if _is_cjk_sign(sign) or 0xA4 <= row <= 0xC6 else 0.3 if row >= 0xC9 else 0.0
 
     return 0.65 * _mean(text, worth) + 0.35 * _common_share(text, _HANZI | _HANZI_TRADITIONAL)
@@ -179,8 +186,10 @@ def _japanese(text: str) -> float:
     def worth(sign: str) -> float:
         if _is_cjk_sign(sign) or "\u3041" <= sign <= "\u30fe":
             return 1.0
+        # Half-width kana: in Shift JIS half of the bytes above ASCII are one, so they prove little.
         if "\uff61" <= sign <= "\uff9f":
             return 0.3
+        # Rows B0 to CF of JIS hold the common characters.
         level = 1.0 if 0xB0 <= _row(sign, "euc_jp") <= 0xCF else 0.3
         return level if has_kana else level * 0.75
 
@@ -193,6 +202,7 @@ def _japanese(text: str) -> float:
 def _korean(text: str) -> float:
     def worth(sign: str) -> float:
         if "\uac00" <= sign <= "\ud7a3":
+            # cp949 adds seldom used syllables to EUC-KR.
             return 1.0 if _row(sign, "euc_kr") else 0.2
         return 1.0 if _is_cjk_sign(sign) else 0.1
 
@@ -273,6 +283,7 @@ def _in_alphabets(alphabets: tuple[str, ...], base: float) -> Callable[[str], fl
         letters = {sign for sign in text if sign > "\x7f" and sign.isalpha() and sign not in _PLAIN_SIGNS}
         if not signs.issubset(_PLAIN_SIGNS) or not _has_plausible_words(text):
             return 0.0
+        # The small form of the Turkish capital I with a dot has two characters, an i and a combining dot.
         lower = {small for sign in letters for small in sign.lower()}
         if not any(lower.issubset(alphabet) for alphabet in alphabets):
             return 0.0

@@ -54,10 +54,12 @@ def encoding_of(source: Path) -> str:
             return encoding
     if b"\0" in head:
         raise ConversionError(errors.DAMAGED_FILE, "the content is not text: it holds NUL bytes")
+    # ISO-2022-JP consists of ASCII bytes and escapes, so it would pass for UTF-8.
     if _ESCAPES.search(head) and _decodes(source, "iso2022_jp_2"):
         return "iso2022_jp_2"
     if _is_utf8(source):
         return "utf-8"
+    # Latin-1 reads any byte, and a declaration is ASCII.
     declared = _known_encoding(_XML_DECLARED.match(head.decode("latin-1")))
     if declared and _decodes(source, declared):
         return declared
@@ -79,6 +81,7 @@ def _telling_lines(source: Path) -> bytes:
     """Give the first lines with non-ASCII characters, which reveal the encoding."""
     lines, size = [], 0
     with source.open("rb") as stream:
+        # Limited, because a line may never end.
         while size < encodings.SAMPLE_BYTES and (line := stream.readline(_CHUNK)):
             if not line.isascii():
                 lines.append(line)
@@ -149,6 +152,7 @@ def _html_encoding(source: Path) -> str:
         head = stream.read(_HEAD)
     is_marked = any(head.startswith(mark) for mark in _MARKS)
     declared = _known_encoding(_DECLARED.search(head.decode("latin-1")))
+    # Valid UTF-8 is hardly ever another encoding, even if the page declares one.
     if is_marked or declared is None or _is_utf8(source) or not _decodes(source, declared):
         return encoding_of(source)
     return declared
@@ -158,6 +162,7 @@ def delimiter_of(source: Path) -> str:
     """Guess the delimiter of a UTF-8 csv: the character that splits its first lines most, and most evenly."""
     with source.open(encoding="utf-8") as stream:
         lines = stream.read(_CHUNK).splitlines()[:_SAMPLE_LINES]
+    # Cut, because a line may have any length.
     bare = [_QUOTED.sub("", line[:10_000]) for line in lines if line.strip()]
     return max(_DELIMITERS, key=lambda sign: _evenness(sign, bare))
 

@@ -51,6 +51,7 @@ class PageWorker(Worker):
         """Have an operation done and give its answer; every failure is a ConversionError."""
         answer = self.ask({"operation": operation, **request}, deadline)
         peak_bytes = answer.pop("peak_bytes")
+        # The peak of a process never falls, so one large picture is enough to replace it.
         if self.answered >= self._limits.requests or peak_bytes > self._limits.peak_bytes:
             self.stop()
         return checked(answer)

@@ -20,6 +20,7 @@ from typing import Any, Final
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError
 
+# A worker that runs wild must not fill the server's memory.
 _LONGEST_ANSWER: Final = 64 * 1024**2
 _LOG_CHARACTERS: Final = 2000
 
@@ -64,8 +65,10 @@ class LineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                # Unbuffered, because poll() does not see bytes in a buffer of Python's.
                 bufsize=0,
                 env=dict(environment),
+                # A group of its own, so that kill_group() reaches LibreOffice, too.
                 start_new_session=True,
             )
         self._unread = b""
@@ -162,6 +165,7 @@ class Worker(ABC):
             try:
                 answer = process.call(request, deadline)
             except ProcessEndedError as error:
+                # close() kills workers on purpose, which needs no warning.
                 if not self._is_interrupted:
                     _log.warning("%s: %s", self.crash_message, self.last_words() or error)
                 self.stop()
@@ -177,6 +181,7 @@ class Worker(ABC):
     def _running(self, deadline: Deadline) -> LineProcess:
         if self.process is None or not self.process.is_alive():
             self.stop()
+            # Raises if the time is used up, before a process is started for nothing.
             deadline.left()
             self.start()
             self.starts += 1

@@ -39,6 +39,7 @@ def _pad(last: Operation | None, argument: str) -> Operation | None:
 def _color(last: Operation | None, argument: str) -> Operation | None:
     if not isinstance(last, Thumbnail):
         return None
+    # A color without pad has nothing to fill.
     ground = color("color", argument)
     return Thumbnail(last.form, last.bounds, ground) if last.pad else last
 

@@ -26,6 +26,7 @@ class NotDoneError(Exception):
 
 def number(name: str, text: str, lowest: int, highest: int) -> int:
     """Read a whole number of a range."""
+    # The digits are limited, because int() is slow for a huge text.
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise MisreadError(f"{name} is {text!r}; allowed: {lowest} to {highest}")
     if not lowest <= int(text) <= highest:
@@ -42,6 +43,7 @@ def from_base64(name: str, text: str) -> str:
     """Read a text in URL-safe Base64, with or without padding."""
     padded = text + "=" * (-len(text) % 4)
     try:
+        # Without ``validate`` Python skips characters that are not Base64.
         return base64.b64decode(padded, altchars=b"-_", validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
         raise MisreadError(f"{name} {text!r} is not URL-safe Base64 of a text") from None

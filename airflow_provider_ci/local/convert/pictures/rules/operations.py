@@ -30,6 +30,7 @@ class Crop:
     """Cut out a box by its gravity."""
 
     bounds: Bounds
+    # Assumed, because the page names no default.
     gravity: str = "northwest"
 
 
@@ -153,6 +154,7 @@ class Placement:
     ``dissolve`` is the opacity in percent; ``degree`` turns a tiled watermark (``batch``) clockwise.
     """
 
+    # The defaults of the watermark pages (1045/33720, 33721).
     gravity: str = "southeast"
     dx: int = 0
     dy: int = 0

@@ -51,7 +51,9 @@ from airflow_provider_ci.local.convert.pictures.rules.watermarks import parse_wa
 MAX_STEPS: Final = 10
 FORMATS: Final = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP"}
 _MAX_PERCENT: Final = 1000
+# ``cgif/1`` means 30 frames, and other numbers mean themselves (1045/33716).
 _FRAMES_BY_DEFAULT: Final = 30
+# 1k is 1,024 bytes (1045/40716).
 _UNITS: Final = {"k": 1024, "m": 1024**2}
 
 
@@ -111,6 +113,7 @@ _STEPS_NOT_DONE: Final = {
 }
 _OPERATIONS_NOT_DONE: Final = {"scrop": "it finds no faces; use crop with a gravity, or cut"}
 _FORMATS_NOT_DONE: Final = ("yjpeg", "tpg", "heif", "avif", "svgc")
+# Words without a value.
 _FLAGS: Final[dict[str, Operation]] = {
     "auto-orient": AutoOrient(),
     "strip": Strip(),
@@ -130,6 +133,7 @@ def _parse_operations(words: list[str]) -> list[Operation]:
             amend(operations, name, next(rest, ""))
         else:
             operations += _parse_operation(name, next(rest, None))
+    # The sizes of indexcrop come as amendments, so they are complete only here.
     if any(isinstance(operation, IndexCrop) and operation.bounds == Bounds(0, 0) for operation in operations):
         raise MisreadError("indexcrop needs width or height")
     return operations

@@ -17,6 +17,7 @@ from airflow_provider_ci.local.convert.pictures.rules.operations import (
     TextWatermark,
 )
 
+# Limits of our own, because the page names none.
 MAX_FONT_SIZE: Final = 1000
 MAX_TEXT: Final = 1000
 _Reader = Callable[[str, str], Any]
@@ -41,6 +42,7 @@ def _text(name: str, argument: str) -> str:
 
 def _url(name: str, argument: str) -> str:
     url = arguments.from_base64(name, argument)
+    # The page asks for http:// and an object of the same bucket (1045/33720).
     if not re.fullmatch(r"http://[^/\s?#]+/[^\s?#]+", url) or not _has_host(url):
         raise MisreadError(f"{name} {url!r} is not the address of an object, http://HOST/KEY")
     return url
@@ -48,6 +50,7 @@ def _url(name: str, argument: str) -> str:
 
 def _has_host(url: str) -> bool:
     try:
+        # urlsplit raises for a malformed IPv6 address.
         return bool(urlsplit(url).hostname)
     except ValueError:
         return False
@@ -97,6 +100,7 @@ def _image_watermark(pairs: list[tuple[str, str]]) -> ImageWatermark:
     if ("scatype" in values) != ("spcent" in values):
         raise MisreadError("scatype and spcent need each other")
     if values.get("scatype") == 3:
+        # The page allows only 250 thousandths of an area (1045/33720).
         arguments.number("spcent of an area", str(values["spcent"]), 1, 250)
     return ImageWatermark(url=values.pop("image"), **values)
 

@@ -19,7 +19,7 @@ from airflow_provider_ci.client import CIClient, JobState, QueueState
 from airflow_provider_ci.commands.main import main as ci_batch
 from airflow_provider_ci.local import LocalCI
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 DOCS = REPO / "docs"
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")

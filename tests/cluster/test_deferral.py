@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airflow_provider_ci.local import LocalCI
-from tests.airflow.cluster import Airflow, Task, wait_until
-from tests.airflow.conftest import BUCKET
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import Airflow, Task, wait_until
+from tests.cluster.conftest import BUCKET
+from tests.cluster.gate import Gate
 
 States = Callable[[str], Counter[str]]
 Put = Callable[..., list[str]]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from airflow_provider_ci.client import Job
 from airflow_provider_ci.local import LocalCI
-from tests.airflow.cluster import Airflow, wait_until
-from tests.airflow.conftest import BUCKET
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import Airflow, wait_until
+from tests.cluster.conftest import BUCKET
+from tests.cluster.gate import Gate
 
 Put = Callable[..., list[str]]
 Jobs = Callable[[str], list[Job]]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.request import urlopen
 
-from tests.airflow.cluster import Airflow, Task, wait_until
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import Airflow, Task, wait_until
+from tests.cluster.gate import Gate
 
 Put = Callable[..., list[str]]
 

@@ -24,7 +24,7 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_ci import __version__, get_provider_info, operators, sensors, triggers
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 REGISTRY: dict[str, Any] = yaml.safe_load((REPO / ".airflow-registry.yaml").read_text())
 KINDS = ("operators", "sensors", "hooks", "triggers", "other")
 NAME = "airflow_provider_ci"

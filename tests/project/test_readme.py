@@ -22,7 +22,7 @@ from airflow_provider_ci import operators, sensors
 from airflow_provider_ci.client import AuthenticationError, CIClient, Credentials
 from airflow_provider_ci.hooks import CIHook
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 README = (REPO / "README.md").read_text()
 SNIPPETS: list[tuple[str, str]] = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 

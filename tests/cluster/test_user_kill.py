@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airflow_provider_ci.client import Job
-from tests.airflow.cluster import Airflow, Task, wait_until
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import Airflow, Task, wait_until
+from tests.cluster.gate import Gate
 
 States = Callable[[str], Counter[str]]
 Tasks = dict[str, Task]

@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_ci.client import CIClient, Credentials, Job
 from airflow_provider_ci.local import LocalCI
-from tests.airflow.cluster import PARTS, Airflow, add_plugin, connection
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import PARTS, Airflow, add_plugin, connection
+from tests.cluster.gate import Gate
 
 REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_ci.client import CIClient
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [DOCS / "index.md", *sorted((DOCS / "recipes").glob("*.md"))]
 PYTHON = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 OUTPUTS = {

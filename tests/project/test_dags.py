@@ -28,7 +28,7 @@ from airflow_provider_ci.batch import read_report
 from airflow_provider_ci.client import CIClient, DocProcess, JobState, QueueState
 from airflow_provider_ci.local import LocalCI
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 DAGS = sorted(path.stem for path in (REPO / "dags").glob("*.py"))
 
 

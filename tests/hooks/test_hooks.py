@@ -29,7 +29,7 @@ except ImportError:  # Airflow 3.0 and 3.1
     WorkerProviders = ProvidersManager  # type: ignore[misc, assignment]
 
 SetConnection = Callable[..., None]
-DOCUMENTATION = (Path(__file__).parents[1] / "docs" / "connection.md").read_text()
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "connection.md").read_text()
 
 
 def test_the_client_has_what_the_connection_says(set_connection: SetConnection) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_ci import compat
 from airflow_provider_ci.batch import read_report
 from airflow_provider_ci.client import CIClient
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).parents[2]
 PROGRAMS = ("airflow_provider_ci.local.__main__", "airflow_provider_ci.local.convert.office.uno_worker")
 """Run by themselves, one of them by LibreOffice's own Python."""
 RELEASE = tuple(int(part) for part in airflow.__version__.split(".")[:2])

@@ -12,8 +12,8 @@ from typing import Any
 from airflow_provider_ci.batch import read_report
 from airflow_provider_ci.client import CIClient, Job
 from airflow_provider_ci.local import LocalCI
-from tests.airflow.cluster import Airflow, Task, wait_until
-from tests.airflow.conftest import BUCKET
+from tests.cluster.cluster import Airflow, Task, wait_until
+from tests.cluster.conftest import BUCKET
 
 DAG_ID = "backfill_archive"
 FIRST = datetime(2026, 3, 1, tzinfo=timezone.utc)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "airflow_provider_ci"
+PACKAGE = Path(__file__).parents[2] / "airflow_provider_ci"
 OWN = "airflow_provider_ci"
 
 ALLOWED = {

@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_ci.client import Job
 from airflow_provider_ci.local import LocalCI
-from tests.airflow.cluster import Airflow, Task, parent, wait_until
-from tests.airflow.gate import Gate
+from tests.cluster.cluster import Airflow, Task, parent, wait_until
+from tests.cluster.gate import Gate
 
 States = Callable[[str], Counter[str]]
 Jobs = Callable[[str], list[Job]]
