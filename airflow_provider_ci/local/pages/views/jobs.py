@@ -159,7 +159,7 @@ def _unpacked(found: Job) -> int:
 
 
 def _facts(found: Job, now: float) -> list[tuple[str, object]]:
-    """What the sentence does not say; that of a job that succeeded says how long it took."""
+    """Facts that the sentence leaves out: after Success it gives the duration."""
     is_failed = found.state is State.FAILED
     return [
         *([("Took", sentences.elapsed(found, now)), ("Error", found.code)] if is_failed else []),
