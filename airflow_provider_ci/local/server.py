@@ -31,11 +31,11 @@ from airflow_provider_ci.local.http.faults import Faults
 from airflow_provider_ci.local.http.traits import TraitSwitch, TraitValues
 from airflow_provider_ci.local.jobs.callbacks import Callbacks
 from airflow_provider_ci.local.jobs.jobs import Jobs
-from airflow_provider_ci.local.jobs.pretending import PretendingScheduler
-from airflow_provider_ci.local.jobs.processing import Processor
 from airflow_provider_ci.local.jobs.queues import Queues
-from airflow_provider_ci.local.jobs.scheduler import Scheduler
 from airflow_provider_ci.local.jobs.templates import Templates
+from airflow_provider_ci.local.jobs.work.pretending import PretendingScheduler
+from airflow_provider_ci.local.jobs.work.processing import Processor
+from airflow_provider_ci.local.jobs.work.scheduler import Scheduler
 from airflow_provider_ci.local.objects.store import STATE_FOLDER, Store
 from airflow_provider_ci.local.objects.synthetic import SyntheticObjects
 from airflow_provider_ci.local.pages.guard import Guard, is_loopback_address

@@ -91,3 +91,22 @@ def test_every_code_of_the_page_is_in_the_table() -> None:
     words = set(re.findall(r"(?:4\d\d|5\d\d) `(\w+)`", PAGE))
     assert words <= known
     assert len(words) > 15
+
+
+def test_the_readme_of_the_package_names_its_rooms_and_files() -> None:
+    readme = (PACKAGE / "README.md").read_text()
+    rooms = set(re.findall(r"^\| `([a-z/]+)/` \|", readme, re.MULTILINE))
+    folders = {str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.glob("*/__init__.py")}
+    assert folders <= rooms
+    assert [room for room in rooms if not (PACKAGE / room / "__init__.py").exists()] == []
+    named = set(re.findall(r"[`(]((?:\.\./|tests/)?[\w./]+\.(?:py|md))[`)]", readme))
+    places = [PACKAGE, PACKAGE / "convert" / "pictures", PACKAGE.parent, ROOT]
+    assert {name for name in named if not any((place / name).exists() for place in places)} == set()
+    assert [path for path in re.findall(r"`(tests/[\w/]+)/`", readme) if not (ROOT / path).is_dir()] == []
+
+
+def test_the_snippet_of_the_packages_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "buckets").mkdir()
+    exec(compile(snippet, "README", "exec"), {})

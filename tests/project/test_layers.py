@@ -112,7 +112,6 @@ LARGER_FOLDERS: dict[str, int] = {
     "batch/planning": 13,  # templates and names of outputs could have a room
     "batch/run": 16,  # so could the planning of a run
     "batch/sources": 13,  # so could inventories and manifests
-    "local/jobs": 15,  # so could queues with their receivers
 }
 """Folder -> the number of its files. It may shrink only."""
 

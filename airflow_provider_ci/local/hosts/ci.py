@@ -14,21 +14,15 @@ from airflow_provider_ci.local.http.answer import Answer
 from airflow_provider_ci.local.http.request import Request
 from airflow_provider_ci.local.http.traits import Traits, TraitSwitch
 from airflow_provider_ci.local.http.wire import Value
-from airflow_provider_ci.local.jobs import (
-    echoes,
-    job_pages,
-    queue_update,
-    queues,
-    receivers,
-    submission,
-    templates,
-)
-from airflow_provider_ci.local.jobs.details import job_detail, queue_detail
+from airflow_provider_ci.local.jobs import queues, receivers, templates
 from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State, Submission
 from airflow_provider_ci.local.jobs.queues import Queue, Queues
-from airflow_provider_ci.local.jobs.scheduler import Scheduler
-from airflow_provider_ci.local.jobs.submission import Order
+from airflow_provider_ci.local.jobs.requests import queue_update, submission
+from airflow_provider_ci.local.jobs.requests.submission import Order
+from airflow_provider_ci.local.jobs.responses import echoes, job_pages
+from airflow_provider_ci.local.jobs.responses.details import job_detail, queue_detail
 from airflow_provider_ci.local.jobs.templates import Templates
+from airflow_provider_ci.local.jobs.work.scheduler import Scheduler
 from airflow_provider_ci.local.objects.store import Store
 
 MAX_IDS = 10

@@ -22,10 +22,10 @@ from yarl import URL
 from airflow_provider_ci.local.database import Database, Row
 from airflow_provider_ci.local.http import wire
 from airflow_provider_ci.local.jobs import receivers
-from airflow_provider_ci.local.jobs.details import job_detail
 from airflow_provider_ci.local.jobs.jobs import Job, Jobs
 from airflow_provider_ci.local.jobs.queues import Queues
 from airflow_provider_ci.local.jobs.receivers import ReceiverError
+from airflow_provider_ci.local.jobs.responses.details import job_detail
 
 EVENT = "TaskFinish"
 PAUSES_SECONDS = (0.5, 1.0)

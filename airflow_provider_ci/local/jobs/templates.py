@@ -15,7 +15,7 @@ from airflow_provider_ci.local.http import wire
 from airflow_provider_ci.local.http.answer import Answer
 from airflow_provider_ci.local.http.request import Request
 from airflow_provider_ci.local.http.wire import Value
-from airflow_provider_ci.local.jobs import submission
+from airflow_provider_ci.local.jobs.requests import submission
 
 TAG = "PicProcess"
 MAX_PAGE_SIZE = 100

@@ -18,8 +18,19 @@ from airflow_provider_ci.local.pages.views.simulate import PRESETS, SWITCHES
 Action = Callable[[Parts, Visit, Form], Awaitable[str]]
 """Returns where the browser goes next, below ``/_local/``."""
 
-_PATHS = {queues.DOC: "docqueue", queues.PIC: "picqueue", queues.MEDIA: "queue"}
-_CANCEL_PATHS = {"DocProcess": "doc_jobs", "PicProcess": "jobs"}
+_QUEUE_PATHS = {
+    queues.DOC: "docqueue",
+    queues.PIC: "picqueue",
+    queues.MEDIA: "queue",
+    queues.FILE: "file_queue",
+}
+_CANCEL_PATHS = {
+    "DocProcess": "doc_jobs",
+    "DocWatermark": "doc_jobs",
+    "FileHashCode": "jobs",
+    "FileUncompress": "jobs",
+    "PicProcess": "jobs",
+}
 _NUMBERS = {"count": int, "status": int, "seconds": float, "retry_after": int}
 _FAULT_FIELDS = ("action", "method", "path", "host", "code", "part", *_NUMBERS)
 
@@ -52,7 +63,7 @@ async def change_queue(parts: Parts, visit: Visit, form: Form) -> str:
     found = parts.queues.find(visit.rest)
     if found is None:
         raise ServiceError("QueueNotFound", f"Queue {visit.rest!r} does not exist.")
-    path = f"/{_PATHS[found.category]}/{found.queue_id}"
+    path = f"/{_QUEUE_PATHS[found.category]}/{found.queue_id}"
     await parts.call(visit, "PUT", found.bucket, path, _queue_body(found, form.get("state")))
     return f"queues/{found.queue_id}" if form.get("back") == "queue" else "queues"
 

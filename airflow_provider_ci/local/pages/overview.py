@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 
 from airflow_provider_ci.local.database import Database
@@ -13,8 +15,13 @@ from airflow_provider_ci.local.jobs import queues
 from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State
 from airflow_provider_ci.local.jobs.queues import Queue, Queues
 
-TAGS = {queues.DOC: "DocProcess", queues.PIC: "PicProcess", queues.MEDIA: "PicProcess"}
-"""The tag of the jobs in the queues of each category."""
+TAGS = {
+    queues.DOC: ("DocProcess", "DocWatermark"),
+    queues.PIC: ("PicProcess",),
+    queues.MEDIA: ("PicProcess",),
+    queues.FILE: ("FileHashCode", "FileUncompress"),
+}
+"""The tags of the jobs in the queues of each category."""
 
 SEARCHED_JOBS = 50_000
 """A search by text looks at this many of the newest jobs, so that it ends soon in any table."""
@@ -42,15 +49,15 @@ class Overview:
         self._jobs = jobs
         self._queues = queues
         self._lock = Lock()
-        self._counts: dict[str, dict[State, int]] = {}
+        self._counts: Mapping[str, Mapping[State, int]] = {}
         self._count_again = 0.0
 
     def queues(self) -> list[Queue]:
         """Every queue of every bucket, by bucket."""
-        rows = self._database.rows("SELECT queue_id FROM queues ORDER BY bucket, category")
+        rows = self._database.rows("SELECT queue_id FROM queues ORDER BY bucket, category, name")
         return [queue for row in rows if (queue := self._queues.find(row["queue_id"]))]
 
-    def counts(self, queue: Queue) -> dict[State, int]:
+    def counts(self, queue: Queue) -> Mapping[State, int]:
         """How many jobs of a queue there are in each state that any is in."""
         return self._counted().get(queue.queue_id, {})
 
@@ -59,7 +66,7 @@ class Overview:
         counted = self._counted().values()
         return {state: sum(counts.get(state, 0) for counts in counted) for state in State}
 
-    def _counted(self) -> dict[str, dict[State, int]]:
+    def _counted(self) -> Mapping[str, Mapping[State, int]]:
         with self._lock:
             started = time.monotonic()
             if started >= self._count_again:
@@ -68,15 +75,15 @@ class Overview:
                 self._count_again = ended + _REST * (ended - started)
             return self._counts
 
-    def _count(self) -> dict[str, dict[State, int]]:
+    def _count(self) -> Mapping[str, Mapping[State, int]]:
         rows = self._database.rows(
             "SELECT queue_id, state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue"
             " GROUP BY queue_id, tag, state"
         )
-        counts: dict[str, dict[State, int]] = {}
+        counts: defaultdict[str, Counter[State]] = defaultdict(Counter)
         for row in rows:
-            counts.setdefault(row["queue_id"], {})[State(row["state"])] = row["jobs"]
-        return counts
+            counts[row["queue_id"]][State(row["state"])] += row["jobs"]
+        return dict(counts)
 
     def ended_since(self, moment: float) -> int:
         """How many jobs ended since then, among the newest few thousand."""
@@ -90,22 +97,22 @@ class Overview:
         """Up to ``size`` of the newest jobs that match, of all queues."""
         if wanted.text:
             return self._found(wanted, size)
-        found = [job for item in self._filters(wanted.states) for job in self._page(item, wanted, size)]
-        return sorted(found, key=lambda job: job.seq, reverse=True)[:size]
+        return self._newest_of(self._filters(wanted.states), size, wanted.before)
 
     def of_queue(self, queue: Queue, size: int) -> list[Job]:
         """The newest jobs of one queue."""
-        wanted = Filter(queue_ids=(queue.queue_id,), tag=TAGS[queue.category])
-        return self._jobs.page(wanted, size=size, after=None)
+        filters = [Filter(queue_ids=(queue.queue_id,), tag=tag) for tag in TAGS[queue.category]]
+        return self._newest_of(filters, size, None)
 
-    def _page(self, item: Filter, wanted: Wanted, size: int) -> list[Job]:
-        return self._jobs.page(item, size=size, after=wanted.before)
+    def _newest_of(self, filters: list[Filter], size: int, before: int | None) -> list[Job]:
+        found = [job for item in filters for job in self._jobs.page(item, size=size, after=before)]
+        return sorted(found, key=lambda job: job.seq, reverse=True)[:size]
 
     def _filters(self, states: tuple[State, ...]) -> list[Filter]:
         known = self.queues()
         ids = {
-            tag: tuple(queue.queue_id for queue in known if TAGS[queue.category] == tag)
-            for tag in sorted(set(TAGS.values()))
+            tag: tuple(queue.queue_id for queue in known if tag in TAGS[queue.category])
+            for tag in sorted(set(chain(*TAGS.values())))
         }
         return [Filter(queue_ids=found, tag=tag, states=states) for tag, found in ids.items() if found]
 

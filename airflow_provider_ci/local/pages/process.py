@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_provider_ci.local.convert.source.formats import FORMATS as DOCUMENTS
 from airflow_provider_ci.local.http import wire
 from airflow_provider_ci.local.http.wire import Value
-from airflow_provider_ci.local.jobs.submission import SHEET_TYPES
+from airflow_provider_ci.local.jobs.requests.submission import FORMS, SHEET_TYPES
 from airflow_provider_ci.local.pages.forms import UPLOADS
 from airflow_provider_ci.local.pages.guard import RefusedError
 from airflow_provider_ci.local.pages.parts import REGION
@@ -131,16 +131,16 @@ def _stem(key: str) -> str:
 def body(
     tag: str, bucket: str, key: str, output: str, sent: Mapping[str, str], *, pretty: bool = False
 ) -> bytes:
-    """The XML of a request for a job."""
-    content: Value = {
-        "Tag": tag,
-        "Input": {"Object": key},
-        "Operation": {tag: dict(sent), "Output": {"Region": REGION, "Bucket": bucket, "Object": output}},
-    }
+    """The XML of a request for a job; ``output`` and its bucket are left out where the tag takes none."""
+    place = {"Region": REGION, "Bucket": bucket, "Object": output}
+    taken = {name: value for name, value in place.items() if name in FORMS[tag].output}
+    operation: dict[str, Value] = {FORMS[tag].node: dict(sent), **({"Output": taken} if taken else {})}
+    content: Value = {"Tag": tag, "Input": {"Object": key}, "Operation": operation}
     text = wire.element("Request", content)
     return _with_lines(text).encode() if pretty else text.encode()
 
 
 def _with_lines(text: str) -> str:
     """A line for each of the larger elements, for people who read it."""
-    return re.sub(r"(</?(?:Request|Operation)>|</(?:Input|Tag|Output|DocProcess|PicProcess)>)", r"\1\n", text)
+    nodes = "|".join(form.node for form in FORMS.values())
+    return re.sub(rf"(</?(?:Request|Operation)>|</(?:Input|Tag|Output|{nodes})>)", r"\1\n", text)

@@ -1,15 +1,32 @@
-"""A job in a sentence, and the objects that it made."""
+"""A job in a sentence, and the objects that it made. One line of a table for each tag and each state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_ci.local.jobs.jobs import Job, State
-from airflow_provider_ci.local.jobs.submission import target_of
+from airflow_provider_ci.local.jobs.requests.submission import FORMS, target_of
+from airflow_provider_ci.local.jobs.work.files import prefix_of
 from airflow_provider_ci.web import figures
 
-_NAMES = {"pdf": "PDF", "png": "PNG", "jpg": "JPG"}
+_NAMES = {"jpeg": "JPG", "jpg": "JPG", "pdf": "PDF", "png": "PNG", "webp": "WebP"}
+
+Words = Callable[[Job], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How the jobs of one tag are told; ``outputs`` are the keys of the objects that a job made."""
+
+    task: Words
+    """What it does, after "could not": ``make a PDF from a.docx``."""
+    wish: Words
+    """What its input waits for: ``become a PDF``."""
+    done: Words
+    """What it did: ``Made a PDF of 3 pages from a.docx``."""
+    outputs: Callable[[Job], list[str]]
 
 
 def sentence(job: Job, now: float) -> str:
@@ -18,21 +35,18 @@ def sentence(job: Job, now: float) -> str:
 
 
 def outputs(job: Job) -> list[str]:
-    """The keys of the objects that a job made, in order."""
-    result: Mapping[str, Any] = job.result or {}
-    if job.tag == "DocProcess":
-        found = [page["TgtUri"] for page in result.get("PageInfo", [])]
-    else:
-        found = [result["ObjectName"]] if "ObjectName" in result else []
-    return [str(key).removeprefix("/") for key in found]
+    """The keys of the objects that a job made and named in its result, in order."""
+    return [str(key).removeprefix("/") for key in TELLINGS[job.tag].outputs(job)]
 
 
-def goal(job: Job) -> str:
-    """What the job makes: ``PDF``, ``PNG pictures``, or ``picture``."""
-    if job.tag == "DocProcess":
-        target = target_of(job.operation["DocProcess"])
-        return _NAMES[target] if target == "pdf" else f"{_NAMES[target]} pictures"
-    return "picture"
+def parameters(job: Job) -> Mapping[str, str]:
+    """The parameters of its operation, with the password masked."""
+    return job.operation[FORMS[job.tag].node]
+
+
+def output_bucket(job: Job) -> str:
+    """The bucket of its outputs; a job without outputs has its own."""
+    return job.operation.get("Output", {}).get("Bucket", job.bucket)
 
 
 def short_name(key: str) -> str:
@@ -45,55 +59,141 @@ def elapsed(job: Job, now: float) -> str:
     if job.started is None:
         return ""
     seconds = max((job.ended or now) - job.started, 0)
-    return figures.duration(int(seconds)) if seconds >= 1 else "less than a second"
+    told = figures.duration(int(seconds)) if seconds >= 1 else "under 1 s"
+    return told.replace(" ", "\N{NO-BREAK SPACE}")  # or a line would break between number and unit
+
+
+def digest(job: Job) -> tuple[str, str]:
+    """The kind of a hash and the hash, which is empty before the job has succeeded."""
+    kind = parameters(job).get("Type", "").upper()
+    return kind, str(_result(job).get(kind, ""))
+
+
+def unpacked_files(job: Job) -> int:
+    """How many files an archive held."""
+    return _number(job, "FileCount")
+
+
+def unpacked_prefix(job: Job) -> str:
+    """What the keys of the files of an archive begin with."""
+    return prefix_of(parameters(job), job.input_object.removeprefix("/"))
+
+
+def _result(job: Job) -> Mapping[str, Any]:
+    return job.result or {}
+
+
+def _number(job: Job, name: str, default: int = 0) -> int:
+    text = str(_result(job).get(name, ""))
+    return int(text) if text.isdecimal() else default
+
+
+def _input(job: Job) -> str:
+    return short_name(job.input_object)
+
+
+def _aim(job: Job) -> str:
+    """``a PDF``, ``PNG pictures``."""
+    target = target_of(parameters(job))
+    return "a PDF" if target == "pdf" else f"{_NAMES[target]} pictures"
+
+
+def _document_done(job: Job) -> str:
+    pages = figures.plural(_number(job, "TotalPageCount", 1), "page")
+    target = target_of(parameters(job))
+    pictures = figures.plural(len(outputs(job)), f"{_NAMES[target]} picture")
+    made = "a PDF" if target == "pdf" else pictures
+    return f"Made {made} of {pages} from {_input(job)}"
+
+
+def _picture_done(job: Job) -> str:
+    made = _result(job).get("ProcessResult", {})
+    shape = f"{made.get('Width', '?')}×{made.get('Height', '?')}"
+    size = figures.size(float(made.get("Size", 0) or 0))
+    name = str(made.get("Format", ""))
+    return f"Made a {_NAMES.get(name, name.upper())} picture of {shape} ({size}) from {_input(job)}"
+
+
+def _watermark_done(job: Job) -> str:
+    pages = figures.plural(_number(job, "TotalPageCount", 1), "page")
+    return f"Put a watermark on {pages} of {_input(job)}"
+
+
+def _page_outputs(job: Job) -> list[str]:
+    return [page["TgtUri"] for page in _result(job).get("PageInfo", [])]
+
+
+def _picture_outputs(job: Job) -> list[str]:
+    return [_result(job)["ObjectName"]] if "ObjectName" in _result(job) else []
+
+
+def _watermark_outputs(job: Job) -> list[str]:
+    return [job.operation["Output"]["Object"]] if job.state is State.SUCCESS else []
+
+
+def _unpacked_outputs(job: Job) -> list[str]:
+    """Only a result with a listing names the files."""
+    return [item["Key"] for item in _result(job).get("FileList", {}).get("Contents", [])]
+
+
+TELLINGS: Mapping[str, Telling] = {
+    "DocProcess": Telling(
+        task=lambda job: f"make {_aim(job)} from {_input(job)}",
+        wish=lambda job: f"become {_aim(job)}",
+        done=_document_done,
+        outputs=_page_outputs,
+    ),
+    "DocWatermark": Telling(
+        task=lambda job: f"put a watermark on {_input(job)}",
+        wish=lambda job: "get a watermark",
+        done=_watermark_done,
+        outputs=_watermark_outputs,
+    ),
+    "FileHashCode": Telling(
+        task=lambda job: f"compute the {digest(job)[0]} hash of {_input(job)}",
+        wish=lambda job: f"get its {digest(job)[0]} hash",
+        done=lambda job: f"Computed the {digest(job)[0]} hash of {_input(job)}",
+        outputs=lambda job: [],
+    ),
+    "FileUncompress": Telling(
+        task=lambda job: f"unpack {_input(job)}",
+        wish=lambda job: "be unpacked",
+        done=lambda job: f"Unpacked {figures.plural(unpacked_files(job), 'file')} from {_input(job)}",
+        outputs=_unpacked_outputs,
+    ),
+    "PicProcess": Telling(
+        task=lambda job: f"make a picture from {_input(job)}",
+        wish=lambda job: "become another picture",
+        done=_picture_done,
+        outputs=_picture_outputs,
+    ),
+}
 
 
 def _success(job: Job, now: float) -> str:
-    made = _pages_made(job) if job.tag == "DocProcess" else _picture_made(job)
-    return f"Made {made} from {short_name(job.input_object)} in {elapsed(job, now)}."
-
-
-def _pages_made(job: Job) -> str:
-    result: Mapping[str, Any] = job.result or {}
-    pages = figures.plural(int(result.get("TotalPageCount", 1)), "page")
-    target = target_of(job.operation["DocProcess"])
-    if target == "pdf":
-        return f"a PDF of {pages}"
-    pictures = figures.plural(len(outputs(job)), f"{_NAMES[target]} picture")
-    return f"{pictures} of {pages}"
-
-
-def _picture_made(job: Job) -> str:
-    result: Mapping[str, Any] = job.result or {}
-    made = result.get("ProcessResult", {})
-    shape = f"{made.get('Width', '?')}×{made.get('Height', '?')}"
-    size = figures.size(float(made.get("Size", 0) or 0))
-    return f"a {str(made.get('Format', '')).upper()} picture of {shape} ({size})"
+    return f"{TELLINGS[job.tag].done(job)} in {elapsed(job, now) or 'no time'}."
 
 
 def _failed(job: Job, now: float) -> str:
-    return f"Could not make a {_singular(goal(job))} from {short_name(job.input_object)}: {job.message}"
-
-
-def _singular(text: str) -> str:
-    return text.removesuffix("s")
+    return f"Could not {TELLINGS[job.tag].task(job)}: {job.message}"
 
 
 def _running(job: Job, now: float) -> str:
-    return f"Makes a {_singular(goal(job))} from {short_name(job.input_object)}, for {elapsed(job, now)}."
+    verb, _, rest = TELLINGS[job.tag].task(job).partition(" ")
+    return f"{verb.capitalize()}s {rest}, for {elapsed(job, now)}."
 
 
 def _waiting(job: Job, now: float) -> str:
     seconds = figures.duration(max(int(now) - job.created, 0)) or "0 s"
-    return f"{short_name(job.input_object)} waits to become a {_singular(goal(job))}, for {seconds}."
+    return f"{_input(job)} waits to {TELLINGS[job.tag].wish(job)}, for {seconds}."
 
 
 def _held(job: Job, now: float) -> str:
-    return f"{short_name(job.input_object)} is held: its queue is paused."
+    return f"{_input(job)} is held: its queue is paused."
 
 
 def _cancelled(job: Job, now: float) -> str:
-    return f"{short_name(job.input_object)} was cancelled before it began."
+    return f"{_input(job)} was cancelled before it began."
 
 
 _SENTENCES: Mapping[State, Callable[[Job, float], str]] = {

@@ -8,39 +8,101 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from shlex import quote
 
 from airflow_provider_ci.client.signing import Credentials
 from airflow_provider_ci.local.jobs.jobs import MASK, Job
+from airflow_provider_ci.local.jobs.requests.submission import target_of
 from airflow_provider_ci.local.pages import process
 from airflow_provider_ci.local.pages.parts import REGION, Parts
-from airflow_provider_ci.local.pages.sentences import short_name
+from airflow_provider_ci.local.pages.sentences import parameters, short_name
 
 OWN_KEY = "YOUR_SECRET_KEY"
 OWN_TOKEN = "YOUR_TOKEN"  # noqa: S105 - a place for one
 OWN_PASSWORD = "PASSWORD_OF_THE_DOCUMENT"  # noqa: S105 - a place for one
+OWN_BASE64_PASSWORD = "BASE64_OF_THE_PASSWORD"  # noqa: S105 - a place for one
 EXAMPLE_BUCKET = "examplebucket-1250000000"
 
-_ARGUMENTS = {
-    "SrcType": "source_type",
-    "StartPage": "start_page",
-    "EndPage": "end_page",
-    "PageRanges": "page_ranges",
-    "SheetId": "sheet_id",
-    "PaperDirection": "paper_direction",
-    "PaperSize": "paper_size",
-    "ImageParams": "image_params",
-    "DocPassword": "password",
-    "Comments": "comments",
-    "Quality": "quality",
-    "Zoom": "zoom",
-    "ImageDpi": "image_dpi",
-    "PicPagination": "pic_pagination",
-}
 _TEMPLATE_SIGNS = ("{{", "{%", "{#")
-_PATHS = {"DocProcess": "/doc_jobs", "PicProcess": "/pic_jobs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calls:
+    """How a program asks for the jobs of one tag, and the names that Python has for the API's parameters."""
+
+    path: str
+    noun: str
+    operator: str
+    arguments: Mapping[str, str]
+
+
+_CALLS: Mapping[str, _Calls] = {
+    "DocProcess": _Calls(
+        path="/doc_jobs",
+        noun="doc_job",
+        operator="CIDocProcessOperator",
+        arguments={
+            "TgtType": "target",
+            "SrcType": "source_type",
+            "StartPage": "start_page",
+            "EndPage": "end_page",
+            "PageRanges": "page_ranges",
+            "SheetId": "sheet_id",
+            "PaperDirection": "paper_direction",
+            "PaperSize": "paper_size",
+            "ImageParams": "image_params",
+            "DocPassword": "password",
+            "Comments": "comments",
+            "Quality": "quality",
+            "Zoom": "zoom",
+            "ImageDpi": "image_dpi",
+            "PicPagination": "pic_pagination",
+        },
+    ),
+    "DocWatermark": _Calls(
+        path="/doc_jobs",
+        noun="job",
+        operator="CIJobOperator",
+        arguments={
+            "Type": "type",
+            "Image": "image",
+            "SrcType": "source_type",
+            "Dx": "dx",
+            "Dy": "dy",
+            "Batch": "batch",
+            "HorizontalSpacing": "horizontal_spacing",
+            "VerticalSpacing": "vertical_spacing",
+        },
+    ),
+    "FileHashCode": _Calls(
+        path="/file_jobs",
+        noun="job",
+        operator="CIJobOperator",
+        arguments={"Type": "type", "AddToHeader": "add_to_header"},
+    ),
+    "FileUncompress": _Calls(
+        path="/file_jobs",
+        noun="job",
+        operator="CIJobOperator",
+        arguments={
+            "Prefix": "prefix",
+            "PrefixReplaced": "prefix_replaced",
+            "UnCompressKey": "password",
+            "ListingFile": "listing",
+        },
+    ),
+    "PicProcess": _Calls(
+        path="/pic_jobs",
+        noun="pic_job",
+        operator="CIPicProcessOperator",
+        arguments={"ProcessRule": "rule"},
+    ),
+}
+_PLACES = {"DocPassword": OWN_PASSWORD, "UnCompressKey": OWN_BASE64_PASSWORD}
+_EXACT = (*_PLACES, "Prefix", "PageRanges")
+"""Parameters that are text, even if they look like a number or a flag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,24 +178,24 @@ def _client(access: Access, bucket: str) -> str:
 
 
 def _python(access: Access, job: Job) -> str:
-    operation, submit = _operation(job)
+    noun = _CALLS[job.tag].noun
     return (
         "import time\n\n"
         f"from airflow_provider_ci.client import CIClient, Credentials, {job.tag}\n\n"
         f"{_client(access, job.bucket)}"
-        f"job = client.{submit}(\n"
-        f"    {job.input_object!r},\n    {_output(job)!r},\n    {operation},\n)\n"
+        f"job = client.submit_{noun}(\n"
+        f"    {job.input_object!r},\n    {_output(job)!r},\n    {_operation(job, repr)},\n)\n"
         "while not job.state.is_final:\n"
         "    time.sleep(1)\n"
-        f"    job = client.{submit.replace('submit', 'get')}(job.job_id)\n"
+        f"    job = client.get_{noun}(job.job_id)\n"
         "job.raise_for_state()\n"
     )
 
 
 def _dag(job: Job) -> str:
-    operation, _ = _operation(job, in_template=True)
-    operator = "CIDocProcessOperator" if job.tag == "DocProcess" else "CIPicProcessOperator"
+    operator = _CALLS[job.tag].operator
     name = re.sub(r"[^A-Za-z0-9_]+", "_", short_name(job.input_object)).strip("_")[:60] or "document"
+    output = _output(job)
     return (
         "from airflow.sdk import DAG\n\n"
         f"from airflow_provider_ci.client import {job.tag}\n"
@@ -141,53 +203,57 @@ def _dag(job: Job) -> str:
         f'with DAG("process_{name}", schedule=None):\n'
         f"    {operator}(\n"
         '        task_id="process",\n'
-        f"        input_key={_literal(job.input_object)!r},\n"
-        f"        output_key={_literal(_output(job))!r},\n"
-        f"        operation={operation},\n"
+        f"        input_key={_literal(job.input_object)},\n"
+        + (f"        output_key={_literal(output)},\n" if output else "")
+        + f"        operation={_operation(job, _literal)},\n"
         "        deferrable=True,\n"
         "    )\n"
     )
 
 
-def _operation(job: Job, *, in_template: bool = False) -> tuple[str, str]:
-    """The operation as Python, and the method that submits it."""
-    sent = _sent(job)
-    write = _literal if in_template else str
-    if job.tag == "PicProcess":
-        return f"PicProcess({write(sent['ProcessRule'])!r})", "submit_pic_job"
-    arguments = [f"target={_target(sent)!r}"]
-    for node, value in sent.items():
-        if node in _ARGUMENTS:
-            shown = value if re.fullmatch("-?[0-9]{1,9}", value) and node != "DocPassword" else None
-            arguments.append(f"{_ARGUMENTS[node]}={shown or repr(write(value))}")
-    return f"DocProcess({', '.join(arguments)})", "submit_doc_job"
+def _operation(job: Job, write: Callable[[str], str]) -> str:
+    """The operation as Python; ``write`` makes a text a literal."""
+    names = _CALLS[job.tag].arguments
+    arguments = [
+        f"{names[node]}={_value(node, value, write)}" for node, value in _shown(job).items() if node in names
+    ]
+    return f"{job.tag}({', '.join(arguments)})"
 
 
-def _target(sent: Mapping[str, str]) -> str:
-    target = sent.get("TgtType", "").lower()
-    return target if target in ("pdf", "png", "jpg") else "jpg"
+def _value(node: str, value: str, write: Callable[[str], str]) -> str:
+    if node not in _EXACT and re.fullmatch("-?(0|[1-9][0-9]{0,8})", value):
+        return value
+    if node not in _EXACT and value in ("true", "false"):
+        return value.capitalize()
+    return write(OWN_PASSWORD if node in _PLACES else value)
+
+
+def _shown(job: Job) -> dict[str, str]:
+    """The parameters as they were sent, the target first, for Python needs one."""
+    sent = dict(parameters(job))
+    return {"TgtType": "", **sent, **{"TgtType": target_of(sent)}} if job.tag == "DocProcess" else sent
 
 
 def _sent(job: Job) -> dict[str, str]:
     """The parameters as they were sent, with a place for the password."""
-    sent = dict(job.operation[job.tag])
-    return {name: OWN_PASSWORD if value == MASK else value for name, value in sent.items()}
+    return {name: _PLACES[name] if value == MASK else value for name, value in parameters(job).items()}
 
 
-def _output(job: Job) -> str:
-    return job.operation["Output"]["Object"]
+def _output(job: Job) -> str | None:
+    """The key of the output; None if the operation has none."""
+    return job.operation.get("Output", {}).get("Object")
 
 
 def _literal(text: str) -> str:
-    """Text of a templated argument: Airflow must not read a key as a template."""
-    if not any(sign in text for sign in _TEMPLATE_SIGNS):
-        return text
-    return "{{ " + json.dumps(text) + " }}"
+    """Text of a templated argument as Python: Airflow must not read a key as a template."""
+    is_plain = not any(sign in text for sign in _TEMPLATE_SIGNS)
+    return repr(text if is_plain else "{{ " + json.dumps(text) + " }}")
 
 
 def _curl(access: Access, job: Job) -> str:
-    path = _PATHS[job.tag]
-    request = process.body(job.tag, job.bucket, job.input_object, _output(job), _sent(job), pretty=True)
+    path = _CALLS[job.tag].path
+    output = _output(job) or ""
+    request = process.body(job.tag, job.bucket, job.input_object, output, _sent(job), pretty=True)
     token = f" \\\n  -H {quote(f'x-cos-security-token: {access.token}')}" if access.token else ""
     trust = f" --cacert {quote(access.certificate)}" if access.certificate else ""
     return f"""# A signed request, as any client sends it. Needs curl and openssl.

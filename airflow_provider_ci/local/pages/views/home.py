@@ -58,7 +58,7 @@ def numbers(parts: Parts, visit: Visit) -> list[tuple[str, object, str, str]]:
     failed = totals.get(State.FAILED, 0)
     requests = sum(parts.counts.as_mapping().values())
     return [
-        ("Converting", totals.get(State.RUNNING, 0), f"of {parts.workers} workers", ""),
+        ("Running", totals.get(State.RUNNING, 0), f"of {parts.workers} workers", ""),
         ("Waiting", f"{waiting:,}", "", ""),
         ("Ended in the last minute", f"{parts.overview.ended_since(visit.now - _MINUTE):,}", "", ""),
         ("Done", f"{totals.get(State.SUCCESS, 0):,}", "", ""),

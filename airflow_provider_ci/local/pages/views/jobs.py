@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_ci.local.errors import ServiceError
-from airflow_provider_ci.local.jobs.details import job_detail
 from airflow_provider_ci.local.jobs.jobs import FINAL, WAITING, Job, State
+from airflow_provider_ci.local.jobs.responses.details import job_detail
 from airflow_provider_ci.local.pages import sentences, snippets
 from airflow_provider_ci.local.pages.overview import Wanted
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
+from airflow_provider_ci.local.pages.previews import can_convert
 from airflow_provider_ci.local.pages.views.objects import object_figure
 from airflow_provider_ci.local.pages.views.rows import flat, job_row
+from airflow_provider_ci.web.figures import plural
 
 PAGE_SIZE = 50
 FAILED_FIRST = 5
 SHOWN_OUTPUTS = 60
+CONVERTING = ("DocProcess", "PicProcess")
+"""The tags of the jobs that the form of an object submits."""
 
 _TABS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "": ("All", ()),
     "failed": ("Failed", (State.FAILED,)),
-    "running": ("Converting", (State.RUNNING,)),
+    "running": ("Running", (State.RUNNING,)),
     "waiting": ("Waiting", WAITING),
     "done": ("Done", (State.SUCCESS,)),
     "cancelled": ("Cancelled", (State.CANCEL,)),
@@ -66,7 +70,9 @@ def job(parts: Parts, visit: Visit) -> Shown:
     keys = sentences.outputs(found)
     last = _last_page(found, keys)
     page = visit.number("page", 1, high=last)
-    bucket = found.operation["Output"]["Bucket"]
+    bucket = sentences.output_bucket(found)
+    made = _made(parts, found, keys, page)
+    source = found.input_object.removeprefix("/")
     access = snippets.Access.of(parts, visit.endpoint)
     return Shown(
         template="job.html",
@@ -75,18 +81,18 @@ def job(parts: Parts, visit: Visit) -> Shown:
         values={
             "job": found,
             "row": job_row(found, visit.now),
-            "input": object_figure(
-                parts, found.bucket, found.input_object.removeprefix("/"), _input_page(found, page)
-            ),
-            "output": _shown_output(parts, bucket, keys, page),
+            "input": object_figure(parts, found.bucket, source, _input_page(found, page)),
+            "can_convert": found.tag in CONVERTING and can_convert(source),
+            "output": made,
             "outputs": keys[:SHOWN_OUTPUTS],
-            "output_count": len(keys),
+            "output_count": max(len(keys), _unpacked(found)),
             "output_bucket": bucket,
+            "output_folder": sentences.unpacked_prefix(found) if _unpacked(found) else None,
             "page": page,
             "last": last,
+            "unit": "File" if found.tag == "FileUncompress" else "Page",
             "is_waiting": found.state in WAITING,
             "is_final": found.state in FINAL,
-            "goal": sentences.goal(found),
             "facts": _facts(found, visit.now),
             "queue": queue.name if (queue := parts.queues.find(found.queue_id)) else found.queue_id,
             "fields": list(flat(job_detail(found))),
@@ -116,17 +122,46 @@ def _input_page(found: Job, page: int) -> int:
     return numbers[page - 1] if len(numbers) > 1 and page <= len(numbers) else page
 
 
-def _shown_output(parts: Parts, bucket: str, keys: list[str], page: int) -> dict[str, object] | None:
-    if not keys:
-        return None
+def _made(parts: Parts, found: Job, keys: list[str], page: int) -> dict[str, object] | None:
+    """What a job made: an object, a hash, or files that its result does not name; None if nothing."""
+    bucket = sentences.output_bucket(found)
     if len(keys) == 1:
         return object_figure(parts, bucket, keys[0], page)
-    return object_figure(parts, bucket, keys[min(page, len(keys)) - 1], 1)
+    if keys:
+        return object_figure(parts, bucket, keys[min(page, len(keys)) - 1], 1)
+    if found.state is State.SUCCESS:
+        return _WITHOUT_KEYS.get(found.tag, lambda found: None)(found)
+    return None
+
+
+def _hash_figure(found: Job) -> dict[str, object]:
+    kind, digest = sentences.digest(found)
+    return _figure(found, kind="text", key=kind, text=digest or "The result holds no hash.")
+
+
+def _files_figure(found: Job) -> dict[str, object]:
+    prefix, number = sentences.unpacked_prefix(found), plural(sentences.unpacked_files(found), "file")
+    note = f"{number} {f'below {prefix}' if prefix else 'in the bucket'}. The job was not asked to list them."
+    return _figure(found, kind="none", key=prefix, note=note)
+
+
+def _figure(found: Job, **shown: object) -> dict[str, object]:
+    """A figure of something that is not an object."""
+    bucket = sentences.output_bucket(found)
+    return {"bucket": bucket, "page": 1, "text": "", "note": "", "exists": False, **shown}
+
+
+_WITHOUT_KEYS = {"FileHashCode": _hash_figure, "FileUncompress": _files_figure}
+
+
+def _unpacked(found: Job) -> int:
+    return sentences.unpacked_files(found) if found.tag == "FileUncompress" else 0
 
 
 def _facts(found: Job, now: float) -> list[tuple[str, object]]:
+    """Facts that the sentence leaves out: after Success it gives the duration."""
+    is_failed = found.state is State.FAILED
     return [
-        ("Took", sentences.elapsed(found, now)),
-        ("Error", found.code if found.state is State.FAILED else ""),
+        *([("Took", sentences.elapsed(found, now)), ("Error", found.code)] if is_failed else []),
         ("User data", found.operation.get("UserData", "")),
     ]

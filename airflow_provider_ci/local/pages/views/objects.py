@@ -101,7 +101,7 @@ def object_figure(
         return shown | _drawn(parts, found)
     text = previews.text_of(parts, found, most)
     if text is None:
-        return {**shown, "kind": "none", "note": "Neither a document, a picture nor a text."}
+        return {**shown, "kind": "none", "note": "No preview: not a document, a picture or a text."}
     note = f"The first {most:,} of {found.size:,} bytes:" if found.size > most else ""
     return {**shown, "kind": "text", "text": text, "note": note}
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.jobs import queues
-from airflow_provider_ci.local.jobs.details import queue_detail
 from airflow_provider_ci.local.jobs.jobs import State
 from airflow_provider_ci.local.jobs.queues import Queue
+from airflow_provider_ci.local.jobs.responses.details import queue_detail
 from airflow_provider_ci.local.pages.parts import Parts, Shown, Visit
 from airflow_provider_ci.local.pages.views.rows import flat, job_row, progress
 
 NEWEST_JOBS = 50
 
-_KINDS = {queues.DOC: "Documents", queues.PIC: "Pictures", queues.MEDIA: "Media"}
+_KINDS = {queues.DOC: "Documents", queues.PIC: "Pictures", queues.MEDIA: "Media", queues.FILE: "Files"}
 
 
 def queue_list(parts: Parts, visit: Visit) -> Shown:
@@ -50,7 +50,8 @@ def queue_row(parts: Parts, found: Queue) -> dict[str, object]:
         "queue_id": found.queue_id,
         "name": found.name,
         "bucket": found.bucket,
-        "kind": _KINDS.get(found.category, found.category),
+        "kind": _KINDS[found.category],
+        "own_name": found.name if found.name != queues.DEFAULT_NAMES[found.category] else "",
         "is_paused": found.state == queues.PAUSED,
         "waiting": counts.get(State.SUBMITTED, 0) + counts.get(State.PAUSE, 0),
         "running": counts.get(State.RUNNING, 0),

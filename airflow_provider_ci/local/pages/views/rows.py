@@ -11,7 +11,7 @@ from airflow_provider_ci.local.pages import sentences
 TONES: Mapping[State, tuple[str, str]] = {
     State.SUCCESS: ("good", "Done"),
     State.FAILED: ("bad", "Failed"),
-    State.RUNNING: ("live", "Converting"),
+    State.RUNNING: ("live", "Running"),
     State.SUBMITTED: ("plain", "Waiting"),
     State.PAUSE: ("warn", "Held"),
     State.CANCEL: ("plain", "Cancelled"),
@@ -31,8 +31,7 @@ def job_row(found: Job, now: float) -> dict[str, object]:
         "key": found.input_object,
         "code": found.code if found.state is State.FAILED else "",
         "created": found.created,
-        "ended": found.ended,
-        "age": max(int(now) - (found.ended or found.created), 0),
+        "age": max(int(now) - found.created, 0),
     }
 
 
@@ -41,7 +40,7 @@ def progress(totals: Mapping[State, int]) -> list[tuple[str, int, str]]:
     return [
         ("good", totals.get(State.SUCCESS, 0), "done"),
         ("bad", totals.get(State.FAILED, 0), "failed"),
-        ("live", totals.get(State.RUNNING, 0), "converting"),
+        ("live", totals.get(State.RUNNING, 0), "running"),
         ("plain", totals.get(State.SUBMITTED, 0), "waiting"),
         ("warn", totals.get(State.PAUSE, 0), "held"),
     ]

@@ -24,7 +24,9 @@ from airflow_provider_ci.local.convert import (
 from airflow_provider_ci.local.errors import ServiceError, reason_of
 from airflow_provider_ci.local.http.traits import TraitSwitch
 from airflow_provider_ci.local.http.wire import universal_time
-from airflow_provider_ci.local.jobs.files import (
+from airflow_provider_ci.local.jobs.jobs import Job, Outcome
+from airflow_provider_ci.local.jobs.requests.submission import target_of
+from airflow_provider_ci.local.jobs.work.files import (
     check_is_pdf,
     digest_of,
     keys_of,
@@ -32,8 +34,6 @@ from airflow_provider_ci.local.jobs.files import (
     prefix_of,
     watermark_options,
 )
-from airflow_provider_ci.local.jobs.jobs import Job, Outcome
-from airflow_provider_ci.local.jobs.submission import target_of
 from airflow_provider_ci.local.objects.store import StoredObject, md5_of
 from airflow_provider_ci.local.workspace import Workspace
 

@@ -14,8 +14,8 @@ from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http.traits import TraitSwitch
 from airflow_provider_ci.local.jobs.callbacks import Callbacks
 from airflow_provider_ci.local.jobs.jobs import Job, Jobs, Outcome, State, Submission
-from airflow_provider_ci.local.jobs.processing import Processor
 from airflow_provider_ci.local.jobs.queues import Queues
+from airflow_provider_ci.local.jobs.work.processing import Processor
 
 RETRY_SECONDS = 1.0
 """How long the scheduler waits for a table of jobs that cannot be written to, as on a full disk."""

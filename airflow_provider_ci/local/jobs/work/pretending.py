@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from airflow_provider_ci.local.jobs.jobs import Job
-from airflow_provider_ci.local.jobs.processing import asked_for_failure, pretended
-from airflow_provider_ci.local.jobs.scheduler import Scheduler
+from airflow_provider_ci.local.jobs.work.processing import asked_for_failure, pretended
+from airflow_provider_ci.local.jobs.work.scheduler import Scheduler
 
 PAUSE_SECONDS = 0.02
 """Jobs are collected for this long and end together, because a transaction costs as much as a few jobs."""

@@ -8,7 +8,7 @@ from typing import cast
 from airflow_provider_ci.local.http.wire import Value, local_time
 from airflow_provider_ci.local.jobs.jobs import Job
 from airflow_provider_ci.local.jobs.queues import Queue
-from airflow_provider_ci.local.jobs.submission import DOC_DEFAULTS
+from airflow_provider_ci.local.jobs.requests.submission import DOC_DEFAULTS
 
 
 def job_detail(job: Job) -> Mapping[str, Value]:

@@ -64,9 +64,9 @@ def test_a_failing_conversion_of_any_kind_ends_its_job(
     gate.document = lambda *_: 1 / 0
     call = caller(serve(convert=gate))
     call.put("a.docx")
-    logging.getLogger("airflow_provider_ci.local.jobs.processing").disabled = True
+    logging.getLogger("airflow_provider_ci.local.jobs.work.processing").disabled = True
     failed = call.finished(call.submit(call.doc_job("a.docx")))
-    logging.getLogger("airflow_provider_ci.local.jobs.processing").disabled = False
+    logging.getLogger("airflow_provider_ci.local.jobs.work.processing").disabled = False
     assert (failed.text("JobsDetail/Code"), failed.text("JobsDetail/State")) == ("InternalError", "Failed")
 
 

@@ -1,0 +1,1 @@
+"""Jobs, queues and listings as the elements of a response."""
