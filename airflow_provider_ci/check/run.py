@@ -56,6 +56,7 @@ def check_bucket(
     patience_seconds: float = PATIENCE_SECONDS,
     verify: bool | str = True,
     progress: Callable[[str], object] = lambda name: None,
+    is_interrupted: Callable[[], bool] = bool,
     _token: str = "",
 ) -> Report:
     """Compare a bucket with the assumptions of this package, and return the result.
@@ -70,6 +71,7 @@ def check_bucket(
     :param patience_seconds: how long to wait for a job, and for an object to be listed.
     :param verify: which certificates to trust for signed URLs, as for the client.
     :param progress: is called with the name of each assumption before it is looked at.
+    :param is_interrupted: polled while the check waits; once it returns true, the check ends as after Ctrl-C.
     :raises ValueError: an argument is invalid.
     :raises OSError: the record cannot be written.
     :raises CheckInterrupted: after Ctrl-C, when the objects were removed.
@@ -84,6 +86,7 @@ def check_bucket(
         patience_seconds=patience_seconds,
         most_requests=MAX_REQUESTS,
         verify=verify,
+        is_interrupted=is_interrupted,
     )
     start = time.monotonic()
     try:
@@ -122,6 +125,7 @@ def _checked(
         except ENDS_THE_CHECK as error:
             problem = f"bucket {trial.client.bucket} cannot be checked: {error}"
         except KeyboardInterrupt:
+            trial.is_interrupted = bool  # the removal waits, too
             raise CheckInterrupted(trial.folder, trial.clean_up()) from None
         except BaseException:
             trial.clean_up()

@@ -76,6 +76,8 @@ class Trial:
     :param patience_seconds: how long to wait for a job to end, or for an object to be listed.
     :param most_requests: the check ends with an error before it sends more than this.
     :param verify: which certificates to trust for signed URLs, as for the client.
+    :param is_interrupted: polled at each pause. Python drops a KeyboardInterrupt that is raised while it
+        finalizes an object, so the exception alone does not always arrive.
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class Trial:
         patience_seconds: float,
         most_requests: int,
         verify: bool | str = True,
+        is_interrupted: Callable[[], bool] = bool,
     ) -> None:
         self.client = client
+        self.is_interrupted = is_interrupted
         self.folder = folder
         self.patience_seconds = patience_seconds
         self.outcomes: dict[Shared[Any], Any] = {}
@@ -128,6 +132,8 @@ class Trial:
         start, elapsed, pause = clock.monotonic(), 0.0, FIRST_PAUSE_SECONDS
         while elapsed < self.patience_seconds:
             yield elapsed
+            if self.is_interrupted():
+                raise KeyboardInterrupt
             clock.sleep(min(pause, max(self.patience_seconds - elapsed, FIRST_PAUSE_SECONDS)))
             elapsed = clock.monotonic() - start
             pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE_SECONDS)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_ci.check.report import INCOMPLETE
@@ -27,6 +28,7 @@ from airflow_provider_ci.commands.console import STOPPED, WRONG, tell
 if TYPE_CHECKING:
     from airflow_provider_ci.check.report import Report
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _tell = partial(tell, "ci-check")
 
 CLIENT_OPTIONS: dict[str, Any] = {
@@ -50,7 +52,8 @@ exit codes:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = Event()
+    before = {number: signal.signal(number, partial(_interrupt, interrupted)) for number in _SIGNALS}
     try:
         with connect(options, **CLIENT_OPTIONS) as client:
             if not _is_agreed(options, client):
@@ -63,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 patience_seconds=options.patience,
                 verify=trusted_certificates(options),
                 progress=_progress,
+                is_interrupted=interrupted.is_set,
             )
     except CheckInterrupted as interrupt:
         _tell("interrupted; the objects of the check were removed")
@@ -75,13 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(error)
         return WRONG
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     _print(options, report)
     return report.exit_code
 
 
-def _interrupt(*_: object) -> NoReturn:
-    """End like Ctrl-C, so that the objects are removed."""
+def _interrupt(interrupted: Event, *_: object) -> NoReturn:
+    """End the check, so that its objects are removed."""
+    interrupted.set()
     raise KeyboardInterrupt
 
 

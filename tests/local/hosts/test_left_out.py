@@ -51,6 +51,8 @@ def test_a_sub_resource_of_an_object_is_not_taken_for_the_object(call: Any, meth
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "HEAD"])
 def test_a_sub_resource_of_a_bucket_is_not_taken_for_the_bucket(call: Any, method: str) -> None:
     for name in BUCKET_SUB_RESOURCES:
+        if (method, name) == ("POST", "inventory"):
+            continue  # a one-time inventory is made
         assert call(method, "cos", "/", [(name, "")]).status == 501, name
 
 
