@@ -25,7 +25,10 @@ from airflow_provider_ci.batch import (
     ObjectState,
     OutputConflictError,
 )
+from airflow_provider_ci.batch.ledger.plan_store import read_plan
+from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.folder import batch_folder, report_key
+from airflow_provider_ci.batch.run.neighbours import Neighbour, batch_details
 from airflow_provider_ci.client import CIClient, DocProcess, JobState, PicProcess
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import Power, die, dies, in_threads, pause, wait_until
@@ -641,3 +644,18 @@ def test_a_selection_and_a_list_of_keys_share_their_outputs(
     made = in_threads(listed.run, named.run)
     assert [total_of(summary) for summary in made] == [(4, 4)] * 2
     assert live_outputs(client) == outputs(*keys(4))
+
+
+def test_what_a_short_neighbour_left_out_is_read_from_its_report(
+    client: CIClient, fill_bucket: Fill, batch: Make
+) -> None:
+    """The index knows what a batch made, and not what it left out because another one had made it."""
+    fill_bucket("in/a.docx")
+    batch(client, batch_id="maker").run()
+    batch(client, batch_id="neighbour").run()
+    plan = read_plan(client, batch_folder("_ci_batches/", "neighbour"))
+    assert plan is not None
+    neighbour = Neighbour(client=client, details=batch_details(plan))
+    registry = Registry(client)
+    neighbour.refresh(registry.read(), [0], lambda change: change(registry.read()))
+    assert (neighbour.is_over, neighbour.result(0)) == (True, ObjectState.SUCCEEDED)

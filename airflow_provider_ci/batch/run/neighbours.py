@@ -23,8 +23,10 @@ from airflow_provider_ci.batch.planning.planner import ClaimedOutput
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch
 from airflow_provider_ci.batch.registry.state import State
-from airflow_provider_ci.batch.results import ObjectResult, ObjectState
-from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.batch.reports.folder import report_key
+from airflow_provider_ci.batch.reports.reading import read_report, read_report_header
+from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
+from airflow_provider_ci.client import CIClient, NotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +165,8 @@ class Neighbour:
             self._plan = self._find_plan()
         if self._plan is not None:
             self._read(self._plan, set(wanted))
+            if is_over and not self._known_parts:
+                self._read_report(self._plan)
         self.is_over = is_over
 
     def result(self, index: int) -> ObjectResult | ObjectState | None:
@@ -212,6 +216,20 @@ class Neighbour:
         for result in journal.results_after(self._known_parts):
             self._note(result)
         self._known_parts = journal.parts
+
+    def _read_report(self, plan: StoredPlan) -> None:
+        """Read the results of a short batch: they may stand in its report only.
+
+        The index of outputs does not replace them. It knows what was made, and not what the other batch left
+        out because a third one had made it.
+        """
+        try:
+            header = read_report_header(self.client, plan.folder)
+            if header is not None and header.plan == plan.header.token:
+                for result in lines_of(read_report(self.client, report_key(plan.folder))):
+                    self._note(result)
+        except (NotFoundError, ValueError) as error:  # deleted meanwhile, or damaged: the outputs decide
+            log.warning("the report of batch %s cannot be read: %s", plan.header.batch_id, error)
 
     def _note(self, result: ObjectResult) -> None:
         if result.index >= len(self._outcomes):
