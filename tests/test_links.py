@@ -17,7 +17,7 @@ from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_provider_ci import get_provider_info
+from airflow_provider_ci import compat, get_provider_info
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.links import CIBatchLink, CIJobLink, CIQueueLink, CIReportLink, TaskLinks
@@ -29,6 +29,8 @@ Fill = Callable[..., None]
 Printed = Callable[[], str]
 
 BUCKET = "examplebucket-1250000000"
+PAGE_LINK = {"CI batch"} if compat.has_batch_pages() else set[str]()
+"""Airflow 3.0 cannot have the page that this link leads to."""
 KEYS = {link.name: link.xcom_key for link in (CIBatchLink(), CIJobLink(), CIQueueLink(), CIReportLink())}
 
 DAG_TEXT = """
@@ -132,7 +134,7 @@ def test_a_batch_leads_to_its_report(
     fill_bucket("in/a.docx", "in/b.docx")
     assert run_task(BATCH % f"queue_id={queue_id!r}").state == "success"
     found = links(task_id)[-1]
-    assert found.keys() == {"CI batch", "CI queue", "CI report"}
+    assert found.keys() == {*PAGE_LINK, "CI queue", "CI report"}
     assert "out/a.pdf" in page(found["CI report"])
     assert queue_id in page(found["CI queue"])
 
@@ -146,6 +148,7 @@ def test_a_batch_that_fails_leads_to_its_report_too(
     assert "in/b.docx" in page(links(task_id)[-1]["CI report"])
 
 
+@pytest.mark.skipif(not PAGE_LINK, reason="Airflow 3.0 has no page of batches")
 def test_a_batch_leads_to_its_page(
     run_task: RunDag, task_id: str, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch, printed: Printed
 ) -> None:
@@ -184,7 +187,7 @@ def test_a_sensor_of_one_job_leads_to_it(
 
 @pytest.mark.parametrize(
     ("task", "names"),
-    [(DOCUMENT, {"CI job"}), (BATCH, {"CI batch", "CI report"})],
+    [(DOCUMENT, {"CI job"}), (BATCH, {*PAGE_LINK, "CI report"})],
     ids=["document", "batch"],
 )
 @pytest.mark.parametrize("how", ["deferrable=False", "deferrable=True"])
@@ -204,7 +207,7 @@ def test_the_links_outlive_a_deferral(
     fill_bucket("in/a.docx", "in/b.docx")
     assert run_task({"jobs": DOCUMENT, "batch": BATCH}[module] % "deferrable=True").state == "success"
     found = links(task_id)[-1]
-    if module == "batch":
+    if module == "batch" and PAGE_LINK:
         assert "task_id=" in found.pop("CI batch")
     for url in found.values():
         assert page(url)

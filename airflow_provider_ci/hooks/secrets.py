@@ -35,7 +35,12 @@ def _of_connection(conn_id: str) -> str | None:
 
 
 def _of_variable(name: str) -> str | None:
-    found: str | None = Variable.get(name)
+    try:
+        found: str | None = Variable.get(name)
+    except ImportError as error:  # Airflow 3.0 outside of a task
+        raise LookupError(
+            f"no variable {name!r}: outside of a task, this Airflow reads variables from the environment only"
+        ) from error
     return found
 
 
