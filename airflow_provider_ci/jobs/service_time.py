@@ -7,6 +7,9 @@ from typing import Any, cast
 
 from airflow_provider_ci.client import CIClient
 
+CLOCK_ERROR_SECONDS = 1
+"""How far our estimate of the service's clock can be ahead: its ``Date`` has whole seconds."""
+
 
 def service_now(client: CIClient) -> float:
     """Unix seconds on the scale of the client's ``expires_at``; no request is sent."""

@@ -46,6 +46,7 @@ from airflow_provider_ci.batch.sources.source import LeftOut, Source
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
+from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -316,14 +317,15 @@ class PlanMaker:
         return job.output_bucket in ("", self.outputs_client.bucket)
 
     def _separate_seconds(self, planner: Planner, started_at: float) -> None:
-        """Begin the next second of the service if an output that is made again was written just now.
+        """Begin another second of the service if an output that is made again was written just now.
 
         The service gives creation times in whole seconds. These times distinguish jobs without UserData
-        from older jobs of the same keys.
+        from older jobs of the same keys. A second more covers the error of our estimate of its clock.
         """
         if planner.newest_replaced > started_at - _RECENT_SECONDS:
             now = self._now()
-            self.wait(int(now) + 1.05 - now)
+            begin = int(max(now, planner.newest_replaced)) + 1 + CLOCK_ERROR_SECONDS
+            self.wait(begin + 0.05 - now)
 
     def _check(self) -> None:
         self.wait(0.0)
