@@ -324,7 +324,7 @@ class PlanMaker:
         """
         if planner.newest_replaced > started_at - _RECENT_SECONDS:
             now = self._now()
-            begin = int(max(now, planner.newest_replaced)) + 1 + CLOCK_ERROR_SECONDS
+            begin = int(now) + 1 + CLOCK_ERROR_SECONDS
             self.wait(begin + 0.05 - now)
 
     def _check(self) -> None:
