@@ -11,7 +11,7 @@ WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo up test test-long quick check soak matrix sdk-matrix e2e-celery bench docs setup office lock clean
+.PHONY: demo up test test-long quick check soak matrix sdk-matrix e2e-celery bench docs setup office browser lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -23,10 +23,10 @@ demo: setup office ## convert a bucket of sample documents and pictures from Air
 up: setup office ## Airflow's web UI with the example DAGs, beside the local CI on the samples, until Ctrl-C
 	@$(BIN)/python -m demo.up
 
-test: setup office check ## formatter, linter, types, unit and integration tests
+test: setup office browser check ## formatter, linter, types, unit and integration tests
 	@$(PYTEST) -m "not long"
 
-test-long: setup office ## the tests that kill, freeze and wait, and those that run whole programs
+test-long: setup office browser ## the tests that kill, freeze and wait, and those that run whole programs
 	@$(PYTEST) -m long
 
 quick: setup check ## in a minute: formatter, linter, types, and the tests that are fast
@@ -62,6 +62,9 @@ setup: .venv/ready ## the Python packages of requirements.lock, in .venv
 
 office: setup ## LibreOffice, by the system's package manager where it is missing
 	@$(BIN)/ci-local install-office
+
+browser: ## Chromium for the tests of the pages, where no browser is there
+	@.ci/browser
 
 lock: setup ## resolve the newest versions into requirements.lock
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --no-emit-index-url \
