@@ -63,7 +63,7 @@ setup: .venv/ready ## the Python packages of requirements.lock, in .venv
 office: setup ## LibreOffice, by the system's package manager where it is missing
 	@$(BIN)/ci-local install-office
 
-browser: ## Chromium for the tests of the pages, where no browser is there
+browser: ## a browser, curl and openssl for the tests of the pages, where they are missing
 	@.ci/browser
 
 lock: setup ## resolve the newest versions into requirements.lock
