@@ -121,7 +121,7 @@ def test_without_an_echo_dead_old_and_other_jobs_are_not_ours() -> None:
         job(0, echoes=False, state=JobState.FAILED),
         job(1, echoes=False, state=JobState.CANCEL),
         job(2, echoes=False, raw=other),
-        job(3, echoes=False, created_at=NOON - timedelta(seconds=2)),
+        job(3, echoes=False, created_at=NOON - timedelta(seconds=1)),
         job(5, echoes=False),
     ]
     left = unrecorded(BatchState(), *jobs, not_before=NOON.timestamp(), plan=9)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, Progress, Step
+from airflow_provider_ci.batch.ledger.plan_store import read_plan
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, RetryPolicy
 from airflow_provider_ci.client.http.clock import Clock
@@ -218,3 +219,12 @@ def test_slow_responses_end_the_batch_in_bounded_time(
     assert "lease" in caplog.text
     local_ci.faults.clear()
     assert max(live_jobs(client).values(), default=0) <= 1
+
+
+def test_a_plan_allows_for_an_estimate_of_the_time_that_is_ahead(client: CIClient, batch: Make) -> None:
+    """After a jump of the service's clock, a job can show the second before the plan."""
+    batch(client).run()
+    plan = read_plan(client, FOLDER)
+    assert plan is not None
+    created = min(job.created_at.timestamp() for job in client.list_doc_jobs() if job.created_at)
+    assert int(plan.header.jobs_not_before) < created

@@ -21,7 +21,6 @@ from airflow_provider_ci.batch.results import (
 )
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient, Job, JobState, NotFoundError
-from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +159,7 @@ class Outcomes:
             written = self._outputs_client.head_object(planned.output).last_modified
         except NotFoundError:
             return False
-        begin = int(self._journal.plan.header.jobs_not_before) - CLOCK_ERROR_SECONDS
+        begin = int(self._journal.plan.header.jobs_not_before)
         return written.timestamp() >= (begin if created_at is None else int(created_at.timestamp()))
 
     def _count_job(self, *, is_failed: bool) -> None:

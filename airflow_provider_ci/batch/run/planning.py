@@ -106,7 +106,7 @@ class PlanMaker:
             self._adopt(planner, in_flight)
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
-            counts, not_before = draft.counts(), self._now()
+            counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)

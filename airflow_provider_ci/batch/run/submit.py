@@ -28,7 +28,6 @@ from airflow_provider_ci.client import (
 )
 from airflow_provider_ci.jobs.kinds import JobType, matches_operation, type_of_operation
 from airflow_provider_ci.jobs.matching import user_data_matches
-from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 __all__ = ["Submitter", "Unconfirmed", "first_output_of", "keys_of", "keys_of_job"]
 
@@ -198,13 +197,8 @@ class Submitter:
         """Whether a job without UserData can be one of this plan, by its state and its time."""
         if job.state in (JobState.FAILED, JobState.CANCEL):
             return False  # an earlier attempt may have made it
-        is_too_old = job.created_at is not None and job.created_at.timestamp() < self.oldest_second
+        is_too_old = job.created_at is not None and job.created_at.timestamp() < int(self.not_before)
         return not is_too_old
-
-    @property
-    def oldest_second(self) -> int:
-        """The earliest creation time that a job of the plan can show."""
-        return int(self.not_before) - CLOCK_ERROR_SECONDS
 
     def matches(self, job: Job, planned: PlannedObject) -> bool:
         """Whether a job does the operation of a line."""
