@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from airflow_provider_ci.check.finding import Finding, Matters, Part
+from airflow_provider_ci.check.job import JobStory, Sort
 from airflow_provider_ci.check.trial import Trial
+
+Story = Callable[[Trial], JobStory]
+Look = Callable[[Trial, JobStory], Finding]
+JobEntry = tuple[str, str, Look, Matters, str, int]
+"""Name, assumption, look, importance, advice and number of requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +30,27 @@ class Assumption:
     advice: str
     part: Part = Part.BUCKET
     requests: int = 0
+
+
+def about_jobs(what: str, sort: Sort, story: Story, entries: Iterable[JobEntry]) -> list[Assumption]:
+    """The assumptions about a kind of jobs.
+
+    :param what: what they are about, for their names: ``job`` or ``listing``.
+    :param story: takes the job of the check from a trial.
+    """
+
+    def bound(look: Look) -> Callable[[Trial], Finding]:
+        return lambda trial: look(trial, story(trial))
+
+    return [
+        Assumption(
+            name=f"{sort.noun} {what}: {name}",
+            assumed=assumed,
+            look=bound(look),
+            matters=matters,
+            advice=advice,
+            part=sort.part,
+            requests=requests,
+        )
+        for name, assumed, look, matters, advice, requests in entries
+    ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from airflow_provider_ci.check.assumption import Assumption
+from airflow_provider_ci.check.assumption import Assumption, JobEntry, about_jobs
 from airflow_provider_ci.check.finding import Finding, Matters, NotSeenError, Part
-from airflow_provider_ci.check.job import DOCUMENT, PICTURE, JobStory, Sort
+from airflow_provider_ci.check.job import DOCUMENT, PICTURE, JobStory
 from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import (
     CIServiceError,
@@ -24,10 +24,6 @@ SLACK_SECONDS = 5
 """The engine takes a job for never accepted if it is not listed this long after its signature's end."""
 KEPT_SECONDS = 2
 _JOB_ID = re.compile(r"[a-z][0-9a-f]{32}")
-
-Story = Callable[[Trial], JobStory]
-Look = Callable[[Trial, JobStory], Finding]
-JobEntry = tuple[str, str, Look, Matters, str, int]
 
 
 def success(trial: Trial, story: JobStory) -> Finding:
@@ -283,29 +279,11 @@ _LATER_LOOKS: tuple[JobEntry, ...] = (
 """Some time later: both jobs have ended before the first of these looks."""
 
 
-def _of_jobs(sort: Sort, story: Story, entries: tuple[JobEntry, ...]) -> list[Assumption]:
-    def bound(look: Look) -> Callable[[Trial], Finding]:
-        return lambda trial: look(trial, story(trial))
-
-    return [
-        Assumption(
-            name=f"{sort.noun} job: {name}",
-            assumed=assumed,
-            look=bound(look),
-            matters=matters,
-            advice=advice,
-            part=sort.part,
-            requests=requests,
-        )
-        for name, assumed, look, matters, advice, requests in entries
-    ]
-
-
 JOBS = (
-    *_of_jobs(DOCUMENT, lambda trial: trial.document_job, _LOOKS),
-    *_of_jobs(PICTURE, lambda trial: trial.picture_job, _LOOKS),
-    *_of_jobs(DOCUMENT, lambda trial: trial.document_job, _LATER_LOOKS),
-    *_of_jobs(PICTURE, lambda trial: trial.picture_job, _LATER_LOOKS),
+    *about_jobs("job", DOCUMENT, lambda trial: trial.document_job, _LOOKS),
+    *about_jobs("job", PICTURE, lambda trial: trial.picture_job, _LOOKS),
+    *about_jobs("job", DOCUMENT, lambda trial: trial.document_job, _LATER_LOOKS),
+    *about_jobs("job", PICTURE, lambda trial: trial.picture_job, _LATER_LOOKS),
     Assumption(
         name="unknown job",
         assumed="a job that does not exist is a 200 that lists it under NonExistJobIds",

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
-from airflow_provider_ci.check.assumption import Assumption
+from airflow_provider_ci.check.assumption import JobEntry, about_jobs
 from airflow_provider_ci.check.finding import Finding, Matters, NotSeenError
-from airflow_provider_ci.check.job import DOCUMENT, PICTURE, JobStory, Sort
+from airflow_provider_ci.check.job import DOCUMENT, PICTURE, JobStory
 from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import CIServiceError, Job, JobState
 
 MAX_PAGES = 6
 """More pages than this are not read: one job a page, since a second before the check's own."""
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-
-Story = Callable[[Trial], JobStory]
-Look = Callable[[Trial, JobStory], Finding]
 
 
 def filters(trial: Trial, story: JobStory) -> Finding:
@@ -126,7 +122,7 @@ def _times(jobs: tuple[Job, ...]) -> list[float]:
     return [job.created_at.timestamp() for job in jobs if job.created_at]
 
 
-_LOOKS: tuple[tuple[str, str, Look, Matters, str, int], ...] = (
+_LOOKS: tuple[JobEntry, ...] = (
     (
         "filters",
         "states and creation times select the jobs that are listed",
@@ -172,25 +168,7 @@ _LOOKS: tuple[tuple[str, str, Look, Matters, str, int], ...] = (
 )
 
 
-def _of_listings(sort: Sort, story: Story) -> list[Assumption]:
-    def bound(look: Look) -> Callable[[Trial], Finding]:
-        return lambda trial: look(trial, story(trial))
-
-    return [
-        Assumption(
-            name=f"{sort.noun} listing: {name}",
-            assumed=assumed,
-            look=bound(look),
-            matters=matters,
-            advice=advice,
-            part=sort.part,
-            requests=requests,
-        )
-        for name, assumed, look, matters, advice, requests in _LOOKS
-    ]
-
-
 LISTINGS = (
-    *_of_listings(DOCUMENT, lambda trial: trial.document_job),
-    *_of_listings(PICTURE, lambda trial: trial.picture_job),
+    *about_jobs("listing", DOCUMENT, lambda trial: trial.document_job, _LOOKS),
+    *about_jobs("listing", PICTURE, lambda trial: trial.picture_job, _LOOKS),
 )
