@@ -49,12 +49,11 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
     if [each.name for each in steps] == [""]:  # a batch with one operation has one step without a name
         del settings["operations"]
         settings |= {"operation": steps[0].operation, "output": steps[0].template.text}
+    source = failures_of(report_key(stored.folder), prefix=header.prefix)
     if status_of(stored)["is_complete"]:
-        source: Any = failures_of(report_key(stored.folder), prefix=header.prefix)
         settings |= {"batch_id": options.name or f"{options.batch}-retry", "retry_failed": True}
     else:
         # The frozen plan is continued, because it has the same definition; its source is not read again.
-        source = failures_of(report_key(stored.folder), prefix=header.prefix)
         settings |= {"batch_id": options.batch, "definition": header.definition}
     _run(options, lambda **more: Batch(client, source, **settings, **more), client)
 
