@@ -95,22 +95,13 @@ SLOW_FIXTURES = {
 }
 
 SLOW_TESTS = (
-    "tests/batch/test_bucket_traits.py",
-    "tests/batch/test_ledger_model.py",
     "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
-    "tests/batch/test_resume.py",
     "tests/batch/test_rows.py::test_ten_thousand",
     "tests/client/test_signing_properties.py",
     "tests/local/convert/",
     "tests/local/objects/test_listing.py",
-    "tests/local/test_restart.py",
-    "tests/local/test_server.py",
-    "tests/project/test_benchmarks.py",
-    "tests/test_crashes.py",
-    "tests/project/test_dags.py",
-    "tests/project/test_weight.py",
 )
-"""Each takes seconds of a processor."""
+"""Each takes seconds of a processor; the long ones below are slow, too."""
 
 
 LONG_TESTS = (
