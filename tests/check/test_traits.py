@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,22 @@ import pytest
 
 from airflow_provider_ci.check import MAX_REQUESTS, Report, Verdict
 from airflow_provider_ci.check.assumptions import ASSUMPTIONS
+from airflow_provider_ci.local.convert import DocumentResult, InstantConverters, PictureResult
 
 BUCKET = "examplebucket-1250000000"
 Check = Callable[..., Report]
+
+
+class UnhurriedConverters(InstantConverters):
+    """Jobs that last long enough to be read once."""
+
+    def document(self, *arguments: Any) -> DocumentResult:
+        time.sleep(0.5)
+        return super().document(*arguments)
+
+    def picture(self, *arguments: Any) -> PictureResult:
+        time.sleep(0.5)
+        return super().picture(*arguments)
 
 
 def both(name: str) -> tuple[str, str]:
@@ -31,11 +45,11 @@ TRAITS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         dict.fromkeys((*both("job: known at once"), *both("job: listed at once")), "after "),
     ),
     "forgotten jobs": (
-        {"forget_jobs_seconds": 1},
+        {"forget_jobs_seconds": 1.9},
         dict.fromkeys(both("job: kept"), "not known any more"),
     ),
     "jobs forgotten at once": (
-        {"forget_jobs_seconds": 0},
+        {"forget_jobs_seconds": 0, "convert": UnhurriedConverters()},  # the job is seen before its end
         dict.fromkeys((*both("job: kept"), *both("job: success")), "not known any more"),
     ),
     "echo of the same meaning": (
