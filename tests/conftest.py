@@ -96,6 +96,7 @@ SLOW_FIXTURES = {
 
 SLOW_TESTS = (
     "tests/batch/test_plan.py::test_a_plan_is_made_on_the_disk",
+    "tests/batch/test_lost_plan.py",
     "tests/batch/test_rows.py::test_ten_thousand",
     "tests/client/test_signing_properties.py",
     "tests/local/convert/",

@@ -1,4 +1,4 @@
-"""Outputs of a draft that are newer than all that is recorded about them, and the jobs that wrote them."""
+"""Outputs that were written after all that is recorded about them, and the jobs that wrote them."""
 
 from __future__ import annotations
 
