@@ -111,7 +111,6 @@ MOST_FILES = 12
 LARGER_FOLDERS: dict[str, int] = {
     "batch/planning": 13,  # templates and names of outputs could have a room
     "batch/run": 16,  # so could the planning of a run
-    "batch/sources": 13,  # so could inventories and manifests
 }
 """Folder -> the number of its files. It may shrink only."""
 

@@ -11,8 +11,7 @@ from airflow_provider_ci.batch.planning.operations import ParameterError
 from airflow_provider_ci.batch.planning.rows import RowPart, RowReader
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.planning.template import OutputNameError, OutputTemplateError
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import ObjectInfo
 
 Found = Union[ObjectInfo, Row, UnusableKey]  # noqa: UP007  (evaluated at run time)

@@ -14,8 +14,7 @@ from airflow_provider_ci.batch.planning.operations import (
     with_parameters,
 )
 from airflow_provider_ci.batch.planning.steps import PlanStep
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import ObjectInfo
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import plain

@@ -40,10 +40,8 @@ from airflow_provider_ci.batch.run.neighbours import (
 )
 from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.batch.sources.source import LeftOut, Source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import LeftOut, Row, Source, UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
 from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS

@@ -17,8 +17,7 @@ from airflow_provider_ci.batch.sources.inventory_report import InventoryReport
 from airflow_provider_ci.batch.sources.manifest import Manifest
 from airflow_provider_ci.batch.sources.manifest_rows import LINE, PROBLEM
 from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection
-from airflow_provider_ci.batch.sources.source import Source, SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Source, SourceError, UnusableKey
 from airflow_provider_ci.client import CIClient
 
 _LISTINGS = 16

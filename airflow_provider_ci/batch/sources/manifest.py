@@ -22,8 +22,7 @@ from airflow_provider_ci.batch.sources.manifest_rows import (
     wanted_row,
 )
 from airflow_provider_ci.batch.sources.selection import head
-from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source, SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source, SourceError, UnusableKey
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.client.records import checks
 

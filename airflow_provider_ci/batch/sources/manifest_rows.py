@@ -12,9 +12,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_ci.batch.sources.files import LocalFile, text_lines
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.source import SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, SourceError, UnusableKey
 from airflow_provider_ci.client import ObjectInfo, Secret
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes

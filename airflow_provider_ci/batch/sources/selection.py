@@ -17,8 +17,7 @@ from airflow_provider_ci.batch.sources.filters import (
     minimal,
     prefixes,
 )
-from airflow_provider_ci.batch.sources.source import LeftOut, Source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import LeftOut, Source, UnusableKey
 from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
 from airflow_provider_ci.client.records import checks
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch import ObjectSelection
-from airflow_provider_ci.batch.sources.row import Row
+from airflow_provider_ci.batch.sources.source import Row
 from airflow_provider_ci.client import CIClient
 
 KEYS = [f"in/{number}.docx" for number in range(4)]
