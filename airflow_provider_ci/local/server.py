@@ -25,6 +25,8 @@ from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
 from airflow_provider_ci.local.hosts.app import App, Operations
 from airflow_provider_ci.local.hosts.ci import CIService
+from airflow_provider_ci.local.hosts.ci_jobs import JobOperations
+from airflow_provider_ci.local.hosts.ci_queues import QueueOperations
 from airflow_provider_ci.local.hosts.cos import COSService
 from airflow_provider_ci.local.http.counts import RequestCounts
 from airflow_provider_ci.local.http.faults import Faults
@@ -270,15 +272,26 @@ class LocalCI:
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
+        templates = Templates(database)
         ci = CIService(
             store=store,
-            jobs=jobs,
-            queues=queues,
-            templates=Templates(database),
-            scheduler=scheduler,
-            traits=self.traits,
-            queue_size=self._queue_size,
-            queue_concurrency=self._queue_concurrency,
+            jobs=JobOperations(
+                store=store,
+                jobs=jobs,
+                queues=queues,
+                templates=templates,
+                scheduler=scheduler,
+                traits=self.traits,
+            ),
+            queues=QueueOperations(
+                store=store,
+                jobs=jobs,
+                queues=queues,
+                scheduler=scheduler,
+                queue_size=self._queue_size,
+                queue_concurrency=self._queue_concurrency,
+            ),
+            templates=templates,
         )
         sync = SyncProcessing(workspace, converters, workers=self._workers)
         services: dict[Service, Operations] = {
