@@ -198,8 +198,11 @@ def test_only_extension_points_lie_beside_the_rooms() -> None:
 
 
 def test_a_folder_holds_a_dozen_files_at_most() -> None:
-    for folder, files in Counter(path.parent for path in SOURCES).items():
-        name = str(folder.relative_to(PACKAGE))
+    """Folders of tests, too: they mirror the rooms that they test."""
+    root = PACKAGE.parent
+    tests = (root / "tests").rglob("*.py")
+    for folder, files in Counter(path.parent for path in (*SOURCES, *tests)).items():
+        name = str(folder.relative_to(PACKAGE if folder.is_relative_to(PACKAGE) else root))
         assert files <= LARGER_FOLDERS.get(name, MOST_FILES), name
         assert files > MOST_FILES or name not in LARGER_FOLDERS, f"{name} needs its entry no longer"
 
