@@ -272,27 +272,7 @@ class LocalCI:
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
-        templates = Templates(database)
-        ci = CIService(
-            store=store,
-            jobs=JobOperations(
-                store=store,
-                jobs=jobs,
-                queues=queues,
-                templates=templates,
-                scheduler=scheduler,
-                traits=self.traits,
-            ),
-            queues=QueueOperations(
-                store=store,
-                jobs=jobs,
-                queues=queues,
-                scheduler=scheduler,
-                queue_size=self._queue_size,
-                queue_concurrency=self._queue_concurrency,
-            ),
-            templates=templates,
-        )
+        ci = self._ci_service(store, jobs, queues, scheduler, Templates(database))
         sync = SyncProcessing(workspace, converters, workers=self._workers)
         services: dict[Service, Operations] = {
             Service.CI: ci,
@@ -340,6 +320,30 @@ class LocalCI:
             await scheduler.join()
             await callbacks.stop()
             database.close()
+
+    def _ci_service(
+        self, store: Store, jobs: Jobs, queues: Queues, scheduler: Scheduler, templates: Templates
+    ) -> CIService:
+        return CIService(
+            store=store,
+            jobs=JobOperations(
+                store=store,
+                jobs=jobs,
+                queues=queues,
+                templates=templates,
+                scheduler=scheduler,
+                traits=self.traits,
+            ),
+            queues=QueueOperations(
+                store=store,
+                jobs=jobs,
+                queues=queues,
+                scheduler=scheduler,
+                queue_size=self._queue_size,
+                queue_concurrency=self._queue_concurrency,
+            ),
+            templates=templates,
+        )
 
     async def _listen(self, app: App, scheduler: Scheduler) -> None:
         # aiohttp itself responds to bytes that are not HTTP; the log needs no line about them.
