@@ -15,9 +15,9 @@ from airflow_provider_ci.batch.planning.draft import (
     DraftOutput,
     SameOutputError,
 )
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.lines import Lines
-from airflow_provider_ci.batch.planning.naming import (
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.lines import Lines
+from airflow_provider_ci.batch.planning.outputs.naming import (
     Found,
     Namer,
     UnusableError,
@@ -25,10 +25,10 @@ from airflow_provider_ci.batch.planning.naming import (
     key_of,
     no_object,
 )
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.client import Job, ObjectInfo

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from airflow_provider_ci.batch.ledger.lease import Lease
-from airflow_provider_ci.batch.planning.template import first_output_of
+from airflow_provider_ci.batch.planning.outputs.template import first_output_of
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import add_entries, compact
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of

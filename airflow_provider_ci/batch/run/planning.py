@@ -10,35 +10,39 @@ from datetime import datetime, timezone
 from functools import partial
 from itertools import islice
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.errors import OutputConflictError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
 from airflow_provider_ci.batch.ledger.version1 import refuse_unfinished
 from airflow_provider_ci.batch.planning.draft import Draft, new_draft
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.naming import Found
 from airflow_provider_ci.batch.planning.operations import operation_record
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.naming import Found
+from airflow_provider_ci.batch.planning.outputs.template import (
+    OutputTemplate,
+    OutputTemplateError,
+    first_output_of,
+)
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
 from airflow_provider_ci.batch.planning.rows import with_row
 from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError, first_output_of
 from airflow_provider_ci.batch.registry.claims import Claim, intersecting
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.reports.folder import is_ledger_key
-from airflow_provider_ci.batch.run.neighbours import (
+from airflow_provider_ci.batch.run.others.neighbours import (
     batch_details,
     claimed_outputs,
     is_buried,
     is_buried_by,
     wait_until_planned,
 )
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch.sources.source import LeftOut, Row, Source, UnusableKey

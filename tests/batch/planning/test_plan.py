@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_ci.batch import Batch, ObjectKeys, ObjectSelection, OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.planning.draft import new_draft
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.fingerprint import Fingerprints, operation_fingerprint
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.fingerprint import Fingerprints, operation_fingerprint
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.planner import ClaimedOutput, OtherOperationError, Planner, Skip
 from airflow_provider_ci.batch.registry.index_state import Entry

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter, keys_of_job
 from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
-from airflow_provider_ci.batch.run.neighbours import ChangeRegistry, Neighbour, neighbour_of
-from airflow_provider_ci.batch.run.submit import Submitter, keys_of_job
+from airflow_provider_ci.batch.run.others.neighbours import ChangeRegistry, Neighbour, neighbour_of
 from airflow_provider_ci.client import CIClient, Job
 
 log = logging.getLogger(__name__)
