@@ -129,7 +129,7 @@ class BatchSettings:
             warnings.warn(
                 "settle_seconds is ignored: a submission is repeated when its signature has expired",
                 DeprecationWarning,
-                stacklevel=4,
+                stacklevel=3,  # behind this check and the generated constructor lies the user's line
             )
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")

@@ -18,20 +18,14 @@ from airflow_provider_ci.batch.planning.draft import (
 )
 from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.outputs.lines import Lines
-from airflow_provider_ci.batch.planning.outputs.naming import (
-    Found,
-    Namer,
-    UnusableError,
-    info_of,
-    key_of,
-    no_object,
-)
+from airflow_provider_ci.batch.planning.outputs.naming import Namer, UnusableError, info_of, key_of, no_object
 from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.planning.planned import THERE, Decision, PlannedObject
 from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
+from airflow_provider_ci.batch.sources.source import Found
 from airflow_provider_ci.client import ObjectInfo
 from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 

@@ -154,6 +154,7 @@ def plan_steps(steps: Mapping[str, Step], prefix: str) -> tuple[PlanStep, ...]:
 def _refuse_same_outputs(steps: Sequence[PlanStep]) -> None:
     known: dict[str, str] = {}
     for step in steps:
+        # All placeholders differ in this key: templates that agree for it agree for every key.
         first = known.setdefault(step.template.first_output("a/b/c.d"), step.name)
         if first != step.name:
             raise OutputTemplateError(

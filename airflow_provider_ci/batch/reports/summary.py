@@ -122,6 +122,7 @@ class Counts:
         if result.state is not ObjectState.UNFINISHED:
             self.input_bytes += result.size
         for made in lines_of([result]):
+            # A skipped output was written by an earlier batch.
             if made.state is ObjectState.SUCCEEDED:
                 self.outputs += made.outputs or 1
                 self.output_bytes += made.output_size or 0
@@ -130,6 +131,7 @@ class Counts:
 
     def _group(self, result: ObjectResult) -> None:
         code = result.code or str(result.state)
+        # Codes come from the service: without a limit, the summary could grow with the failures.
         if code not in self.groups and len(self.groups) >= MAX_GROUPS:
             code = _OTHER
         known = self.groups.get(code)

@@ -40,6 +40,7 @@ class EarlierPlan:
         if not (self.settings.canary and self.plan.header.canary):
             return self.settings
         found = self._state()
+        # Nothing behind the sample was touched: it is not known to be good.
         if found is None or found[1].next_index <= self.plan.header.canary:
             return self.settings
         return replace(self.settings, canary=0)
@@ -55,6 +56,7 @@ class EarlierPlan:
 
         def listed() -> Iterator[Job]:
             for job in submitter.newest_jobs(state.look_back_to):
+                # Jobs of other batches are in the same listing.
                 if submitter.read_mark(job.user_data):
                     yield job
 

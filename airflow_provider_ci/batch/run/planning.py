@@ -21,7 +21,6 @@ from airflow_provider_ci.batch.planning.draft import Draft, OtherOperationError,
 from airflow_provider_ci.batch.planning.operations import operation_record
 from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.outputs.lines import Lines
-from airflow_provider_ci.batch.planning.outputs.naming import Found
 from airflow_provider_ci.batch.planning.outputs.template import (
     OutputTemplate,
     OutputTemplateError,
@@ -47,10 +46,8 @@ from airflow_provider_ci.batch.run.others.neighbours import (
     wait_until_planned,
 )
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.batch.sources.source import LeftOut, Source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Row, Source, UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
 from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS

@@ -84,6 +84,7 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
     else:
         finished = _remaining(unfinished, tally)
     counts = dict.fromkeys(("objects", *_COUNTED.values()), 0) | tally.counts
+    # The plan counts lines: one for each object and step.
     counts["objects"] = math.ceil(counts["objects"] / len(settings.steps))
     finished = math.ceil(finished / len(settings.steps))
     is_documents = all(type_of_operation(step.operation) is DOCUMENTS for step in settings.steps.values())
@@ -106,6 +107,7 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
 def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
     """Plan from the source; other batches' claims are not looked at."""
     client = settings.client
+    # A preview has no claim, so it has no place among the claims of others either.
     state = replace(Registry(client).read(), claims=())
 
     def submitter(token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
@@ -169,6 +171,7 @@ def _concurrency(settings: BatchSettings) -> int | None:
         first = next(iter(settings.steps.values()))
         queues = list(type_of_operation(first.operation).queues(settings.client))
     except CIServiceError as error:
+        # Without the permission to read queues, a preview still says everything else.
         if error.is_retryable:
             raise
         return None
