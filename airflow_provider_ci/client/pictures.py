@@ -28,7 +28,7 @@ IDS_PER_REQUEST = 10
 PicForm = Literal["pic_jobs", "jobs"]
 
 _PICTURE_FORMS = {
-    # No page cancels a job at /pic_jobs.
+    # CancelPicJob is at /jobs as well.
     "pic_jobs": JobKind(tag=TAG, path="/pic_jobs", cancel_path="/jobs"),
     "jobs": JobKind(tag=TAG, path="/jobs", cancel_path="/jobs"),
 }

@@ -67,7 +67,7 @@ class Queue:
     def from_node(cls, node: nodes.Tree, request_id: str) -> Queue:
         """Read a ``QueueList`` or ``Queue`` node."""
         return cls(
-            # The pages of documents and of pictures spell it in these two ways.
+            # Pages and SDKs spell it in both ways.
             queue_id=nodes.text(node, "QueueID") or nodes.required(node, "QueueId", request_id),
             name=nodes.text(node, "Name"),
             state=_STATES.get(nodes.text(node, "State")),
