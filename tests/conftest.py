@@ -95,6 +95,7 @@ SLOW_FIXTURES = {
 }
 
 SLOW_TESTS = (
+    "tests/batch/ledger/test_lost_plan.py",
     "tests/batch/planning/test_plan.py::test_a_plan_is_made_on_the_disk",
     "tests/batch/rows/test_rows.py::test_ten_thousand",
     "tests/client/signing/test_signing_properties.py",
