@@ -95,8 +95,8 @@ class Ending:
     def cancel_if_told(self, journal: Journal, loop: Loop) -> None:
         """Cancel the jobs that have not begun, if that is what a stop means."""
         if self._settings.cancels_when_stopped():
-            # Without the note, the next run takes the jobs for cancelled by somebody else. They are cancelled
-            # all the same: the user asked for it, and the process has little time.
+            # Without the note, the next run does not know that this batch cancelled the jobs. They are
+            # cancelled all the same: the user asked for it, and the process has little time.
             with suppress(CIError):
                 journal.note_cancelling()
             cancel_waiting(self._client, loop.own_jobs())
