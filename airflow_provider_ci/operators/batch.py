@@ -227,6 +227,7 @@ class CIBatchOperator(CIOperator):
         :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
         links = self.begin(context)
+        # Waiting on would end in the same way; a retry resumes the batch once the queue is resumed.
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"
             raise BatchWaitError(
@@ -274,6 +275,7 @@ class CIBatchOperator(CIOperator):
                     resume=parked,
                 )
         except BatchRunningError as other:
+            # Without a deferral, the batch itself waits for the other run.
             if self.on_running == "fail" or not self.deferrable:
                 raise
             self.log.info("another run of this batch is alive, waiting for it: %s", other)

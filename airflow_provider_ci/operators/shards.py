@@ -99,6 +99,7 @@ class CIShardsOperator(CIOperator):
             self.source,
             shards_id=self.shards_id,
             max_objects=self.max_objects,
+            # The default shards_id names DAG and run only, so that two tasks of a DAG could share a list.
             definition=f"{context['ti'].task_id} {self.definition}",
             report_prefix=self.report_prefix,
         )
@@ -157,6 +158,7 @@ class CIBatchReportOperator(CIOperator):
         report_prefix: str = "_ci_batches/",
         **kwargs: Any,
     ) -> None:
+        # The report matters most where shards have failed.
         kwargs.setdefault("trigger_rule", "all_done")
         super().__init__(**kwargs)
         self.shards_id = shards_id

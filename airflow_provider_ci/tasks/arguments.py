@@ -40,6 +40,7 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
+        # What Jinja makes of a list or a tuple, where rendering is not native.
         value = [part.strip(" '\"") for part in value.strip(" []()").split(",")]
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{name} must be a list of texts, not {value!r}")
@@ -83,6 +84,7 @@ def seconds(name: str, value: Any) -> float:
 def rate(name: str, value: Any) -> float:
     """A number above 0, or its text."""
     try:
+        # True is a number to Python, and a mistake here.
         found = 0.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         found = 0.0

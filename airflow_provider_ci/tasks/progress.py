@@ -85,6 +85,7 @@ class BatchProgress:
         self._is_over = Event()
 
     def __enter__(self) -> BatchProgress:
+        # A daemon: it must not keep a task alive whose process is to end.
         Thread(target=self._fill_silence, name="ci-progress", daemon=True).start()
         return self
 

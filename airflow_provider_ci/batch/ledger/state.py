@@ -209,6 +209,7 @@ class BatchState:
         for result in results:
             self.count(result)
             done.add(result.index)
+            # Lines of its object that are touched later must not wait for an output that does not come.
             is_ahead = bool(result.step) and result.index >= self.next_index and not result.is_good
             if result.index in awaited or is_ahead:
                 self.resolved[result.index] = result
