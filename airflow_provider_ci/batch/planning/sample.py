@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, groupby
+from itertools import chain
 
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 
@@ -37,11 +37,22 @@ def _split(
 ) -> Iterator[PlannedObject]:
     """The sample, or the others; lines of one object stay together."""
     place = 0
-    for _, lines in groupby(objects, key=lambda planned: planned.key):
-        group = list(lines)
+    for group in _by_object(objects):
         is_drawn = False
         if any(planned.decision is Decision.SUBMIT for planned in group):
             is_drawn = (place + 1) * size // to_submit > place * size // to_submit
             place += 1
         if is_drawn is is_sample:
             yield from group
+
+
+def _by_object(objects: Iterator[PlannedObject]) -> Iterator[list[PlannedObject]]:
+    """The lines of each object; several rows of a manifest can name one key, and are objects of their own."""
+    group: list[PlannedObject] = []
+    for planned in objects:
+        if group and planned.step == group[0].step:
+            yield group
+            group = []
+        group.append(planned)
+    if group:
+        yield group
