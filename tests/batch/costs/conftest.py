@@ -10,21 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, Manifest, Step
-from airflow_provider_ci.client import CIClient, DocProcess, PicProcess
+from airflow_provider_ci.batch import Batch, Manifest
+from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import INBOX
+from tests.batch.costs.work import CHAIN, PDF, SIDE_BY_SIDE
 from tests.conftest import BUCKET
-
-PDF = DocProcess(target="pdf")
-THUMB = DocProcess(target="jpg", start_page=1, end_page=1)
-SMALL = PicProcess("imageMogr2/thumbnail/!50p")
-SIDE_BY_SIDE = {"pdf": (PDF, "pdf/{stem}.pdf"), "thumb": (THUMB, "thumbs/{stem}.jpg")}
-CHAIN = {
-    "pdf": (PDF, "pdf/{stem}.pdf"),
-    "thumb": Step(THUMB, "thumbs/{stem}.jpg", after="pdf"),
-    "small": Step(SMALL, "small/{stem}.jpg", after="thumb"),
-}
 
 
 @pytest.fixture
@@ -47,6 +38,10 @@ class Make:
 
     def __call__(self, **options: Any) -> Batch:
         return self.make(self.client, **options)
+
+    def objects(self, count: int) -> int:
+        """How many objects of the batch so many objects of the bucket are: each row is one."""
+        return count * (2 if self.name == "rows" else 1)
 
     def add(self, count: int, *, bad: Sequence[int] = ()) -> None:
         """Put so many objects into the bucket; these numbers of them cannot be converted."""

@@ -13,8 +13,9 @@ import pytest
 from airflow_provider_ci.batch import Batch, BatchFailedError, Manifest, ObjectResult, read_report
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import REPORT
-from tests.batch.costs.conftest import CHAIN, INBOX, Make
+from tests.batch.conftest import INBOX, REPORT
+from tests.batch.costs.conftest import Make
+from tests.batch.costs.work import CHAIN
 from tests.batch.test_steps import FailingPictures
 
 Outputs = Callable[[CIClient], "Counter[str]"]
@@ -101,3 +102,15 @@ def test_what_is_up_to_date_is_no_part_of_the_sample(kind: Make, live_outputs: O
         kind(canary=3).run()
     assert live_outputs(kind.client) == done
     assert failed.value.summary.skipped == 4 * (2 if kind.name == "rows" else 1)
+
+
+def test_what_failed_before_is_no_part_of_the_sample(kind: Make) -> None:
+    """Also where only later steps of it have no output yet."""
+    kind.add(12, bad=range(1, 12, 2))
+    with pytest.raises(BatchFailedError):
+        kind(batch_id="before").run()
+    kind.add(24, bad=range(1, 12, 2))
+    with pytest.raises(BatchFailedError, match=" failed of ") as failed:
+        kind(canary=4, canary_failures=0).run()
+    assert not failed.value.summary.unfinished
+    assert failed.value.summary.succeeded == kind.objects(12)

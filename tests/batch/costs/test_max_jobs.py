@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_ci.batch import BatchFailedError
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.client import CIClient
-from tests.batch.conftest import Power
+from tests.batch.conftest import Power, PowerCut, dies
 from tests.batch.costs.conftest import Make
 from tests.batch.costs.test_canary import jobs
 
@@ -102,3 +102,25 @@ def test_a_batch_that_was_good_enough_begins_to_count_anew(kind: Make, live_outp
     most = (OBJECTS - 2) * kind.steps
     summary = kind(max_jobs=most, max_failures="50%").run()
     assert (summary.jobs, jobs(kind.client) - before) == (most, most)
+
+
+@pytest.mark.parametrize("name", ["one output", "chain"])
+@pytest.mark.parametrize("deleted", ["submitted", "results", "all"])
+def test_the_count_survives_deleted_records(
+    name: str, deleted: str, make_of: Callable[[str], Make], bucket: Path, end_leases: Callable[[], None]
+) -> None:
+    """All but the plan: the service still lists the jobs."""
+    made = make_of(name)
+    made.add(OBJECTS)
+    with pytest.raises(PowerCut):
+        made(max_jobs=5, max_in_flight=2, lease_seconds=3, progress=dies(3)).run()
+    end_leases()
+    before = jobs(made.client)
+    assert 1 < before < 5
+    (blocks,) = bucket.glob("_ci_batches/test*/*/submitted")
+    for path in blocks.parent.iterdir():
+        if deleted in (path.name, "all") and path.is_dir():
+            shutil.rmtree(path)
+    with pytest.raises(BatchFailedError, match="max_jobs is 5"):
+        made(max_jobs=5).run()
+    assert jobs(made.client) == 5
