@@ -167,8 +167,6 @@ def test_two_objects_with_one_output_are_refused_before_anything(
     client: CIClient, batch: Callable[..., Batch]
 ) -> None:
     client.put_object("m.csv", b"key,output\na.docx,out/x.pdf\nin/b c.docx,out/x.pdf\n")
-    with pytest.raises(
-        OutputTemplateError, match=r"'in/b c\.docx' would both write 'out/x\.pdf'"
-    ):
+    with pytest.raises(OutputTemplateError, match=r"'in/b c\.docx' would both write 'out/x\.pdf'"):
         batch(client, Manifest("m.csv")).run()
     assert not list(client.list_doc_jobs())
