@@ -28,6 +28,7 @@ def sample_first(objects: Objects, *, size: int, to_submit: int) -> Iterator[Pla
     if not size:
         yield from objects()
         return
+    # The plan is read twice, because it may not fit into memory.
     drawn = _split(objects(), size, to_submit, is_sample=True)
     others = _split(objects(), size, to_submit, is_sample=False)
     for index, planned in enumerate(chain(drawn, others)):
@@ -61,6 +62,7 @@ def _split(
     for group in _by_object(objects):
         is_drawn = False
         if lines_to_submit(group):
+            # Spread evenly: the listing is sorted, so its beginning may be all of one kind.
             is_drawn = (place + 1) * size // to_submit > place * size // to_submit
             place += 1
         if is_drawn is is_sample:

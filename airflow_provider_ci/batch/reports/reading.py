@@ -66,6 +66,7 @@ def read_report(client: CIClient, report_key: str) -> Iterator[ObjectResult]:
     first = next(lines, None)
     if first is None:
         return
+    # Reports of version 1 began with a result.
     if b'"kind": "report"' not in first:
         raise ValueError(
             f"report {report_key!r} is not of version {REPORT_VERSION}; "
@@ -152,4 +153,5 @@ def _first_line(client: CIClient, key: str) -> bytes:
     line, end, _ = body.partition(b"\n")
     if end or info.size == len(body):
         return line
+    # Thousands of parts make a longer header.
     return client.read_object(key).partition(b"\n")[0]

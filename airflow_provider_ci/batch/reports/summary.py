@@ -83,6 +83,7 @@ class BatchSummary:
     def is_good_enough(self, limit: FailureLimit) -> bool:
         """Whether the batch is done, with no more failures than are allowed."""
         failed = self.failed + self.cancelled
+        # The limit says how many may fail, not how many may be left out.
         return not (self.unfinished or self.stopped_early) and limit.allows(failed, self.total)
 
     def to_json(self) -> dict[str, Any]:
@@ -128,6 +129,7 @@ class Counts:
         if result.state is not ObjectState.UNFINISHED:
             self.input_bytes += result.size
         for made in lines_of([result]):
+            # A skipped output was written by an earlier batch.
             if made.state is ObjectState.SUCCEEDED:
                 self.outputs += made.outputs or 1
                 self.output_bytes += made.output_size or 0
@@ -136,6 +138,7 @@ class Counts:
 
     def _group(self, result: ObjectResult) -> None:
         code = result.code or str(result.state)
+        # Codes come from the service: without a limit, the summary could grow with the failures.
         if code not in self.groups and len(self.groups) >= MAX_GROUPS:
             code = _OTHER
         known = self.groups.get(code)

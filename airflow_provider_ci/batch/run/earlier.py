@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
@@ -14,7 +15,6 @@ from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.allowance import jobs_of_earlier_plan
 from airflow_provider_ci.batch.run.canary import Canary
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import Job
 
@@ -46,6 +46,7 @@ class EarlierPlan:
         if not (self.settings.canary and self.plan.header.canary):
             return self.settings
         found = self._state()
+        # Nothing behind the sample was touched: it is not known to be good.
         if found is None or found[1].next_index <= self.plan.header.canary:
             return self.settings
         return replace(self.settings, canary=0)
@@ -61,6 +62,7 @@ class EarlierPlan:
 
         def listed() -> Iterator[Job]:
             for job in submitter.newest_jobs(state.look_back_to):
+                # Jobs of other batches are in the same listing.
                 if submitter.read_mark(job.user_data):
                     yield job
 

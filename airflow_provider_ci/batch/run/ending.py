@@ -95,6 +95,8 @@ class Ending:
     def cancel_if_told(self, journal: Journal, loop: Loop) -> None:
         """Cancel the jobs that have not begun, if that is what a stop means."""
         if self._settings.cancels_when_stopped():
+            # Without the note, the next run takes the jobs for cancelled by somebody else. They are cancelled
+            # all the same: the user asked for it, and the process has little time.
             with suppress(CIError):
                 journal.note_cancelling()
             cancel_waiting(self._client, loop.own_jobs())
@@ -126,6 +128,7 @@ class EachOnce:
 
     def __iter__(self) -> Iterator[ObjectResult]:
         plan, self.lost, reason = self._journal.plan, 0, self._loop.stop_reason
+        # One byte for each line: a set of a million places would take sixty times as much.
         seen = bytearray(plan.header.total)
         for result in chain(self._journal.results(), self._loop.remaining()):
             if not seen[result.index]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from airflow_provider_ci.batch.dispatch.operations import Operations
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, read_plan
@@ -25,7 +26,6 @@ from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.run.claiming import output_client
 from airflow_provider_ci.batch.run.earlier import jobs_of_failed_run
 from airflow_provider_ci.batch.run.planning import PlanMaker
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIServiceError
 from airflow_provider_ci.client.records.values import values_in
@@ -158,6 +158,7 @@ def _jobs_before(settings: BatchSettings) -> int:
 def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
     """Plan from the source; other batches' claims are not looked at."""
     client = settings.client
+    # A preview has no claim, so it has no place among the claims of others either.
     state = replace(Registry(client).read(), claims=())
 
     def submitter(token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
@@ -235,6 +236,7 @@ def _concurrency_of(settings: BatchSettings, job_type: JobType) -> int | None:
     try:
         queues = list(job_type.queues(settings.client))
     except CIServiceError as error:
+        # Without the permission to read queues, a preview still says everything else.
         if error.is_retryable:
             raise
         return None

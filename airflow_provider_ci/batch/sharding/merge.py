@@ -8,13 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from airflow_provider_ci.batch.report import (
-    BatchSummary,
-    FailureGroup,
-    ReportHeader,
-    batch_folder,
-    read_report_header,
-)
+from airflow_provider_ci.batch.reports.folder import batch_folder
+from airflow_provider_ci.batch.reports.reading import ReportHeader, read_report_header
+from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.sharding.record import Shard, ShardList, put_json, report_index_key
 from airflow_provider_ci.client import CIClient
 
@@ -106,6 +102,7 @@ def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) 
     return replace(
         whole,
         report_key=key,
+        # Shards run side by side.
         seconds=max((each.seconds for each in summaries), default=0.0),
         failures=_groups(group for each in summaries for group in each.failures),
         stopped_early=any(each.stopped_early for each in summaries),

@@ -22,8 +22,7 @@ from airflow_provider_ci.batch.sources.manifest_rows import (
     wanted_row,
 )
 from airflow_provider_ci.batch.sources.selection import head
-from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source, SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source, SourceError, UnusableKey
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.client.records import checks
 
@@ -121,6 +120,7 @@ class Repetitions:
         before = self._database.total_changes
         wanted = [row for row in rows if isinstance(row, WantedRow)]
         self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(_record, wanted))
+        # The usual case, without a query for each row: all of them are new.
         if self._database.total_changes - before == len(wanted):
             return list(rows)
         return [self._check(name, row) for row in rows]
@@ -130,6 +130,7 @@ class Repetitions:
             return row
         query = "SELECT line, settings FROM rows WHERE (key, output) = (?, ?)"
         line, settings = self._database.execute(query, _record(row)[:2]).fetchone()
+        # The first row with this key and output is the one that was stored.
         if line == row.line:
             return row
         if settings == row.settings:
@@ -143,7 +144,9 @@ class Repetitions:
 def repetitions() -> Iterator[Repetitions]:
     """A table of rows in a temporary file, until the end of the block."""
     # Another thread may close a generator.
+    # Without a name, SQLite makes a temporary file and deletes it by itself.
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
+        # The table is of no use after a crash, so nothing is done to survive one.
         for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             database.execute(f"PRAGMA {setting}")
         rows = Repetitions(database)
@@ -171,6 +174,7 @@ def _found(
         if isinstance(row, UnusableKey):
             yield row
             continue
+        # The records come in the order of the rows that lack one.
         info = row.info or next(records)
         if isinstance(info, UnusableKey):
             yield unusable(name, row.line, row.key, info.code, info.message)

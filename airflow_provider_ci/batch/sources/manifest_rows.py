@@ -15,9 +15,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_ci.batch.sources.files import LocalFile, text_lines
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.source import SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, SourceError, UnusableKey
 from airflow_provider_ci.client import ObjectInfo, Secret
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes
@@ -29,6 +27,7 @@ _MAX_BAD_AT_START = 1000
 _MAX_LINES = 20
 """Lines of a row with line breaks in its cells, after the first one."""
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+# "lastmodifieddate" is how an inventory calls the column.
 _ALIASES = {"sheet": "sheet_id", "priority": "job_level", "lastmodifieddate": "last_modified"}
 
 
@@ -238,6 +237,7 @@ def _csv_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
                 yield RawRow(number, {}, str(error))
                 continue
             cells = more
+        # A row of the wrong length is read as far as it goes, so that its failure can name the key.
         row = dict(zip(columns, cells, strict=False))
         if len(cells) != len(columns):
             yield RawRow(number, row, f"the row has {len(cells)} columns, the first line {len(columns)}")
@@ -337,6 +337,7 @@ def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
             yield row
         else:
             bad.append(row)
+        # A few bad lines fail alone. A file of another kind must not become a million failures.
         if len(bad) > _MAX_BAD_AT_START:
             break
     if bad:
@@ -349,7 +350,7 @@ def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
 def _json_row(number: int, text: str) -> RawRow:
     try:
         cells = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # deeply nested JSON exhausts the parser's stack
         return RawRow(number, {}, f"not JSON: {error}")
     if not isinstance(cells, dict):
         return RawRow(number, {}, "not a JSON object")

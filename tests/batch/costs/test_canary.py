@@ -16,7 +16,7 @@ from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import INBOX, REPORT
 from tests.batch.costs.conftest import Make
 from tests.batch.costs.work import CHAIN
-from tests.batch.test_steps import FailingPictures
+from tests.batch.steps.test_steps import FailingPictures
 
 Outputs = Callable[[CIClient], "Counter[str]"]
 Count = Callable[[CIClient], int]

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, Manifest, OutputTemplateError, SourceError
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import CIClient
 
 Fill = Callable[..., None]
