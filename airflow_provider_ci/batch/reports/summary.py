@@ -7,6 +7,7 @@ import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
 
 MAX_GROUPS = 10
@@ -93,6 +94,12 @@ class BatchSummary:
     def first_failures(self) -> tuple[str, ...]:
         """One example per group of failures."""
         return tuple(group.example for group in self.failures[:3])
+
+    def is_good_enough(self, limit: FailureLimit) -> bool:
+        """Whether the batch is done, with no more failures than are allowed."""
+        failed = self.failed + self.cancelled
+        # The limit says how many may fail, not how many may be left out.
+        return not (self.unfinished or self.stopped_early) and limit.allows(failed, self.total)
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""

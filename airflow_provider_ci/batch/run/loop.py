@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -85,7 +86,7 @@ class Loop:
         self._is_late = is_late
         self.state = state
         self._allowance = Allowance(settings.max_jobs, journal.plan.header.jobs_before)
-        self._canary = Canary.of_plan(settings, journal.plan.header)
+        self._canary = Canary.of_plan(settings, journal)
         self._outcomes = Outcomes(settings, journal, state, outputs_client)
         self._intake = Intake(journal.plan, state, self._outcomes, is_held=self._canary.holds)
         self._early_stop = EarlyStop.parse(settings.stop_early)
@@ -144,7 +145,10 @@ class Loop:
                 self._try(self._collect)
                 return True
             # Each step is tried by itself: a full queue must not keep the run from seeing its jobs end.
-            steps = (self._submit, self._find_unconfirmed, self._collect, self._follow, self._journal.publish)
+            steps = (
+                *(self._submit, self._find_unconfirmed, self._collect, self._follow),
+                *(partial(self._canary.judge, self.state), self._journal.publish),
+            )
             problems = [self._try(step) for step in steps]
             self._outage.note(next(filter(None, problems), None), moved=self._outcomes.moved)
             self._tell_progress()
@@ -174,7 +178,7 @@ class Loop:
         if self._is_closed:
             return ""
         if self._canary.has_failed(self.state):
-            return self._canary.reason(self.state)
+            return self._canary.reason
         return self._allowance.reason if self._allowance.is_spent(self.state) else ""
 
     def remaining(self) -> Iterator[ObjectResult]:

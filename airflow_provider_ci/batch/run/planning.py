@@ -29,7 +29,7 @@ from airflow_provider_ci.batch.planning.outputs.template import (
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.planner import Planner
 from airflow_provider_ci.batch.planning.rows import with_row
-from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
+from airflow_provider_ci.batch.planning.sample import count_to_submit, sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
 from airflow_provider_ci.batch.registry.claims import Claim, intersecting
@@ -115,6 +115,8 @@ class PlanMaker:
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
+            if settings.canary and any(step.back for step in steps):
+                to_submit = count_to_submit(planner.objects())
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
             plan = self.freeze(

@@ -32,7 +32,7 @@ from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
-from airflow_provider_ci.batch.run.earlier import EarlierPlan
+from airflow_provider_ci.batch.run.earlier import EarlierPlan, jobs_of_failed_run
 from airflow_provider_ci.batch.run.ending import Ending
 from airflow_provider_ci.batch.run.indexing import publish_results
 from airflow_provider_ci.batch.run.loop import Loop
@@ -248,6 +248,8 @@ class _ClaimedSession:
             earlier = EarlierPlan(settings, old)
             settings = earlier.settings_of_next()
             jobs_before = earlier.jobs(self._submitter_of(old))
+        elif self._claimed.ended:
+            jobs_before = jobs_of_failed_run(settings, self._claimed.ended[1])
         maker = PlanMaker(
             settings=settings,
             lease=self._lease,
@@ -381,9 +383,7 @@ class _ClaimedSession:
 
     def _judge(self, summary: BatchSummary, *, lost: int) -> BatchSummary:
         limit = FailureLimit.parse(self._settings.max_failures)
-        failed = summary.failed + summary.cancelled
-        # max_failures says how many may fail, not how many may be left out.
-        if summary.unfinished or summary.stopped_early or not limit.allows(failed, summary.total):
+        if not summary.is_good_enough(limit):
             raise BatchFailedError(summary, limit)
         if lost:
             raise LedgerLostError(summary, lost)

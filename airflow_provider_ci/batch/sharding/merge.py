@@ -106,7 +106,17 @@ def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) 
         seconds=max((each.seconds for each in summaries), default=0.0),
         failures=_groups(group for each in summaries for group in each.failures),
         stopped_early=any(each.stopped_early for each in summaries),
+        stop_reason=_stop_reason(summaries),
     )
+
+
+def _stop_reason(summaries: Sequence[BatchSummary]) -> str:
+    """Why shards have not come to their end, by the first of them that says it."""
+    stopped = [each for each in summaries if each.stop_reason]
+    if not stopped:
+        return ""
+    more = f" (and {len(stopped) - 1} more shards)" if len(stopped) > 1 else ""
+    return f"{stopped[0].batch_id}{more}: {stopped[0].stop_reason}"
 
 
 def _groups(groups: Iterable[FailureGroup]) -> tuple[FailureGroup, ...]:

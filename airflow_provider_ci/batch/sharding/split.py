@@ -43,13 +43,18 @@ def split(client: CIClient, source: Source, max_objects: int, folder: str) -> It
     :param folder: of the copies; no other attempt at the split may use it.
     :raises SourceError: the source cannot be read or split.
     """
+    if max_objects < 1:
+        raise SourceError(f"max_objects must be at least 1, not {max_objects}")
     if isinstance(source, ObjectSelection):
         return _ranges(client, source, max_objects)
     if isinstance(source, Inventory):
         return _row_ranges(client, source, max_objects)
     if isinstance(source, (Manifest, ObjectKeys)):
         return _copies(client, source, max_objects, folder)
-    raise SourceError(f"{type(source).__name__} cannot be split into shards")
+    raise SourceError(
+        f"{type(source).__name__} cannot be split into shards: give an ObjectSelection, an Inventory, a "
+        "Manifest or a list of keys"
+    )
 
 
 # Listings: ranges of keys

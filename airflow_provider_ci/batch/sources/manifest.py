@@ -14,9 +14,9 @@ from typing import ClassVar
 
 from airflow_provider_ci.batch.sources.files import fetched
 from airflow_provider_ci.batch.sources.manifest_rows import (
-    KNOWN,
     RawRow,
     WantedRow,
+    is_known,
     raw_rows,
     unusable,
     wanted_row,
@@ -43,7 +43,7 @@ class Manifest(Source):
 
     A row that cannot be used fails alone, with its line in the reason. A file that cannot be read as a
     manifest is an error before anything is submitted. Keys are written as they are, without
-    percent-encoding, and a row is one line.
+    percent-encoding.
 
     :param key: of the file in the bucket, or its URL (``s3://…``, ``file:///…``), which Airflow's
         ``ObjectStoragePath`` reads.
@@ -161,7 +161,7 @@ def _record(row: WantedRow) -> tuple[str, str, int, str]:
 
 
 def _unknown(rows: Sequence[RawRow]) -> set[str]:
-    return set().union(*(row.cells for row in rows)) - KNOWN
+    return {column for row in rows for column in row.cells if not is_known(column)}
 
 
 def _found(

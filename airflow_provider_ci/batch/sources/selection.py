@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
@@ -22,6 +23,14 @@ from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
 from airflow_provider_ci.client.records import checks
 
 _KEYS_AT_A_TIME = 1000
+_ODD_KEYS = {
+    r"^[a-z][a-z0-9]*://": "name the key alone, without the address of the bucket",
+    r"^/": "keys seldom begin with a slash",
+    r"^\s|\s$": "the key begins or ends with a space",
+    r"%[0-9A-Fa-f]{2}": "keys are written as they are, without percent-encoding",
+    r"\\": "folders are separated by /",
+}
+"""Pattern of a key -> what is probably meant."""
 
 SHEET_SUFFIXES = (
     *(".csv", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xlt", ".xltm", ".xltx"),
@@ -188,9 +197,18 @@ def head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
         # It would meet every key, and says nothing about this one.
         if error.code == "NoSuchBucket":
             raise
-        return UnusableKey(key=key, code="NoSuchKey", message=f"the bucket has no object {key!r}")
+        message = f"the bucket has no object {key!r}{_hint(key)}"
+        return UnusableKey(key=key, code="NoSuchKey", message=message)
     except ValueError as error:  # the client refuses a key that no object can have
         return UnusableKey(key=key, code="InvalidObjectName", message=str(error))
+
+
+def _hint(key: str) -> str:
+    """What may be wrong with a key that no object has."""
+    for pattern, hint in _ODD_KEYS.items():
+        if re.search(pattern, key):
+            return f"; {hint}"
+    return ""
 
 
 def as_source(source: Source | Iterable[str]) -> Source:
