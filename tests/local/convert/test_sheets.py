@@ -62,15 +62,22 @@ def test_pictures_of_sheets_with_print_areas_are_numbered_by_sheet(make: Any, co
 
 
 @pytest.mark.parametrize("code", ["&amp;F", "&amp;Z&amp;F"])
-@pytest.mark.parametrize("edge", ["oddHeader", "oddFooter"])
+@pytest.mark.parametrize("edge", ["Header", "Footer"])
+@pytest.mark.parametrize("page", ["odd", "even", "first"])
 def test_headers_show_the_name_of_the_object(
-    edge: str, code: str, make: Any, convert: Convert, page_texts: Any
+    page: str, edge: str, code: str, make: Any, convert: Convert, page_texts: Any
 ) -> None:
-    end = f"<headerFooter><{edge}>&amp;C{code}</{edge}></headerFooter>"
-    source = make.xlsx("a.xlsx", {"One": [["cell"]]}, end=end)
+    name = f"{page}{edge}"
+    end = (
+        '<rowBreaks count="2" manualBreakCount="2"><brk id="1" max="9" man="1"/><brk id="2" max="9" man="1"/>'
+        f'</rowBreaks><headerFooter differentOddEven="1" differentFirst="1"><{name}>&amp;C{code}</{name}>'
+        "</headerFooter>"
+    )
+    source = make.xlsx("a.xlsx", {"One": [["cell"], ["cell"], ["cell"]]}, end=end)
     texts = page_texts(convert(source, name="in/my sheet.xlsx").pages[0].path)
-    assert sorted(texts[0].splitlines()) == ["cell", "my sheet.xlsx"]
-    assert "my sheet.xlsx" in texts[0]
+    shown = ["my sheet.xlsx" in text for text in texts]
+    assert shown == [number == ["first", "even", "odd"].index(page) for number in range(3)]
+    assert not any("/" in text for text in texts)
 
 
 _VALUES = [

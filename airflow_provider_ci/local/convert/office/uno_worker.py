@@ -47,7 +47,8 @@ SERVICES = {
 GUESSED_FILTERS = ("Text", "Text (encoded)", "HTML (StarWriter)", "HTML", "Text - txt - csv (StarCalc)")
 # Excel encrypts write-protected workbooks with it, and opens them without a question.
 DEFAULT_PASSWORD = "VelvetSweatshop"  # noqa: S105 - known to everybody
-PAGES = ("Left", "Right", "First")
+# Pages of a sheet with headers of their own, and what says that they have the header of the right pages.
+PAGES = {"Right": "", "Left": "{}IsShared", "First": "FirstPage{}IsShared"}
 NAME_AND_EXTENSION = 3  # com.sun.star.text.FilenameDisplayFormat
 NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -229,9 +230,7 @@ def set_pages(document: Any, request: dict[str, Any]) -> None:
     """Give every sheet the paper asked for, and print or drop the cell comments."""
     width, height = PAPERS[request["paper_size"]]
     is_landscape = bool(request["paper_direction"])
-    styles = document.StyleFamilies.getByName("PageStyles")
-    for index in range(styles.Count):
-        style = styles.getByIndex(index)
+    for style in page_styles(document):
         style.IsLandscape = is_landscape
         style.Width, style.Height = (height, width) if is_landscape else (width, height)
         style.PrintAnnotations = bool(request["comments"])
@@ -239,6 +238,13 @@ def set_pages(document: Any, request: dict[str, Any]) -> None:
             style.ScaleToPagesX, style.ScaleToPagesY = request["fit_columns"], request["fit_rows"]
         if not request["has_header"]:
             style.HeaderIsOn = style.FooterIsOn = False
+
+
+def page_styles(document: Any) -> list[Any]:
+    """List the page styles that sheets use; every call to a style takes its time, and most are not used."""
+    styles = document.StyleFamilies.getByName("PageStyles")
+    found = [styles.getByIndex(index) for index in range(styles.Count)]
+    return [style for style in found if style.isInUse()]
 
 
 def accept_revisions(context: Any, document: Any) -> None:
@@ -261,15 +267,16 @@ def name_file_fields(document: Any) -> None:
         if shorten_fields(document.TextFields):
             document.TextFields.refresh()
     elif document.supportsService("com.sun.star.sheet.SpreadsheetDocument"):
-        styles = document.StyleFamilies.getByName("PageStyles")
-        for index in range(styles.Count):
-            name_file_in_edges(styles.getByIndex(index))
+        for style in page_styles(document):
+            name_file_in_edges(style)
 
 
 def name_file_in_edges(style: Any) -> None:
     """Do so in the headers and footers of a page style of sheets."""
     for edge in ("Header", "Footer"):
-        for page in PAGES if getattr(style, f"{edge}IsOn") else ():
+        for page, sharing in PAGES.items() if getattr(style, f"{edge}IsOn") else ():
+            if sharing and getattr(style, sharing.format(edge)):
+                continue
             name = f"{page}Page{edge}Content"
             content = getattr(style, name)
             parts = (content.LeftText, content.CenterText, content.RightText)
