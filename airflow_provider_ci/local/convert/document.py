@@ -22,6 +22,7 @@ from airflow_provider_ci.local.convert.source.formats import (
     source_format,
     source_suffix,
 )
+from airflow_provider_ci.local.convert.source.protection import check_unread
 from airflow_provider_ci.local.convert.text import source as text
 from airflow_provider_ci.local.convert.workers.page_process import PageWorker
 from airflow_provider_ci.local.convert.workers.process import Deadline
@@ -181,7 +182,12 @@ def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Pat
         "max_pages": MAX_PAGES,
         "has_header": kind.kind != "csv",  # the sheet of a csv is named after a scratch file
     }
-    return job.office.convert(request, job.deadline)
+    try:
+        return job.office.convert(request, job.deadline)
+    except ConversionError as error:
+        if error.code == errors.DAMAGED_FILE:
+            check_unread(job.source)
+        raise
 
 
 def _prepared(source: Path, kind: str, target: Path) -> tuple[Path, str]:
