@@ -41,6 +41,7 @@ _CONTENTS: dict[str, tuple[Callable[[Any], Path], str]] = {
         "WordprocessingML",
     ),
     "web archive": (lambda make: make.file("x.mht", "MIME-Version: 1.0\nContent-Type: multipart"), "MHTML"),
+    "mail": (lambda make: make.file("x.eml", "From: a@b.c\nSubject: x\nMIME-Version: 1.0\n\nx"), "MHTML"),
     "text": (lambda make: make.file("x.txt", "only words"), "plain text"),
     "png": (lambda make: make.file("x.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "a png picture"),
     "zip": (lambda make: _archive(make.folder / "x.zip", {"readme.txt": "x"}), "a zip archive without"),
@@ -52,17 +53,22 @@ _CONTENTS: dict[str, tuple[Callable[[Any], Path], str]] = {
         "a PowerPoint presentation",
     ),
     "word 2": (lambda make: make.file("x.doc", b"\xdb\xa5\x2d\x00" + bytes(400)), "an old Word document"),
-    "msg": (lambda make: compound_file(make.folder / "x.ole", "__properties_version1.0"), "an Outlook message"),
+    "msg": (
+        lambda make: compound_file(make.folder / "x.ole", "__properties_version1.0"),
+        "an Outlook message",
+    ),
 }
 _KINDS = {
     "word": (["docx", "doc", "docm", "odt"], {"docx", "doc", "odt", "rtf", "word 2"}),
     "sheet": (["xlsx", "xls", "xlsb", "ods"], {"xlsx", "xls"}),
     "slides": (["pptx", "ppt", "odp"], {"pptx", "ppt"}),
-    "table": (
-        ["csv"],
-        {"rtf", "html", "html table", "excel 2003", "word 2003", "web archive", "text", "png"},
+    "table": (["csv"], {"text"}),
+    "page": (["html"], {"text", "html", "html table"}),
+    "text": (
+        ["txt"],
+        {"rtf", "html", "html table", "excel 2003", "word 2003", "web archive", "mail", "text"},
     ),
-    "pdf": (["pdf"], {"pdf", "text"}),
+    "pdf": (["pdf"], {"pdf"}),
 }
 _WRONG = [
     (content, suffix)

@@ -32,7 +32,8 @@ def _open_document(path: Path, kind: str) -> Path:
         archive.writestr("mimetype", media)
         archive.writestr("content.xml", bytes(range(200)))
         archive.writestr(
-            "META-INF/manifest.xml", f'<manifest:manifest xmlns:manifest="{manifest}">{entries}</manifest:manifest>'
+            "META-INF/manifest.xml",
+            f'<manifest:manifest xmlns:manifest="{manifest}">{entries}</manifest:manifest>',
         )
     return path
 
