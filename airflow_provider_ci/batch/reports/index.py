@@ -71,7 +71,7 @@ class Part:
         return counts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots, which leave no place for cached properties
 class Section:
     """Parts that follow each other: all results, or the failures."""
 

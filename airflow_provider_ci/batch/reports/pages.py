@@ -155,6 +155,7 @@ class BatchReport:
         try:
             return step()
         except ReportChangedError:
+            # A cached property keeps its value in __dict__.
             for name in ("header", "_results"):
                 self.__dict__.pop(name, None)
             return step()

@@ -113,6 +113,7 @@ class BatchSummary:
             longest = max(values["failures"], values["first_failures"], key=len)
             if not longest:
                 break
+            # The groups are sorted by size, so the smallest one goes.
             longest.pop()
         return values
 

@@ -162,7 +162,7 @@ class Claiming:
             return None
         if not is_parked:
             log.warning("the run of %s ended without a word; its work is taken over", other.holder)
-        parked = dict(beat.details) if beat else {"had_plan": True}
+        parked = dict(beat.details) if beat else {}
         return Claimed(
             lease=lease,
             state=self._state,

@@ -70,6 +70,7 @@ class Ending:
         header, results = journal.plan.header, EachOnce(journal, loop)
         summary = replace(
             BatchSummary.empty(header.batch_id, report_key(journal.plan.folder)),
+            # The estimate of the service's clock may have been corrected since the start.
             seconds=round(max(0.0, self._client.clock.now() - header.started_at), 3),
             jobs=header.jobs_before + loop.state.jobs,
             judged_by_time=header.judged_by_time,

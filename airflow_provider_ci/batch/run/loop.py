@@ -90,7 +90,7 @@ class Loop:
         self._outcomes = Outcomes(settings, journal, state, outputs_client)
         self._intake = Intake(journal.plan, state, self._outcomes, is_held=self._canary.holds)
         self._early_stop = EarlyStop.parse(settings.stop_early)
-        self._pace = replace(settings.pace)
+        self._pace = replace(settings.pace)  # a pace has a state, and the settings serve several runs
         self._watches = JobWatches(
             settings.client,
             submitter.queues,

@@ -80,6 +80,7 @@ class FailuresOf(Source):
         """
         keys = self._keys(self._report(client))
         while chunk := list(islice(keys, _KEYS_AT_A_TIME)):
+            # A source of keys holds all of them in memory, so a million failures come in chunks.
             yield from ObjectKeys(keys=chunk).objects(client, threads=threads)
 
     def _report(self, client: CIClient) -> BatchReport:

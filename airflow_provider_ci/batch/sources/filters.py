@@ -133,6 +133,7 @@ class FilteredSource(Source):
         if value is None:
             return None
         try:
+            # Python 3.10 does not read the "Z".
             moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
         except ValueError:
             raise ValueError(
@@ -207,6 +208,7 @@ class Globs:
 
     def match(self, key: str) -> bool:
         """Whether one of the patterns matches."""
+        # From the last "/" on, without a new string for each of millions of keys.
         if self._names and self._names.fullmatch(key, key.rfind("/") + 1):
             return True
         return bool(self._keys and self._keys.fullmatch(key))
@@ -232,6 +234,7 @@ def _regex_pieces(pattern: str) -> Iterator[str]:
 
 
 def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
+    # DOTALL, because a key may hold line breaks.
     return re.compile("|".join(f"(?:{each})" for each in patterns), re.DOTALL) if patterns else None
 
 
