@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 
 from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.tasks.arguments import Reader
@@ -39,3 +39,8 @@ class CIOperator(CITask, BaseOperator):
         self.tencent_ci_conn_id = conn_id
         self.bucket = bucket
         self.region = region
+
+    def announce_nothing(self) -> None:
+        """Nothing was written: no asset of the outlets gets an event."""
+        # Airflow sends an event for each asset that is left among the outlets.
+        self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
-from airflow.sdk import Asset, Context, XComArg
+from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
 from airflow_provider_ci.assets import announce, output_uri
@@ -384,6 +384,9 @@ class CIBatchOperator(CIOperator):
         preview = batch.preview(self.prices)
         for line in preview.lines():
             self.log.info("%s", line)
+        self.announce_nothing()
+        if not preview.objects:
+            self._report_empty(context, preview.to_json())
         return preview.to_json()
 
     def _close(
@@ -418,8 +421,7 @@ class CIBatchOperator(CIOperator):
         if not summary.total:
             self._report_empty(context, values)
         if not summary.succeeded:
-            # Airflow sends an event for each asset that is left among the outlets.
-            self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
+            self.announce_nothing()
         bucket = self.output_bucket or self.hook.client.bucket
         announce(
             context,

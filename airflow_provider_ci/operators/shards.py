@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from airflow.sdk import Asset, Context, XComArg
+from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import BatchFailedError, Source
@@ -16,9 +16,9 @@ from airflow_provider_ci.batch.sharding.record import ShardList, make_shards, re
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
-from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, whole_number
+from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, texts, whole_number
 
-_SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}"
+_SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
 _IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
 
 
@@ -43,7 +43,7 @@ class CIShardsOperator(CIOperator):
 
     :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys.
     :param shards_id: names the shards; their batches are ``<shards_id>/0001`` and so on. By default from DAG
-        and run; a DAG that splits two sources names each.
+        and run, with the index in a mapped task or group; a DAG that splits two sources names each.
     :param max_objects: largest number of objects in a shard.
     :param queue_ids: queues of the jobs; the shards take them in turn.
     :param requests_per_second: largest number of requests that the active shards send in a second, together.
@@ -59,7 +59,7 @@ class CIShardsOperator(CIOperator):
         "source": lambda name, value: as_source(value),
         "shards_id": text,
         "max_objects": whole_number(1),
-        "queue_ids": lambda name, value: [text(name, each) for each in value or ()],
+        "queue_ids": texts,
         "requests_per_second": optional(rate),
         "max_active": optional(whole_number(1)),
         "report_prefix": text,
@@ -147,6 +147,7 @@ class CIBatchReportOperator(CIOperator):
         "report_prefix": text,
     }
     template_fields: Sequence[str] = tuple(argument_types)
+    own_defaults: ClassVar[Mapping[str, Any]] = {"trigger_rule": "all_done"}
 
     def __init__(
         self,
@@ -158,8 +159,7 @@ class CIBatchReportOperator(CIOperator):
         report_prefix: str = "_ci_batches/",
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("trigger_rule", "all_done")
-        super().__init__(**kwargs)
+        super().__init__(**{**self.own_defaults, **kwargs})
         self.shards_id = shards_id
         self.max_failures: Any = max_failures
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
@@ -204,8 +204,7 @@ class CIBatchReportOperator(CIOperator):
     def _announce(self, context: Context, report: MergedReport) -> None:
         summary = report.summary
         if not summary.succeeded:
-            # Airflow sends an event for each asset that is left among the outlets.
-            self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
+            self.announce_nothing()
         announce(
             context,
             self.outlets,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -251,12 +250,11 @@ def texts(name: str, value: Any) -> Any:
     if isinstance(value, str):
         if not checks.was_template():
             raise ValueError(f"{name} is a sequence of strings, not the string {value!r}")
-        value = [part.strip(" '\"") for part in value.strip(" []()").split(",")]
-        value = [part for part in value if part]
+        value = checks.parts(value)
     found = sorted(value) if isinstance(value, (set, frozenset)) else tuple(value)
     for each in found:
         if not isinstance(each, str) and not checks.is_template(each):
-            raise ValueError(f"{name} holds {each!r}, not a text such as '.docx'")
+            raise ValueError(f"{name} holds {each!r}, not a text")
     return tuple(found)
 
 
@@ -265,10 +263,8 @@ def prefixes(name: str, value: Any) -> Any:
 
     :raises ValueError: it is None: a result that is missing must not select the whole bucket.
     """
-    if checks.was_template():
-        if value is None:
-            raise ValueError(f"{name} is None; '' takes the whole bucket")
-        value = _as_list(value)
+    if checks.was_template() and value is None:
+        raise ValueError(f"{name} is None; '' takes the whole bucket")
     if isinstance(value, (list, tuple, set, frozenset)):
         return texts(name, value)
     return checks.text(name, value)
@@ -294,18 +290,6 @@ def described_prefixes(given: str | Sequence[str]) -> str:
         return f"under {given!r}"
     more = f" and {len(given) - 5} more" if len(given) > 5 else ""
     return f"under {', '.join(map(repr, given[:5]))}{more}" if given else "under an empty list of prefixes"
-
-
-def _as_list(value: Any) -> Any:
-    """A list that a template without native rendering left as its text."""
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            found = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            return value
-        if isinstance(found, list) and all(isinstance(each, str) for each in found):
-            return found
-    return value
 
 
 def _classes(name: str, value: Any) -> Any:
