@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
 from airflow_provider_ci.batch.operations import check_operation
-from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
+from airflow_provider_ci.batch.planning.outputs.fingerprint import (
+    definition_fingerprint,
+    operation_fingerprint,
+)
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, named_steps, plan_steps
-from airflow_provider_ci.batch.planning.template import OutputTemplate
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source

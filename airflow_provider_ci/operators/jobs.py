@@ -13,7 +13,7 @@ from airflow.sdk import Context, XComArg
 from airflow_provider_ci import compat
 from airflow_provider_ci.assets import announce
 from airflow_provider_ci.batch import OutputTemplate
-from airflow_provider_ci.batch.planning.fingerprint import Fingerprints
+from airflow_provider_ci.batch.planning.outputs.fingerprint import Fingerprints
 from airflow_provider_ci.client import (
     Callback,
     CIError,

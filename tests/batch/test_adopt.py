@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_ci.batch.dispatch.adopt import UnrecordedJobs, adopt_unrecorded
 from airflow_provider_ci.batch.dispatch.operations import Operations
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.state import Attempt, BatchState
 from airflow_provider_ci.batch.planning.planned import PlannedObject
-from airflow_provider_ci.batch.run.adopt import UnrecordedJobs, adopt_unrecorded
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.client import DocProcess, Job, JobState
 from airflow_provider_ci.jobs.kinds import DOCUMENTS
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.client import CIClient, CIServiceError, Credentials, ObjectPage
 from airflow_provider_ci.local import LocalCI
 

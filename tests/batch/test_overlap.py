@@ -28,7 +28,7 @@ from airflow_provider_ci.batch import (
 from airflow_provider_ci.batch.ledger.plan_store import read_plan
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.folder import batch_folder, report_key
-from airflow_provider_ci.batch.run.neighbours import Neighbour, batch_details
+from airflow_provider_ci.batch.run.others.neighbours import Neighbour, batch_details
 from airflow_provider_ci.client import CIClient, DocProcess, JobState, PicProcess
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import Power, die, dies, in_threads, pause, wait_until

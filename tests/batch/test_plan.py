@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ci.batch import Batch, ObjectKeys, ObjectSelection, OutputTemplate, OutputTemplateError
-from airflow_provider_ci.batch.planning.draft import new_draft
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.fingerprint import Fingerprints, operation_fingerprint
+from airflow_provider_ci.batch.planning.adoption import Adoption
+from airflow_provider_ci.batch.planning.draft import OtherOperationError, new_draft
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.fingerprint import Fingerprints, operation_fingerprint
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
-from airflow_provider_ci.batch.planning.planner import ClaimedOutput, OtherOperationError, Planner, Skip
+from airflow_provider_ci.batch.planning.planner import ClaimedOutput, Planner, Skip
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.client import CIClient, DocProcess, Job, JobState, ObjectInfo, PicProcess
 from airflow_provider_ci.local import LocalCI
@@ -265,12 +266,14 @@ def test_jobs_in_flight_are_adopted_if_they_make_our_output(
     planner.take(found("in/a.docx"))
     base: dict[str, Any] = {"input_key": "in/a.docx", "output_key": "out/a.pdf", "created_at": NOON}
     job = Job(job_id="d1", tag="DocProcess", state=JobState.RUNNING, **{**base, **values})
-    planner.adopt(
-        [job],
+    adoption = Adoption(
+        draft=planner._draft,
+        lines=planner._lines,
         output_of=lambda job: job.output_key,
         matches=lambda *_: True,
         is_here=lambda job: not job.output_bucket,
     )
+    adoption.in_flight([job])
     assert [each.decision for each in planner.objects()] == [decision]
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from airflow_provider_ci.batch.dispatch.operations import Operations
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter, Unconfirmed
 from airflow_provider_ci.batch.ledger.state import Attempt
 from airflow_provider_ci.batch.planning.planned import PlannedObject
-from airflow_provider_ci.batch.run.submit import Submitter, Unconfirmed
 from airflow_provider_ci.client import (
     CIClient,
     CIConnectionError,

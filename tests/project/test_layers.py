@@ -109,9 +109,7 @@ MODULES_BESIDE_ROOMS = {
 MOST_FILES = 12
 """Files of one folder: a listing that a reader takes in at a glance."""
 LARGER_FOLDERS: dict[str, int] = {
-    "batch/planning": 13,  # templates and names of outputs could have a room
-    "batch/run": 16,  # so could the planning of a run
-    "batch/sources": 13,  # so could inventories and manifests
+    "batch/sources": 13,  # inventories and manifests could have a room
 }
 """Folder -> the number of its files. It may shrink only."""
 

@@ -153,6 +153,11 @@ class Lease:
         """Folder of the registry in the bucket."""
         return self._registry.root
 
+    @property
+    def service_time(self) -> float:
+        """Unix seconds by the service's clock."""
+        return self._client.clock.now()
+
     def with_registry(self, use: Callable[[Registry], T]) -> T:
         """Use the registry; safe beside the thread that renews the lease."""
         with self._registry_lock:

@@ -29,6 +29,10 @@ class Decision(str, Enum):
     __str__ = str.__str__
 
 
+THERE = (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
+"""The output is there, and will not be written again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedObject:
     """One object of a plan and the output that its job writes."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_ci.batch.planning.fingerprint import Fingerprints, operation_fingerprint
 from airflow_provider_ci.batch.planning.operations import (
     ParameterError,
     parameter_names,
     with_parameters,
 )
+from airflow_provider_ci.batch.planning.outputs.fingerprint import Fingerprints, operation_fingerprint
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.unusable import UnusableKey

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
 from airflow_provider_ci.batch.planning.operations import OPERATIONS, operation_record, restored_operation
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.planning.outputs.fingerprint import (
+    definition_fingerprint,
+    operation_fingerprint,
+)
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
 from airflow_provider_ci.jobs.kinds import type_of_operation

@@ -22,7 +22,7 @@ from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
-from airflow_provider_ci.batch.run.neighbours import is_buried, is_of_claim, is_unchanged
+from airflow_provider_ci.batch.run.others.neighbours import is_buried, is_of_claim, is_unchanged
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
@@ -13,7 +14,6 @@ from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.allowance import jobs_of_earlier_plan
 from airflow_provider_ci.batch.run.canary import Canary
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import Job
 

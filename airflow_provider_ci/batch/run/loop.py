@@ -11,8 +11,10 @@ from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
 
+from airflow_provider_ci.batch.dispatch.adopt import adopt, adopt_unrecorded
 from airflow_provider_ci.batch.dispatch.intake import Intake
 from airflow_provider_ci.batch.dispatch.outcomes import Outcomes
+from airflow_provider_ci.batch.dispatch.submit import Outcome, Submitter, Unconfirmed
 from airflow_provider_ci.batch.dispatch.watching import JobWatches
 from airflow_provider_ci.batch.errors import BatchStoppedError, concerns_one_object, is_worth_waiting
 from airflow_provider_ci.batch.ledger.journal import Journal
@@ -34,11 +36,9 @@ from airflow_provider_ci.batch.results import (
     result_of_decision,
     result_without_job,
 )
-from airflow_provider_ci.batch.run.adopt import adopt, adopt_unrecorded
 from airflow_provider_ci.batch.run.allowance import Allowance
 from airflow_provider_ci.batch.run.canary import Canary
-from airflow_provider_ci.batch.run.following import Following
-from airflow_provider_ci.batch.run.submit import Outcome, Submitter, Unconfirmed
+from airflow_provider_ci.batch.run.others.following import Following
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient, CIError, Job
 from airflow_provider_ci.jobs.outage import Outage

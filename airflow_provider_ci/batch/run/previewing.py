@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from airflow_provider_ci.batch.dispatch.operations import Operations
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, read_plan
@@ -23,7 +24,6 @@ from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.run.claiming import output_client
 from airflow_provider_ci.batch.run.planning import PlanMaker
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIServiceError
 from airflow_provider_ci.jobs.kinds import DOCUMENTS, type_of_operation

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_ci.batch.dispatch.operations import Operations, Secrets
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.dispatch.threads import threads_that_fit
 from airflow_provider_ci.batch.errors import (
     BatchFailedError,
@@ -33,11 +34,10 @@ from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
 from airflow_provider_ci.batch.run.earlier import EarlierPlan
 from airflow_provider_ci.batch.run.ending import Ending
-from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.indexing import publish_results
 from airflow_provider_ci.batch.run.loop import Loop
+from airflow_provider_ci.batch.run.others.following import Following
 from airflow_provider_ci.batch.run.planning import PlanMaker, steps_of_plan
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIError
 from airflow_provider_ci.jobs.outage import retry_while_unavailable

@@ -58,9 +58,6 @@ ID_PREFIXES = {
 _IS_WAITING = f"state IN ('{WAITING[0]}', '{WAITING[1]}')"
 """Must equal the condition of the index ``waiting_jobs``, or SQLite does not use that index."""
 
-_process = token_hex(8)
-_numbers = count()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -138,6 +135,8 @@ class Jobs:
         self._database = database
         self._last_created = int(self._value("SELECT max(created) FROM jobs") or 0)
         self._waiting: Counter[str] = Counter()
+        self._token = token_hex(8)  # of this object, because a forked process has its parent's modules
+        self._ids = count()
         self.recount()
 
     def recount(self) -> None:
@@ -163,7 +162,7 @@ class Jobs:
         """Store a new job. Creation times never go back, so their order is the order of the jobs."""
         self._last_created = max(self._last_created, int(now))
         operation = json.dumps(submission.operation, ensure_ascii=False)
-        job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{_process}{next(_numbers):08x}"
+        job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{self._token}{next(self._ids):08x}"
         seq = self._database.insert(
             "INSERT INTO jobs (job_id, bucket, region, tag, queue_id, state, level, created, input_object,"
             " operation, secret, code, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Success', '')",

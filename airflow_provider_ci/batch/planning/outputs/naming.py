@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Union
 
-from airflow_provider_ci.batch.planning.lines import Lines
 from airflow_provider_ci.batch.planning.operations import ParameterError
+from airflow_provider_ci.batch.planning.outputs.lines import Lines
+from airflow_provider_ci.batch.planning.outputs.template import OutputNameError, OutputTemplateError
 from airflow_provider_ci.batch.planning.rows import RowPart, RowReader
 from airflow_provider_ci.batch.planning.steps import PlanStep
-from airflow_provider_ci.batch.planning.template import OutputNameError, OutputTemplateError
 from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import ObjectInfo

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter, keys_of, keys_of_job
 from airflow_provider_ci.batch.ledger.state import Attempt, BatchState
 from airflow_provider_ci.batch.planning.planned import PlannedObject
-from airflow_provider_ci.batch.run.submit import Submitter, keys_of, keys_of_job
 from airflow_provider_ci.client import Job, JobState
 
 log = logging.getLogger(__name__)

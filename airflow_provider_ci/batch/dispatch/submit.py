@@ -15,8 +15,8 @@ from airflow_provider_ci.batch.dispatch.queues import Queues, QueueShares
 from airflow_provider_ci.batch.dispatch.watching import JobWatches, Watched
 from airflow_provider_ci.batch.errors import concerns_one_object
 from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
+from airflow_provider_ci.batch.planning.outputs.template import first_output_of
 from airflow_provider_ci.batch.planning.planned import PlannedObject
-from airflow_provider_ci.batch.planning.template import first_output_of
 from airflow_provider_ci.client import (
     CIClient,
     CIError,

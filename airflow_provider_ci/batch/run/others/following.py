@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter, keys_of_job
 from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
-from airflow_provider_ci.batch.run.neighbours import ChangeRegistry, Neighbour, neighbour_of
-from airflow_provider_ci.batch.run.submit import Submitter, keys_of_job
+from airflow_provider_ci.batch.run.others.neighbours import ChangeRegistry, Neighbour, neighbour_of
 from airflow_provider_ci.client import CIClient, Job
+from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,8 @@ class Following:
         for planned, neighbour in remaining:
             job = jobs.get(_keys(planned))
             made_at = written.get(planned.output)
-            newest_before = max(int(neighbour.started_at), planned.modified)
+            # The start was read from our estimate of the clock that gives outputs their times.
+            newest_before = max(int(neighbour.started_at) - CLOCK_ERROR_SECONDS, planned.modified)
             ours = replace(planned, decision=Decision.ADOPTED)
             if job is not None and job.created_at and job.created_at.timestamp() >= planned.modified:
                 running = RunningJob(Attempt(planned=ours), job.job_id, job.created_at, job.queue_id)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_ci.batch.planning.outputs.template import first_output_of
 from airflow_provider_ci.batch.planning.rows import NO_ROW, OperationsOfRows, RowPart
 from airflow_provider_ci.batch.planning.steps import PlanStep
-from airflow_provider_ci.batch.planning.template import first_output_of
 
 Parts = Sequence[RowPart]
 """What the row of an object says about each step; empty without a row."""
