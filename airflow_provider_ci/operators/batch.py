@@ -256,6 +256,7 @@ class CIBatchOperator(CIOperator):
         self.cancel_on_kill: Any = cancel_on_kill
         self._is_killed = False
         self._summary: BatchSummary | None = None
+        self._since: dict[str, float] | None = None
         self.keep_arguments(
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
@@ -305,7 +306,7 @@ class CIBatchOperator(CIOperator):
             self.log.warning("the trigger cannot wait, so the task waits in place: %s", event["message"])
             patience = None
         deadline = note.get("deadline") or event["deadline"]
-        parked = note.get("parked")
+        parked, self._since = note.get("parked"), note.get("since")
         return self._advance(context, links, deadline, end_of_try, patience=patience, parked=parked)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -323,7 +324,7 @@ class CIBatchOperator(CIOperator):
         parked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         store = compat.progress_store(context, PROGRESS_KEY)
-        progress = BatchProgress(self.log, store, allowed=self.max_failures)
+        progress = BatchProgress(self.log, store, allowed=self.max_failures, since=self._since)
         batch = self._batch(context, progress)
         page = self._announce_page(context, links, batch.folder)
         steps = list(batch.steps.values())
@@ -341,7 +342,7 @@ class CIBatchOperator(CIOperator):
             if self.on_running == "fail" or not self.deferrable:
                 raise
             self.log.info("another run of this batch is alive, waiting for it: %s", other)
-            self._defer(batch, deadline, end_of_try)
+            self._defer(batch, deadline, end_of_try, progress)
         except CIError as error:
             ended = getattr(error, "summary", None)
             if isinstance(ended, BatchSummary):
@@ -351,7 +352,7 @@ class CIBatchOperator(CIOperator):
             _lead_to(page, error)
             raise
         if summary is None:
-            self._defer(batch, deadline, end_of_try)
+            self._defer(batch, deadline, end_of_try, progress)
         values = self._close(context, summary, progress, links, batch.folder)
         self._end(context, summary, values)
         return values
@@ -441,7 +442,10 @@ class CIBatchOperator(CIOperator):
             raise AirflowSkipException(f"{what}; on_empty is 'skip'")
         raise NoObjectsError(f"{what}; on_empty is 'fail'")
 
-    def _defer(self, batch: Batch, deadline: float, end_of_try: float | None) -> NoReturn:
+    def _defer(
+        self, batch: Batch, deadline: float, end_of_try: float | None, progress: BatchProgress
+    ) -> NoReturn:
+        note = {"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked}
         self.defer(
             trigger=CIBatchTrigger(
                 folder=batch.parked["folder"],
@@ -451,7 +455,7 @@ class CIBatchOperator(CIOperator):
                 poll_interval=self.poll_interval,
                 pause_seconds=self.outage_seconds,
                 cancel_on_kill=self.cancel_on_kill,
-                note={"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked},
+                note={**note, "since": progress.since},
             ),
             method_name="execute_complete",
         )

@@ -170,5 +170,5 @@ def test_a_result_that_is_missing_is_named_as_such(run_dag: RunDag, printed: Pri
     assert states == {"sensor": "failed", "batch": "failed", "failures": "failed"}
     said = printed()
     assert "no job id in None; the task that should return it was skipped" in said
-    assert "source is None: the task that should return it was skipped" in said
+    assert "not None: the task that should return it was skipped" in said
     assert "it cannot be None: a task that was skipped" in said

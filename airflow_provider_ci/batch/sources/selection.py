@@ -200,8 +200,6 @@ def as_source(source: Source | Iterable[str]) -> Source:
 def _flat(keys: Any) -> Iterator[str]:
     """The keys of a list, of a list of lists (what mapped tasks return), and so on."""
     keys = checks.as_written(keys)
-    if keys is None:
-        raise ValueError("source is None: the task that should return it was skipped, or returned nothing")
     if isinstance(keys, (set, frozenset)):
         keys = sorted(keys)
     if isinstance(keys, (str, bytes, Mapping)) or not isinstance(keys, Iterable):
@@ -214,4 +212,6 @@ def _flat(keys: Any) -> Iterator[str]:
 
 
 def _kind(keys: Any) -> str:
+    if keys is None:
+        return "None: the task that should return it was skipped, or returned nothing"
     return f"the string {keys!r}" if isinstance(keys, str) else repr(keys)
