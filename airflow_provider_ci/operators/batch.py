@@ -414,7 +414,7 @@ class CIBatchOperator(CIOperator):
             values.pop("output_bytes", None)
         values = _fitting_xcom(values)
         if has_failed:
-            context["ti"].xcom_push(key="return_value", value=values)
+            self.push_result(context, values)
         return values
 
     def _end(self, context: Context, summary: BatchSummary, values: dict[str, Any]) -> None:
@@ -437,7 +437,7 @@ class CIBatchOperator(CIOperator):
         if self.on_empty == "succeed":
             self.log.warning("%s: nothing was done", what)
             return
-        context["ti"].xcom_push(key="return_value", value=values)
+        self.push_result(context, values)
         if self.on_empty == "skip":
             raise AirflowSkipException(f"{what}; on_empty is 'skip'")
         raise NoObjectsError(f"{what}; on_empty is 'fail'")

@@ -190,7 +190,7 @@ class CIBatchReportOperator(CIOperator):
         said = ", ".join(f"{getattr(summary, name):,} {name}" for name in counts)
         self.log.info("%d shards: %s; report: %s", len(report.results), said, summary.report_key)
         if report.incomplete or not limit.allows(summary.failed + summary.cancelled, summary.total):
-            context["ti"].xcom_push(key="return_value", value=values)
+            self.push_result(context, values)
             raise BatchFailedError(summary, limit)
         self._announce(context, report)
         return values

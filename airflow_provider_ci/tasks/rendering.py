@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
-from jinja2 import nodes
+from jinja2 import Undefined, nodes
 
 from airflow_provider_ci import compat
 from airflow_provider_ci.batch import (
@@ -141,7 +141,7 @@ class Templated(_Task):
         """Render with a function that sees every value that is put into the text."""
         own = jinja_env.finalize or (lambda value: value)
         environment = jinja_env.overlay(finalize=lambda value: finalize(own(value)))
-        environment.filters = {**jinja_env.filters, _MARK: lambda value: _NONE if value is None else value}
+        environment.filters = {**jinja_env.filters, _MARK: lambda value: _NONE if _is_none(value) else value}
         return self._render(environment.from_string(_with_marks(environment.parse(content))), context)
 
 
@@ -229,7 +229,12 @@ def _none_marked(value: Any, seen: list[Any]) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, list, tuple)):
         value = list(value)  # the results of a mapped task, whose text would not show them
     seen.append(value)
-    return _NONE if value is None else value
+    return _NONE if _is_none(value) else value
+
+
+def _is_none(value: Any) -> bool:
+    """Whether it is None, or a name that does not exist where the DAG tolerates such names."""
+    return value is None or isinstance(value, Undefined)
 
 
 def _code(content: Any) -> Any:

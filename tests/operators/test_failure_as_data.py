@@ -74,6 +74,23 @@ def test_a_task_that_handles_failures_finds_the_summary_of_a_failed_batch(
     assert "in/worse.docx" in page(summary["report_url"])
 
 
+def test_a_failed_batch_pushes_what_a_good_one_would(run_tasks: RunTasks, fill_bucket: Fill) -> None:
+    fill_bucket("in/bad.docx", content=b"")
+    result = run_tasks(f"""
+    from airflow.sdk import task
+
+    batch = {BATCH % "multiple_outputs=True"}
+
+    @task(trigger_rule="all_done")
+    def handle(key, failed):
+        return [key, failed]
+
+    handle(batch.output["report_key"], batch.output["failed"])
+    """)
+    assert result.results["handle"] == [result.results["all"]["report_key"], 1]
+    assert run_tasks(BATCH % "do_xcom_push=False").results == {"all": None}
+
+
 def test_the_summary_stays_below_2_kib_whatever_the_keys(run_tasks: RunTasks, fill_bucket: Fill) -> None:
     folder = "/".join(["in", *["很长的文件夹名" * 11] * 3])
     fill_bucket(*(f"{folder}/{number}.docx" for number in range(5)), content=b"")

@@ -139,6 +139,34 @@ def test_none_inside_an_expression_is_never_taken_for_text(
     assert words in printed()
 
 
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("prefix", ["{{ no_such_name }}", "{{ params.no_such_name ~ '/' }}"])
+def test_a_name_that_does_not_exist_is_no_empty_text(
+    run_dag: RunDag, printed: Printed, prefix: str, native: bool
+) -> None:
+    """A DAG may tolerate such names; an empty prefix would take the whole bucket."""
+    tasks = f"CIListObjectsOperator(task_id='a', source=ObjectSelection(prefix={prefix!r}))"
+    source = DAG.format(native=native, tasks=tasks).replace(
+        "schedule=None", "schedule=None, template_undefined=__import__('jinja2').Undefined"
+    )
+    assert run_dag(source).state == "failed"
+    said = printed()
+    assert "prefix is None" in said or "puts None into a text" in said
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_date_is_the_beginning_of_its_day(run_dag: RunDag, fill_bucket: Fill, native: bool) -> None:
+    fill_bucket("in/a.docx")
+    tasks = """
+    for number, after in enumerate(["{{ dag_run.run_after.date() }}", "{{ '2026-01-01' }}",
+            "{{ dag_run.run_after.date() + macros.timedelta(days=1) }}"]):
+        CIListObjectsOperator(
+            task_id=f"a{number}", source=ObjectSelection(prefix="in/", modified_after=after))
+    """
+    result = run_dag(DAG.format(native=native, tasks=tasks))
+    assert list(result.results.values()) == [["in/a.docx"], ["in/a.docx"], []]
+
+
 def test_the_same_expressions_work_with_a_text(run_dag: RunDag, fill_bucket: Fill, client: CIClient) -> None:
     fill_bucket("in/5/a.docx")
     tasks = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from os.path import commonprefix
 from typing import Any, ClassVar, TypeVar
 
@@ -134,6 +134,8 @@ class FilteredSource(Source):
             raise ValueError(
                 f"{self._name(name)} is {value!r}, not a time such as '2026-11-21T00:00:00+00:00'"
             ) from None
+        if isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime(moment.year, moment.month, moment.day)
         if not isinstance(moment, datetime):
             raise ValueError(f"{self._name(name)} is {value!r}, not a time")
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
