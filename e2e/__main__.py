@@ -23,6 +23,8 @@ from tests.cluster.gate import Gate
 
 OBJECTS = 2000
 TASKS = 10
+WINDOW = 500
+"""Maximum number of jobs in flight of the batch."""
 WAITING = 300
 """Jobs that a user's kill has to cancel."""
 KILL_SECONDS = 10.0
@@ -59,9 +61,10 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
         first = airflow.run("single", "task_0")
         singles = [Task(airflow, "single", first.run_id, f"task_{number}") for number in range(TASKS)]
         wait_until(lambda: len(cluster.jobs_of("single")) == TASKS, "the single jobs are submitted")
-        cluster.server.faults.add("slow", seconds=1, method="POST", path="/doc_jobs", count=OBJECTS)
+        cluster.server.faults.add("slow", seconds=4, method="POST", path="/doc_jobs", count=OBJECTS)
         batch = airflow.run("large")
-        wait_until(lambda: cluster.jobs_of("large"), "the batch submits")
+        # A run that dies before its first heartbeat is watched for longer: that is how the shards die.
+        wait_until(lambda: cluster.heartbeats_of("large"), "the batch submits, and gives a sign of life")
         busy = cluster.worker_of(batch.pid, workers)
         airflow.send(busy, signal.SIGKILL)
         diary.note(f"{busy} is killed after {len(cluster.jobs_of('large'))} submissions of {OBJECTS:,}")
@@ -71,11 +74,12 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
         diary.note(f"{other} is evicted: SIGTERM, {GRACE_SECONDS:.0f} s later SIGKILL")
         for name in ("worker 3", "worker 4"):
             cluster.start_worker(name)
-        batch.wait_for_trigger()
+        wait_until(lambda: batch.trigger_says(f"{WINDOW} to go"), "the batch has filled its window")
         diary.note("on new workers the batch has filled its window and waits in the triggerer")
+        triggers = len(batch.trigger_logs())
         airflow.send("triggerer", signal.SIGKILL)
         airflow.start("triggerer", name="next triggerer")
-        batch.wait_for_trigger(2)
+        batch.wait_for_trigger(triggers + 1)
         diary.note("the triggerer is killed, and another one waits")
     return batch, singles
 

@@ -215,6 +215,8 @@ class Airflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-" * 5,
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+            # Its DAG files never change, and each look at them imports Airflow again.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             # The death of a part is noticed in seconds instead of minutes.
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
