@@ -52,10 +52,6 @@ class Cluster:
         """How many of them are in each state."""
         return Counter(str(job.state) for job in self.jobs_of(folder))
 
-    def heartbeats_of(self, dag_id: str) -> list[Path]:
-        """What the runs of a DAG's batch have written as signs of life; the first one comes after 15 s."""
-        return list((self.bucket / "_ci_batches" / dag_id).glob("**/runs/*.json"))
-
     def start_worker(self, name: str) -> None:
         """Start a Celery worker; each has a session of its own, as a machine would."""
         pid_file = self.airflow.home / f"{name.replace(' ', '-')}.pid"
