@@ -154,6 +154,7 @@ class JobOperator(CIOperator):
         self.log.info("job %s: %s", job.job_id, links.tell_job(job.job_id))
         links.tell_queue(job.queue_id or self.queue_id)
         if not self.wait_for_completion:
+            self.announce_nothing()
             # The work of this task ends here, whatever follows.
             compat.state_store(context).delete(STORE_KEY)
             return result_of(job)
@@ -411,7 +412,7 @@ class CIDocProcessOperator(JobOperator):
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
-        objects.
+        objects. A task that does not wait sends no event.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
     """
@@ -440,7 +441,7 @@ class CIPicProcessOperator(JobOperator):
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
-        objects.
+        objects. A task that does not wait sends no event.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
     """

@@ -27,6 +27,11 @@ _UPDATE: dict[str, Callable[..., Queue]] = {
 }
 
 
+def _state(name: str, value: Any) -> str:
+    known = {str(state).lower(): str(state) for state in QueueState}
+    return str(one_of(*known.values())(name, known.get(str(value).lower(), value)))
+
+
 class AmbiguousQueueError(ValueError):
     """No queue was named, and there is not exactly one."""
 
@@ -52,7 +57,7 @@ class CIQueueOperator(CIOperator):
         **CIOperator.argument_types,
         "kind": one_of(*_LIST),
         "queue_id": optional(text),
-        "state": optional(anything),
+        "state": optional(_state),
         "name": optional(text),
         "notify": anything,
     }

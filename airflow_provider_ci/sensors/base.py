@@ -136,7 +136,11 @@ class CISensor(CITask, BaseSensorOperator):
         """Turn errors into skips where ``soft_fail`` and ``never_fail`` do so in poke mode."""
         try:
             yield
-        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
+        except AirflowSensorTimeout as error:  # in place, never_fail does not stand in its way
+            if self.soft_fail:
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise
+        except (AirflowTaskTimeout, AirflowFailException) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise
