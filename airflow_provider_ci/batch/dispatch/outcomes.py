@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from airflow_provider_ci.batch.errors import WholeBatchError, concerns_batch
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.state import Attempt, BatchState, RunningJob
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.results import (
     RETRYABLE_JOB_CODES,
@@ -156,6 +158,31 @@ class Outcomes:
         else:
             log.warning("job %s of %r is unknown to the service; submitting again", found.job_id, planned.key)
             self._state.waiting.append(found.attempt.next())
+
+    def finish_made(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Finish lines whose output was written since the plan was made; returns the other attempts.
+
+        A dead run may have submitted them without recording it, and the service may know their jobs no more.
+        """
+        # A job that failed may have written its first pages.
+        outputs = sorted(each.planned.output for each in attempts if each.number == 1)
+        if not outputs:
+            return list(attempts)
+        prefix = os.path.commonprefix(outputs)  # noqa: RUF071 of keys, which are no paths
+        threads = min(self._settings.threads, 32)
+        written = ExistingOutputs(self._outputs_client, prefix, threads=threads).last_modified(outputs)
+        begin, left = int(self._journal.plan.header.jobs_not_before), []
+        for attempt in attempts:
+            made_at = written.get(attempt.planned.output)
+            if attempt.number > 1 or made_at is None or made_at.timestamp() < begin:
+                left.append(attempt)
+                continue
+            message = "no job is known any more; the output was written since the plan was made"
+            result = result_without_job(attempt.planned, ObjectState.SUCCEEDED, message=message)
+            self.finish(result, is_pressing=True)
+        if len(left) < len(attempts):
+            log.info("%d outputs are there, made by a run that died", len(attempts) - len(left))
+        return left
 
     def _is_output_newer(self, planned: PlannedObject, created_at: datetime | None) -> bool:
         try:

@@ -103,6 +103,8 @@ class Loop:
         self._began = time.monotonic()
         self._earlier = state.finished
         self._has_submitted = False
+        self._unsure = 0
+        """Number of submissions that a dead run may have made already, unrecorded."""
         self._last_wait = self._pace.shortest
 
     # What the session asks for
@@ -125,6 +127,7 @@ class Loop:
                 self._intake.touch(planned)
         self._outcomes.release()
         self._outcomes.inherited = frozenset(self.state.running)
+        self._unsure = _ROUND
         self._journal.write_checkpoint(self.state)
 
     def to_end(self, *, patience: float | None = None) -> bool:
@@ -220,6 +223,9 @@ class Loop:
             self._journal.write_checkpoint(self.state)
         room = self._room
         attempts = self._intake.take(min(room, _ROUND)) if room else []
+        if attempts and self._unsure > 0:
+            self._unsure -= len(attempts)
+            attempts = self._outcomes.finish_made(attempts)
         attempts = self._allowance.granted(attempts, self.state)
         if attempts:
             self._submit_round(attempts)

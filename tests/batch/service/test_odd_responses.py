@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_ci.batch import Batch, ObjectResult, ObjectState
+from airflow_provider_ci.batch import Batch, ObjectResult, ObjectState, Step
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, CIResponseError, DocProcess, JobState
 from airflow_provider_ci.jobs.in_flight import JobsInFlight
 from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import Power, die
 
 KEYS = tuple(f"in/{number:02}.docx" for number in range(6))
 ONE_JOB_EACH = Counter(dict.fromkeys(KEYS, 1))
@@ -115,6 +116,39 @@ def test_a_forgotten_job_with_an_output_is_done(
     assert live_jobs(client) == ONE_JOB_EACH + Counter({"in/00.docx": 1})
     assert {result.state for result in results.values()} == {ObjectState.SUCCEEDED}
     assert "no longer knows" in results["in/01.docx"].message
+
+
+@pytest.mark.parametrize("posts", [1, 6, 9])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_forgotten_jobs_of_a_dead_run_are_known_by_their_outputs(
+    steps: int,
+    posts: int,
+    local_ci: LocalCI,
+    client: CIClient,
+    client_of: Callable[..., CIClient],
+    batch: Make,
+    live_outputs: Count,
+    end_leases: Callable[[], None],
+    known_for_a_second: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It died before it recorded its submissions, and the next run comes after a month."""
+    operations = {
+        "pdf": Step(DocProcess(target="pdf"), "out/{stem}.pdf"),
+        "page": Step(DocProcess(target="jpg", start_page=1, end_page=1), "out/{stem}.jpg", after="pdf"),
+    }
+    options = {"operations": dict([*operations.items()][:steps]), "operation": None, "output": ""}
+    with client_of(local_ci) as doomed:
+        Power(doomed, monkeypatch).last_for(min(posts, steps * len(KEYS)), method="POST", is_heard=True)
+        die(batch(doomed, threads=1, **options))
+    wait_for_jobs(client)
+    local_ci.traits.set(forget_jobs_seconds=0)
+    end_leases()
+    summary = batch(client, **options).run()
+    assert (summary.total, summary.succeeded) == (len(KEYS), len(KEYS))
+    local_ci.traits.reset()
+    assert len(live_outputs(client)) == steps * len(KEYS)
+    assert set(live_outputs(client).values()) == {1}
 
 
 def wait_for_jobs(client: CIClient) -> None:
