@@ -76,6 +76,7 @@ class Outage:
         is_moving, self._moved = moved > self._moved, moved
         self.is_over = error is None and self.lost is None
         self.is_full_queue = getattr(error, "code", "") == "QueueSaturated"
+        # Jobs are taken again, so the lost response was an accident of its own.
         if is_moving:
             self.lost = None
         error = error or self.lost

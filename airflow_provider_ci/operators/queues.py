@@ -102,6 +102,7 @@ def only_queue(client: CIClient, kind: str) -> str:
     :raises AmbiguousQueueError: it has none, or several.
     """
     queues = _LIST[kind](client)
+    # One queue of several would be a guess, and pausing the wrong one stops the work of others.
     if len(queues) != 1:
         known = ", ".join(f"{queue.queue_id} ({queue.name})" for queue in queues) or "none"
         raise AmbiguousQueueError(f"bucket {client.bucket} has these {kind} queues: {known}; give queue_id")

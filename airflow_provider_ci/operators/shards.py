@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context, XComArg
 
-from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import BatchFailedError, Source
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.sharding.merge import MergedReport, merge_reports
@@ -16,10 +15,10 @@ from airflow_provider_ci.batch.sharding.record import ShardList, make_shards, re
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.operators.batch_results import announce_outputs
 from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, texts, whole_number
 
 _SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
-_IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
 
 
 class NoShardsError(AirflowException):
@@ -100,6 +99,7 @@ class CIShardsOperator(CIOperator):
             self.source,
             shards_id=self.shards_id,
             max_objects=self.max_objects,
+            # The default shards_id names DAG and run only, so that two tasks of a DAG could share a list.
             definition=f"{context['ti'].task_id} {self.definition}",
             report_prefix=self.report_prefix,
         )
@@ -147,6 +147,7 @@ class CIBatchReportOperator(CIOperator):
         "report_prefix": text,
     }
     template_fields: Sequence[str] = tuple(argument_types)
+    # The report matters most where shards have failed.
     own_defaults: ClassVar[Mapping[str, Any]] = {"trigger_rule": "all_done"}
 
     def __init__(
@@ -192,7 +193,8 @@ class CIBatchReportOperator(CIOperator):
         if report.incomplete or not limit.allows(summary.failed + summary.cancelled, summary.total):
             self.push_result(context, values)
             raise BatchFailedError(summary, limit)
-        self._announce(context, report)
+        bucket = self.output_bucket or client.bucket
+        announce_outputs(self, context, summary, bucket=bucket, templates=[self.output_template])
         return values
 
     def _values(self, report: MergedReport) -> dict[str, Any]:
@@ -200,15 +202,3 @@ class CIBatchReportOperator(CIOperator):
         counts = {"shards": len(report.results), "incomplete_shards": len(report.incomplete)}
         groups = [asdict(group) for group in summary.failures[:3]]
         return {**summary.to_json(), **counts, "failures": groups}
-
-    def _announce(self, context: Context, report: MergedReport) -> None:
-        summary = report.summary
-        if not summary.succeeded:
-            self.announce_nothing()
-        announce(
-            context,
-            self.outlets,
-            uri=output_uri(self.output_bucket or self.hook.client.bucket, self.output_template),
-            objects=summary.succeeded,
-            details={name: getattr(summary, name) for name in _IN_EVENT},
-        )

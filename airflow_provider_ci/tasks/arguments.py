@@ -83,6 +83,7 @@ def seconds(name: str, value: Any) -> float:
 def rate(name: str, value: Any) -> float:
     """A number above 0, or its text."""
     try:
+        # True is a number to Python, and a mistake here.
         found = 0.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         found = 0.0

@@ -19,6 +19,7 @@ def job_ids_in(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping) and "job_id" in value:
         yield from job_ids_in(value["job_id"])
     elif isinstance(value, Iterable) and not isinstance(value, Mapping):
+        # Also Airflow's lazy sequence, in which the results of a mapped task arrive.
         for item in value:
             yield from job_ids_in(item)
     elif value is not None:

@@ -99,6 +99,7 @@ class BatchProgress:
 
     def __enter__(self) -> BatchProgress:
         self._few_lines.__enter__()
+        # A daemon: it must not keep a task alive whose process is to end.
         Thread(target=self._fill_silence, name="ci-progress", daemon=True).start()
         return self
 

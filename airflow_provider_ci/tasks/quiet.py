@@ -25,8 +25,8 @@ _SECONDS = 60.0
 class FewLines(logging.Filter):
     """Lets the first lines of each kind through, then one a minute, which says how many were left out.
 
-    Lines are of a kind when they have the same text but for its values. As a context manager it is in force
-    for the loggers of this package, and tells at the end what was left out.
+    Lines are of a kind when they differ in their values only. As a context manager it filters the loggers of
+    this package, and at its end it logs how many lines were left out.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -240,6 +240,7 @@ def _is_none(value: Any) -> bool:
 def _code(content: Any) -> Any:
     """An argument as it stands in the code, the same in every process."""
     if is_value(content):
+        # A window that moves on with each run is not another piece of work.
         skipped = _TIME_BOUNDS if isinstance(content, (Inventory, ObjectSelection)) else set()
         named = {name: _code(value) for name, value in values_in(content) if name not in skipped}
         return [type(content).__name__, named]

@@ -50,6 +50,7 @@ def adopt_unrecorded(
     for index in list(unrecorded.by_index):  # these objects have their result already
         if index < state.next_index or index in state.done_ahead:
             del unrecorded.by_index[index]
+    # Jobs without UserData are recognized by their keys alone, for which the rest of the plan has to be read.
     if unrecorded.by_keys:
         for planned in upcoming():
             if job := unrecorded.pop_by_keys(Attempt(planned=planned), submitter):
@@ -84,6 +85,7 @@ def _adopt_touched(unrecorded: UnrecordedJobs, state: BatchState, submitter: Sub
         index, least = attempt.planned.index, attempt.number + is_running
         number, job = unrecorded.by_index.pop(index, (0, None))
         if job is None and (job := unrecorded.pop_by_keys(attempt, submitter)):
+            # Without UserData, a job does not say which attempt it belongs to.
             number = least
         if job is not None and number >= least:
             state.forget([index])

@@ -259,6 +259,7 @@ class Lease:
                     seconds=self._claim.seconds, is_parked=False, details={}, expires_at=self._active_until
                 )
                 self._has_beaten = True
+                # The service's own time of the response: how long the request took does not matter.
                 self._active_until = answered_at + self._claim.seconds * _ACTIVE_SHARE
                 return
             except RequestExpiredError:

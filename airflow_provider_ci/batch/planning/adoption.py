@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from airflow_provider_ci.batch.planning.draft import Draft, DraftOutput, OtherOp
 from airflow_provider_ci.batch.planning.outputs.lines import Lines
 from airflow_provider_ci.batch.planning.planned import THERE, Decision
 from airflow_provider_ci.client import Job, JobState
+
+_BY_TIME = Decision.UP_TO_DATE_BY_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +51,29 @@ class Adoption:
         return adopted
 
     def ended(self, jobs: Iterable[Job]) -> int:
-        """Adopt jobs that have ended well and have written what nobody recorded; returns their number.
+        """Correct the decisions about outputs that were written after all that is recorded about them.
 
-        An output that only its time calls up to date is among them if the output that it was made from is.
+        The newest job that wrote such an output is adopted if it did what ours would do. If it did something
+        else, the output is made again, although its record calls it up to date.
 
         :param jobs: all that were created since :attr:`.UnrecordedOutputs.since`.
+        :returns: the number of adopted jobs.
         """
         self._note(jobs)
-        total = 0
-        adopted: dict[int, Mapping[str, Any]] = {}
+        noted: dict[int, Mapping[str, Any]] = {}
+        adopted: set[int] = set()
         for line, job in self.draft.unrecorded.jobs():
-            # The newest job counts: what an older one wrote was overwritten.
-            if job["is_same"] and self._has_read_current(line, job, adopted):
-                adopted = {known: each for known, each in adopted.items() if line - known < self.draft.steps}
-                adopted[line] = job
+            noted = {known: each for known, each in noted.items() if line - known < self.draft.steps}
+            noted[line] = job
+            decision, parent = self.draft.decision(line), line - self._back(line)
+            is_same = job["is_same"] and self._has_read_current(line, noted, adopted)
+            if decision is Decision.UP_TO_DATE and not is_same:
+                self.draft.decide(line, Decision.SUBMIT)
+            # The time of an output has decided already, unless what it was made from is adopted.
+            elif is_same and (decision is Decision.SUBMIT or (decision is _BY_TIME and parent in adopted)):
                 self.draft.decide(line, Decision.ADOPTED, job["details"])
-                total += 1
-        return total
+                adopted.add(line)
+        return len(adopted)
 
     def _note(self, jobs: Iterable[Job]) -> None:
         unrecorded = self.draft.unrecorded
@@ -73,7 +81,7 @@ class Adoption:
             ours = self._output(job)
             if ours is None or job.created_at is None or job.state is not JobState.SUCCESS:
                 continue
-            is_by_time = self.draft.decision(ours.line) is Decision.UP_TO_DATE_BY_TIME
+            is_by_time = self.draft.decision(ours.line) is _BY_TIME
             if is_by_time or ours.line in unrecorded:  # an output that is not there must be made again
                 created = job.created_at.timestamp()
                 ended = job.ended_at.timestamp() if job.ended_at else created
@@ -82,16 +90,14 @@ class Adoption:
                 unrecorded.note_job(ours.line, created, noted)
 
     def _has_read_current(
-        self, line: int, job: Mapping[str, Any], adopted: Mapping[int, Mapping[str, Any]]
+        self, line: int, noted: Mapping[int, Mapping[str, Any]], adopted: Container[int]
     ) -> bool:
-        """Whether a job has read what there is now, and not what an earlier step had made before."""
-        decision, back = self.draft.decision(line), self._back(line)
-        parent = adopted.get(line - back) if back else None
-        if parent is not None:
-            return bool(job["created"] >= parent["ended"])
-        # Without a new input, the time of this output has decided already.
-        is_there = not back or self.draft.decision(line - back) in THERE
-        return is_there and decision is Decision.SUBMIT
+        """Whether the job of a line has read what there is now, and not what a step had made before."""
+        parent = line - self._back(line)
+        if parent == line:
+            return True
+        is_there = parent in adopted or self.draft.decision(parent) in THERE
+        return is_there and (parent not in noted or noted[line]["created"] >= noted[parent]["ended"])
 
     def _output(self, job: Job) -> DraftOutput | None:
         return self.draft.of_output(self.output_of(job)) if self.is_here(job) else None

@@ -100,6 +100,7 @@ def planned_line(planned: PlannedObject) -> dict[str, Any]:
         for name, value in asdict(planned).items()
         if value not in _EMPTY or name in _ALWAYS or (name == "job_level" and value is not None)
     }
+    # The usual decision is left out, like empty fields: a plan may have millions of lines.
     if planned.decision is Decision.SUBMIT:
         del line["decision"]
     return line

@@ -18,21 +18,16 @@ from airflow_provider_ci.batch.planning.draft import (
 )
 from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.outputs.lines import Lines
-from airflow_provider_ci.batch.planning.outputs.naming import (
-    Found,
-    Namer,
-    UnusableError,
-    info_of,
-    key_of,
-    no_object,
-)
+from airflow_provider_ci.batch.planning.outputs.naming import Namer, UnusableError, info_of, key_of, no_object
 from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.planning.planned import THERE, Decision, PlannedObject
 from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
+from airflow_provider_ci.batch.sources.source import Found
 from airflow_provider_ci.client import ObjectInfo
+from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 Skip = Literal["fresh", "exists", "never"]
 """Which objects are left out.
@@ -288,15 +283,14 @@ class Planner:
         entries = index.find(keys)
         written = existing.last_modified(keys)
         unseen = [key for key in keys if key in entries and entries[key].made and key not in written]
-        written.update(
-            existing.head(unseen)
-        )  # a listing can be behind; nothing is paid for twice because of it
+        # A listing can be behind; nothing is paid for twice because of that.
+        written.update(existing.head(unseen))
         for each in chunk:
             decided = self._decision(each, entries.get(each.output), written.get(each.output))
             if decided:
                 self._draft.decide(each.line, *decided)
-            elif each.output in written:
-                self._note_replaced(each, entries.get(each.output), written[each.output].timestamp())
+            if each.output in written:
+                self._note_written(each, entries.get(each.output), written[each.output].timestamp())
 
     def _decision(
         self, each: DraftOutput, entry: Entry | None, written: datetime | None
@@ -311,12 +305,18 @@ class Planner:
         is_newer = written.timestamp() >= each.modified
         return (Decision.UP_TO_DATE_BY_TIME, None) if is_newer else None
 
-    def _note_replaced(self, each: DraftOutput, entry: Entry | None, written: float) -> None:
+    def _note_written(self, each: DraftOutput, entry: Entry | None, written: float) -> None:
+        """Note what the time of an output says, besides the decision about it."""
+        decision = self._draft.decision(each.line)
+        recorded_at = entry.recorded_at if entry is not None and self._skip == "fresh" else 0
+        is_unrecorded = bool(recorded_at) and written > recorded_at + CLOCK_ERROR_SECONDS
+        # A run may have written it after its record and died; then its own records may have been deleted.
+        if is_unrecorded and (decision is Decision.UP_TO_DATE or written >= each.modified):
+            is_to_make = decision is Decision.SUBMIT
+            self._draft.unrecorded.note(each.line, recorded_at + 1, is_to_make=is_to_make)
+        elif decision is not Decision.SUBMIT:
+            return
         self.newest_replaced = max(self.newest_replaced, written)
-        recorded_at = entry.recorded_at if entry is not None else 0
-        # A run may have made it from this very content and died; then its records may have been deleted.
-        if recorded_at and written > recorded_at and written >= each.modified:
-            self._draft.unrecorded.note(each.line, recorded_at + 1)
 
     def _fingerprint(self, each: DraftOutput) -> str:
         return self._lines.fingerprint(each.key, each.etag, each.parts, each.line % self._draft.steps)

@@ -21,7 +21,6 @@ from airflow_provider_ci.batch.planning.draft import Draft, OtherOperationError,
 from airflow_provider_ci.batch.planning.operations import operation_record
 from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.outputs.lines import Lines
-from airflow_provider_ci.batch.planning.outputs.naming import Found
 from airflow_provider_ci.batch.planning.outputs.template import (
     OutputTemplate,
     OutputTemplateError,
@@ -30,7 +29,7 @@ from airflow_provider_ci.batch.planning.outputs.template import (
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 from airflow_provider_ci.batch.planning.planner import Planner
 from airflow_provider_ci.batch.planning.rows import with_row
-from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
+from airflow_provider_ci.batch.planning.sample import count_to_submit, sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
 from airflow_provider_ci.batch.registry.claims import Claim, intersecting
@@ -47,10 +46,8 @@ from airflow_provider_ci.batch.run.others.neighbours import (
     wait_until_planned,
 )
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.batch.sources.source import LeftOut, Source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Row, Source, UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
 from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
@@ -61,7 +58,7 @@ DEFAULT_REPORT_PREFIX = "_ci_batches/"
 _RECENT_SECONDS = 3.0
 _JOBS_PER_PAGE = 100
 _PAGES = 10
-"""Pages of the listing of jobs that are read for any number of outputs, and one more for each."""
+"""Pages of the listing of jobs that are read at most, besides those for each output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +115,8 @@ class PlanMaker:
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
+            if settings.canary and any(step.back for step in steps):
+                to_submit = count_to_submit(planner.objects())
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
             plan = self.freeze(
@@ -334,12 +333,12 @@ class PlanMaker:
     def _recent_jobs(self, unrecorded: UnrecordedOutputs, submitter: Submitter) -> Iterator[Job]:
         """The jobs that may have written outputs about which nothing is recorded.
 
-        If others use the queue a lot, not all of their jobs are read: a page costs little beside a job, but
-        not nothing.
+        There is a limit, because others may use the queue a lot. A job costs more than any page that can
+        save it. Where only a doubt is at stake, as after a bucket was copied, the pages of so many jobs do.
         """
         since = datetime.fromtimestamp(unrecorded.since, timezone.utc)
         jobs = submitter.newest_jobs(since)
-        return islice(jobs, _JOBS_PER_PAGE * (_PAGES + unrecorded.total))
+        return islice(jobs, _JOBS_PER_PAGE * (_PAGES + unrecorded.to_make) + unrecorded.total)
 
     def _writes_here(self, job: Job) -> bool:
         return job.output_bucket in ("", self.outputs_client.bucket)

@@ -93,6 +93,7 @@ class FailuresOf(Source):
             is_wanted = (not self.states or str(result.state) in self.states) and (
                 not self.codes or result.code in self.codes
             )
+            # Two of a million keys share a 64-bit hash about once in 40 million batches.
             mark = hash(result.key)  # a set of numbers: the keys of a million failures take much more
             if is_wanted and mark not in seen:
                 seen.add(mark)

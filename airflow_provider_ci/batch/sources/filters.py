@@ -71,6 +71,8 @@ class FilteredSource(Source):
             return False
         if any(_takes_all(pattern, suffix) for pattern in self.exclude):
             return False
+        # Only the ends are compared. In doubt the answer is yes: the output template is refused, rather than
+        # outputs taken for inputs by the next run.
         tails = [_tail(pattern) for pattern in self.include]
         return not tails or any(tail.endswith(suffix) or suffix.endswith(tail) for tail in tails)
 
@@ -118,6 +120,7 @@ class FilteredSource(Source):
             "storage_classes": frozenset(self.storage_classes or ()),
         }
         given = tuple((name, value) for name, value in more.items() if value)
+        # A plan that was frozen before a filter existed has no trace of it, and still belongs to this source.
         return (frozenset(suffix.lower() for suffix in self.suffixes), *given)
 
     def _moment(self, name: str, value: datetime | str | None) -> datetime | None:
@@ -166,6 +169,7 @@ class ObjectFilter:
         """Whether the object is taken. Folder placeholders never are; archived objects are counted."""
         key = found.key
         if (
+            # A folder that was made in the console is an empty object whose key ends with "/".
             key.endswith("/")
             or (self.suffixes and not key.lower().endswith(self.suffixes))
             or found.size < self.min_size
@@ -251,8 +255,10 @@ def texts(name: str, value: Any) -> Any:
         return value
     if isinstance(value, str):
         if not checks.was_template():
+            # In code, one string is a mistake: each of its characters would be taken for an item.
             raise ValueError(f"{name} is a sequence of strings, not the string {value!r}")
         value = checks.parts(value)
+    # A set has another order in each process, which would change the stored DAG at each parse.
     found = sorted(value) if isinstance(value, (set, frozenset)) else tuple(value)
     for each in found:
         if not isinstance(each, str) and not checks.is_template(each):
@@ -276,6 +282,7 @@ def minimal(given: str | Sequence[str]) -> tuple[str, ...]:
     """The prefixes in the order of keys, without prefixes that lie under another prefix."""
     found: list[str] = []
     for prefix in sorted({given} if isinstance(given, str) else set(given)):
+        # In this order a prefix comes right after the ones that it lies under.
         if not found or not prefix.startswith(found[-1]):
             found.append(prefix)
     return tuple(found)
@@ -313,4 +320,5 @@ def _time_of(text: Any) -> Any:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return text
+    # A time that a user wrote in another form stays as it was written.
     return moment if moment.isoformat() == text else text

@@ -129,6 +129,7 @@ def stable_text(content: Any) -> str:
     """The text of an object, or its class name if the text would show a memory address."""
     if callable(content) and hasattr(content, "__qualname__"):
         return f"<{content.__module__}.{content.__qualname__}>"
+    # The default text of an object holds its address in memory, which differs in each process.
     owners = {
         vars(cls).get(name) and cls for cls in type(content).__mro__ for name in ("__str__", "__repr__")
     }

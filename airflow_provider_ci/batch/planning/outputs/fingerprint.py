@@ -28,6 +28,7 @@ class Fingerprints:
         """
         suffix = posixpath.splitext(key)[1].lower()
         whole = self._operation.copy()
+        # The lengths keep the parts apart: without them, other parts could give the same text.
         whole.update(f"{len(suffix)} {len(etag)} {suffix}{etag}{output_key}".encode("utf-8", "surrogatepass"))
         return whole.hexdigest()[:_DIGITS]
 

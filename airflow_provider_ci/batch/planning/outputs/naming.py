@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Union
 
 from airflow_provider_ci.batch.planning.operations import ParameterError
 from airflow_provider_ci.batch.planning.outputs.lines import Lines
 from airflow_provider_ci.batch.planning.outputs.template import OutputNameError, OutputTemplateError
 from airflow_provider_ci.batch.planning.rows import RowPart, RowReader
 from airflow_provider_ci.batch.planning.steps import PlanStep
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, Row, UnusableKey
 from airflow_provider_ci.client import ObjectInfo
-
-Found = Union[ObjectInfo, Row, UnusableKey]  # noqa: UP007  (evaluated at run time)
-"""What a source yields."""
 
 _LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 

@@ -194,6 +194,7 @@ class Neighbour:
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:
             return False
+        # The run that made the plan, or a later run that continues it under its own claim.
         return bool(claim.token == self.details["claim"] or claim.plan == self.details["plan"])
 
     def _find_plan(self) -> StoredPlan | None:
@@ -204,6 +205,7 @@ class Neighbour:
         if plan is None or plan.header.token != self.details["plan"]:
             return None
         self.started_at = plan.header.started_at
+        # One byte for each line of the other plan, which may have a million.
         self._outcomes = bytearray(plan.header.total)
         return plan
 
@@ -238,6 +240,7 @@ class Neighbour:
             self._outcomes[result.index] = _MADE
         elif result.state is ObjectState.FAILED and not result.is_retryable:
             self._outcomes[result.index] = _FAILED
+            # Without a reason to report, this batch tries an object itself.
             if len(self._failures) < _MAX_FAILURES:
                 self._failures[result.index] = result
         else:

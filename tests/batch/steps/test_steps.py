@@ -6,7 +6,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +15,21 @@ from airflow_provider_ci.batch import (
     Batch,
     BatchFailedError,
     ObjectResult,
-    ObjectState,
     OutputConflictError,
     OutputTemplateError,
     Step,
     read_report,
 )
-from airflow_provider_ci.client import CIClient, DocProcess, Job, JobState, PicProcess
+from airflow_provider_ci.client import CIClient, DocProcess, Job, PicProcess
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.local.convert import ConversionError, InstantConverters
-from tests.batch.conftest import FOLDER, INBOX, REPORT, Power, die, dies, in_threads, pause
+from tests.batch.conftest import INBOX, REPORT, in_threads, pause
+from tests.batch.steps.conftest import ALL_OF_CHAIN, BOTH, CHAIN, KEYS, PDF, THUMB, TWO, outputs, states
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
 Results = Callable[..., dict[str, ObjectResult]]
-End = Callable[[], None]
-
-KEYS = [f"in/{number}.docx" for number in range(4)]
-PDF = DocProcess(target="pdf")
-THUMB = DocProcess(target="jpg", start_page=1, end_page=1)
-SMALL = PicProcess("imageMogr2/thumbnail/!50p")
-TWO = {"pdf": (PDF, "pdf/{dir}{stem}.pdf"), "thumb": (THUMB, "thumbs/{dir}{stem}.jpg")}
-CHAIN = {
-    "small": Step(SMALL, "small/{stem}.jpg", after="thumb"),  # named before the step that it needs
-    "thumb": (DocProcess(target="jpg", start_page=1, end_page=1), "thumbs/{stem}.jpg", "pdf"),
-    "pdf": (PDF, "pdf/{stem}.pdf"),
-}
-
-
-@pytest.fixture
-def steps(batch: Make) -> Make:
-    """Makes a batch with several steps."""
-
-    def make(client: CIClient, operations: Any = TWO, **options: Any) -> Batch:
-        source = options.pop("source", INBOX)
-        return batch(client, source, None, output="", operations=operations, **options)
-
-    return make
-
-
-def outputs(
-    *keys: str, of: tuple[str, ...] = ("pdf/{}.pdf", "thumbs/{}.jpg", "small/{}.jpg")
-) -> Counter[str]:
-    return Counter(name.format(key[3:-5]) for key in keys for name in of)
-
-
-ALL_OF_CHAIN = outputs(*KEYS)
-BOTH = ("pdf/{}.pdf", "thumbs/{}.jpg")
-
-
-def states(result: ObjectResult) -> dict[str, str]:
-    return {step.step: str(step.state) for step in result.steps}
 
 
 def test_each_object_has_all_its_outputs(
@@ -256,108 +218,6 @@ def test_one_operation_or_several_but_not_both(options: dict[str, Any], client: 
         Batch(client, INBOX, batch_id="x", **options)
 
 
-# Crashes and deferral
-
-
-@pytest.mark.parametrize("looks", [(1,), (1, 2), (1, 2, 3)])
-def test_a_chain_goes_on_after_a_crash(
-    looks: tuple[int, ...],
-    client: CIClient,
-    fill_bucket: Fill,
-    steps: Make,
-    live_outputs: Count,
-    end_leases: End,
-) -> None:
-    fill_bucket(*KEYS)
-    for look in looks:
-        die(steps(client, CHAIN, max_in_flight=2, progress=dies(look)))
-        end_leases()
-    assert steps(client, CHAIN, max_in_flight=2).run().total == 4
-    assert live_outputs(client) == ALL_OF_CHAIN
-
-
-@pytest.mark.parametrize("requests", range(1, 40, 3))
-def test_a_chain_goes_on_after_a_crash_at_any_request(
-    requests: int,
-    client: CIClient,
-    fill_bucket: Fill,
-    steps: Make,
-    live_outputs: Count,
-    end_leases: End,
-    power: Power,
-) -> None:
-    fill_bucket(*KEYS[:2])
-    power.last_for(requests, is_heard=bool(requests % 2))
-    with suppress(BaseException):  # the process is gone
-        steps(client, CHAIN, threads=1).run()
-    power.last_for()
-    end_leases()
-    summary = steps(client, CHAIN, threads=1).run()
-    assert (summary.total, summary.succeeded + summary.skipped) == (2, 2)
-    assert live_outputs(client) == outputs(*KEYS[:2])
-
-
-def test_a_chain_is_deferred_and_resumed(
-    client: CIClient, fill_bucket: Fill, steps: Make, live_outputs: Count
-) -> None:
-    fill_bucket(*KEYS)
-    resume = pause(client)
-    made = steps(client, CHAIN)
-    assert made.advance(patience=0, deadline=time.time() + 60) is None
-    resume()
-    kept = json.loads(json.dumps(made.parked))
-    for _ in range(300):
-        made = steps(client, CHAIN)
-        summary = made.advance(patience=0, deadline=time.time() + 60, resume=kept)
-        if summary is not None:
-            break
-        kept = json.loads(json.dumps(made.parked))
-        time.sleep(0.05)
-    assert summary is not None
-    assert (summary.total, summary.succeeded, summary.jobs) == (4, 4, 12)
-    assert live_outputs(client) == ALL_OF_CHAIN
-
-
-@pytest.mark.parametrize(
-    "lost", ["_ci_batches*/**/*", f"{FOLDER}plan.json", f"{FOLDER}*/*/*", f"{FOLDER}*/*.jsonl"]
-)
-def test_a_chain_goes_on_after_records_were_deleted(
-    lost: str,
-    client: CIClient,
-    fill_bucket: Fill,
-    bucket: Path,
-    steps: Make,
-    live_outputs: Count,
-    end_leases: End,
-) -> None:
-    fill_bucket(*KEYS)
-    die(steps(client, CHAIN, max_in_flight=2, progress=dies(4)))
-    for path in bucket.glob(lost):
-        if path.is_file():
-            path.unlink()
-    end_leases()
-    time.sleep(1.1)  # without records, times decide, and they are in whole seconds
-    summary = steps(client, CHAIN).run()
-    assert (summary.total, summary.succeeded + summary.skipped) == (4, 4)
-    assert live_outputs(client) == ALL_OF_CHAIN
-
-
-def test_a_failure_of_the_first_step_is_passed_on_after_a_crash(
-    client: CIClient, fill_bucket: Fill, steps: Make, end_leases: End, results: Results
-) -> None:
-    fill_bucket(*KEYS)
-    fill_bucket("in/0.docx", content=b"")
-    die(steps(client, CHAIN, max_in_flight=3, progress=dies(3)))
-    end_leases()
-    with pytest.raises(BatchFailedError) as failed:
-        steps(client, CHAIN, max_in_flight=3).run()
-    assert (failed.value.summary.total, failed.value.summary.failed) == (4, 1)
-    assert "step 'thumb' failed" in results(client)[KEYS[0]].steps[2].message
-
-
-# Other batches
-
-
 def test_batches_share_single_outputs(
     client: CIClient, fill_bucket: Fill, steps: Make, batch: Make, live_outputs: Count
 ) -> None:
@@ -399,9 +259,6 @@ def test_the_rows_of_a_report_go_through_json(
     assert result.steps[1].key == KEYS[0]
 
 
-# Another bucket
-
-
 def test_all_steps_write_to_another_bucket(
     client: CIClient, local_ci: LocalCI, fill_bucket: Fill, steps: Make, bucket: Path, live_outputs: Count
 ) -> None:
@@ -417,9 +274,6 @@ def test_all_steps_write_to_another_bucket(
     assert {job.output_bucket for job in client.list_doc_jobs()} == {other.name}
     with pytest.raises(ValueError, match="jobs read from examplebucket-1250000000 only"):
         steps(client, CHAIN, **where)
-
-
-# Rows
 
 
 def test_rows_set_parameters_of_single_steps(client: CIClient, fill_bucket: Fill, steps: Make) -> None:
@@ -447,22 +301,3 @@ def test_a_row_cannot_name_the_output_of_several_steps(
 def _sent(job: Job) -> dict[str, Any]:
     found: dict[str, Any] = job.raw["Operation"]["DocProcess"]
     return found
-
-
-def test_cancelled_first_steps_cancel_what_follows(
-    client: CIClient, fill_bucket: Fill, steps: Make, results: Results
-) -> None:
-    fill_bucket(*KEYS[:2])
-    resume = pause(client)
-    made = steps(client, CHAIN)
-    assert made.advance(patience=0, deadline=time.time() + 60) is None
-    (first,) = [job for job in client.list_doc_jobs() if job.input_key == KEYS[0]]
-    client.cancel_doc_job(first.job_id)
-    resume()
-    with pytest.raises(BatchFailedError) as failed:
-        steps(client, CHAIN).run()
-    assert (failed.value.summary.cancelled, failed.value.summary.succeeded) == (1, 1)
-    report = results(client)
-    assert report[KEYS[0]].state is ObjectState.CANCELLED
-    assert {step.state for step in report[KEYS[0]].steps} == {ObjectState.CANCELLED}
-    assert [job.state for job in client.list_doc_jobs()].count(JobState.CANCEL) == 1

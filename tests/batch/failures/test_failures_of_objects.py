@@ -38,7 +38,7 @@ def failed_summary(batch: Batch) -> BatchSummary:
     return failed.value.summary
 
 
-# E1: one bad object
+# One bad object
 
 
 def test_one_bad_object_of_many_stops_nothing(
@@ -142,7 +142,7 @@ def test_a_stop_early_that_makes_no_sense_is_refused(stop_early: Any, client: CI
         batch(client, stop_early=stop_early)
 
 
-# E2: what failed before
+# What failed before
 
 
 def test_retries_submit_nothing_for_permanent_failures(
@@ -232,7 +232,7 @@ def test_a_missing_key_is_looked_for_again(
     assert job_count(client) == 1
 
 
-# E3: keys that no object can have
+# Keys that no object can have
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_list_without_any_good_key_is_reported(
     assert results(client).keys() == set(keys)
 
 
-# E4: the summary
+# The summary
 
 
 def test_failures_are_grouped_by_code(
@@ -309,7 +309,7 @@ def test_the_error_is_short_whatever_has_failed(
     assert len(str(failed.value)) < 1500
 
 
-# D7: what concerns the bucket
+# What concerns the bucket
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ci.batch import DOCUMENT_SUFFIXES, ObjectKeys, ObjectSelection
 from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import UnusableKey
 from airflow_provider_ci.client import CIClient
 
 

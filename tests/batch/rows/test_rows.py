@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +20,17 @@ from airflow_provider_ci.batch import (
     OutputConflictError,
     OutputTemplateError,
     Pace,
-    SecretError,
 )
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.client import CIClient, DocProcess, Job, ObjectInfo, PicProcess, Secret
+from airflow_provider_ci.client import CIClient, Job, ObjectInfo, PicProcess
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import FOLDER, die, dies, pause
+from tests.batch.rows.conftest import KEYS, PASSWORD, everything_in, rows
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
 Results = Callable[..., dict[str, ObjectResult]]
 End = Callable[[], None]
-
-KEYS = [f"in/{number}.docx" for number in range(4)]
-PASSWORD = "hunter2-is-no-password"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Rows(ObjectSelection):
-    """The objects of a selection, each as a row."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def objects(self, client: CIClient, **options: Any) -> Iterator[Any]:
-        for info in ObjectSelection.objects(self, client, **options):
-            yield Row(info=info, **self.rows[info.key]) if info.key in self.rows else info
-
-
-def rows(**by_number: dict[str, Any]) -> Rows:
-    return Rows(prefix="in/", rows={f"in/{name[1:]}.docx": row for name, row in by_number.items()})
 
 
 def pages_of(job: Job) -> str:
@@ -60,12 +40,6 @@ def pages_of(job: Job) -> str:
 
 def jobs_by_output(client: CIClient) -> dict[str, Job]:
     return {job.output_key: job for job in client.list_doc_jobs()}
-
-
-def everything_in(bucket: Path) -> str:
-    """All that the engine has stored."""
-    paths = [path for path in bucket.rglob("*") if path.is_file() and "_ci_batches" in path.as_posix()]
-    return "\n".join(path.read_text(errors="replace") for path in paths)
 
 
 def test_a_row_changes_its_own_job_only(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
@@ -308,109 +282,6 @@ def test_a_plan_of_this_version_before_steps_and_rows_is_continued(
     end_leases()
     assert batch(client).run().succeeded == 4
     assert live_jobs(client) == dict.fromkeys(KEYS, 1)
-
-
-# Secrets
-
-
-@pytest.fixture
-def sent_passwords(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords in the submissions of the client, in their order."""
-    sent: list[str] = []
-    attempt = client._transport._attempt
-
-    def look(request: Any, *more: Any, **options: Any) -> Any:
-        if request.method == "POST" and b"<DocPassword>" in (request.body or b""):
-            sent.append(request.body.decode().partition("<DocPassword>")[2].partition("<")[0])
-        return attempt(request, *more, **options)
-
-    monkeypatch.setattr(client._transport, "_attempt", look)
-    return sent
-
-
-def test_a_secret_is_sent_and_stored_nowhere(
-    client: CIClient,
-    fill_bucket: Fill,
-    bucket: Path,
-    batch: Make,
-    sent_passwords: list[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    fill_bucket(*KEYS)
-    asked: list[str] = []
-
-    def look_up(reference: str) -> str:
-        asked.append(reference)
-        return f"{PASSWORD} of {reference}"
-
-    operation = DocProcess(target="pdf", password=Secret("conn:all"))
-    source = rows(
-        n1={"parameters": {"doc_password": "var:one"}}, n2={"parameters": {"doc_password": "conn:all"}}
-    )
-    made = batch(client, source, operation, secrets=look_up)
-    summary = made.run()
-    assert summary.succeeded == 4
-    assert sorted(sent_passwords) == sorted([*[f"{PASSWORD} of conn:all"] * 3, f"{PASSWORD} of var:one"])
-    assert sorted(asked) == ["conn:all", "var:one"], "each is looked up once"
-    stored = everything_in(bucket)
-    assert "conn:all" in stored
-    assert "var:one" in stored
-    assert PASSWORD not in stored + caplog.text + repr(summary) + repr(made) + json.dumps(summary.to_json())
-    again = batch(client, source, operation, secrets=lambda _: "another", batch_id="again").run()
-    assert again.jobs == 0, "the fingerprint is of the reference"
-
-
-def test_a_secret_that_cannot_be_looked_up_fails_its_object(
-    client: CIClient, fill_bucket: Fill, batch: Make, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill_bucket(*KEYS)
-    monkeypatch.setenv("EMPTY_PASSWORD", "")
-    wrong = {"n1": "env:NO_SUCH_PASSWORD", "n2": "conn:unknown", "n3": "env:EMPTY_PASSWORD"}
-    source = rows(**{name: {"parameters": {"doc_password": reference}} for name, reference in wrong.items()})
-    with pytest.raises(BatchFailedError):
-        batch(client, source).run()
-    report = results(client)
-    assert [report[key].code for key in KEYS] == ["", *["SecretUnavailable"] * 3]
-    assert "'env:NO_SUCH_PASSWORD' cannot be looked up: the environment var" in report[KEYS[1]].message
-    assert "pass secrets=" in report[KEYS[2]].message
-    assert "it is empty" in report[KEYS[3]].message
-    assert len(list(client.list_doc_jobs())) == 1
-    monkeypatch.setenv("NO_SUCH_PASSWORD", "now there")
-    with pytest.raises(BatchFailedError) as again:
-        batch(client, source).run()
-    assert (again.value.summary.failed, again.value.summary.jobs) == (2, 1), "it is not remembered"
-
-
-def test_without_the_secret_of_all_objects_nothing_is_submitted(
-    client: CIClient, fill_bucket: Fill, batch: Make
-) -> None:
-    fill_bucket(*KEYS)
-    operation = DocProcess(target="pdf", password=Secret("env:NO_SUCH_PASSWORD"))
-    with pytest.raises(SecretError, match="NO_SUCH_PASSWORD is not set"):
-        batch(client, operation=operation).run()
-    assert not list(client.list_doc_jobs())
-
-
-@pytest.mark.parametrize("text", ["hunter2", "", "conn:", "pass:word", "CONN:x"])
-def test_a_text_that_is_no_reference_is_never_shown(text: str) -> None:
-    with pytest.raises(ValueError, match="must name a secret") as refused:
-        Secret(text)
-    assert not text or text not in str(refused.value).replace("'conn:my_connection'", "")
-
-
-def test_a_reference_is_shown_and_crosses_json() -> None:
-    operation = DocProcess(password=Secret("conn:docs"))
-    assert repr(Secret("conn:docs")) == "Secret(reference='conn:docs')"
-    stored = json.loads(json.dumps(operation.serialize()))
-    assert DocProcess.deserialize(stored) == operation
-
-
-def test_a_reference_is_no_password_for_a_single_job(client: CIClient) -> None:
-    with pytest.raises(ValueError, match="'conn:docs'"):
-        client.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess(password=Secret("conn:docs")))
-
-
-# Many
 
 
 def test_ten_thousand_mixed_rows_in_one_batch(tmp_path: Path, client_of: Any, batch: Make) -> None:

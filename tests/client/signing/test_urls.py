@@ -17,7 +17,7 @@ from airflow_provider_ci.client import CIClient, Credentials, DocPreview, signin
 from airflow_provider_ci.client.http.address import addresses
 from airflow_provider_ci.client.http.request import Request, signed_url
 
-DATA = json.loads((Path(__file__).parent / "data" / "signature-vectors.json").read_text("utf-8"))
+DATA = json.loads((Path(__file__).parents[1] / "data" / "signature-vectors.json").read_text("utf-8"))
 CREDENTIALS = Credentials(secret_id=DATA["secret_id"], secret_key=DATA["secret_key"])
 BUCKET = "examplebucket-1250000000"
 COS = f"{BUCKET}.cos.ap-guangzhou.myqcloud.com"

@@ -20,7 +20,7 @@ Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
 
 KEYS = [f"in/{number}.docx" for number in range(4)]
-PDF = Step(DocProcess(target="pdf"), "out/{dir}{stem}.pdf")
+PDF = Step(DocProcess(target="pdf", end_page=2), "out/{dir}{stem}.pdf")
 PAGE = Step(DocProcess(target="jpg", start_page=1, end_page=1), "out/{dir}{stem}.jpg", after="pdf")
 SMALL = Step(PicProcess("imageMogr2/thumbnail/!50p"), "out/small/{dir}{stem}.jpg", after="page")
 STEPS = {"one step": {"pdf": PDF}, "chain": {"pdf": PDF, "page": PAGE, "small": SMALL}}
@@ -54,14 +54,21 @@ def make(batch: Make) -> Make:
     return make
 
 
-@pytest.mark.parametrize("lost", LOST)
 @pytest.mark.parametrize("changed", ["content", "operation"])
-@pytest.mark.parametrize(("steps", "posts"), [("one step", 3), ("chain", 3), ("chain", 6)])
+@pytest.mark.parametrize(
+    ("steps", "posts", "lost"),
+    [
+        ("one step", 3, "plan"),
+        ("one step", 3, "folder and claim"),
+        ("chain", 3, "folder"),
+        ("chain", 6, "plan and claim"),
+    ],
+)
 def test_what_a_dead_run_has_made_is_not_made_again(
     steps: str,
     posts: int,
-    changed: str,
     lost: str,
+    changed: str,
     client: CIClient,
     client_of: Callable[..., CIClient],
     local_ci: LocalCI,
@@ -116,3 +123,37 @@ def test_an_output_that_others_have_touched_is_made_again_by_another_operation(
         os.utime(output, (time.time() + 5, time.time() + 5))  # as if it had been restored from a copy
     assert make(client, {"pdf": OTHER_PDF}).run().succeeded == len(KEYS)
     assert set(live_outputs(client).values()) == {2}
+
+
+@pytest.mark.parametrize("changed", ["content", "operation"])
+@pytest.mark.parametrize("steps", STEPS)
+def test_what_a_lost_plan_has_replaced_is_made_again(
+    steps: str,
+    changed: str,
+    client: CIClient,
+    make: Make,
+    bucket: Path,
+    fill_bucket: Callable[..., None],
+    live_outputs: Count,
+) -> None:
+    """Back to what it was before: the index knows that output, but another one has taken its place."""
+    operations, before = STEPS[steps], b"Some text."
+    fill_bucket(*KEYS, content=before)
+    make(client, operations).run()
+    states = {path: path.read_bytes() for path in bucket.glob("_ci_batches.registry/*.json")}
+    if changed == "content":
+        fill_bucket(*KEYS, content=b"Other text.")
+        make(client, operations).run()
+        now = int(time.time())
+        wait_until(lambda: time.time() >= now + 1)  # the service tells times in whole seconds
+        fill_bucket(*KEYS, content=before)
+    else:
+        make(client, {**operations, "pdf": OTHER_PDF}).run()
+    delete_records(bucket, "folder")
+    for path in bucket.glob("_ci_batches.registry/*.json"):
+        path.unlink()
+    for path, content in states.items():
+        path.write_bytes(content)
+    assert make(client, operations).run().succeeded == len(KEYS)
+    assert set(live_outputs(client).values()) == {3}
+    assert make(client, operations).run().skipped == len(KEYS)

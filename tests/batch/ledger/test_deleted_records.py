@@ -221,13 +221,13 @@ def test_after_sigkill_the_next_run_doubles_nothing(
     check(client, bucket, summary, live_jobs(client))
 
 
-# B1 to B4 as they were seen
+# One record is deleted
 
 
 def test_a_deleted_plan_with_new_objects_loses_nothing(
     client: CIClient, bucket: Path, fill_bucket: Fill, batch: Make, live_jobs: Count
 ) -> None:
-    """B1: the results of the deleted plan count for no other plan."""
+    """The results of the deleted plan count for no other plan."""
     fill_bucket(*KEYS)
     batch(client).run()
     new = [f"in/+{number}.docx" for number in range(5)]
@@ -300,14 +300,14 @@ def test_a_resumed_batch_knows_how_many_objects_were_planned(
 def test_a_missing_part_of_the_results_is_noticed(
     reach: Callable[..., Callable[[], object]], client: CIClient, bucket: Path, batch: Make, live_jobs: Count
 ) -> None:
-    """B3, with the batch killed late, so that there are several parts."""
+    """The batch is killed late, so that there are several parts."""
     reach("killed", 7)
     for path in sorted((bucket / FOLDER).glob("*/results/*"))[:1]:
         path.unlink()
     check(client, bucket, run_until_it_ends(lambda: batch(client)), live_jobs(client))
 
 
-# B8 to B12
+# Records that are late, newer or damaged
 
 
 def test_a_late_report_of_a_dead_run_is_refused(
@@ -318,7 +318,7 @@ def test_a_late_report_of_a_dead_run_is_refused(
     batch: Make,
     bucket: Path,
 ) -> None:
-    """B8: the report is on its way for longer than the lease lasts."""
+    """The report is on its way for longer than the lease lasts."""
     fill_bucket(*KEYS[:2])
     local_ci.faults.add("slow", seconds=4, method="PUT", path=f"/{FOLDER}report.jsonl")
     summary = batch(client, lease_seconds=3).run()
@@ -330,7 +330,6 @@ def test_a_late_report_of_a_dead_run_is_refused(
 def test_a_record_of_a_newer_version_is_refused(
     name: str, client: CIClient, bucket: Path, fill_bucket: Fill, batch: Make, live_jobs: Count
 ) -> None:
-    """B9."""
     fill_bucket(*KEYS)
     batch(client).run()
     path = bucket / FOLDER / name
@@ -366,7 +365,6 @@ def test_foreign_files_in_the_folder_are_ignored(
     batch: Make,
     live_jobs: Count,
 ) -> None:
-    """B10."""
     resume = reach(phase)
     token = json.loads((bucket / FOLDER / "plan.json").read_text().splitlines()[0])["token"]
     path = bucket / FOLDER / name.format(token=token)
@@ -403,7 +401,6 @@ def test_a_long_report_comes_in_parts(
     results: Results,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """B11."""
     monkeypatch.setattr("airflow_provider_ci.batch.reports.writing.PART_BYTES", 500)
     fill_bucket(*KEYS)
     batch(client).run()
@@ -416,7 +413,7 @@ def test_a_long_report_comes_in_parts(
 def test_a_run_does_not_read_the_records_of_earlier_plans(
     client: CIClient, local_ci: LocalCI, fill_bucket: Fill, batch: Make
 ) -> None:
-    """B12: the tenth run of a batch costs no more requests than the third."""
+    """The tenth run of a batch costs no more requests than the third."""
     fill_bucket(*KEYS)
     costs = []
     for _ in range(10):

@@ -53,7 +53,7 @@ def to_end(make: Callable[[], Batch], resume: dict[str, Any]) -> BatchSummary:
     pytest.fail("the batch does not end")
 
 
-# B5: other renderings at each resume
+# Other renderings at each resume
 
 
 def test_an_output_that_renders_differently_continues_the_plan(
@@ -108,7 +108,7 @@ def test_the_operation_of_the_plan_is_done_on_resume(
     assert pages == {"3"}
 
 
-# B6: a rolling window
+# A rolling window
 
 
 def test_a_rolling_window_does_not_shrink_the_plan(
@@ -143,7 +143,7 @@ def test_a_retry_with_a_rolling_window_continues_the_plan(
     assert live_jobs(client) == dict.fromkeys(KEYS, 1)
 
 
-# B7: the order within sets
+# The order within sets
 
 
 @pytest.mark.parametrize("seeds", [("0", "1"), ("7", "42")])

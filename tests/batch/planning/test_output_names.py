@@ -28,7 +28,7 @@ Results = Callable[..., dict[str, ObjectResult]]
 
 PAGES = DocProcess(target="png")
 
-# A7, A8: batch ids
+# Batch ids
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_id_that_cannot_name_a_folder_is_refused(batch_id: str, client: CICli
         batch(client, batch_id=batch_id)
 
 
-# A9: outputs in the selection
+# Outputs in the selection
 
 
 def test_outputs_inside_the_selection_never_become_inputs(
@@ -156,7 +156,7 @@ def test_keys_named_one_by_one_may_lie_anywhere(client: CIClient, fill_bucket: F
     assert batch(client, ["out/a.docx"], output="out/{stem}.pdf").run().succeeded == 1
 
 
-# A10: ledgers do not count as objects
+# Ledgers do not count as objects
 
 
 @pytest.mark.parametrize("report_prefix", ["_ci_batches/", "logs/ci/", "", "in/reports/", "a-"])
@@ -179,7 +179,7 @@ def test_objects_beside_a_ledger_are_taken(client: CIClient, fill_bucket: Fill, 
     assert batch(client, ObjectSelection(prefix="logs/")).run().total == 2
 
 
-# A11, A12: placeholders
+# Placeholders
 
 
 SERVICE = ("${Number}", "${Page}", "${SheetID}")

@@ -13,7 +13,7 @@ from qcloud_cos import CosConfig, CosS3Client
 
 from airflow_provider_ci.client import Credentials, signing
 
-DATA = json.loads((Path(__file__).parent / "data" / "signature-vectors.json").read_text("utf-8"))
+DATA = json.loads((Path(__file__).parents[1] / "data" / "signature-vectors.json").read_text("utf-8"))
 CREDENTIALS = Credentials(secret_id=DATA["secret_id"], secret_key=DATA["secret_key"])
 BUCKET = "examplebucket-1250000000"
 

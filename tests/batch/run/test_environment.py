@@ -101,7 +101,7 @@ def test_thirty_open_files_do_or_the_limit_is_named(
     fill_bucket: Fill,
     run_child: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    """B14: the jobs are done and reported, or nothing is submitted."""
+    """The jobs are done and reported, or nothing is submitted."""
     fill_bucket(*(f"in/{number}.docx" for number in range(80)))
     child = run_child(files=files)
     jobs = len(list(client.list_doc_jobs()))
