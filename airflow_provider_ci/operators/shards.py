@@ -10,8 +10,9 @@ from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci.batch import BatchFailedError, Source
 from airflow_provider_ci.batch.limits import FailureLimit
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sharding.merge import MergedReport, merge_reports
-from airflow_provider_ci.batch.sharding.record import ShardList, make_shards, read_shards
+from airflow_provider_ci.batch.sharding.record import ShardList, has_report, make_shards, read_shards
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
@@ -23,6 +24,10 @@ _SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_
 
 class NoShardsError(AirflowException):
     """The list of shards is missing: the task that makes it did not succeed, or names it otherwise."""
+
+
+class ShardsIdTakenError(AirflowException):
+    """Two tasks give their shards the same id."""
 
 
 class CIShardsOperator(CIOperator):
@@ -92,14 +97,15 @@ class CIShardsOperator(CIOperator):
         """Split the source, or read the shards that an earlier try wrote down.
 
         :raises SourceError: the source cannot be read or split.
+        :raises ShardsIdTakenError: another task of the DAG has given its shards this id.
         """
         self.begin(context)
+        self._raise_if_taken(context["ti"].task_id)
         made = make_shards(
             self.hook.client,
             self.source,
             shards_id=self.shards_id,
             max_objects=self.max_objects,
-            # The default shards_id names DAG and run only, so that two tasks of a DAG could share a list.
             definition=f"{context['ti'].task_id} {self.definition}",
             report_prefix=self.report_prefix,
         )
@@ -108,6 +114,17 @@ class CIShardsOperator(CIOperator):
             self.log.warning("no object %s: there are no shards", self.source.described())
         self.log.info("%d shards of %s objects in %s", len(made.shards), f"{objects:,}", made.folder)
         return [self._arguments(made, number) for number in range(len(made.shards))]
+
+    def _raise_if_taken(self, task_id: str) -> None:
+        """The default id names DAG and run only: a second task would replace the shards of the first."""
+        client, folder = self.hook.client, batch_folder(self.report_prefix, self.shards_id)
+        known = read_shards(client, self.shards_id, report_prefix=self.report_prefix)
+        owner = known.definition.partition(" ")[0] if known else task_id
+        if owner != task_id and not has_report(client, folder):
+            raise ShardsIdTakenError(
+                f"shards_id {self.shards_id!r} names the shards of task {owner!r}, whose report is not there "
+                "yet: give each CIShardsOperator of a DAG, and its report, a shards_id of their own"
+            )
 
     def _arguments(self, made: ShardList, number: int) -> dict[str, Any]:
         """What the mapped task gets for a shard."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from airflow_provider_ci.batch import BatchSummary, Progress
 from airflow_provider_ci.compat import StateStore
+from airflow_provider_ci.tasks.quiet import FewLines
 
 STORE_KEY = "progress"
 """Where Airflow 3.3 and newer show it among the task's state."""
@@ -68,7 +69,8 @@ class BatchProgress:
     """Tells in the log, and in the task's state store, how far a batch is.
 
     The first numbers are logged at once, so that each resumed window shows up. As a context manager it also
-    repeats the last numbers while nothing else is logged, so that no minute is silent.
+    repeats the last numbers while nothing else is logged, so that no minute is silent, and leaves out most
+    lines about single requests and objects.
 
     :param allowed: how many objects may fail, as the user wrote it.
     :param since: what the process before this one had as ``since``, so that rates count the whole try.
@@ -93,14 +95,17 @@ class BatchProgress:
         self._last: Progress | None = None
         self._lock = Lock()
         self._is_over = Event()
+        self._few_lines = FewLines()
 
     def __enter__(self) -> BatchProgress:
+        self._few_lines.__enter__()
         # A daemon: it must not keep a task alive whose process is to end.
         Thread(target=self._fill_silence, name="ci-progress", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
+        self._few_lines.__exit__()
 
     def __call__(self, progress: Progress) -> None:
         """Tell it, if it is time."""

@@ -30,7 +30,7 @@ class CIObjectsTrigger(CITrigger):
 
     async def _wait(self, client: CIClient) -> dict[str, Any]:
         arrival = Arrival.from_json(self.arrival)
-        pace, missing = immediate_pace(), "nothing is known yet"
+        pace, missing = immediate_pace(), "no look at the bucket since the task was deferred"
         wait_seconds = self.first_wait
 
         def tell() -> None:

@@ -166,3 +166,18 @@ def test_mapped_groups_have_shards_of_their_own(run_tasks: RunTasks, fill_bucket
     shards = {ti.map_index: ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index) for ti in instances}
     assert [len(shards[0]), len(shards[1])] == [1, 3]
     assert not {each["batch_id"] for each in shards[0]} & {each["batch_id"] for each in shards[1]}
+
+
+def test_two_tasks_do_not_share_one_list_of_shards(
+    run_tasks: RunTasks, fill_bucket: Fill, printed: Printed
+) -> None:
+    fill_bucket("in/a.docx", "other/b.docx")
+    result = run_tasks("""
+    first = CIShardsOperator(task_id="first", source=ObjectSelection(prefix="in/"))
+    second = CIShardsOperator(task_id="second", source=ObjectSelection(prefix="other/"))
+    own = "{{ run_id }}/third"
+    third = CIShardsOperator(task_id="third", shards_id=own, source=ObjectSelection(prefix="in/"))
+    first >> [second, third]
+    """)
+    assert result.tasks == {"first": "success", "second": "failed", "third": "success"}
+    assert "names the shards of task 'first'" in printed()
