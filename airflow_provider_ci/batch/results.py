@@ -81,6 +81,8 @@ class ObjectResult:
     """Of the content, the operation and the output key."""
     failed_before: bool = False
     """An earlier batch, or an earlier run, saw this content fail; no job was submitted again."""
+    made_by: str = ""
+    """Id of the batch that made the output, if this batch waited for it."""
     step: str = ""
     """Name of the step; empty in a batch with one operation."""
     steps: tuple[ObjectResult, ...] = ()

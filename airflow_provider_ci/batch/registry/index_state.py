@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     details: Mapping[str, Any] | None = None
     """Of a failure: code, short message, job id and report key."""
     recorded_at: int = 0
-    """Unix seconds of the service at which the output was known to be made; 0 if unknown. An output that was
+    """Unix seconds of the service at which the outcome was known; 0 if unknown. An output that was
     written later may be the work of a batch that could not record it."""
 
 
@@ -195,16 +195,18 @@ def to_cells(entries: Iterable[Entry]) -> list[Any]:
 
 
 def third_cell(entry: Entry) -> Any:
-    """When the output was known to be made; for an output that was not made, ``[0, details]``."""
-    return entry.recorded_at if entry.made and entry.details is None else [int(entry.made), entry.details]
+    """When the output was known to be made; for an output that was not made, ``[0, details, when]``."""
+    if entry.made and entry.details is None:
+        return entry.recorded_at
+    return [int(entry.made), entry.details, entry.recorded_at]
 
 
 def entry_of(output: str, fingerprint: str, third: Any) -> Entry:
     """The entry of three cells."""
     if type(third) is int:
         return Entry(output, fingerprint, recorded_at=third)
-    made, details = third
-    return Entry(output, fingerprint, bool(made), details)
+    made, details, *recorded_at = third
+    return Entry(output, fingerprint, bool(made), details, *recorded_at)
 
 
 def from_cells(cells: Sequence[Any]) -> Iterator[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
@@ -11,12 +12,15 @@ from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
+from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.allowance import jobs_of_earlier_plan
 from airflow_provider_ci.batch.run.canary import Canary
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import Job
+
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,25 @@ class EarlierPlan:
 
     settings: BatchSettings
     plan: StoredPlan
+
+    def is_published(self, index: IndexReader) -> bool:
+        """Whether the index has an outcome, newer than the plan, of each output that the plan was to make.
+
+        Then the plan has ended, and only its report was deleted.
+        """
+        begin = int(self.plan.header.started_at)
+        lines = (planned for planned in self.plan.objects() if planned.is_claimed)
+        try:
+            while chunk := {planned.output: planned.fingerprint for planned in islice(lines, _CHUNK)}:
+                entries = index.find(sorted(chunk))
+                if len(entries) < len(chunk):
+                    return False
+                for output, entry in entries.items():
+                    if entry.fingerprint != chunk[output] or entry.recorded_at < begin:
+                        return False
+        except MissingRecordError:
+            return False
+        return True
 
     def canary_report(self) -> BatchSummary | None:
         """The summary of a plan that was stopped because its sample failed; None if it may go on."""

@@ -62,7 +62,8 @@ def _entries(results: Iterable[ObjectResult], report: str) -> Iterator[Entry]:
         if not result.fingerprint or result.failed_before:
             continue
         output = first_output_of(result.output_key)
-        if result.state is ObjectState.SUCCEEDED:
+        # The batch that made it may have died before it could record it.
+        if result.state is ObjectState.SUCCEEDED or result.made_by:
             yield Entry(output, result.fingerprint)
         elif _is_permanent(result):
             details = {
@@ -110,4 +111,4 @@ def _read(database: sqlite3.Connection, recorded_at: int) -> Iterator[Entry]:
         if details is None:
             yield Entry(output, fingerprint, recorded_at=recorded_at)
         else:
-            yield Entry(output, fingerprint, made=False, details=json.loads(details))
+            yield Entry(output, fingerprint, False, json.loads(details), recorded_at)

@@ -28,6 +28,7 @@ from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.planning.steps import PlanStep
+from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary
@@ -181,6 +182,8 @@ class _ClaimedSession:
                     return summary if summary is None else self._judge(summary, lost=0)
                 plan, self._may_have_jobs = None, False
                 self._become_last()
+            if plan is not None and not self._claimed.keeps_place and self._is_published(plan):
+                plan = None  # it has ended, and only its report was deleted
             if plan is not None and not self._claimed.keeps_place:
                 log.warning(
                     "batch %s had lost its claim, and others may have made its outputs; planning again",
@@ -217,6 +220,13 @@ class _ClaimedSession:
         # A deferred task comes back with templates that may render differently: the plan decides, not they.
         is_resumed = self._session.resume.get("plan") == plan.header.token
         return is_resumed or plan.header.definition == self._settings.definition_name
+
+    def _is_published(self, plan: StoredPlan) -> bool:
+        """Whether the index has the outcomes of a plan. A run that resumes its own plan carries it on."""
+        if self._session.resume.get("plan") == plan.header.token:
+            return False
+        index = IndexReader(self._client, self._state, self._lease.registry_root)
+        return self._patiently(partial(EarlierPlan(self._settings, plan).is_published, index))
 
     def _become_last(self) -> None:
         """Go behind the claims of other batches, because a new plan will be made."""

@@ -238,6 +238,24 @@ def test_a_deleted_plan_with_new_objects_loses_nothing(
     check(client, bucket, summary, live_jobs(client), sorted(new + KEYS))
 
 
+def test_a_plan_whose_report_was_deleted_does_not_stand_for_the_next_one(
+    client: CIClient, bucket: Path, batch: Callable[..., Any], fill_bucket: Fill, live_jobs: Count
+) -> None:
+    """The batch of each night has one id; its report was cleaned up, its other records were not."""
+    fill_bucket(*KEYS[:4])
+    assert batch(client).run().succeeded == 4
+    for path in records_of(bucket):
+        if "report" in path.name:
+            path.unlink()
+    now = int(time.time())
+    wait_until(lambda: time.time() >= now + 1)
+    fill_bucket(KEYS[0], content=b"changed since\n")
+    fill_bucket(KEYS[4])
+    summary = batch(client).run()
+    assert (summary.total, summary.succeeded, summary.skipped) == (5, 2, 3)
+    assert live_jobs(client) == {**dict.fromkeys(KEYS[:5], 1), KEYS[0]: 2}
+
+
 def test_an_old_report_does_not_end_a_new_plan(
     client: CIClient,
     bucket: Path,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from airflow_provider_ci.batch import Batch
-from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import Power, die, in_threads, pause, wait_until
 from tests.batch.overlap.conftest import keys, outputs, total_of
@@ -50,6 +50,26 @@ def test_the_followers_of_a_killed_batch_finish_its_outputs(
     again = batch(client, keys(6), batch_id="x", lease_seconds=3).run()
     assert total_of(again) == (6, 6)
     assert live_outputs(client) == outputs(*keys(8))
+
+
+def test_what_a_killed_batch_has_made_is_made_again_by_another_operation(
+    client: CIClient,
+    local_ci: LocalCI,
+    client_of: Connect,
+    fill_bucket: Fill,
+    batch: Make,
+    live_outputs: Count,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The follower records what it finds, for the batch that made it has no next run."""
+    fill_bucket(*keys(4))
+    with client_of(local_ci) as doomed:
+        Power(doomed, monkeypatch).last_for(4, method="POST", is_heard=True)
+        die(batch(doomed, batch_id="x", threads=1, lease_seconds=3))
+    assert batch(client, batch_id="y").run().skipped == 4
+    again = batch(client, operation=DocProcess(target="pdf", end_page=3), batch_id="z").run()
+    assert again.succeeded == 4
+    assert live_outputs(client) == dict.fromkeys(outputs(*keys(4)), 2)
 
 
 def test_a_killed_batch_that_comes_back_shares_with_its_follower(

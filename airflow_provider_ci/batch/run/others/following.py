@@ -202,8 +202,9 @@ def _to_submit(planned: PlannedObject) -> Resolved:
 
 
 def _made_there(planned: PlannedObject) -> ObjectResult:
-    message = f"made by batch {planned.details['batch']}"
-    return result_without_job(planned, ObjectState.SKIPPED, message=message)
+    batch = str(planned.details["batch"])
+    result = result_without_job(planned, ObjectState.SKIPPED, message=f"made by batch {batch}")
+    return replace(result, made_by=batch)
 
 
 def _failed_there(planned: PlannedObject, failure: Mapping[str, Any]) -> ObjectResult:
