@@ -93,7 +93,7 @@ class CIBatchOperator(CIOperator):
         number.
     :param canary: size of a sample that is done first; the rest follows only if it was good enough.
     :param canary_failures: how many objects of the sample may fail; None for ``max_failures``.
-    :param plan_only: submit nothing; return what a run would do, and about what it would cost
+    :param plan_only: submit nothing; return a preview of a run, with its estimated cost
         (``BatchPreview``).
     :param prices: a ``PriceTable`` for that estimate.
     :param stop_early: stop submitting when at least 1,000 objects have finished and half of them failed; a

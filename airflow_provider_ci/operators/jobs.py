@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 STORE_KEY = "ci_job"
-"""Under it the task's state store keeps what is known of the job."""
+"""Key in the task's state store of the facts about the job."""
 _INLINE_SECONDS = 5.0
 """A job that ends within this time is not worth a deferral; very short deferrals are unsafe in Airflow 3.3.0
 to 3.3.2."""
@@ -256,7 +256,7 @@ class JobOperator(CIOperator):
             raise
         except CIError:
             if not request.job_type.is_listed:
-                store.delete(STORE_KEY)  # there is certainly no job, which no listing could tell later
+                store.delete(STORE_KEY)  # no job was made; no listing could show that later
             raise
 
     def _etag_of_input(self) -> str:

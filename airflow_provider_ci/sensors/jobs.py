@@ -89,7 +89,7 @@ class CIJobSensor(CISensor):
         if jobs:
             self.log.info("succeeded: %d jobs, for example %s → %s", len(jobs), *_keys_of(jobs[0]))
         else:
-            self.log.warning("succeeded: there are no jobs to wait for")
+            self.log.warning("succeeded: no jobs were given to wait for")
         return PokeReturnValue(is_done=True, xcom_value={"jobs": len(jobs)})
 
     @cached_property

@@ -44,7 +44,7 @@ def run_example(
 
     def run(example: str) -> dict[str, Any]:
         if "archive.zip" in example:
-            fill_bucket(*FILES)
+            fill_bucket(*FILES, content=b"%PDF-1.7\n")
             fill_bucket("inbox/archive.zip", content=_archive())
         # The objects were written this moment; the test does not wait for them to settle.
         example = example.replace("settled_seconds=30", "settled_seconds=0")
