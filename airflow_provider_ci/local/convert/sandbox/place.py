@@ -78,7 +78,7 @@ class JobFolder:
 def job_folder(parent: Path) -> Iterator[JobFolder]:
     """Give the folder of a job inside the folder that its workers see; its files are removed afterwards.
 
-    The inputs of each job have a path of their own, because LibreOffice remembers what it read. The outputs
+    The inputs of each job have a path of their own, because LibreOffice remembers files by their paths. The outputs
     of all jobs have one, because to remove a folder takes some file systems longer than a small conversion.
     """
     outputs = parent / "out"
