@@ -9,7 +9,7 @@ from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http.answer import Answer
 from airflow_provider_ci.local.http.counts import RequestCounts
 from airflow_provider_ci.local.http.faults import Faults
-from airflow_provider_ci.local.http.request import Request
+from airflow_provider_ci.local.http.request import Request, is_from_here
 from airflow_provider_ci.local.http.traits import TraitSwitch
 
 FAULTS_PATH = "/_local/faults"
@@ -19,7 +19,7 @@ PATHS = (FAULTS_PATH, TRAITS_PATH, REQUESTS_PATH)
 
 
 class Control:
-    """GET reads, POST changes, DELETE resets. Only for requests that name this machine itself as host."""
+    """GET reads, POST changes, DELETE resets. Only for requests from this machine that name it as host."""
 
     def __init__(self, faults: Faults, traits: TraitSwitch, counts: RequestCounts) -> None:
         self._faults = faults
@@ -28,6 +28,9 @@ class Control:
 
     async def answer(self, request: Request) -> Answer:
         """Do what a request for one of ``PATHS`` asks for."""
+        # The name of the host is what the client says it is, so it proves nothing about the client.
+        if not is_from_here(request.http):
+            return _json({"error": "only programs on the machine of the local CI may control it"}, 403)
         try:
             if request.method == "POST" and request.path != REQUESTS_PATH:
                 await self._change(request)

@@ -12,6 +12,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from ipaddress import ip_address
 from itertools import count
 from secrets import token_hex
 from urllib.parse import unquote_to_bytes
@@ -19,6 +20,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from airflow_provider_ci.local.errors import Service, ServiceError
+from airflow_provider_ci.local.http import bodies
 from airflow_provider_ci.local.objects import keys
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -100,6 +102,14 @@ def request_id(now: float) -> str:
     return b64encode(f"{int(now):x}_{_process}_{number:x}_{number % 0x10000:04x}".encode()).decode()
 
 
+def is_from_here(http: web.BaseRequest) -> bool:
+    """Whether a request comes from this machine; its ``Host`` may say anything."""
+    try:
+        return ip_address(http.remote or "").is_loopback
+    except ValueError:
+        return False
+
+
 @dataclass(slots=True, kw_only=True)
 class Request:
     """A request with its address and its decoded parts. ``query`` keeps order and repetitions."""
@@ -151,11 +161,14 @@ class Request:
         return b"".join(chunks)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives."""
+        """The body as it arrives.
+
+        :raises ServiceError: it arrives too slowly.
+        """
         if self.kept_body is not None:
             yield self.kept_body
             return
-        async for chunk in self.http.content.iter_any():
+        async for chunk in bodies.in_time(self.http.content):
             yield chunk
 
     async def keep_body(self) -> None:

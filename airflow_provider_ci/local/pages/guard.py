@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
-from airflow_provider_ci.local.http.request import Request, is_loopback
+from airflow_provider_ci.local.http.request import Request, is_from_here, is_loopback
 
 READING = ("GET", "HEAD")
 METHODS = (*READING, "POST")
@@ -42,7 +42,7 @@ class Guard:
 
         :raises RefusedError: it may not be answered.
         """
-        if not (is_loopback(request.host) and _is_from_here(request)):
+        if not (is_loopback(request.host) and is_from_here(request.http)):
             raise RefusedError(403, "These pages are for a browser on the machine of the local CI.")
         if not self.is_open:
             raise RefusedError(
@@ -74,13 +74,6 @@ def is_loopback_address(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _is_from_here(request: Request) -> bool:
-    try:
-        return ip_address(request.http.remote or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _check_embedding(request: Request) -> None:

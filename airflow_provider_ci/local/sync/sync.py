@@ -38,6 +38,8 @@ _SERVER_AT_FAULT = {
     errors.FILE_UNREADABLE: Refusal("InternalError", 500),
     errors.UNSUPPORTED_RULE: Refusal("NotImplemented", 501),
 }
+MAX_WAITING = 100
+"""Requests that may wait for a conversion at the same time."""
 MISSING = "missing object"
 """The key of a table of refusals for an object that does not exist."""
 
@@ -105,25 +107,37 @@ class Work(Protocol):
 
 
 class SyncProcessing:
-    """Runs conversions within requests, ``workers`` at once; they share the converters with the jobs."""
+    """Runs conversions within requests, ``workers`` at once; they share the converters with the jobs.
+
+    Besides these, ``MAX_WAITING`` requests may wait; each further one is refused at once.
+    """
 
     def __init__(self, workspace: Workspace, converters: Converters, *, workers: int) -> None:
         self._workspace = workspace
         self._converters = converters
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="ci-local-sync")
+        self._most = workers + MAX_WAITING
+        self._pending = 0
 
     async def run(self, work: Work, request: Request) -> Answer:
         """Do the work on the object of the request.
 
         :raises ServiceError: it is refused, or the server stops.
         """
+        if self._pending >= self._most:
+            raise ServiceError(
+                "SlowDown", f"{MAX_WAITING} requests wait for a conversion already; try again later"
+            )
         loop = asyncio.get_running_loop()
+        self._pending += 1
         try:
             return await loop.run_in_executor(self._threads, self._make, work, request)
         except ConversionError as error:
             raise _refusal(error, work.refusals) from error
         except ConvertersClosedError as error:
             raise ServiceError("ServiceUnavailable", "the local CI stops; try again later") from error
+        finally:
+            self._pending -= 1
 
     def close(self) -> None:
         """After the converters were closed: wait for the threads."""

@@ -157,8 +157,8 @@ def test_what_a_worker_leaves_is_gone_before_the_next_job(name: str, kind: str, 
             left.touch()
     assert [str(path.relative_to(jobs)) for path in jobs.rglob("*")] in ([], ["out"])
     assert (outside / "document.pdf").read_text() == "kept"
-    with job_folder(jobs) as folder:
-        assert list(folder.outputs.iterdir()) == []
+    with job_folder(jobs) as job:
+        assert list(job.outputs.iterdir()) == []
 
 
 def test_nothing_is_taken_from_a_folder_that_a_worker_replaced(tmp_path: Path) -> None:

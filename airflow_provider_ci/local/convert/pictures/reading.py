@@ -137,7 +137,7 @@ def _eight_bits(frame: Image.Image) -> Image.Image:
 
 
 def _tag(frame: Image.Image, tag: int, default: int) -> int:
-    """Read a number that a tiff tells of itself."""
+    """Read a tag of a tiff that holds a number."""
     value = getattr(frame, "tag_v2", {}).get(tag, default)
     return int(value[0] if isinstance(value, tuple) else value)
 
@@ -163,7 +163,7 @@ def _stretched(frame: Image.Image) -> Image.Image:
     if is_unsigned:
         frame = _unsigned(frame)
         lowest, highest = _extremes(frame)
-    # The extremes leave out what is not a number, a mean does not.
+    # A value that is not a number shows in a mean, but not in the extremes.
     mean = frame.convert("F").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     if not all(map(math.isfinite, (lowest, highest, mean))):  # type: ignore[arg-type]  # one band
         raise ConversionError(errors.DAMAGED_FILE, "the picture holds values that are not finite numbers")

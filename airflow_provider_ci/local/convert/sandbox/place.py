@@ -78,8 +78,8 @@ class JobFolder:
 def job_folder(parent: Path) -> Iterator[JobFolder]:
     """Give the folder of a job inside the folder that its workers see; its files are removed afterwards.
 
-    The inputs of each job have a path of their own, because LibreOffice remembers what it read. The outputs
-    of all jobs have one, because to remove a folder takes some file systems longer than a small conversion.
+    The inputs of each job have a path of their own, because LibreOffice remembers files by their paths. The
+    outputs of all jobs share one: on some file systems it takes milliseconds to remove a folder.
     """
     outputs = parent / "out"
     outputs.mkdir(exist_ok=True)

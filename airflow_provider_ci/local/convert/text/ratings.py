@@ -17,7 +17,7 @@ _CASES: Final = (str.islower, str.isupper)
 _LETTERS_OF_A_SENTENCE: Final = 60
 _FEWEST_LETTERS: Final = 4
 _LETTERS_OF_A_PHRASE: Final = 10
-# Of the characters of an Asian text, so many may stand alone within words of Latin letters.
+# The largest share of Asian characters that may stand alone within words of Latin letters.
 _MOST_ODD: Final = 0.15
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]")
 _ODD_RUN: Final = re.compile(r"(?<=[a-z])[^\x00-\x7f]{1,2}|[^\x00-\x7f]{1,2}(?=[a-z])")

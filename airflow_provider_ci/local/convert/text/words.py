@@ -15,7 +15,7 @@ VOWELS: Final = frozenset("aeiouyàâäæèéêëîïôöœùûüáíóúãõì�
 _ALL_VOWELS: Final = VOWELS | frozenset("аеёиоуыэюяіїєαεηιουωάέήίόύώϊϋΐΰ")
 _SCRIPTS_WITH_VOWELS: Final = ("LATIN", "CYRILLIC", "GREEK")
 _LATIN_WORDS: Final = frozenset("àáéèêíóòôúyåöäæø")
-# Of so many words with special characters, one may be odd.
+# One word in fifty may be odd.
 _WORDS_PER_ODD: Final = 50
 _LONGEST_ABBREVIATION: Final = 5
 # Polish writes si for ś before a vowel; œ stands before few letters, ß behind a vowel, ς at the end alone.
@@ -79,7 +79,7 @@ _PLACES: Final[dict[str, Place]] = {
 }
 PLAIN_SIGNS: Final = frozenset(_PLACES)
 _DASH_IN_SHORT_WORD: Final = re.compile(r"\b\w{1,2}[–—]\w|\w[–—]\w{1,2}\b")
-# Signs that come in pairs, and what has to stand before them.
+# Signs that come in pairs, and their partners.
 _PARTNERS: Final = {"”": "“„”", "„": "“”", "›": "‹›", "‹": "‹›", "‚": "‚", "»": "«»", "«": "«»"}
 
 
@@ -149,6 +149,6 @@ def _is_plausible(word: str) -> bool:
         return False
     if word.isupper():
         return len(word) <= _LONGEST_ABBREVIATION or not _ALL_VOWELS.isdisjoint(lower)
-    # Capitals within a word are those of ASCII names such as McDonald alone.
+    # Only ASCII names such as McDonald have capitals within a word.
     has_right_case = word[1:] == word[1:].lower()
     return has_right_case and not _ALL_VOWELS.isdisjoint(lower)

@@ -38,23 +38,26 @@ def _open_document(path: Path, kind: str) -> Path:
     return path
 
 
+def _package(suffix: str) -> Callable[[Any], Path]:
+    return lambda make: compound_file(make.folder / f"a.{suffix}", "EncryptedPackage")
+
+
+def _open(suffix: str, kind: str) -> Callable[[Any], Path]:
+    return lambda make: _open_document(make.folder / f"a.{suffix}", kind)
+
+
 _PROTECTED: dict[str, Callable[[Any], Path]] = {
     **{
-        f"package.{suffix}": lambda make, suffix=suffix: compound_file(
-            make.folder / f"a.{suffix}", "EncryptedPackage"
-        )
+        f"package.{suffix}": _package(suffix)
         for suffix in ("docx", "xlsx", "pptx", "doc", "xls", "ppt", "docm", "xlsb")
     },
     "summary.ppt": lambda make: compound_file(make.folder / "a.ppt", "EncryptedSummary"),
     "user.ppt": lambda make: compound_file(make.folder / "a.ppt", "PowerPoint Document", _USER),
     "rights.doc": lambda make: compound_file(make.folder / "a.doc", "\tDRMContent"),
     "rights.xls": lambda make: compound_file(make.folder / "a.xls", "\tDRMContent"),
-    **{
-        f"open.{suffix}": lambda make, suffix=suffix, kind=kind: _open_document(
-            make.folder / f"a.{suffix}", kind
-        )
-        for suffix, kind in (("odt", "text"), ("ods", "spreadsheet"), ("odp", "presentation"))
-    },
+    "open.odt": _open("odt", "text"),
+    "open.ods": _open("ods", "spreadsheet"),
+    "open.odp": _open("odp", "presentation"),
     "certificate.pdf": lambda make: make.pdf("a.pdf", extra="/Encrypt<</Filter/Adobe.PubSec/V 4>>"),
 }
 

@@ -1,0 +1,51 @@
+"""The body of a request, and how slowly it may arrive, so that no client holds a connection for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from aiohttp import StreamReader
+
+from airflow_provider_ci.local.errors import ServiceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The longest pause in seconds, and the lowest rate in bytes a second, counted from a time of grace."""
+
+    pause_seconds: float = 30
+    bytes_per_second: float = 1024
+    grace_seconds: float = 60
+
+
+PACE = Pace()
+
+
+async def in_time(content: StreamReader) -> AsyncIterator[bytes]:
+    """Give the body as it arrives.
+
+    :raises ServiceError: it pauses too long, or is too slow on the whole.
+    """
+    start, size = time.monotonic(), 0
+    while not content.at_eof():
+        chunk = content.read_nowait() or await _next(content)
+        size += len(chunk)
+        late = time.monotonic() - start - PACE.grace_seconds
+        if late > 0 and size < late * PACE.bytes_per_second:
+            raise _too_slow(f"less than {PACE.bytes_per_second:g} bytes a second arrived")
+        if chunk:
+            yield chunk
+
+
+async def _next(content: StreamReader) -> bytes:
+    try:
+        return await asyncio.wait_for(content.readany(), PACE.pause_seconds)
+    except asyncio.TimeoutError as error:
+        raise _too_slow(f"nothing arrived for {PACE.pause_seconds:g} s") from error
+
+
+def _too_slow(reason: str) -> ServiceError:
+    return ServiceError("RequestTimeout", f"the body of the request came too slowly: {reason}", status=400)
