@@ -87,7 +87,7 @@ def known_outputs(client: CIClient, objects: int) -> None:
 def entries(objects: int) -> Iterator[Entry]:
     """Entries of the index for outputs that another operation made."""
     with_names = (f"plan/{number:09}.pdf" for number in range(objects))
-    return (Entry(output, "0" * 16) for output in with_names)
+    return (Entry(output, "0" * 16, recorded_at=1) for output in with_names)
 
 
 def inventory_of(root: Path, objects: int) -> None:

@@ -23,9 +23,9 @@ import requests
 from airflow_provider_ci.batch import Batch, ObjectSelection
 from airflow_provider_ci.batch.dispatch.operations import Operations
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.state import Attempt
 from airflow_provider_ci.batch.planning.planned import PlannedObject
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.client import CIClient, DocProcess, Job
 from airflow_provider_ci.jobs.kinds import DOCUMENTS
 from benchmarks.service import BUCKET, REGION, our_client, pause, sdk_client, serving

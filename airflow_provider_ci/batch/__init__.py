@@ -19,8 +19,8 @@ from airflow_provider_ci.batch.errors import (
     WholeBatchError,
 )
 from airflow_provider_ci.batch.operations import BatchOperationError
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.planning.steps import Step
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.preview import BatchPreview
 from airflow_provider_ci.batch.prices import PriceTable
 from airflow_provider_ci.batch.progress import Progress

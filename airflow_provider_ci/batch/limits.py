@@ -39,6 +39,7 @@ class FailureLimit:
 
     def allows(self, failed: int, total: int) -> bool:
         """Whether a batch of ``total`` objects with this number of failures is good enough."""
+        # Rounded: 4.6 % of 1,500 objects is 68.99999999999999 in floating point.
         return failed <= (self.count if self.percent is None else round(total * self.percent / 100, 6))
 
     def __str__(self) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from airflow_provider_ci.batch.prices import PriceTable
+from airflow_provider_ci.batch.prices import PriceTable, Work
 
 _LISTED = 1000
 _PLAN_PART = 10_000
@@ -22,38 +23,50 @@ _PER_MINUTE = 7
 class BatchPreview:
     """What a batch would do if it ran now: an estimate, because buckets and other batches change.
 
-    ``objects`` is the sum of ``jobs`` and of the numbers of objects that need no job.
+    ``objects`` is the sum of ``to_submit``, ``finished``, and the numbers of objects that need no job.
     """
 
     batch_id: str
     objects: int
     """Objects that the source has, without the ones that are left out."""
     jobs: int
-    """Jobs to submit."""
+    """Jobs to submit, for all steps."""
+    outputs: int = 0
+    """Outputs of the objects: one for each object and step."""
+    steps: Mapping[str, int] = field(default_factory=dict)
+    """Jobs to submit of each step; empty for a batch with one operation."""
+    to_submit: int = 0
+    """Objects that need a job, or several."""
+    canary: int = 0
+    """Objects of the sample that goes first; 0 without one."""
     up_to_date: int = 0
     failed_before: int = 0
     """Objects whose unchanged content failed permanently; they get no job without ``retry_failed``."""
     unusable: int = 0
     """Keys that fail without a job, for example because they do not exist."""
     in_flight: int = 0
-    """Outputs for which jobs are already running."""
+    """Objects that need no job because jobs for their outputs are running."""
     finished: int = 0
     """Objects that earlier runs of an unfinished plan have finished."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Objects below the prefix that are not taken, by reason."""
     bytes: int = 0
-    """Size of the objects that need a job."""
+    """Size of the objects that need a job, each counted once."""
     requests: int = 0
     """Requests to CI and COS, with the submissions."""
     hours: float | None = None
-    """At the concurrency of the queue; None if the queue does not say it."""
+    """For all ``jobs``, at the concurrency of the queue; None if the queue does not say it."""
     cost: float | None = None
-    """In ``currency``; None if the price table lacks a price."""
+    """Of all ``jobs``, in ``currency``; None if the price table lacks a price."""
+    cost_leaves_out: Sequence[str] = ()
+    """What ``cost`` does not count, or which price it lacks."""
     currency: str = "CNY"
     continues: bool = False
     """Whether the batch has an unfinished plan, which a run would continue."""
     max_jobs: int | None = None
     """Cap of the batch; with fewer than ``jobs`` the rest would stay unfinished."""
+    max_jobs_left: int | None = None
+    """What earlier runs have left of this cap."""
 
     def to_json(self) -> dict[str, Any]:
         """The preview as JSON types."""
@@ -70,38 +83,76 @@ class BatchPreview:
             (self.in_flight, "have jobs in flight already"),
             *((count, f"left out: {reason}") for reason, count in self.left_out.items()),
         ]
-        found = [f"{count:,} {what}" for count, what in facts if count or what.startswith("objects")]
-        capped = (
-            "" if self.max_jobs is None or self.jobs <= self.max_jobs else f" (max_jobs: {self.max_jobs:,})"
+        return [
+            *(f"{count:,} {what}" for count, what in facts if count or what.startswith("objects")),
+            f"{self.jobs:,} jobs to submit{self._capped}, {self.bytes:,} bytes, {self.requests:,} requests",
+            *(f"{count:,} jobs of step {name!r}" for name, count in self.steps.items()),
+            *self._limits(),
+            *self._estimate(),
+        ]
+
+    @property
+    def _capped(self) -> str:
+        return (
+            "" if self.max_jobs is None or self.jobs <= self._allowed else f" (max_jobs: {self.max_jobs:,})"
         )
+
+    @property
+    def _allowed(self) -> int:
+        left = self.max_jobs if self.max_jobs_left is None else self.max_jobs_left
+        return self.jobs if left is None else left
+
+    def _limits(self) -> Iterator[str]:
+        if self._capped:
+            yield f"{self._allowed:,} of them may be submitted, the rest would stay unfinished"
+        if self.canary:
+            yield f"{self.canary:,} objects go first, as a sample (canary)"
+
+    def _estimate(self) -> Iterator[str]:
         cost = "unknown cost" if self.cost is None else f"{self.cost:,.2f} {self.currency}"
         time = "unknown time" if self.hours is None else f"{self.hours:,.1f} hours"
-        return [
-            *found,
-            f"{self.jobs:,} jobs to submit{capped}, {self.bytes:,} bytes, {self.requests:,} requests",
-            f"about {cost} and {time}; an estimate, check your contract",
-        ]
+        yield f"about {cost} and {time}; an estimate, check your contract"
+        if self.cost_leaves_out:
+            yield f"not in the cost: {', '.join(self.cost_leaves_out)}"
+        if self.hours is None:
+            yield "the time needs the number of jobs at once: set concurrency in the price table"
 
 
 def estimated(
-    preview: dict[str, Any], prices: PriceTable, *, concurrency: int | None, is_documents: bool
+    preview: dict[str, Any],
+    prices: PriceTable,
+    works: Sequence[Work],
+    *,
+    concurrency: Mapping[str, int | None],
 ) -> BatchPreview:
     """A preview with its estimates of requests, time and money.
 
     :param preview: the fields that are counted.
-    :param concurrency: jobs that run at the same time.
+    :param concurrency: by tag, jobs that run at the same time.
     """
     jobs, objects = preview["jobs"], preview["objects"]
-    concurrency = prices.concurrency or concurrency
-    hours = jobs * prices.seconds_per_job / concurrency / 3600 if concurrency else None
+    hours = _hours(prices, works, concurrency)
     requests = _FEW if objects else _FEW - 3
-    requests += 2 * (objects // _LISTED) + 2 * (objects // _PLAN_PART)
+    requests += 2 * (objects // _LISTED) + 2 * (preview["outputs"] // _PLAN_PART)
     requests += math.ceil(jobs * (1 + _WAITING_PER_JOB)) + math.ceil((hours or 0) * 60 * _PER_MINUTE)
-    cost = prices.cost(jobs=jobs, size=preview["bytes"], requests=requests, is_documents=is_documents)
+    cost, left_out = prices.cost_of(works, requests)
     return BatchPreview(
         **preview,
         requests=requests,
         hours=None if hours is None else round(hours, 3),
         cost=None if cost is None else round(cost, 4),
+        cost_leaves_out=list(left_out),
         currency=prices.currency,
     )
+
+
+def _hours(prices: PriceTable, works: Sequence[Work], concurrency: Mapping[str, int | None]) -> float | None:
+    """How long the jobs take; the queues of documents and of pictures work side by side."""
+    jobs: Counter[str] = Counter()
+    for work in works:
+        jobs["" if prices.concurrency else work.tag] += work.jobs
+    at_once = {"": prices.concurrency, **concurrency}
+    if any(count and not at_once[tag] for tag, count in jobs.items()):
+        return None
+    seconds = (count * prices.seconds_per_job / (at_once[tag] or 1) for tag, count in jobs.items())
+    return max(seconds, default=0.0) / 3600

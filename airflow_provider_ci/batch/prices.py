@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
 
 _GB = 1024**3
+DOCUMENTS, PICTURES = "DocProcess", "PicProcess"
+"""Tags of the jobs that have a price."""
+PER_PAGE = "the price of a document page"
+ALWAYS_LEFT_OUT = ("storage", "traffic", "repeated jobs")
+"""What no estimate counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -15,7 +22,8 @@ class PriceTable(Value):
     """The prices of an estimate. Check your contract: prices differ by region, resource packs and volume.
 
     The defaults are list prices of mainland China in CNY, without the free tier of pictures. The price of a
-    document page has no default; without it, the cost of a batch of documents is unknown.
+    document page has no default; without it, the cost of a batch of documents is unknown. Storage, traffic
+    and jobs that are submitted again after a failure are left out.
 
     :param currency: shown with the cost.
     :param per_1000_pages: of documents that are converted.
@@ -45,12 +53,68 @@ class PriceTable(Value):
 
         :param size: bytes of the objects.
         """
+        tag = DOCUMENTS if is_documents else PICTURES
+        work = Work(tag=tag, jobs=jobs, size=size, pages=jobs * self.pages_per_document)
+        return self.cost_of([work], requests)[0]
+
+    def cost_of(self, works: Sequence[Work], requests: int) -> tuple[float | None, tuple[str, ...]]:
+        """The cost of some work and requests, and what it leaves out; None if a price is missing."""
+        costs = [self._cost_of(work) for work in works if work.jobs]
+        left_out = [
+            *(f"{PER_PAGE} (per_1000_pages)" for work in works if self._lacks_page_price(work)),
+            *(f"{work.tag} jobs, for which the table has no price" for work in works if _is_unknown(work)),
+            *("pictures that are made of the outputs of a step" for work in works if work.unknown_size),
+            *ALWAYS_LEFT_OUT,
+        ]
         for_requests = requests * self.per_10000_requests / 10_000
-        if not is_documents:
-            return size / _GB * self.per_gb_of_pictures + for_requests
-        if self.per_1000_pages is None:
-            return None if jobs else for_requests
-        return jobs * self.pages_per_document * self.per_1000_pages / 1000 + for_requests
+        known = [cost for cost in costs if cost is not None]
+        total = None if len(known) < len(costs) else sum(known) + for_requests
+        return total, tuple(dict.fromkeys(left_out))
+
+    def pages_of(self, values: Mapping[str, Any]) -> float:
+        """Pages of a document that a job converts, by the fields of its ``DocProcess``.
+
+        A PDF is made of the whole document; pages are chosen for pictures only.
+        """
+        average = self.pages_per_document
+        if values.get("target") == "pdf":
+            return average
+        if ranges := values.get("page_ranges"):
+            return float(sum(map(_length, str(ranges).split(","))))
+        first, last = int(values.get("start_page") or 1), int(values.get("end_page") or -1)
+        return max(1.0, (average if last < 0 else min(last, average)) - first + 1)
+
+    def _cost_of(self, work: Work) -> float | None:
+        if work.tag == DOCUMENTS:
+            return None if self.per_1000_pages is None else work.pages * self.per_1000_pages / 1000
+        return work.size / _GB * self.per_gb_of_pictures if work.tag == PICTURES else None
+
+    def _lacks_page_price(self, work: Work) -> bool:
+        return work.tag == DOCUMENTS and bool(work.jobs) and self.per_1000_pages is None
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """The jobs of a step, as far as their price depends on it."""
+
+    tag: str
+    jobs: int = 0
+    size: int = 0
+    """Bytes of the objects that the jobs read."""
+    pages: float = 0.0
+    """Of documents, estimated."""
+    unknown_size: bool = False
+    """Whether pictures are read whose size nobody knows yet."""
+
+
+def _is_unknown(work: Work) -> bool:
+    return bool(work.jobs) and work.tag not in (DOCUMENTS, PICTURES)
+
+
+def _length(pages: str) -> int:
+    """Pages of a range such as ``2-4``, or of a single page."""
+    first, _, last = pages.partition("-")
+    return max(1, int(last or first) - int(first) + 1)
 
 
 def _number(name: str, value: object) -> object:

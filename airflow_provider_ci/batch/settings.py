@@ -9,10 +9,13 @@ from typing import Any, Literal
 
 from airflow_provider_ci.batch.limits import EarlyStop, FailureLimit
 from airflow_provider_ci.batch.operations import check_operation
-from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
+from airflow_provider_ci.batch.planning.outputs.fingerprint import (
+    definition_fingerprint,
+    operation_fingerprint,
+)
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, named_steps, plan_steps
-from airflow_provider_ci.batch.planning.template import OutputTemplate
 from airflow_provider_ci.batch.progress import Progress
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sources.selection import as_source
@@ -126,7 +129,7 @@ class BatchSettings:
             warnings.warn(
                 "settle_seconds is ignored: a submission is repeated when its signature has expired",
                 DeprecationWarning,
-                stacklevel=4,
+                stacklevel=3,  # behind this check and the generated constructor lies the user's line
             )
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
@@ -144,6 +147,7 @@ class BatchSettings:
                     f"and jobs read from {self.client.bucket} only: make that step in a second batch, whose "
                     f"client has the bucket {self.output_bucket}"
                 )
+        # Parsed only to refuse a wrong value now; the loop parses it again.
         FailureLimit.parse(self.max_failures)
         if self.canary_failures is not None:
             try:
@@ -208,6 +212,7 @@ class BatchSettings:
             name: (operation_fingerprint(step.operation), step.output, step.after)
             for name, step in self.steps.items()
         }
+        # One operation gives the same parts as before batches had steps, so that older plans are continued.
         made = [steps] if self.operations else list(steps[""][:2])
         parts: list[Any] = [*made, self.output_bucket, type(source).__name__, source.identity]
         if self.parameters:

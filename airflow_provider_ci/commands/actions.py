@@ -82,15 +82,16 @@ def report(options: argparse.Namespace, client: CIClient) -> None:
         if options.state:
             results = (each for each in results if str(each.state) == options.state)
     results = islice(results, options.limit)
-    if options.format == "parquet":
+    form = options.format or ("jsonl" if options.json else "table")
+    if form == "parquet":
         if not options.to:
             raise ValueError("--format parquet writes a file: name it with --to")
         write_parquet(results, Path(options.to))
     elif options.to:
         with Path(options.to).open("w", encoding="utf-8") as file:
-            TEXT_FORMATS[options.format](results, file)
+            TEXT_FORMATS[form](results, file)
     else:
-        TEXT_FORMATS[options.format](results, sys.stdout)
+        TEXT_FORMATS[form](results, sys.stdout)
 
 
 def list_batches(options: argparse.Namespace, client: CIClient) -> None:
@@ -125,9 +126,9 @@ def _line(found: dict[str, Any]) -> str:
         return f"{found['total']:,} objects; records were deleted, the next run plans again"
     names = ("succeeded", "skipped", "failed", "cancelled", "unfinished", "in_flight")
     counts = ", ".join(f"{found[name]:,} {name.replace('_', ' ')}" for name in names if found[name])
-    return (
-        f"{'ended' if found['is_complete'] else 'not ended'}, {found['total']:,} objects: {counts or 'none'}"
-    )
+    ended = "ended" if found["is_complete"] else "not ended"
+    outputs = f" with {found['outputs']:,} outputs" if found["counts"] == "outputs" else ""
+    return f"{ended}, {found['total']:,} objects{outputs}: {counts or 'none'}"
 
 
 def _say(options: argparse.Namespace, values: dict[str, Any], lines: list[str]) -> None:

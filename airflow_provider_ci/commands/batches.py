@@ -20,6 +20,14 @@ from airflow_provider_ci.batch import (
 )
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, PicTemplate
 
+_FILTERS = ("suffix", "include", "exclude", "modified_after", "modified_before")
+_WITHOUT_EFFECT = {
+    "keys": ("manifest", "inventory", "failures_of", "prefix", *_FILTERS),
+    "manifest": ("inventory", "failures_of", "prefix", *_FILTERS),
+    "inventory": ("failures_of",),
+    "failures_of": _FILTERS,
+}
+"""Source -> options that it does not read."""
 _SECRET = "password"  # noqa: S105 # the name of a field
 
 
@@ -47,14 +55,18 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of a batch that the options name."""
     names = (
         *("report_prefix", "queue_id", "max_jobs", "canary", "canary_failures", "max_failures", "skip"),
-        *("max_in_flight", "timeout_seconds", "retry_failed", "on_running"),
+        *("max_in_flight", "timeout_seconds", "outage_seconds", "retry_failed", "on_running"),
     )
     given = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def source_of(options: argparse.Namespace) -> Any:
-    """The source: a list of keys, a manifest, an inventory, the failures of a batch, or a selection."""
+    """The source: a list of keys, a manifest, an inventory, the failures of a batch, or a selection.
+
+    :raises ValueError: options contradict each other, or no source is named.
+    """
+    _refuse_contradictions(options)
     if options.keys:
         text = sys.stdin.read() if options.keys == "-" else Path(options.keys).read_text("utf-8")
         return ObjectKeys(keys=[line for line in text.split("\n") if line])
@@ -80,8 +92,31 @@ def source_of(options: argparse.Namespace) -> Any:
     return ObjectSelection(prefix=prefix, **filters)
 
 
+def _refuse_contradictions(options: argparse.Namespace) -> None:
+    """Refuse options that have no effect beside others: the user expects one."""
+    for name, unused in _WITHOUT_EFFECT.items():
+        given = [each for each in unused if getattr(options, each) not in (None, ())]
+        if getattr(options, name) and given:
+            named = ", ".join(map(_option, given))
+            raise ValueError(f"{_option(name)} names the objects, so {named} cannot be given, too")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def operation_of(options: argparse.Namespace) -> Any:
-    """The operation: a rule or a template for pictures, otherwise a document conversion."""
+    """The operation: a rule or a template for pictures, otherwise a document conversion.
+
+    :raises ValueError: no operation is named, or several.
+    """
+    given = [name for name in ("target", "rule", "template_id") if getattr(options, name)]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(map(_option, given))} name different operations: give one of them")
+    if given != ["target"] and given and (options.set or options.password_env):
+        raise ValueError(
+            f"--set and --password-env are for documents, and {_option(given[0])} is for pictures"
+        )
     if options.rule:
         return PicProcess(options.rule)
     if options.template_id:

@@ -21,13 +21,19 @@ VARIABLES = {
 """Option -> the variables that are read in this order if it is not given."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse._ActionsContainer) -> None:
     """Add the options that :func:`connect` reads."""
-    parser.add_argument("--conn-id", help="take key, bucket and region from this Airflow connection")
+    parser.add_argument(
+        "--conn-id", metavar="ID", help="take key, bucket and region from this Airflow connection"
+    )
     parser.add_argument("--bucket", help="bucket with its APPID; CI_BUCKET if not given")
     parser.add_argument("--region", help="such as ap-guangzhou; CI_REGION if not given")
-    parser.add_argument("--endpoint", help="where to connect, such as the local CI; CI_ENDPOINT if not given")
-    parser.add_argument("--ci-endpoint", help="where to connect for jobs and queues; --endpoint if not given")
+    parser.add_argument(
+        "--endpoint", metavar="URL", help="where to connect, such as the local CI; CI_ENDPOINT if not given"
+    )
+    parser.add_argument(
+        "--ci-endpoint", metavar="URL", help="where to connect for jobs and queues; --endpoint if not given"
+    )
     parser.add_argument(
         "--verify",
         type=_verify,

@@ -29,10 +29,15 @@ def plan_of(client: CIClient, batch_id: str, report_prefix: str) -> StoredPlan:
 
 
 def status_of(plan: StoredPlan) -> dict[str, Any]:
-    """How far a batch is, from its ledger; the numbers are up to a minute old while it runs."""
+    """How far a batch is, from its ledger; the numbers are up to a minute old while it runs.
+
+    A batch with several steps counts outputs until it has ended, then objects; ``counts`` says which.
+    """
     header = plan.header
+    steps = len(header.all_steps)
     report = read_report_header(plan.client, plan.folder)
-    found = {"batch_id": header.batch_id, "total": header.total, "folder": plan.folder}
+    found = {"batch_id": header.batch_id, "total": header.total // steps, "folder": plan.folder}
+    found |= {"outputs": header.total, "counts": "objects"}
     if report is not None and report.plan == header.token:
         summary = report.summary
         counts = {name: getattr(summary, name) for name in _STATES}
@@ -49,6 +54,7 @@ def status_of(plan: StoredPlan) -> dict[str, Any]:
     return {
         **found,
         "is_complete": False,
+        "counts": "objects" if steps == 1 else "outputs",
         **counts,
         "unfinished": unfinished,
         "jobs": jobs,

@@ -14,6 +14,7 @@ from airflow_provider_ci.batch import (
     BatchStoppedError,
     LedgerLostError,
     NoReportError,
+    ObjectState,
 )
 from airflow_provider_ci.client import CIClient, CIError
 from airflow_provider_ci.commands import actions
@@ -35,7 +36,7 @@ _ACTIONS: dict[str, tuple[Action, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
-    level = logging.INFO if options.verbose else logging.ERROR
+    level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="ci-batch: %(message)s", stream=sys.stderr)
     try:
         with connect(options) as client:
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BatchRunningError as error:
         return _complain(error, RUNNING)
     except (BatchStoppedError, KeyboardInterrupt) as error:
-        return _complain(error or "stopped", STOPPED)
+        return _complain(str(error) or "stopped", STOPPED)
     except (NoReportError, ValueError, TypeError, OSError) as error:
         return _complain(error, WRONG)
     except CIError as error:
@@ -78,51 +79,82 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    add_options(command)
-    command.add_argument("--report-prefix", default="_ci_batches/", help="folder of all batches")
+    add_options(command.add_argument_group("connection"))
+    command.add_argument(
+        "--report-prefix", default="_ci_batches/", metavar="PREFIX", help="folder of all batches"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--verbose", action="store_true", help="log to the standard error")
+    command.add_argument("--verbose", action="store_true", help="log each step to the standard error")
 
 
 def _add_batch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--prefix", help="what the keys of the objects begin with")
-    command.add_argument("--suffix", action="append", help="what they end with; may be repeated")
-    command.add_argument("--include", action="append", metavar="GLOB", help="only keys that match")
-    command.add_argument("--exclude", action="append", metavar="GLOB", help="no keys that match")
-    command.add_argument("--modified-after", metavar="TIME", help="ISO 8601, inclusive")
-    command.add_argument("--modified-before", metavar="TIME", help="ISO 8601, exclusive")
-    command.add_argument("--keys", metavar="FILE", help="a file with one key per line; - for the input")
-    command.add_argument("--manifest", metavar="KEY", help="a .csv or .jsonl of objects and settings")
-    command.add_argument("--inventory", metavar="PREFIX", help="the newest COS inventory below it")
-    command.add_argument("--failures-of", metavar="BATCH", help="the failures of another batch")
-    command.add_argument("--target", help="convert documents to this type, such as pdf")
-    command.add_argument("--set", action="append", metavar="NAME=VALUE", help="a field of DocProcess")
-    command.add_argument("--rule", help="process pictures by this rule, such as imageMogr2/rotate/90")
-    command.add_argument("--template-id", help="process pictures by this template")
-    command.add_argument("--output", help="template of the output keys, such as 'pdf/{dir}{stem}.pdf'")
-    command.add_argument("--skip", choices=("fresh", "exists", "never"), help="which outputs are up to date")
-    command.add_argument("--retry-failed", action="store_true", default=None, help="also known failures")
+    source = command.add_argument_group("source (one of prefix, keys, manifest, inventory, failures-of)")
+    source.add_argument("--prefix", help="what the keys of the objects begin with; '' for the whole bucket")
+    source.add_argument("--suffix", action="append", help="what they end with; may be repeated")
+    source.add_argument("--include", action="append", metavar="GLOB", help="only keys that match; repeatable")
+    source.add_argument("--exclude", action="append", metavar="GLOB", help="no keys that match; repeatable")
+    source.add_argument("--modified-after", metavar="TIME", help="ISO 8601, inclusive")
+    source.add_argument("--modified-before", metavar="TIME", help="ISO 8601, exclusive")
+    source.add_argument("--keys", metavar="FILE", help="a file with one key per line; - for the input")
+    source.add_argument("--manifest", metavar="KEY", help="a .csv or .jsonl of objects and settings")
+    source.add_argument("--inventory", metavar="PREFIX", help="the newest COS inventory below it")
+    source.add_argument("--failures-of", metavar="BATCH", help="the failures of another batch")
+    work = command.add_argument_group("operation (one of target, rule, template-id) and output")
+    work.add_argument("--target", metavar="TYPE", help="convert documents to this type, such as pdf")
+    work.add_argument(
+        "--set", action="append", metavar="NAME=VALUE", help="a field of DocProcess; repeatable"
+    )
+    work.add_argument("--rule", help="process pictures by this rule, such as imageMogr2/rotate/90")
+    work.add_argument("--template-id", metavar="ID", help="process pictures by this template")
+    work.add_argument(
+        "--output", metavar="TEMPLATE", help="template of the output keys, such as 'pdf/{dir}{stem}.pdf'"
+    )
+    work.add_argument(
+        "--skip",
+        choices=("fresh", "exists", "never"),
+        help="which outputs are up to date: made of the same content by the same operation (fresh, the "
+        "default), newer than the object (exists), or none (never)",
+    )
+    work.add_argument(
+        "--retry-failed", action="store_true", default=None, help="also objects that failed before"
+    )
     _add_limits(command)
 
 
 def _add_limits(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--queue-id", help="queue of the jobs")
-    command.add_argument("--password-env", metavar="NAME", help="variable with the password of documents")
-    command.add_argument("--max-jobs", type=int, help="submit no more jobs than this, over all runs")
-    command.add_argument("--canary", type=int, help="size of a sample that goes first")
-    command.add_argument("--canary-failures", help="number or share of the sample that may fail")
-    command.add_argument("--max-failures", help="number or share of the objects that may fail")
-    command.add_argument("--max-in-flight", type=int, help="jobs at the same time")
-    command.add_argument("--timeout-seconds", type=float, help="then the rest stays unfinished")
+    limits = command.add_argument_group("queue and limits")
+    limits.add_argument("--queue-id", metavar="ID", help="queue of the jobs; the default queue if not given")
+    limits.add_argument("--password-env", metavar="NAME", help="variable with the password of documents")
+    limits.add_argument(
+        "--max-jobs", type=int, metavar="N", help="submit no more jobs than this, over all runs"
+    )
+    limits.add_argument("--canary", type=int, metavar="N", help="size of a sample that goes first")
+    limits.add_argument(
+        "--canary-failures", metavar="LIMIT", help="how many of the sample may fail; as --max-failures"
+    )
+    limits.add_argument(
+        "--max-failures", metavar="LIMIT", help="how many objects may fail, such as 3 or 5%%; 0 if not given"
+    )
+    limits.add_argument("--max-in-flight", type=int, metavar="N", help="jobs at the same time; 1000")
+    limits.add_argument(
+        "--timeout-seconds", type=float, metavar="N", help="then the rest stays unfinished; a day"
+    )
+    limits.add_argument(
+        "--outage-seconds", type=float, metavar="N", help="how long the service may be unavailable; 600"
+    )
 
 
 def _add_plan(command: argparse.ArgumentParser) -> None:
     _add_batch(command)
-    command.add_argument("--price", action="append", metavar="NAME=VALUE", help="a field of PriceTable")
+    command.add_argument(
+        "--price", action="append", metavar="NAME=VALUE", help="a field of PriceTable; repeatable"
+    )
 
 
 def _add_running(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--on-running", choices=("wait", "fail"), help="if another run is active")
+    command.add_argument(
+        "--on-running", choices=("wait", "fail"), help="what to do if another run is active; wait"
+    )
     command.add_argument("--cancel-on-stop", action="store_true", help="cancel waiting jobs when stopped")
 
 
@@ -138,20 +170,42 @@ def _add_retry(command: argparse.ArgumentParser) -> None:
 
 
 def _add_status(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--watch", type=float, metavar="SECONDS", help="repeat until the batch has ended")
+    command.add_argument("--watch", type=_seconds, metavar="SECONDS", help="repeat until the batch has ended")
 
 
 def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("--failed", action="store_true", help="only objects without an output")
-    command.add_argument("--state", help="only objects in this state")
+    command.add_argument("--state", choices=[str(state) for state in ObjectState], help="only these objects")
     command.add_argument("--key", help="only this object")
-    command.add_argument("--format", choices=("table", "csv", "jsonl", "parquet"), default="table")
+    command.add_argument(
+        "--format",
+        choices=("table", "csv", "jsonl", "parquet"),
+        help="table if not given, jsonl with --json",
+    )
     command.add_argument("--to", metavar="FILE", help="write a file")
-    command.add_argument("--limit", type=int, help="at most so many rows")
+    command.add_argument("--limit", type=_whole_number, metavar="N", help="at most so many rows")
 
 
 def _add_list(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--limit", type=int, default=100, help="at most so many batches")
+    command.add_argument(
+        "--limit", type=_whole_number, default=100, metavar="N", help="at most so many batches; 100"
+    )
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number from 0, not {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0, not {text!r}")
+    return seconds
 
 
 _EXTRA: dict[str, Callable[[argparse.ArgumentParser], None]] = {

@@ -22,6 +22,7 @@ def cancel_waiting(client: CIClient, job_ids: Iterable[str]) -> None:
     are logged, not raised.
     """
     with ThreadPoolExecutor(_THREADS, "ci-cancel") as executor:
+        # list() waits for all of them; without it, errors in the threads would pass unseen.
         list(executor.map(partial(_cancel, client), reversed(list(job_ids))))
 
 

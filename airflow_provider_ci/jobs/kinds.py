@@ -159,6 +159,7 @@ def type_of_operation(operation: Operation) -> JobType:
         return DOCUMENTS
     if isinstance(operation, (PicProcess, PicTemplate)):
         return PICTURES
+    # A user's own tag says path and output by itself, where the tables below do not know it.
     if isinstance(operation, JOB_OPERATIONS):
         tag = operation.tag
         path, output = operation.path or path_of_tag(tag), operation.output or output_of_tag(tag)

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LONGEST_WAIT = 30.0
+_REPEAT_SECONDS = 60.0
+"""A batch that waits says so at once, and then only once in this time."""
 
 
 def is_unavailable(error: CIError) -> bool:
@@ -56,6 +58,7 @@ class Outage:
         self._name = name
         self._limit = limit_seconds
         self._since: float | None = None
+        self._warned_at = float("-inf")
         self._moved = 0
         self.lost: SubmissionUnknownError | None = None
         """The last unconfirmed submission since the batch made progress."""
@@ -73,13 +76,16 @@ class Outage:
         is_moving, self._moved = moved > self._moved, moved
         self.is_over = error is None and self.lost is None
         self.is_full_queue = getattr(error, "code", "") == "QueueSaturated"
+        # Jobs are taken again, so the lost response was an accident of its own.
         if is_moving:
             self.lost = None
         error = error or self.lost
         # A queue takes 10,000 waiting jobs. It empties as jobs end, which can take hours without any outage.
         if error is None or is_moving or self.is_full_queue:
             self._since = None
-        if error is not None:
+        if error is None:
+            self._warned_at = float("-inf")
+        else:
             self._wait_or_raise(error)
 
     def _wait_or_raise(self, error: CIError) -> None:
@@ -88,4 +94,6 @@ class Outage:
         away = now - self._since
         if away > self._limit:
             raise error
-        log.warning("batch %s waits for the service (%.0f s so far): %s", self._name, away, error)
+        if now - self._warned_at >= _REPEAT_SECONDS:
+            self._warned_at = now
+            log.warning("batch %s waits for the service (%.0f s so far): %s", self._name, away, error)

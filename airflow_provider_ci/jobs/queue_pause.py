@@ -61,6 +61,7 @@ class PauseWatch:
         :raises QueueStaysPausedError: it has been paused for too long.
         """
         now = time.monotonic()
+        # A paused queue ends no job, so a job that ends makes the question needless.
         if is_moving:
             self._looked_at, self._paused_since = now, None
         job_id = next(iter(job_ids), None)

@@ -75,6 +75,7 @@ class JobWatch:
 
     def _of_type(self, job_type: JobType) -> JobsInFlight:
         if job_type.tag not in self._in_flight:
+            # Without the time of submission, a wrong id must not be waited for as long as a new job.
             unknown_seconds = UNKNOWN_SECONDS if self._created else _UNKNOWN_SECONDS
             self._in_flight[job_type.tag] = JobsInFlight(
                 self._client, job_type, unknown_seconds=unknown_seconds

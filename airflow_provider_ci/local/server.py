@@ -25,6 +25,8 @@ from airflow_provider_ci.local.database import Database
 from airflow_provider_ci.local.errors import Service
 from airflow_provider_ci.local.hosts.app import App, Operations
 from airflow_provider_ci.local.hosts.ci import CIService
+from airflow_provider_ci.local.hosts.ci_jobs import JobOperations
+from airflow_provider_ci.local.hosts.ci_queues import QueueOperations
 from airflow_provider_ci.local.hosts.cos import COSService
 from airflow_provider_ci.local.http.counts import RequestCounts
 from airflow_provider_ci.local.http.faults import Faults
@@ -270,16 +272,7 @@ class LocalCI:
             queue_size=self._queue_size,
             queue_concurrency=self._queue_concurrency,
         )
-        ci = CIService(
-            store=store,
-            jobs=jobs,
-            queues=queues,
-            templates=Templates(database),
-            scheduler=scheduler,
-            traits=self.traits,
-            queue_size=self._queue_size,
-            queue_concurrency=self._queue_concurrency,
-        )
+        ci = self._ci_service(store, jobs, queues, scheduler, Templates(database))
         sync = SyncProcessing(workspace, converters, workers=self._workers)
         services: dict[Service, Operations] = {
             Service.CI: ci,
@@ -327,6 +320,30 @@ class LocalCI:
             await scheduler.join()
             await callbacks.stop()
             database.close()
+
+    def _ci_service(
+        self, store: Store, jobs: Jobs, queues: Queues, scheduler: Scheduler, templates: Templates
+    ) -> CIService:
+        return CIService(
+            store=store,
+            jobs=JobOperations(
+                store=store,
+                jobs=jobs,
+                queues=queues,
+                templates=templates,
+                scheduler=scheduler,
+                traits=self.traits,
+            ),
+            queues=QueueOperations(
+                store=store,
+                jobs=jobs,
+                queues=queues,
+                scheduler=scheduler,
+                queue_size=self._queue_size,
+                queue_concurrency=self._queue_concurrency,
+            ),
+            templates=templates,
+        )
 
     async def _listen(self, app: App, scheduler: Scheduler) -> None:
         # aiohttp itself responds to bytes that are not HTTP; the log needs no line about them.

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
-from airflow.sdk import Asset, Context, XComArg
+from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci import compat
-from airflow_provider_ci.assets import announce, output_uri
-from airflow_provider_ci.batch import (
-    Batch,
-    BatchRunningError,
-    BatchSummary,
-    Pace,
-    PriceTable,
-)
+from airflow_provider_ci.batch import Batch, BatchRunningError, BatchSummary, Pace, PriceTable
 from airflow_provider_ci.batch.planning.planner import Skip
 from airflow_provider_ci.batch.planning.steps import named_steps
-from airflow_provider_ci.batch.reports.folder import batch_folder
-from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.batch.sources.source import Source
 from airflow_provider_ci.client import Callback, CIError
 from airflow_provider_ci.compat import AirflowException, AirflowSkipException, conf
@@ -33,21 +21,10 @@ from airflow_provider_ci.jobs.kinds import Operation
 from airflow_provider_ci.lineage import batch_lineage
 from airflow_provider_ci.links import CIBatchLink, CIQueueLink, CIReportLink, TaskLinks, is_absolute
 from airflow_provider_ci.operators.base import CIOperator
+from airflow_provider_ci.operators.batch_arguments import BATCH_ARGUMENTS, DEFAULT_BATCH_ID, shortened
+from airflow_provider_ci.operators.batch_results import announce_outputs, summary_as_xcom
 from airflow_provider_ci.operators.queues import default_queue
-from airflow_provider_ci.tasks.arguments import (
-    Reader,
-    Seconds,
-    anything,
-    flag,
-    one_of,
-    optional,
-    rate,
-    seconds,
-    share_or,
-    text,
-    texts,
-    whole_number,
-)
+from airflow_provider_ci.tasks.arguments import Reader, Seconds
 from airflow_provider_ci.tasks.batch_page import PROGRESS_KEY, RECORD_KEY, BatchRecord, page_url
 from airflow_provider_ci.tasks.progress import BatchProgress
 from airflow_provider_ci.tasks.task import earliest
@@ -59,16 +36,8 @@ if TYPE_CHECKING:
 AnySource = Source | Sequence[str] | XComArg
 OnEmpty = Literal["succeed", "skip", "fail"]
 
-_BATCH_ID = (
-    "{{ dag.dag_id }}/{{ ti.task_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
-)
-_HEAD_BYTES = 200
-"""How much of a default batch id is left to read where the whole is too long for a key."""
 _INLINE_SECONDS = 10.0
 """A batch that ends within this time is not worth a deferral."""
-_IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
-"""What the event of an asset says of the batch."""
-_MAX_XCOM = 2000
 _GOES_ON = "The jobs keep running; a retry of the task resumes them."
 
 
@@ -142,40 +111,7 @@ class CIBatchOperator(CIOperator):
 
     operator_extra_links = (CIBatchLink(), CIQueueLink(), CIReportLink())
 
-    argument_types: ClassVar[Mapping[str, Reader]] = {
-        **CIOperator.argument_types,
-        "source": lambda name, value: as_source(value),
-        "operation": anything,
-        "operations": anything,
-        "output_template": text,
-        "batch_id": text,
-        "skip": one_of("fresh", "exists", "never"),
-        "retry_failed": flag,
-        "on_empty": one_of("succeed", "skip", "fail"),
-        "on_running": one_of("wait", "fail"),
-        "queue_id": optional(text),
-        "queue_ids": texts,
-        "job_level": optional(whole_number(0, 2)),
-        "callback": anything,
-        "output_bucket": optional(text),
-        "output_region": optional(text),
-        "requests_per_second": optional(rate),
-        "max_in_flight": whole_number(1),
-        "object_attempts": whole_number(1),
-        "max_failures": share_or(whole_number(0)),
-        "max_jobs": optional(whole_number(1)),
-        "canary": whole_number(0),
-        "canary_failures": optional(share_or(whole_number(0))),
-        "plan_only": flag,
-        "prices": anything,
-        "stop_early": share_or(flag),
-        "deferrable": flag,
-        "poll_interval": seconds,
-        "timeout_seconds": seconds,
-        "outage_seconds": seconds,
-        "report_prefix": text,
-        "cancel_on_kill": flag,
-    }
+    argument_types: ClassVar[Mapping[str, Reader]] = {**CIOperator.argument_types, **BATCH_ARGUMENTS}
     template_fields: Sequence[str] = tuple(argument_types)
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "source": "json",
@@ -192,7 +128,7 @@ class CIBatchOperator(CIOperator):
         operation: Operation | XComArg | None = None,
         output: str | XComArg = "",
         operations: Mapping[str, Any] | XComArg | None = None,
-        batch_id: str = _BATCH_ID,
+        batch_id: str = DEFAULT_BATCH_ID,
         skip: Skip | str = "fresh",
         retry_failed: bool | str = False,
         on_empty: OnEmpty | str = "succeed",
@@ -227,7 +163,7 @@ class CIBatchOperator(CIOperator):
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
         self.operations: Any = operations
         self.batch_id: Any = batch_id
-        self._is_named_by_airflow = batch_id == _BATCH_ID
+        self._is_named_by_airflow = batch_id == DEFAULT_BATCH_ID
         self.skip: Any = skip
         self.retry_failed: Any = retry_failed
         self.on_empty: Any = on_empty
@@ -256,6 +192,7 @@ class CIBatchOperator(CIOperator):
         self.cancel_on_kill: Any = cancel_on_kill
         self._is_killed = False
         self._summary: BatchSummary | None = None
+        self._since: dict[str, float] | None = None
         self.keep_arguments(
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
@@ -291,6 +228,7 @@ class CIBatchOperator(CIOperator):
         :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
         links = self.begin(context)
+        # Waiting on would end in the same way; a retry resumes the batch once the queue is resumed.
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"
             raise BatchWaitError(
@@ -305,7 +243,7 @@ class CIBatchOperator(CIOperator):
             self.log.warning("the trigger cannot wait, so the task waits in place: %s", event["message"])
             patience = None
         deadline = note.get("deadline") or event["deadline"]
-        parked = note.get("parked")
+        parked, self._since = note.get("parked"), note.get("since")
         return self._advance(context, links, deadline, end_of_try, patience=patience, parked=parked)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -323,7 +261,7 @@ class CIBatchOperator(CIOperator):
         parked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         store = compat.progress_store(context, PROGRESS_KEY)
-        progress = BatchProgress(self.log, store, allowed=self.max_failures)
+        progress = BatchProgress(self.log, store, allowed=self.max_failures, since=self._since)
         batch = self._batch(context, progress)
         page = self._announce_page(context, links, batch.folder)
         steps = list(batch.steps.values())
@@ -338,10 +276,11 @@ class CIBatchOperator(CIOperator):
                     resume=parked,
                 )
         except BatchRunningError as other:
+            # Without a deferral, the batch itself waits for the other run.
             if self.on_running == "fail" or not self.deferrable:
                 raise
             self.log.info("another run of this batch is alive, waiting for it: %s", other)
-            self._defer(batch, deadline, end_of_try)
+            self._defer(batch, deadline, end_of_try, progress)
         except CIError as error:
             ended = getattr(error, "summary", None)
             if isinstance(ended, BatchSummary):
@@ -351,7 +290,7 @@ class CIBatchOperator(CIOperator):
             _lead_to(page, error)
             raise
         if summary is None:
-            self._defer(batch, deadline, end_of_try)
+            self._defer(batch, deadline, end_of_try, progress)
         values = self._close(context, summary, progress, links, batch.folder)
         self._end(context, summary, values)
         return values
@@ -384,6 +323,9 @@ class CIBatchOperator(CIOperator):
         preview = batch.preview(self.prices)
         for line in preview.lines():
             self.log.info("%s", line)
+        self.announce_nothing()
+        if not preview.objects:
+            self._report_empty(context, preview.to_json())
         return preview.to_json()
 
     def _close(
@@ -400,46 +342,32 @@ class CIBatchOperator(CIOperator):
         self._summary = summary
         url = links.tell_report(folder, "report.jsonl")
         progress.close(summary, has_failed=has_failed, report_url=url)
-        values = {
-            **summary.to_json(),
-            "first_failures": list(summary.first_failures),
-            "failures": [asdict(group) for group in summary.failures],
-            "report_url": url,
-        }
-        if not summary.output_bytes:  # the service does not report the size of documents
-            values.pop("output_bytes", None)
-        values = _fitting_xcom(values)
+        values = summary_as_xcom(summary, url)
         if has_failed:
-            context["ti"].xcom_push(key="return_value", value=values)
+            self.push_result(context, values)
         return values
 
     def _end(self, context: Context, summary: BatchSummary, values: dict[str, Any]) -> None:
         """Announce the written objects; an empty source ends as ``on_empty`` says."""
         if not summary.total:
             self._report_empty(context, values)
-        if not summary.succeeded:
-            # Airflow sends an event for each asset that is left among the outlets.
-            self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
         bucket = self.output_bucket or self.hook.client.bucket
-        announce(
-            context,
-            self.outlets,
-            uri=[output_uri(bucket, template) for template in self._templates],
-            objects=summary.succeeded,
-            details={name: getattr(summary, name) for name in _IN_EVENT},
-        )
+        announce_outputs(self, context, summary, bucket=bucket, templates=self._templates)
 
     def _report_empty(self, context: Context, values: dict[str, Any]) -> None:
         what = f"no object {self.source.described()}"
         if self.on_empty == "succeed":
             self.log.warning("%s: nothing was done", what)
             return
-        context["ti"].xcom_push(key="return_value", value=values)
+        self.push_result(context, values)
         if self.on_empty == "skip":
             raise AirflowSkipException(f"{what}; on_empty is 'skip'")
         raise NoObjectsError(f"{what}; on_empty is 'fail'")
 
-    def _defer(self, batch: Batch, deadline: float, end_of_try: float | None) -> NoReturn:
+    def _defer(
+        self, batch: Batch, deadline: float, end_of_try: float | None, progress: BatchProgress
+    ) -> NoReturn:
+        note = {"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked}
         self.defer(
             trigger=CIBatchTrigger(
                 folder=batch.parked["folder"],
@@ -449,7 +377,7 @@ class CIBatchOperator(CIOperator):
                 poll_interval=self.poll_interval,
                 pause_seconds=self.outage_seconds,
                 cancel_on_kill=self.cancel_on_kill,
-                note={"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked},
+                note={**note, "since": progress.since},
             ),
             method_name="execute_complete",
         )
@@ -498,7 +426,7 @@ class CIBatchOperator(CIOperator):
 
     def _id_that_fits(self) -> str:
         """The batch id; a default one is shortened to fit."""
-        return _fitting(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
+        return shortened(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
 
     def on_kill(self) -> None:
         """Set a flag. The wait loop decides whether a user ended the task or the worker is shutting down."""
@@ -525,32 +453,3 @@ def _lead_to(page: str, error: CIError) -> None:
     """End the message of an error with the address of the page that shows more."""
     if is_absolute(page) and error.args:
         error.args = (f"{error.args[0]}. Details: {page}", *error.args[1:])
-
-
-def _fitting_xcom(values: dict[str, Any]) -> dict[str, Any]:
-    """The summary below 2 KiB: failures that do not fit are left to the report."""
-    first, groups = list(values["first_failures"]), [dict(group) for group in values["failures"]]
-    fitted = {**values, "first_failures": first, "failures": groups}
-    while len(json.dumps(fitted)) > _MAX_XCOM:
-        if len(first) > 1:
-            first.pop()
-        elif longest := max((len(group["example"]) for group in groups), default=0):
-            for group in groups:  # their counts matter more
-                group["example"] = group["example"][: longest // 2]
-        elif groups:
-            groups.pop()
-        elif first:
-            first.pop()
-        else:
-            break
-    return fitted
-
-
-def _fitting(batch_id: str, report_prefix: str) -> str:
-    """The same id where a folder can have its name; else its beginning and a hash of the whole."""
-    try:
-        batch_folder(report_prefix, batch_id)
-    except ValueError:
-        whole = batch_id.encode()
-        return f"{whole[:_HEAD_BYTES].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:32]}"
-    return batch_id

@@ -9,9 +9,7 @@ from typing import Any, ClassVar
 from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci.batch import Source
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.source import Found, LeftOut
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Row, UnusableKey
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.tasks.arguments import Reader, anything, whole_number
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from airflow.sdk import Asset, Context, XComArg
+from airflow.sdk import Context, XComArg
 
-from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import BatchFailedError, Source
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.sharding.merge import MergedReport, merge_reports
@@ -16,10 +15,10 @@ from airflow_provider_ci.batch.sharding.record import ShardList, make_shards, re
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
-from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, whole_number
+from airflow_provider_ci.operators.batch_results import announce_outputs
+from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, texts, whole_number
 
-_SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}"
-_IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
+_SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
 
 
 class NoShardsError(AirflowException):
@@ -43,7 +42,7 @@ class CIShardsOperator(CIOperator):
 
     :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys.
     :param shards_id: names the shards; their batches are ``<shards_id>/0001`` and so on. By default from DAG
-        and run; a DAG that splits two sources names each.
+        and run, with the index in a mapped task or group; a DAG that splits two sources names each.
     :param max_objects: largest number of objects in a shard.
     :param queue_ids: queues of the jobs; the shards take them in turn.
     :param requests_per_second: largest number of requests that the active shards send in a second, together.
@@ -59,7 +58,7 @@ class CIShardsOperator(CIOperator):
         "source": lambda name, value: as_source(value),
         "shards_id": text,
         "max_objects": whole_number(1),
-        "queue_ids": lambda name, value: [text(name, each) for each in value or ()],
+        "queue_ids": texts,
         "requests_per_second": optional(rate),
         "max_active": optional(whole_number(1)),
         "report_prefix": text,
@@ -100,6 +99,7 @@ class CIShardsOperator(CIOperator):
             self.source,
             shards_id=self.shards_id,
             max_objects=self.max_objects,
+            # The default shards_id names DAG and run only, so that two tasks of a DAG could share a list.
             definition=f"{context['ti'].task_id} {self.definition}",
             report_prefix=self.report_prefix,
         )
@@ -147,6 +147,8 @@ class CIBatchReportOperator(CIOperator):
         "report_prefix": text,
     }
     template_fields: Sequence[str] = tuple(argument_types)
+    # The report matters most where shards have failed.
+    own_defaults: ClassVar[Mapping[str, Any]] = {"trigger_rule": "all_done"}
 
     def __init__(
         self,
@@ -158,8 +160,7 @@ class CIBatchReportOperator(CIOperator):
         report_prefix: str = "_ci_batches/",
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("trigger_rule", "all_done")
-        super().__init__(**kwargs)
+        super().__init__(**{**self.own_defaults, **kwargs})
         self.shards_id = shards_id
         self.max_failures: Any = max_failures
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
@@ -190,9 +191,10 @@ class CIBatchReportOperator(CIOperator):
         said = ", ".join(f"{getattr(summary, name):,} {name}" for name in counts)
         self.log.info("%d shards: %s; report: %s", len(report.results), said, summary.report_key)
         if report.incomplete or not limit.allows(summary.failed + summary.cancelled, summary.total):
-            context["ti"].xcom_push(key="return_value", value=values)
+            self.push_result(context, values)
             raise BatchFailedError(summary, limit)
-        self._announce(context, report)
+        bucket = self.output_bucket or client.bucket
+        announce_outputs(self, context, summary, bucket=bucket, templates=[self.output_template])
         return values
 
     def _values(self, report: MergedReport) -> dict[str, Any]:
@@ -200,16 +202,3 @@ class CIBatchReportOperator(CIOperator):
         counts = {"shards": len(report.results), "incomplete_shards": len(report.incomplete)}
         groups = [asdict(group) for group in summary.failures[:3]]
         return {**summary.to_json(), **counts, "failures": groups}
-
-    def _announce(self, context: Context, report: MergedReport) -> None:
-        summary = report.summary
-        if not summary.succeeded:
-            # Airflow sends an event for each asset that is left among the outlets.
-            self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
-        announce(
-            context,
-            self.outlets,
-            uri=output_uri(self.output_bucket or self.hook.client.bucket, self.output_template),
-            objects=summary.succeeded,
-            details={name: getattr(summary, name) for name in _IN_EVENT},
-        )

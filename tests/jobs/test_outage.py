@@ -12,6 +12,7 @@ from airflow_provider_ci.client import (
     SubmissionUnknownError,
 )
 from airflow_provider_ci.jobs import retry_while_unavailable
+from airflow_provider_ci.jobs.outage import Outage
 
 
 class Step:
@@ -74,3 +75,19 @@ def test_a_call_of_the_client_waits_out_an_outage(
     faults = getattr(local_ci, "faults")  # noqa: B009
     faults.add("error", status=503, method="GET", count=1, retry_after=10_000)
     assert retry_while_unavailable(client.list_doc_queues, limit_seconds=60, wait=lambda _: None)
+
+
+def test_a_batch_that_waits_says_so_once_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("airflow_provider_ci.jobs.outage.time.monotonic", lambda: now)
+    outage = Outage("daily", limit_seconds=600)
+    for _ in range(1210):
+        outage.note(away(), moved=0)
+        now += 0.1
+    warnings = [record.getMessage() for record in caplog.records]
+    assert [warning.partition("(")[2].partition(" so")[0] for warning in warnings] == ["0 s", "60 s", "120 s"]
+    outage.note(None, moved=0)
+    outage.note(away(), moved=0)
+    assert len(caplog.records) == 4, "another outage is named at once"

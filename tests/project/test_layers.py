@@ -108,12 +108,6 @@ MODULES_BESIDE_ROOMS = {
 
 MOST_FILES = 12
 """Files of one folder: a listing that a reader takes in at a glance."""
-LARGER_FOLDERS: dict[str, int] = {
-    "batch/planning": 13,  # templates and names of outputs could have a room
-    "batch/run": 16,  # so could the planning of a run
-    "batch/sources": 13,  # so could inventories and manifests
-}
-"""Folder -> the number of its files. It may shrink only."""
 
 WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "check", "commands", "local", "web")
 
@@ -199,10 +193,10 @@ def test_only_extension_points_lie_beside_the_rooms() -> None:
 
 
 def test_a_folder_holds_a_dozen_files_at_most() -> None:
-    for folder, files in Counter(path.parent for path in SOURCES).items():
-        name = str(folder.relative_to(PACKAGE))
-        assert files <= LARGER_FOLDERS.get(name, MOST_FILES), name
-        assert files > MOST_FILES or name not in LARGER_FOLDERS, f"{name} needs its entry no longer"
+    """Folders of tests, too: they mirror the rooms that they test."""
+    tests = (PACKAGE.parent / "tests").rglob("*.py")
+    files = Counter(path.parent.relative_to(PACKAGE.parent) for path in (*SOURCES, *tests))
+    assert {str(folder): count for folder, count in files.items() if count > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize("room", ["convert", "objects"])

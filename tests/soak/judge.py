@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ci.batch import ObjectResult, ObjectState
-from airflow_provider_ci.batch.planning.template import first_output_of
+from airflow_provider_ci.batch.planning.outputs.template import first_output_of
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.results import lines_of

@@ -57,6 +57,7 @@ class Intake:
         All lines of an object are touched together: each line must know the outcome of its earlier step.
         """
         waiting, passed_over = self._state.waiting, 0
+        # The bound keeps a round short: between rounds, the loop looks at jobs and writes results.
         while (len(waiting) < room and passed_over < _PASSED_OVER) or self.is_within_object:
             if not self.can_go_on and not self.is_within_object:
                 break
@@ -120,6 +121,7 @@ class Intake:
         return parent < self._resumed_within and parent in self._state.open_lines()
 
     def _forget_before(self, first: int) -> None:
+        # No later object asks for these lines, so the sets stay as small as one object.
         self._open = {index for index in self._open if index >= first}
         resolved = self._state.resolved
         for index in [index for index in resolved if index < first and index not in self._state.blocked]:

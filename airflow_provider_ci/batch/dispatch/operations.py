@@ -59,6 +59,7 @@ class Secrets:
         :raises SecretError: it cannot be looked up.
         """
         if reference not in self._known:
+            # Failures are kept, too: a missing connection is not asked for again for each object.
             self._known[reference] = self._looked_up(reference)
         found = self._known[reference]
         if isinstance(found, SecretError):
@@ -69,6 +70,7 @@ class Secrets:
         try:
             found = self._resolve(reference)
         except Exception as error:
+            # The function is the user's. Whatever it raises concerns only the objects that need this secret.
             reason = str(error) or type(error).__name__
             return SecretError(reference, f"{reason} ({type(error).__name__})")
         if not isinstance(found, str) or not found:

@@ -69,6 +69,7 @@ class Outcomes:
     def enqueue(self, attempts: Iterable[Attempt]) -> None:
         """Let lines wait for their submission, and first for the output that each reads."""
         open_lines = self._state.open_lines() if self._steps > 1 else set()
+        # In the order of the plan: a line comes after the one whose output it reads.
         for attempt in sorted(attempts, key=lambda each: each.planned.index):
             if attempt.planned.parent in open_lines:
                 self._state.block(attempt.planned)
@@ -131,6 +132,8 @@ class Outcomes:
         if planned.decision is Decision.SHARED and (is_retryable or was_cancelled):
             self._state.followed[planned.index] = planned  # the other batch decides whether to retry it
         elif (is_retryable and attempt.number < self._settings.object_attempts) or (
+            # A job that a user cancelled stays cancelled. If this batch cancelled it, because its task was
+            # ended, the next run submits it again.
             was_cancelled and self._state.asked_to_cancel
         ):
             self._state.waiting.append(attempt.next())
@@ -159,6 +162,7 @@ class Outcomes:
             written = self._outputs_client.head_object(planned.output).last_modified
         except NotFoundError:
             return False
+        # The service cuts its times to whole seconds.
         begin = int(self._journal.plan.header.jobs_not_before)
         return written.timestamp() >= (begin if created_at is None else int(created_at.timestamp()))
 

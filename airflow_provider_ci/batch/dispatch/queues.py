@@ -38,18 +38,21 @@ class Queues:
         """The queues whose jobs are listed; None lists the jobs of all queues."""
         tag = job_type.tag
         if not self._by_tag[tag] and tag not in self._default:
+            # Without a queue, the service lists the jobs of all queues, also of other programs.
             self._default[tag] = default_queue_id(self._client, job_type)
         return self._by_tag[tag] or (self._default[tag],)
 
     def of_job(self, job_type: JobType, queue_id: str) -> str | None:
         """The queue in which to look for a job."""
         queues = self.to_list(job_type)
+        # Records name the queue only in batches with several queues.
         return queue_id if queue_id in queues else queues[0]
 
 
 def _by_tag(
     client: CIClient, types: Sequence[JobType], queue_ids: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
+    # With one type nothing is divided, and the service itself refuses a wrong queue.
     if len(types) == 1 or not queue_ids:
         return {job_type.tag: tuple(queue_ids) for job_type in types}
     known = {job_type.tag: all_queue_ids(client, job_type) for job_type in types}

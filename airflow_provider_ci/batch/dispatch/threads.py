@@ -23,6 +23,7 @@ def threads_that_fit(wanted: int) -> int:
     try:
         used = len(list(Path("/proc/self/fd").iterdir()))
     except OSError:
+        # Only Linux has that folder. Elsewhere this is a guess for a process without other connections.
         used = 10
     room = soft - used - _SPARE_FILES
     if room < 1:

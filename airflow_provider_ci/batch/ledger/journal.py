@@ -99,6 +99,7 @@ class Journal:
         :param is_deferrable: the block may be written later; if the run dies before, the next run finds the
             jobs in the service's listing.
         """
+        # Also without a line: the lines before next_index have their place, and are not to be planned again.
         self._unwritten_lines = [*self._unwritten_lines, {"next_index": next_index}, *lines]
         if not is_deferrable:
             self.write_pending()
@@ -229,6 +230,7 @@ class Journal:
         """The numbers after ``known``: first the listed ones, then further ones while they exist."""
         last = max(listed, default=0)
         yield from range(known + 1, last + 1)
+        # The listing can be behind by seconds, so the next numbers are asked for one by one.
         for number in count(max(known, last) + 1):
             if not self._exists(part_key(self.plan.root, name, number)):
                 return

@@ -153,6 +153,11 @@ class Lease:
         """Folder of the registry in the bucket."""
         return self._registry.root
 
+    @property
+    def service_time(self) -> float:
+        """Unix seconds by the service's clock."""
+        return self._client.clock.now()
+
     def with_registry(self, use: Callable[[Registry], T]) -> T:
         """Use the registry; safe beside the thread that renews the lease."""
         with self._registry_lock:
@@ -254,6 +259,7 @@ class Lease:
                     seconds=self._claim.seconds, is_parked=False, details={}, expires_at=self._active_until
                 )
                 self._has_beaten = True
+                # The service's own time of the response: how long the request took does not matter.
                 self._active_until = answered_at + self._claim.seconds * _ACTIVE_SHARE
                 return
             except RequestExpiredError:

@@ -206,9 +206,15 @@ class BatchState:
         """Take over results of objects."""
         done = set()
         awaited = {*self.blocked, *(planned.parent for planned in self.followed.values())}
+        open_lines = self.open_lines()
         for result in results:
             self.count(result)
+            if result.job_id and result.job_id not in self.running and result.index not in self.followed:
+                # No block names the job: it was found after its response had been lost, or the block was
+                # deleted, and then all jobs of the line are missing.
+                self.jobs += min(result.attempts, 1) if result.index in open_lines else result.attempts
             done.add(result.index)
+            # Lines of its object that are touched later must not wait for an output that does not come.
             is_ahead = bool(result.step) and result.index >= self.next_index and not result.is_good
             if result.index in awaited or is_ahead:
                 self.resolved[result.index] = result

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_ci.batch.planning.planned import Decision
 from airflow_provider_ci.batch.planning.rows import RowPart
+from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
 from airflow_provider_ci.client import ObjectInfo
 
 _SETTINGS = (
@@ -25,6 +26,7 @@ _TABLES = (
     "CREATE TABLE outputs (output TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID",
     "CREATE TABLE details (line INTEGER PRIMARY KEY, content TEXT)",
     "CREATE TABLE parts (number INTEGER PRIMARY KEY, content TEXT)",
+    UnrecordedOutputs.TABLE,
 )
 _DECISIONS = tuple(Decision)
 
@@ -36,6 +38,14 @@ class SameOutputError(Exception):
         self.output = output
         self.keys = first_key, second_key
         super().__init__(f"{first_key!r} and {second_key!r} have the same output {output!r}")
+
+
+class OtherOperationError(Exception):
+    """Another batch makes one of the outputs by another operation."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        super().__init__(output)
 
 
 class DraftObject(NamedTuple):
@@ -80,6 +90,7 @@ class Draft:
         self._decisions = bytearray()
         self._has_parts = False
         self.steps = steps
+        self.unrecorded = UnrecordedOutputs(database)
 
     @property
     def total(self) -> int:

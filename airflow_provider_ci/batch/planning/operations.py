@@ -54,6 +54,7 @@ def restored_operation(record: Mapping[str, Any], current: Any) -> Any:
     if _PASSWORD in names:
         reference = record.get(DOC_PASSWORD)
         values[_PASSWORD] = Secret(reference) if reference else getattr(current, _PASSWORD, None)
+    # The password in extra was left out as well, see operation_record().
     current_extra = getattr(current, "extra", {})
     secrets = {name: current_extra[name] for name in _SECRET_NODES if name in current_extra}
     if secrets and "extra" in names:

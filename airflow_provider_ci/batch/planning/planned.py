@@ -29,6 +29,10 @@ class Decision(str, Enum):
     __str__ = str.__str__
 
 
+THERE = (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
+"""The output is there, and will not be written again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedObject:
     """One object of a plan and the output that its job writes."""
@@ -96,6 +100,7 @@ def planned_line(planned: PlannedObject) -> dict[str, Any]:
         for name, value in asdict(planned).items()
         if value not in _EMPTY or name in _ALWAYS or (name == "job_level" and value is not None)
     }
+    # The usual decision is left out, like empty fields: a plan may have millions of lines.
     if planned.decision is Decision.SUBMIT:
         del line["decision"]
     return line

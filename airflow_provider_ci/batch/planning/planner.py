@@ -13,25 +13,21 @@ from airflow_provider_ci.batch.planning.draft import (
     DraftLine,
     DraftObject,
     DraftOutput,
+    OtherOperationError,
     SameOutputError,
 )
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.lines import Lines
-from airflow_provider_ci.batch.planning.naming import (
-    Found,
-    Namer,
-    UnusableError,
-    info_of,
-    key_of,
-    no_object,
-)
-from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.lines import Lines
+from airflow_provider_ci.batch.planning.outputs.naming import Namer, UnusableError, info_of, key_of, no_object
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.planning.planned import THERE, Decision, PlannedObject
 from airflow_provider_ci.batch.planning.rows import NO_ROW, RowPart
 from airflow_provider_ci.batch.planning.steps import PlanStep, Step, plan_steps
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
-from airflow_provider_ci.client import Job, ObjectInfo
+from airflow_provider_ci.batch.sources.source import Found
+from airflow_provider_ci.client import ObjectInfo
+from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 Skip = Literal["fresh", "exists", "never"]
 """Which objects are left out.
@@ -44,7 +40,6 @@ are, whatever made it. ``never``: none, so that every output is made again.
 T = TypeVar("T")
 
 _CHUNK = 1000
-_THERE = (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +52,6 @@ class ClaimedOutput:
     """Place in the plan of the other batch."""
     operation: str
     """Fingerprint of the operation that makes it."""
-
-
-class OtherOperationError(Exception):
-    """Another batch makes one of the outputs by another operation."""
-
-    def __init__(self, output: str) -> None:
-        self.output = output
-        super().__init__(output)
 
 
 def _no() -> bool:
@@ -194,43 +181,6 @@ class Planner:
         if self._skip == "fresh" and is_by_time:
             self._draft.decide(ours.line, Decision.SUBMIT)
 
-    def adopt(
-        self,
-        jobs: Iterable[Job],
-        *,
-        output_of: Callable[[Job], str],
-        matches: Callable[[Job, Any], bool],
-        is_here: Callable[[Job], bool],
-    ) -> int:
-        """Adopt the jobs that the service is running for outputs of this plan; returns their number.
-
-        :param output_of: the first output of a job.
-        :param matches: whether a job does an operation.
-        :param is_here: whether a job writes into the bucket of this batch's outputs.
-        :raises OtherOperationError: a job in flight makes one of the outputs by another operation.
-        """
-        adopted = 0
-        for job in jobs:
-            ours = self._draft.of_output(output_of(job))
-            if ours is None or self._draft.decision(ours.line) is not Decision.SUBMIT or not is_here(job):
-                continue
-            place = ours.line % self._draft.steps
-            if not matches(job, self._lines.operation(ours.parts, place)):
-                raise OtherOperationError(ours.output)
-            if job.input_key.removeprefix("/") != self._lines.input_key(ours.key, ours.parts, place):
-                continue
-            if job.created_at is None or job.created_at.timestamp() < ours.modified:
-                continue  # it reads the content that the object had before
-            back = self._steps[place].back
-            if back and self._draft.decision(ours.line - back) not in _THERE:
-                continue  # it reads an output that will be made again
-            details = {"job_id": job.job_id, "created_at": job.created_at.isoformat()}
-            if job.queue_id:
-                details["queue_id"] = job.queue_id
-            self._draft.decide(ours.line, Decision.ADOPTED, details)
-            adopted += 1
-        return adopted
-
     def finish_chains(self) -> None:
         """Make outputs again that only their time calls up to date, if the output they read is made again."""
         if self._skip == "exists":
@@ -240,7 +190,7 @@ class Planner:
                 continue
             for line in range(place, self._draft.total * self._draft.steps, self._draft.steps):
                 is_by_time = self._draft.decision(line) is Decision.UP_TO_DATE_BY_TIME
-                if is_by_time and self._draft.decision(line - step.back) not in _THERE:
+                if is_by_time and self._draft.decision(line - step.back) not in THERE:
                     self._draft.decide(line, Decision.SUBMIT)
 
     def objects(self) -> Iterator[PlannedObject]:
@@ -333,15 +283,14 @@ class Planner:
         entries = index.find(keys)
         written = existing.last_modified(keys)
         unseen = [key for key in keys if key in entries and entries[key].made and key not in written]
-        written.update(
-            existing.head(unseen)
-        )  # a listing can be behind; nothing is paid for twice because of it
+        # A listing can be behind; nothing is paid for twice because of that.
+        written.update(existing.head(unseen))
         for each in chunk:
             decided = self._decision(each, entries.get(each.output), written.get(each.output))
             if decided:
                 self._draft.decide(each.line, *decided)
-            elif each.output in written:
-                self.newest_replaced = max(self.newest_replaced, written[each.output].timestamp())
+            if each.output in written:
+                self._note_written(each, entries.get(each.output), written[each.output].timestamp())
 
     def _decision(
         self, each: DraftOutput, entry: Entry | None, written: datetime | None
@@ -355,6 +304,19 @@ class Planner:
             return (Decision.UP_TO_DATE, None) if is_known else None
         is_newer = written.timestamp() >= each.modified
         return (Decision.UP_TO_DATE_BY_TIME, None) if is_newer else None
+
+    def _note_written(self, each: DraftOutput, entry: Entry | None, written: float) -> None:
+        """Note what the time of an output says, besides the decision about it."""
+        decision = self._draft.decision(each.line)
+        recorded_at = entry.recorded_at if entry is not None and self._skip == "fresh" else 0
+        is_unrecorded = bool(recorded_at) and written > recorded_at + CLOCK_ERROR_SECONDS
+        # A run may have written it after its record and died; then its own records may have been deleted.
+        if is_unrecorded and (decision is Decision.UP_TO_DATE or written >= each.modified):
+            is_to_make = decision is Decision.SUBMIT
+            self._draft.unrecorded.note(each.line, recorded_at + 1, is_to_make=is_to_make)
+        elif decision is not Decision.SUBMIT:
+            return
+        self.newest_replaced = max(self.newest_replaced, written)
 
     def _fingerprint(self, each: DraftOutput) -> str:
         return self._lines.fingerprint(each.key, each.etag, each.parts, each.line % self._draft.steps)

@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_ci.batch.planning.fingerprint import Fingerprints, operation_fingerprint
 from airflow_provider_ci.batch.planning.operations import (
     ParameterError,
     parameter_names,
     with_parameters,
 )
+from airflow_provider_ci.batch.planning.outputs.fingerprint import Fingerprints, operation_fingerprint
 from airflow_provider_ci.batch.planning.steps import PlanStep
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import ObjectInfo
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import plain
@@ -111,6 +110,7 @@ class RowReader:
             checks.object_key("output_key", key)
         except ValueError as error:
             raise ParameterError(str(error)) from None
+        # Such an output would replace a record, or be left out by the next listing.
         if _OF_LEDGERS.search(key):
             raise ParameterError(f"output_key {key!r} lies among the records of batches")
         begin = step.template.literal_prefix
@@ -137,6 +137,7 @@ class OperationsOfRows:
         """
         if not parameters:
             return self._plain
+        # Parameters are JSON, and so not always hashable.
         name = repr(sorted(parameters.items()))
         found = self._known.get(name)
         if found is None:  # several threads may be here at the same time
@@ -184,7 +185,7 @@ def with_row(
     row = found if isinstance(found, Row) else Row(info=found)
     try:
         given = dict(row_of(row.info) or {})
-    except Exception as error:
+    except Exception as error:  # the function is the user's: whatever it raises concerns this object only
         reason = f"row of {row.info.key!r}: the function parameters raised {error!r}"
         return UnusableKey(key=row.info.key, code="InvalidRow", message=reason)
     output_key, job_level = given.pop("output_key", ""), given.pop("job_level", None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, groupby
+from itertools import chain
 
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
 
+_HOPELESS = (Decision.FAILED_BEFORE, Decision.UNUSABLE)
+_WAITING = (Decision.SUBMIT, Decision.SHARED)
 Objects = Callable[[], Iterator[PlannedObject]]
 
 
@@ -26,10 +28,30 @@ def sample_first(objects: Objects, *, size: int, to_submit: int) -> Iterator[Pla
     if not size:
         yield from objects()
         return
+    # The plan is read twice, because it may not fit into memory.
     drawn = _split(objects(), size, to_submit, is_sample=True)
     others = _split(objects(), size, to_submit, is_sample=False)
     for index, planned in enumerate(chain(drawn, others)):
         yield replace(planned, index=index)
+
+
+def count_to_submit(objects: Iterable[PlannedObject]) -> int:
+    """Number of objects that need a job."""
+    return sum(bool(lines_to_submit(group)) for group in _by_object(objects))
+
+
+def lines_to_submit(lines: Sequence[PlannedObject]) -> list[PlannedObject]:
+    """The lines of an object that need a job. What reads the output of a step that has none needs none."""
+    found: list[PlannedObject] = []
+    without_output: set[int | None] = set()
+    for planned in lines:
+        if planned.decision in _HOPELESS or (
+            planned.decision in _WAITING and planned.parent in without_output
+        ):
+            without_output.add(planned.index)
+        elif planned.decision is Decision.SUBMIT:
+            found.append(planned)
+    return found
 
 
 def _split(
@@ -37,11 +59,23 @@ def _split(
 ) -> Iterator[PlannedObject]:
     """The sample, or the others; lines of one object stay together."""
     place = 0
-    for _, lines in groupby(objects, key=lambda planned: planned.key):
-        group = list(lines)
+    for group in _by_object(objects):
         is_drawn = False
-        if any(planned.decision is Decision.SUBMIT for planned in group):
+        if lines_to_submit(group):
+            # Spread evenly: the listing is sorted, so its beginning may be all of one kind.
             is_drawn = (place + 1) * size // to_submit > place * size // to_submit
             place += 1
         if is_drawn is is_sample:
             yield from group
+
+
+def _by_object(objects: Iterable[PlannedObject]) -> Iterator[list[PlannedObject]]:
+    """The lines of each object; several rows of a manifest can name one key, and are objects of their own."""
+    group: list[PlannedObject] = []
+    for planned in objects:
+        if group and planned.step == group[0].step:
+            yield group
+            group = []
+        group.append(planned)
+    if group:
+        yield group

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airflow_provider_ci.batch.planning.fingerprint import definition_fingerprint, operation_fingerprint
 from airflow_provider_ci.batch.planning.operations import OPERATIONS, operation_record, restored_operation
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError
+from airflow_provider_ci.batch.planning.outputs.fingerprint import (
+    definition_fingerprint,
+    operation_fingerprint,
+)
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate, OutputTemplateError
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.values import Value
 from airflow_provider_ci.jobs.kinds import type_of_operation
@@ -97,6 +100,7 @@ def named_steps(operations: Mapping[str, Any]) -> dict[str, Step]:
 
 
 def _name(name: Any) -> str:
+    # In the row of an object, a dot separates step and parameter: "pdf.start_page".
     if not isinstance(name, str) or not name or "." in name:
         raise ValueError(f"operations: the name of a step must be a text without dots, not {name!r}")
     return name
@@ -151,6 +155,7 @@ def plan_steps(steps: Mapping[str, Step], prefix: str) -> tuple[PlanStep, ...]:
 def _refuse_same_outputs(steps: Sequence[PlanStep]) -> None:
     known: dict[str, str] = {}
     for step in steps:
+        # All placeholders differ in this key: templates that agree for it agree for every key.
         first = known.setdefault(step.template.first_output("a/b/c.d"), step.name)
         if first != step.name:
             raise OutputTemplateError(
@@ -189,6 +194,7 @@ def stored_steps(
 
 def steps_fingerprint(steps: Sequence[PlanStep]) -> str:
     """Sixteen hexadecimal digits that change with the operation of any step."""
+    # The same as before batches had steps: other batches compare it with the claims of older versions.
     if len(steps) == 1 and not steps[0].name:
         return steps[0].fingerprint
     return definition_fingerprint(*((step.name, step.fingerprint, step.after) for step in steps))

@@ -31,6 +31,9 @@ class Entry(NamedTuple):
     """Whether the job succeeded; else ``details`` says why it failed for good."""
     details: Mapping[str, Any] | None = None
     """Of a failure: code, short message, job id and report key."""
+    recorded_at: int = 0
+    """Unix seconds of the service at which the output was known to be made; 0 if unknown. An output that was
+    written later may be the work of a batch that could not record it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,18 +186,23 @@ def embedded(entries: tuple[Entry, ...], *, token: str = "") -> Run:
 def to_cells(entries: Iterable[Entry]) -> list[Any]:
     """Entries as one flat list, three cells each: a list per entry would take twice the time to parse.
 
-    The third cell is 0 if the output was made and has no details, else ``[made, details]``.
+    The third cell is what :func:`third_cell` returns.
     """
     cells: list[Any] = []
-    for output, fingerprint, made, details in entries:
-        cells += (output, fingerprint, 0 if made and details is None else [int(made), details])
+    for entry in entries:
+        cells += (entry.output, entry.fingerprint, third_cell(entry))
     return cells
+
+
+def third_cell(entry: Entry) -> Any:
+    """When the output was known to be made; for an output that was not made, ``[0, details]``."""
+    return entry.recorded_at if entry.made and entry.details is None else [int(entry.made), entry.details]
 
 
 def entry_of(output: str, fingerprint: str, third: Any) -> Entry:
     """The entry of three cells."""
-    if third == 0:
-        return Entry(output, fingerprint)
+    if type(third) is int:
+        return Entry(output, fingerprint, recorded_at=third)
     made, details = third
     return Entry(output, fingerprint, bool(made), details)
 

@@ -23,7 +23,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_ci.batch.ledger.records import JSON, RecordError
-from airflow_provider_ci.batch.registry.index_state import Entry, Run, entry_of
+from airflow_provider_ci.batch.registry.index_state import Entry, Run, entry_of, third_cell
 from airflow_provider_ci.batch.registry.service_time import written_at
 from airflow_provider_ci.batch.registry.state import VERSION, check_version, damaged, to_bytes
 from airflow_provider_ci.client import CIClient, NotFoundError
@@ -46,7 +46,7 @@ class Part(NamedTuple):
     outputs: list[str]
     fingerprints: list[str]
     thirds: list[Any]
-    """0, or whether it was made and the details."""
+    """As :func:`.index_state.third_cell` returns them."""
 
     def entry(self, place: int) -> Entry:
         """One of the entries."""
@@ -85,10 +85,10 @@ def outside(part: Part, holes: Iterable[Hole]) -> Part:
 def part_of(entries: Iterable[Entry]) -> Part:
     """Entries as columns."""
     part = Part([], [], [])
-    for output, fingerprint, made, details in entries:
-        part.outputs.append(output)
-        part.fingerprints.append(fingerprint)
-        part.thirds.append(0 if made and details is None else [int(made), details])
+    for entry in entries:
+        part.outputs.append(entry.output)
+        part.fingerprints.append(entry.fingerprint)
+        part.thirds.append(third_cell(entry))
     return part
 
 

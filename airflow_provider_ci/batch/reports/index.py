@@ -99,6 +99,7 @@ class Section:
         place = bisect_left(self._firsts, _bytes(key))
         if place < len(self.blocks) and self.blocks[place].first == key:
             yield self.blocks[place]
+        # Other lines of the key may end the block before: a manifest can name an object twice.
         if place:
             yield self.blocks[place - 1]
 

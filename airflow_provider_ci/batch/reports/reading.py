@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,20 +66,33 @@ def read_report(client: CIClient, report_key: str) -> Iterator[ObjectResult]:
     first = next(lines, None)
     if first is None:
         return
+    # Reports of version 1 began with a result.
     if b'"kind": "report"' not in first:
         raise ValueError(
             f"report {report_key!r} is not of version {REPORT_VERSION}; "
             "read it with the package that wrote it"
         )
     header = header_of_line(report_key, first)
-    yield from map(result_of_bytes, lines)
+    yield from _results(report_key, lines, first_line=2)
     yield from read_parts(client, header.parts)
 
 
 def read_parts(client: CIClient, keys: Sequence[str]) -> Iterator[ObjectResult]:
     """The results in some parts; one part is in memory at a time."""
     for key in keys:
-        yield from map(result_of_bytes, lines_of(client.read_object(key)))
+        yield from _results(key, lines_of(client.read_object(key)))
+
+
+def _results(key: str, lines: Iterable[bytes], first_line: int = 1) -> Iterator[ObjectResult]:
+    """The results in lines of an object.
+
+    :raises ValueError: a line is damaged.
+    """
+    for number, line in enumerate(lines, first_line):
+        try:
+            yield result_of_bytes(line)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"report {key!r} is damaged in line {number}: {error!r}") from error
 
 
 def failure_parts(client: CIClient, folder: str, header: ReportHeader) -> Sequence[str]:
@@ -140,4 +153,5 @@ def _first_line(client: CIClient, key: str) -> bytes:
     line, end, _ = body.partition(b"\n")
     if end or info.size == len(body):
         return line
+    # Thousands of parts make a longer header.
     return client.read_object(key).partition(b"\n")[0]

@@ -65,6 +65,7 @@ class Scanned:
     ) -> tuple[list[ObjectResult], int | None]:
         matching = filter(wanted.matches, self._all(is_failed=is_failed))
         if not self._is_short:
+            # One more than the page holds, to know whether another page follows.
             page = list(islice(matching, offset, offset + limit + 1))
             return page[:limit], None if len(page) > limit else offset + len(page)
         found = list(matching)
@@ -73,6 +74,7 @@ class Scanned:
     def _all(self, *, is_failed: bool) -> Iterator[ObjectResult]:
         if not self._is_short:
             return self._read(is_failed=is_failed)
+        # A short report has its lines in the order in which they came; pages have the order of the index.
         if is_failed not in self._kept:
             if is_failed:
                 bad = (result for result in self._all(is_failed=False) if not result.is_good)

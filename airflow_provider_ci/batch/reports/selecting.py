@@ -77,6 +77,7 @@ class Indexed:
         for part in section.parts:
             lines = sum(block.lines for block in part.blocks)
             if begin + lines > place:
+                # At least one part is read, whatever its size, so that a search always gets further.
                 if bytes_read and bytes_read + part.size > SEARCH_BYTES:
                     return found, max(begin, place)
                 bytes_read += part.size
@@ -90,7 +91,7 @@ class Indexed:
         return found, None
 
     def _section_of(self, state: str | None) -> Section:
-        """The failures are fewer, and within a state they have the order of the keys only by code."""
+        """Where to look for a state: the failures are fewer, but sorted by code first, and then by key."""
         return self._index.failures if state in _FAILURE_NAMES else self._index.objects
 
     def _page(
@@ -122,6 +123,7 @@ class Indexed:
             if error.code == "NoSuchBucket":
                 raise
             raise ReportChangedError(f"part {part.key!r} of the report was deleted") from error
+        # A later run of the same plan writes parts with the same keys.
         if info.etag != part.etag:
             raise ReportChangedError(f"a run is replacing the report part {part.key!r}; read it again")
         return body
@@ -133,6 +135,8 @@ _FAILURE_NAMES = frozenset(map(str, FAILURE_ORDER))
 def _containing(body: bytes, text: str, start: int) -> Iterator[tuple[int, ObjectResult]]:
     """The results of a part whose key contains a text, with their places; most lines are not parsed."""
     wanted = text.lower()
+    # JSON writes quotes, backslashes and control characters in another way, and bytes.lower() changes
+    # nothing beyond ASCII: such texts are compared only with the parsed key.
     is_plain = wanted.isascii() and wanted.isprintable() and not set(wanted) & {'"', "\\"}
     needle = wanted.encode() if is_plain else b""
     for number, line in enumerate(lines_of(body)):

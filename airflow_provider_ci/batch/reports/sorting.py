@@ -57,9 +57,11 @@ class Gathered:
             line = encoded(result)
             self._size += len(line)
             key = result.key.encode("utf-8", "surrogatepass")
+            # SQLite takes no text with a lone surrogate.
             code = result.code.encode("utf-8", "replace").decode()
             self._kept.append((key, result.index, _rank(result), str(result.state), code, line))
             self.is_long |= self._size >= self._limit
+            # A short report never touches the disk: small batches need no folder for temporary files.
             if self.is_long and len(self._kept) >= _AT_A_TIME:
                 self._spill()
         if self.is_long:
@@ -88,6 +90,7 @@ def gathered(results: Iterable[ObjectResult], *, limit: int) -> Iterator[Gathere
 
     :raises OSError: there is no temporary space for a long report.
     """
+    # Without a name, SQLite makes a temporary file and deletes it by itself.
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
         try:
             for statement in _STATEMENTS:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
 
 MAX_GROUPS = 10
@@ -68,6 +69,21 @@ class BatchSummary:
     output_bytes: int = 0
     """Size of the pictures among them; the service does not report the size of documents."""
 
+    @classmethod
+    def empty(cls, batch_id: str, report_key: str = "") -> BatchSummary:
+        """The summary of no objects, to which counts are added."""
+        return cls(
+            batch_id=batch_id,
+            total=0,
+            succeeded=0,
+            failed=0,
+            skipped=0,
+            cancelled=0,
+            unfinished=0,
+            seconds=0.0,
+            report_key=report_key,
+        )
+
     @property
     def may_heal(self) -> int:
         """Deprecated name of :attr:`retryable`."""
@@ -78,6 +94,12 @@ class BatchSummary:
     def first_failures(self) -> tuple[str, ...]:
         """One example per group of failures."""
         return tuple(group.example for group in self.failures[:3])
+
+    def is_good_enough(self, limit: FailureLimit) -> bool:
+        """Whether the batch is done, with no more failures than are allowed."""
+        failed = self.failed + self.cancelled
+        # The limit says how many may fail, not how many may be left out.
+        return not (self.unfinished or self.stopped_early) and limit.allows(failed, self.total)
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""
@@ -122,6 +144,7 @@ class Counts:
         if result.state is not ObjectState.UNFINISHED:
             self.input_bytes += result.size
         for made in lines_of([result]):
+            # A skipped output was written by an earlier batch.
             if made.state is ObjectState.SUCCEEDED:
                 self.outputs += made.outputs or 1
                 self.output_bytes += made.output_size or 0
@@ -130,6 +153,7 @@ class Counts:
 
     def _group(self, result: ObjectResult) -> None:
         code = result.code or str(result.state)
+        # Codes come from the service: without a limit, the summary could grow with the failures.
         if code not in self.groups and len(self.groups) >= MAX_GROUPS:
             code = _OTHER
         known = self.groups.get(code)

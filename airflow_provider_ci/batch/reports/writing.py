@@ -92,6 +92,8 @@ def _write_short(writer: RecordWriter, folder: str, plan: str, found: Gathered) 
 
 
 def _write_long(writer: RecordWriter, folder: str, plan: str, found: Gathered) -> _Written:
+    # The fixed name is for people who open the bucket. All other keys hold the token of the plan, so that the
+    # parts of an earlier report stay readable.
     failures = _Parts(writer, lambda number: failures_key(folder, number))
     failures.add_all(found.failures())
     objects = _Parts(writer, _part_keys(folder, plan))
@@ -109,6 +111,7 @@ def _write_unsorted(
     counts = Counts()
     objects = _Parts(writer, _part_keys(folder, plan))
     failures = _Parts(writer, lambda number: failures_key(folder, number))
+    # A second time from the ledger: the temporary database may have failed half-way.
     for result in results:
         counts.add(result)
         line = Line(b"", str(result.state), "", encoded(result))
@@ -191,6 +194,7 @@ class _Parts:
             block = Block(len(self._parts), self._offset, size, _text(self._first), dict(self._kinds))
             self._blocks.append(block)
             self._begin_block(self._size)
+            # finish() still needs the last key of the part.
             self._last = last
 
 

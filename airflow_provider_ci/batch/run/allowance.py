@@ -60,5 +60,6 @@ def jobs_of_earlier_plan(
     :param listed: the jobs of the plan that are not older than the newest recorded one; a run that died may
         not have recorded some of them.
     """
+    # A job is counted once, whether it is recorded as running, has its result, or is only listed.
     known = {result.job_id for result in journal.results()} | set(state.running)
     return before + state.jobs + sum(job.job_id not in known for job in listed())

@@ -22,7 +22,7 @@ from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
-from airflow_provider_ci.batch.run.neighbours import is_buried, is_of_claim, is_unchanged
+from airflow_provider_ci.batch.run.others.neighbours import is_buried, is_of_claim, is_unchanged
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient
 
@@ -84,8 +84,10 @@ class Claiming:
             other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
             if lease is not None and other is None:
                 return self._claimed(lease, state)
+            # The other run has ended in between, so nothing stands in the way of the next try.
             if other is None:
                 continue
+            # Another token is another run, which has to be watched from its beginning.
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
             liveness = "dead" if is_buried(other) else watch[1].look(other)
@@ -103,6 +105,7 @@ class Claiming:
             if time.monotonic() - told >= 30 or told == began:
                 told = time.monotonic()
                 log.info("waiting for another run of this batch, %s (%.0f s so far)", other.holder, waited)
+            # Short waits while the other run may end soon, few requests while it takes hours.
             self._wait(min(5.0, 0.2 + waited / 10))
             self._registry.read()
 
@@ -147,6 +150,7 @@ class Claiming:
             claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:
+            # The change was made before, and its response was lost; or the other run is alive after all.
             if state.claim(claim.token) or not is_unchanged(state, other):
                 return state
             if claim.plan:

@@ -1,19 +1,20 @@
-"""What a plan that is made again must know about the plan before it."""
+"""What a new plan must know about the plan before it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
-from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
+from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.allowance import jobs_of_earlier_plan
 from airflow_provider_ci.batch.run.canary import Canary
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import Job
 
@@ -30,7 +31,12 @@ class EarlierPlan:
         if not (self.settings.canary and self.plan.header.canary):
             return None
         found = self._state()
-        if found is None or not Canary.of_plan(self.settings, self.plan.header).has_failed(found[1]):
+        if found is None:
+            return None
+        journal, state = found
+        canary = Canary.of_plan(self.settings, journal)
+        canary.judge(state)
+        if not canary.has_failed(state):
             return None
         report = read_report_header(self.settings.client, self.plan.folder)
         return report.summary if report and report.plan == self.plan.header.token else None
@@ -40,6 +46,7 @@ class EarlierPlan:
         if not (self.settings.canary and self.plan.header.canary):
             return self.settings
         found = self._state()
+        # Nothing behind the sample was touched: it is not known to be good.
         if found is None or found[1].next_index <= self.plan.header.canary:
             return self.settings
         return replace(self.settings, canary=0)
@@ -55,6 +62,7 @@ class EarlierPlan:
 
         def listed() -> Iterator[Job]:
             for job in submitter.newest_jobs(state.look_back_to):
+                # Jobs of other batches are in the same listing.
                 if submitter.read_mark(job.user_data):
                     yield job
 
@@ -66,3 +74,14 @@ class EarlierPlan:
             return journal, journal.read_state()
         except MissingRecordError:
             return None
+
+
+def jobs_of_failed_run(settings: BatchSettings, summary: BatchSummary) -> int:
+    """Jobs that a batch submitted which ended and was not good enough: ``max_jobs`` counts its retries, too.
+
+    A batch of another definition is other work, and so is what comes after a batch that was good enough.
+    """
+    if settings.max_jobs is None or summary.is_good_enough(FailureLimit.parse(settings.max_failures)):
+        return 0
+    plan = read_plan(settings.client, settings.folder)
+    return summary.jobs if plan and plan.header.definition == settings.definition_name else 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from airflow_provider_ci.batch.ledger.lease import Lease
-from airflow_provider_ci.batch.planning.template import first_output_of
+from airflow_provider_ci.batch.planning.outputs.template import first_output_of
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import add_entries, compact
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
@@ -40,8 +40,9 @@ def publish_results(
     :param releases: whether the claim is released.
     :raises CIError: the registry could not be changed.
     """
+    recorded_at = int(lease.service_time)
     try:
-        with _sorted(_entries(results(), report)) as entries:
+        with _sorted(_entries(results(), report), recorded_at) as entries:
             state = lease.publish(
                 lambda registry, also: add_entries(registry, entries, also=also), releases=releases
             )
@@ -80,7 +81,7 @@ def _is_permanent(result: ObjectResult) -> bool:
 
 
 @contextmanager
-def _sorted(entries: Iterable[Entry]) -> Iterator[Iterator[Entry]]:
+def _sorted(entries: Iterable[Entry], recorded_at: int) -> Iterator[Iterator[Entry]]:
     """The entries in the order of their outputs, in a temporary database if they are many."""
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         try:
@@ -95,7 +96,7 @@ def _sorted(entries: Iterable[Entry]) -> Iterator[Iterator[Entry]]:
                 database.execute(statement)
             rows = ((each.output, each.fingerprint, _text(each)) for each in entries)
             database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
-            yield _read(database)
+            yield _read(database, recorded_at)
         except sqlite3.OperationalError as error:
             raise OSError(str(error)) from error
 
@@ -104,6 +105,9 @@ def _text(entry: Entry) -> str | None:
     return None if entry.made else json.dumps(entry.details)
 
 
-def _read(database: sqlite3.Connection) -> Iterator[Entry]:
+def _read(database: sqlite3.Connection, recorded_at: int) -> Iterator[Entry]:
     for output, fingerprint, details in database.execute("SELECT * FROM entries ORDER BY output"):
-        yield Entry(output, fingerprint, details is None, None if details is None else json.loads(details))
+        if details is None:
+            yield Entry(output, fingerprint, recorded_at=recorded_at)
+        else:
+            yield Entry(output, fingerprint, made=False, details=json.loads(details))

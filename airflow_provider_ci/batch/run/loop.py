@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from itertools import chain
 from typing import Any
 
+from airflow_provider_ci.batch.dispatch.adopt import adopt, adopt_unrecorded
 from airflow_provider_ci.batch.dispatch.intake import Intake
 from airflow_provider_ci.batch.dispatch.outcomes import Outcomes
+from airflow_provider_ci.batch.dispatch.submit import Outcome, Submitter, Unconfirmed
 from airflow_provider_ci.batch.dispatch.watching import JobWatches
 from airflow_provider_ci.batch.errors import BatchStoppedError, concerns_one_object, is_worth_waiting
 from airflow_provider_ci.batch.ledger.journal import Journal
@@ -34,11 +37,9 @@ from airflow_provider_ci.batch.results import (
     result_of_decision,
     result_without_job,
 )
-from airflow_provider_ci.batch.run.adopt import adopt, adopt_unrecorded
 from airflow_provider_ci.batch.run.allowance import Allowance
 from airflow_provider_ci.batch.run.canary import Canary
-from airflow_provider_ci.batch.run.following import Following
-from airflow_provider_ci.batch.run.submit import Outcome, Submitter, Unconfirmed
+from airflow_provider_ci.batch.run.others.following import Following
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIClient, CIError, Job
 from airflow_provider_ci.jobs.outage import Outage
@@ -85,7 +86,7 @@ class Loop:
         self._is_late = is_late
         self.state = state
         self._allowance = Allowance(settings.max_jobs, journal.plan.header.jobs_before)
-        self._canary = Canary.of_plan(settings, journal.plan.header)
+        self._canary = Canary.of_plan(settings, journal)
         self._outcomes = Outcomes(settings, journal, state, outputs_client)
         self._intake = Intake(journal.plan, state, self._outcomes, is_held=self._canary.holds)
         self._early_stop = EarlyStop.parse(settings.stop_early)
@@ -140,10 +141,14 @@ class Loop:
         while self.has_work:
             if self._is_late():
                 log.error("time limit reached: batch %s", self._settings.batch_id)
+                # Once more, so that the report holds the jobs that have ended by now.
                 self._try(self._collect)
                 return True
             # Each step is tried by itself: a full queue must not keep the run from seeing its jobs end.
-            steps = (self._submit, self._find_unconfirmed, self._collect, self._follow, self._journal.publish)
+            steps = (
+                *(self._submit, self._find_unconfirmed, self._collect, self._follow),
+                *(partial(self._canary.judge, self.state), self._journal.publish),
+            )
             problems = [self._try(step) for step in steps]
             self._outage.note(next(filter(None, problems), None), moved=self._outcomes.moved)
             self._tell_progress()
@@ -173,7 +178,7 @@ class Loop:
         if self._is_closed:
             return ""
         if self._canary.has_failed(self.state):
-            return self._canary.reason(self.state)
+            return self._canary.reason
         return self._allowance.reason if self._allowance.is_spent(self.state) else ""
 
     def remaining(self) -> Iterator[ObjectResult]:
@@ -248,13 +253,16 @@ class Loop:
             else:
                 put_back.append(attempt)
                 refusals += _refusal(outcome)
+        # In front and in their order, because they were the next ones.
         self.state.waiting.extendleft(reversed(put_back))
         if lines:
             self._record(lines)
         if refusals:
+            # An error that ends the batch counts more than another one that can be waited for.
             raise next((error for error in refusals if not is_worth_waiting(error)), refusals[0])
 
     def _record(self, lines: list[dict[str, Any]]) -> None:
+        # A block also names touched lines without a job, or the next run would take their records for lost.
         lines += map(waiting_line, self.state.waiting)
         lines += map(followed_line, self.state.followed.values())
         lines += self._newly_blocked()
@@ -277,6 +285,7 @@ class Loop:
         """Adopt jobs whose response was lost; submit again once the service can no longer accept it."""
         if not self.state.unconfirmed:
             return
+        # Before the listing: it proves that no job exists only if it was read after the end of the signature.
         looked_at = self._settings.client.clock.now()
         found = self._submitter.find(self.state.unconfirmed)
         unconfirmed, self.state.unconfirmed = self.state.unconfirmed, []
@@ -361,6 +370,7 @@ class Loop:
     @property
     def _may_leave(self) -> bool:
         """Whether the run could only wait for jobs to end, of its own or of others."""
+        # A run that left now would begin the watch of the other batch anew each time.
         if self.state.followed and self._following.is_undecided:
             return False
         is_waiting = bool(self.state.running or self.state.followed) and not self._has_room_and_more

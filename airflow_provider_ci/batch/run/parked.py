@@ -62,6 +62,7 @@ class BatchWatch:
         has_more = (
             bool(state.waiting or state.followed or state.blocked) or state.next_index < plan.header.total
         )
+        # The rest of the window keeps the queue busy while a worker starts.
         self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
         self._details = {**journal.proof, "total": plan.header.total}
         queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
@@ -100,6 +101,7 @@ class BatchWatch:
             self._finished += len(ended)
             self._jobs.look_for_pauses()
         except CIError as error:
+            # A trigger waits for hours: an outage meanwhile must not fail the task.
             if not error.is_retryable:
                 raise
             log.warning("the service is unavailable, still waiting: %s", error)
@@ -116,6 +118,7 @@ class BatchWatch:
         """Cancel the jobs that have not begun; the next run of the batch submits their objects again."""
         own = [job_id for job_id in self._created if job_id not in self._adopted]
         if own and self._journal is not None:
+            # First the note: without it, the next run does not know that this batch cancelled them.
             self._journal.note_cancelling()
             cancel_waiting(self._client, own)
 

@@ -10,40 +10,44 @@ from datetime import datetime, timezone
 from functools import partial
 from itertools import islice
 
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.errors import OutputConflictError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, freeze_plan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordWriter
 from airflow_provider_ci.batch.ledger.version1 import refuse_unfinished
-from airflow_provider_ci.batch.planning.draft import Draft, new_draft
-from airflow_provider_ci.batch.planning.existing import ExistingOutputs
-from airflow_provider_ci.batch.planning.naming import Found
+from airflow_provider_ci.batch.planning.adoption import Adoption
+from airflow_provider_ci.batch.planning.draft import Draft, OtherOperationError, new_draft
 from airflow_provider_ci.batch.planning.operations import operation_record
+from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
+from airflow_provider_ci.batch.planning.outputs.lines import Lines
+from airflow_provider_ci.batch.planning.outputs.template import (
+    OutputTemplate,
+    OutputTemplateError,
+    first_output_of,
+)
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
-from airflow_provider_ci.batch.planning.planner import OtherOperationError, Planner
+from airflow_provider_ci.batch.planning.planner import Planner
 from airflow_provider_ci.batch.planning.rows import with_row
-from airflow_provider_ci.batch.planning.sample import sample_first, sample_size
+from airflow_provider_ci.batch.planning.sample import count_to_submit, sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
-from airflow_provider_ci.batch.planning.template import OutputTemplate, OutputTemplateError, first_output_of
+from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
 from airflow_provider_ci.batch.registry.claims import Claim, intersecting
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.reports.folder import is_ledger_key
-from airflow_provider_ci.batch.run.neighbours import (
+from airflow_provider_ci.batch.run.others.neighbours import (
     batch_details,
     claimed_outputs,
     is_buried,
     is_buried_by,
     wait_until_planned,
 )
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
-from airflow_provider_ci.batch.sources.row import Row
 from airflow_provider_ci.batch.sources.selection import as_source
-from airflow_provider_ci.batch.sources.source import LeftOut, Source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Row, Source, UnusableKey
 from airflow_provider_ci.client import CIClient, Job, ObjectInfo
 from airflow_provider_ci.jobs.kinds import matches_operation
 from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
@@ -52,6 +56,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_REPORT_PREFIX = "_ci_batches/"
 _RECENT_SECONDS = 3.0
+_JOBS_PER_PAGE = 100
+_PAGES = 10
+"""Pages of the listing of jobs that are read at most, besides those for each output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +110,13 @@ class PlanMaker:
             index = IndexReader(settings.client, self.state, self.lease.registry_root)
             planner.look_up(index, *map(self._existing, steps))
             self._share(draft, planner, old)
-            self._adopt(planner, in_flight)
+            self._adopt(draft, steps, in_flight, submitter)
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
             counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
+            if settings.canary and any(step.back for step in steps):
+                to_submit = count_to_submit(planner.objects())
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
             plan = self.freeze(
@@ -293,25 +302,43 @@ class PlanMaker:
         jobs = submitter.jobs_in_flight()
         return [job for job in jobs if draft.of_output(first_output_of(job.output_key))]
 
-    def _adopt(self, planner: Planner, in_flight: Iterable[Job]) -> None:
-        """Adopt the jobs that are in flight for our outputs.
+    def _adopt(
+        self, draft: Draft, steps: Sequence[PlanStep], in_flight: Iterable[Job], submitter: Submitter
+    ) -> None:
+        """Adopt the jobs that make our outputs, or have made them, and that nobody recorded.
 
         This is what remains when the whole ledger was deleted, or when an older version of this package
         submitted the jobs.
         """
+        adoption = Adoption(
+            draft=draft,
+            lines=Lines(steps),
+            output_of=lambda job: first_output_of(job.output_key),
+            matches=matches_operation,
+            is_here=self._writes_here,
+        )
         try:
-            adopted = planner.adopt(
-                in_flight,
-                output_of=lambda job: first_output_of(job.output_key),
-                matches=matches_operation,
-                is_here=self._writes_here,
-            )
+            adopted = adoption.in_flight(in_flight)
         except OtherOperationError as error:
             raise OutputConflictError(
                 self.settings.batch_id, "unknown, with a job in flight,", error.output
             ) from None
         if adopted:
             log.info("%d jobs in flight already make outputs of this batch; adopted", adopted)
+        if draft.unrecorded.total:
+            adopted = adoption.ended(self._recent_jobs(draft.unrecorded, submitter))
+        if draft.unrecorded.total and adopted:
+            log.info("%d jobs have made outputs of this batch that nobody recorded; adopted", adopted)
+
+    def _recent_jobs(self, unrecorded: UnrecordedOutputs, submitter: Submitter) -> Iterator[Job]:
+        """The jobs that may have written outputs about which nothing is recorded.
+
+        There is a limit, because others may use the queue a lot. A job costs more than any page that can
+        save it. Where only a doubt is at stake, as after a bucket was copied, the pages of so many jobs do.
+        """
+        since = datetime.fromtimestamp(unrecorded.since, timezone.utc)
+        jobs = submitter.newest_jobs(since)
+        return islice(jobs, _JOBS_PER_PAGE * (_PAGES + unrecorded.to_make) + unrecorded.total)
 
     def _writes_here(self, job: Job) -> bool:
         return job.output_bucket in ("", self.outputs_client.bucket)

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain, groupby
 from types import SimpleNamespace
 from typing import Any, cast
 
 from airflow_provider_ci.batch.dispatch.operations import Operations
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.planning.sample import lines_to_submit
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.preview import BatchPreview, estimated
-from airflow_provider_ci.batch.prices import PriceTable
+from airflow_provider_ci.batch.prices import PriceTable, Work
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.run.claiming import output_client
+from airflow_provider_ci.batch.run.earlier import jobs_of_failed_run
 from airflow_provider_ci.batch.run.planning import PlanMaker
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIServiceError
-from airflow_provider_ci.jobs.kinds import DOCUMENTS, type_of_operation
+from airflow_provider_ci.client.records.values import values_in
+from airflow_provider_ci.jobs.kinds import DOCUMENTS, JobType, type_of_operation
 
 _COUNTED = {
     Decision.UP_TO_DATE: "up_to_date",
@@ -35,23 +38,57 @@ _COUNTED = {
     Decision.UNUSABLE: "unusable",
     Decision.SHARED: "in_flight",
     Decision.ADOPTED: "in_flight",
-    Decision.SUBMIT: "jobs",
 }
+_IN_ORDER = ("in_flight", "unusable", "failed_before", "up_to_date")
+"""Of the steps of an object without a job, the first of these kinds that occurs is the kind of the object."""
 
 
 class _Tally:
-    """Counts the objects of a plan."""
+    """Counts the objects of a plan, each with all of its lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: BatchSettings, prices: PriceTable) -> None:
         self.counts: Counter[str] = Counter()
         self.bytes = 0
+        self.canary = 0
+        self._prices = prices
+        self._steps = settings.steps
+        self._fields = {name: dict(values_in(step.operation)) for name, step in self._steps.items()}
+        self.works = {
+            name: Work(tag=type_of_operation(step.operation).tag) for name, step in self._steps.items()
+        }
 
-    def add(self, objects: Iterable[PlannedObject]) -> None:
-        for planned in objects:
-            self.counts["objects"] += 1
-            self.counts[_COUNTED[planned.decision]] += 1
-            if planned.decision is Decision.SUBMIT:
-                self.bytes += planned.size
+    def add(self, lines: Iterable[PlannedObject]) -> None:
+        """Count lines, in the order of the plan."""
+        for _, group in groupby(lines, key=lambda planned: planned.index // len(self._steps)):
+            self._add_object(list(group))
+
+    def _add_object(self, lines: Sequence[PlannedObject]) -> None:
+        to_submit = lines_to_submit(lines)
+        kinds = {_COUNTED[planned.decision] for planned in lines if planned.decision is not Decision.SUBMIT}
+        kind = "to_submit" if to_submit else next(each for each in _IN_ORDER if each in kinds)
+        self.counts["objects"] += 1
+        self.counts[kind] += 1
+        if kind == "to_submit":
+            self.bytes += lines[0].size
+        for planned in to_submit:
+            self._add_job(planned)
+
+    def _add_job(self, planned: PlannedObject) -> None:
+        step = self._steps.get(planned.step) or next(iter(self._steps.values()))
+        name = planned.step if planned.step in self._steps else next(iter(self._steps))
+        work = self.works[name]
+        work.jobs += 1
+        if work.tag == DOCUMENTS.tag:
+            work.pages += self._prices.pages_of({**self._fields[name], **planned.parameters})
+        elif step.after:
+            work.unknown_size = True
+        else:
+            work.size += planned.size
+
+    @property
+    def jobs(self) -> int:
+        """Jobs to submit."""
+        return sum(work.jobs for work in self.works.values())
 
     def freeze(
         self,
@@ -65,7 +102,9 @@ class _Tally:
     ) -> StoredPlan:
         """In the place of the function that writes the plan."""
         self.add(objects)
-        return StoredPlan(client=writer.client, folder=folder, header=header(self.counts["objects"], ()))
+        plan = header(self.counts["objects"] * len(self._steps), ())
+        self.canary = plan.canary // len(self._steps)
+        return StoredPlan(client=writer.client, folder=folder, header=plan)
 
 
 def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
@@ -75,37 +114,51 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
     :raises OutputConflictError: a job in flight makes one of the outputs by another operation.
     :raises CIError: a request failed.
     """
-    tally = _Tally()
-    unfinished = _unfinished(settings)
+    tally = _Tally(settings, prices)
     left_out: dict[str, int] = {}
-    finished = 0
+    finished, jobs_before = 0, 0
+    unfinished = _unfinished(settings)
     if unfinished is None:
         left_out = _plan(settings, tally)
+        jobs_before = _jobs_before(settings)
     else:
-        finished = _remaining(unfinished, tally)
-    counts = dict.fromkeys(("objects", *_COUNTED.values()), 0) | tally.counts
-    counts["objects"] = math.ceil(counts["objects"] / len(settings.steps))
-    finished = math.ceil(finished / len(settings.steps))
-    is_documents = all(type_of_operation(step.operation) is DOCUMENTS for step in settings.steps.values())
+        finished, jobs_before = _remaining(settings, unfinished, tally)
+    counts = dict.fromkeys(("objects", "to_submit", *_IN_ORDER), 0) | tally.counts
+    counts["objects"] += finished
+    is_named = list(settings.steps) != [""]
     return estimated(
         {
             "batch_id": settings.batch_id,
             **counts,
+            "jobs": tally.jobs,
+            "outputs": counts["objects"] * len(settings.steps),
+            "steps": {name: work.jobs for name, work in tally.works.items()} if is_named else {},
+            "canary": tally.canary,
             "finished": finished,
             "left_out": left_out,
             "bytes": tally.bytes,
             "continues": unfinished is not None,
             "max_jobs": settings.max_jobs,
+            "max_jobs_left": None if settings.max_jobs is None else max(0, settings.max_jobs - jobs_before),
         },
         prices,
+        list(tally.works.values()),
         concurrency=_concurrency(settings),
-        is_documents=is_documents,
     )
+
+
+def _jobs_before(settings: BatchSettings) -> int:
+    """Jobs of a run that has failed, which ``max_jobs`` counts, too."""
+    if settings.max_jobs is None:
+        return 0
+    report = read_report_header(settings.client, settings.folder)
+    return jobs_of_failed_run(settings, report.summary) if report else 0
 
 
 def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
     """Plan from the source; other batches' claims are not looked at."""
     client = settings.client
+    # A preview has no claim, so it has no place among the claims of others either.
     state = replace(Registry(client).read(), claims=())
 
     def submitter(token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
@@ -149,26 +202,41 @@ def _unfinished(settings: BatchSettings) -> StoredPlan | None:
     return None if has_ended else plan
 
 
-def _remaining(plan: StoredPlan, tally: _Tally) -> int:
-    """Count what an unfinished plan has left; returns the number of finished objects."""
+def _remaining(settings: BatchSettings, plan: StoredPlan, tally: _Tally) -> tuple[int, int]:
+    """Count what an unfinished plan has left; returns the numbers of finished objects and of jobs so far."""
+    header, steps = plan.header, len(plan.header.all_steps)
+    journal = Journal(client=plan.client, plan=plan)
     try:
-        state = Journal(client=plan.client, plan=plan).read_state()
+        state = journal.read_state()
     except MissingRecordError:
         tally.add(plan.objects())
-        return 0
-    tally.add(attempt.planned for attempt in state.waiting)
-    tally.add(planned for planned in plan.objects(state.next_index) if planned.index not in state.done_ahead)
-    tally.counts["in_flight"] += state.in_flight + len(state.followed)
-    tally.counts["objects"] = plan.header.total
-    return state.finished
+        return 0, header.jobs_before
+    to_submit = [attempt.planned for attempt in (*state.waiting, *state.blocked_attempts)]
+    in_flight = [attempt.planned for attempt in state.unconfirmed]
+    in_flight += [found.attempt.planned for found in state.running.values()]
+    touched = [
+        *(replace(planned, decision=Decision.SUBMIT) for planned in to_submit),
+        *(replace(planned, decision=Decision.ADOPTED) for planned in (*in_flight, *state.followed.values())),
+    ]
+    rest = (each for each in plan.objects(state.next_index) if each.index not in state.done_ahead)
+    tally.add(chain(sorted(touched, key=lambda planned: planned.index), rest))
+    if state.next_index < header.canary and settings.canary:
+        tally.canary = header.canary // steps
+    finished = header.total // steps - tally.counts["objects"]
+    return finished, header.jobs_before + state.jobs + len(state.unconfirmed)
 
 
-def _concurrency(settings: BatchSettings) -> int | None:
-    """How many jobs the queue runs at the same time; None if it does not say."""
+def _concurrency(settings: BatchSettings) -> dict[str, int | None]:
+    """By tag, how many jobs the queues run at the same time; None if they do not say."""
+    types = {type_of_operation(step.operation).tag: step for step in settings.steps.values()}
+    return {tag: _concurrency_of(settings, type_of_operation(step.operation)) for tag, step in types.items()}
+
+
+def _concurrency_of(settings: BatchSettings, job_type: JobType) -> int | None:
     try:
-        first = next(iter(settings.steps.values()))
-        queues = list(type_of_operation(first.operation).queues(settings.client))
+        queues = list(job_type.queues(settings.client))
     except CIServiceError as error:
+        # Without the permission to read queues, a preview still says everything else.
         if error.is_retryable:
             raise
         return None

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_ci.batch.dispatch.operations import Operations, Secrets
 from airflow_provider_ci.batch.dispatch.queues import Queues
+from airflow_provider_ci.batch.dispatch.submit import Submitter
 from airflow_provider_ci.batch.dispatch.threads import threads_that_fit
 from airflow_provider_ci.batch.errors import (
     BatchFailedError,
@@ -31,13 +32,12 @@ from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
-from airflow_provider_ci.batch.run.earlier import EarlierPlan
+from airflow_provider_ci.batch.run.earlier import EarlierPlan, jobs_of_failed_run
 from airflow_provider_ci.batch.run.ending import Ending
-from airflow_provider_ci.batch.run.following import Following
 from airflow_provider_ci.batch.run.indexing import publish_results
 from airflow_provider_ci.batch.run.loop import Loop
+from airflow_provider_ci.batch.run.others.following import Following
 from airflow_provider_ci.batch.run.planning import PlanMaker, steps_of_plan
-from airflow_provider_ci.batch.run.submit import Submitter
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIError
 from airflow_provider_ci.jobs.outage import retry_while_unavailable
@@ -71,12 +71,14 @@ class Session:
     def advance(self, patience: float | None) -> BatchSummary | None:
         """Claim, plan, submit, wait and report; None if jobs are in flight and the patience is over."""
         settings = self._settings
+        # Before the claim: a missing secret or too few open files must not make other batches wait.
         Operations(settings.plan_steps, self.secrets).check_secrets()
         threads = threads_that_fit(settings.threads)
         registry = Registry(self._client, raise_if_stopped=self._raise_if_stopped)
         claiming = Claiming(settings, registry, self._wait)
         claimed = self._patiently(partial(claiming.claim, patience=patience))
         if claimed is None:
+            # Another run is active, so the plan is not known; what the last run left is passed on.
             self.parked = {**self.identity(), "plan": "", "total": 0, **self._resume}
             return None
         with claimed.lease, ThreadPoolExecutor(threads, "ci-submit") as executor:
@@ -162,6 +164,7 @@ class _ClaimedSession:
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         plan, ended = self._claimed.plan, self._claimed.ended
+        # First of all: without it, a new plan could judge the outputs of that run only by their time.
         if ended and self._claimed.is_unpublished:
             self._patiently(partial(self._publish_report, ended[1].report_key))
         if ended and self._session.resume.get("plan") == ended[0]:
@@ -172,6 +175,7 @@ class _ClaimedSession:
                 log.warning(
                     "batch %s has changed; waiting for the jobs of its old plan", plan.header.batch_id
                 )
+                # A job of the old operation that ends later would replace the output of the new plan.
                 summary = self._carry_out(plan, patience, submits=False)
                 if summary is None or self._session.parked:
                     return summary if summary is None else self._judge(summary, lost=0)
@@ -182,6 +186,7 @@ class _ClaimedSession:
                     "batch %s had lost its claim, and others may have made its outputs; planning again",
                     plan.header.batch_id,
                 )
+                # A sample that has failed stays failed: planning again must not submit another one.
                 if stopped := self._patiently(EarlierPlan(self._settings, plan).canary_report):
                     self._lease.release()
                     return self._judge(stopped, lost=0)
@@ -191,6 +196,7 @@ class _ClaimedSession:
                     self._state = self._patiently(partial(self._lease.name_plan, plan.header.token))
                 return self._carry_out_or_replan(plan, patience)
             if self._lease.claim.plan:
+                # The claim was taken over together with a plan that is not continued.
                 self._become_last()
             return self._carry_out(self._planned(old=None), patience)
         except (BatchRunningError, BatchStoppedError):
@@ -208,6 +214,7 @@ class _ClaimedSession:
     # Which plan
 
     def _may_continue(self, plan: StoredPlan) -> bool:
+        # A deferred task comes back with templates that may render differently: the plan decides, not they.
         is_resumed = self._session.resume.get("plan") == plan.header.token
         return is_resumed or plan.header.definition == self._settings.definition_name
 
@@ -241,6 +248,8 @@ class _ClaimedSession:
             earlier = EarlierPlan(settings, old)
             settings = earlier.settings_of_next()
             jobs_before = earlier.jobs(self._submitter_of(old))
+        elif self._claimed.ended:
+            jobs_before = jobs_of_failed_run(settings, self._claimed.ended[1])
         maker = PlanMaker(
             settings=settings,
             lease=self._lease,
@@ -267,6 +276,7 @@ class _ClaimedSession:
         journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
         state = journal.read_state()
         parked = self._claimed.parked
+        # All four have to fit: any record behind the proof, or missing in front of it, means a crash.
         is_clean = all(parked.get(name, "") == value for name, value in journal.proof.items())
         return journal, state, is_clean
 
@@ -279,6 +289,7 @@ class _ClaimedSession:
         known: tuple[Journal, BatchState, bool] | None = None,
     ) -> BatchSummary | None:
         if known is None:
+            # Made by this run a moment ago: there is nothing to read.
             is_new = plan.header.claim == self._lease.claim.token
             known = self._new_journal(plan) if is_new else self._patiently(partial(self._journal, plan))
         journal, state, is_clean = known
@@ -372,8 +383,7 @@ class _ClaimedSession:
 
     def _judge(self, summary: BatchSummary, *, lost: int) -> BatchSummary:
         limit = FailureLimit.parse(self._settings.max_failures)
-        failed = summary.failed + summary.cancelled
-        if summary.unfinished or summary.stopped_early or not limit.allows(failed, summary.total):
+        if not summary.is_good_enough(limit):
             raise BatchFailedError(summary, limit)
         if lost:
             raise LedgerLostError(summary, lost)

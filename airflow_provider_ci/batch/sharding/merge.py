@@ -8,13 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from airflow_provider_ci.batch.report import (
-    BatchSummary,
-    FailureGroup,
-    ReportHeader,
-    batch_folder,
-    read_report_header,
-)
+from airflow_provider_ci.batch.reports.folder import batch_folder
+from airflow_provider_ci.batch.reports.reading import ReportHeader, read_report_header
+from airflow_provider_ci.batch.reports.summary import BatchSummary, FailureGroup
 from airflow_provider_ci.batch.sharding.record import Shard, ShardList, put_json, report_index_key
 from airflow_provider_ci.client import CIClient
 
@@ -45,7 +41,7 @@ class ShardResult:
         if self.header is not None:
             return self.header.summary
         return replace(
-            no_objects(self.shard.batch_id), total=self.shard.objects, unfinished=self.shard.objects
+            BatchSummary.empty(self.shard.batch_id), total=self.shard.objects, unfinished=self.shard.objects
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -102,29 +98,25 @@ def merge_reports(client: CIClient, shards: ShardList) -> MergedReport:
 def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) -> BatchSummary:
     """The sum of summaries; the time is the longest of them."""
     sums = {name: sum(getattr(each, name) for each in summaries) for name in _ADDED}
-    whole = replace(no_objects(shards_id), **sums)
+    whole = replace(BatchSummary.empty(shards_id), **sums)
     return replace(
         whole,
         report_key=key,
+        # Shards run side by side.
         seconds=max((each.seconds for each in summaries), default=0.0),
         failures=_groups(group for each in summaries for group in each.failures),
         stopped_early=any(each.stopped_early for each in summaries),
+        stop_reason=_stop_reason(summaries),
     )
 
 
-def no_objects(batch_id: str) -> BatchSummary:
-    """The summary of nothing."""
-    return BatchSummary(
-        batch_id=batch_id,
-        total=0,
-        succeeded=0,
-        failed=0,
-        skipped=0,
-        cancelled=0,
-        unfinished=0,
-        seconds=0.0,
-        report_key="",
-    )
+def _stop_reason(summaries: Sequence[BatchSummary]) -> str:
+    """Why shards have not come to their end, by the first of them that says it."""
+    stopped = [each for each in summaries if each.stop_reason]
+    if not stopped:
+        return ""
+    more = f" (and {len(stopped) - 1} more shards)" if len(stopped) > 1 else ""
+    return f"{stopped[0].batch_id}{more}: {stopped[0].stop_reason}"
 
 
 def _groups(groups: Iterable[FailureGroup]) -> tuple[FailureGroup, ...]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_ci.batch.report import batch_folder
+from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sharding.split import split
 from airflow_provider_ci.batch.sources.inventory import Inventory
 from airflow_provider_ci.batch.sources.manifest import Manifest
@@ -80,6 +80,7 @@ def make_shards(
     known = read_shards(client, shards_id, report_prefix=report_prefix)
     if known and known.definition == definition and not has_report(client, folder):
         return known
+    # A name of its own for each attempt: two tries at the same time must not replace each other's copies.
     copies = f"{folder}shards/{uuid.uuid4().hex[:12]}/"
     shards = tuple(
         Shard(batch_id=f"{shards_id}/{number:04}", objects=piece.objects, source=piece.source)

@@ -17,8 +17,7 @@ from airflow_provider_ci.batch.sources.inventory_report import InventoryReport
 from airflow_provider_ci.batch.sources.manifest import Manifest
 from airflow_provider_ci.batch.sources.manifest_rows import LINE, PROBLEM
 from airflow_provider_ci.batch.sources.selection import ObjectKeys, ObjectSelection
-from airflow_provider_ci.batch.sources.source import Source, SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Source, SourceError, UnusableKey
 from airflow_provider_ci.client import CIClient
 
 _LISTINGS = 16
@@ -44,13 +43,18 @@ def split(client: CIClient, source: Source, max_objects: int, folder: str) -> It
     :param folder: of the copies; no other attempt at the split may use it.
     :raises SourceError: the source cannot be read or split.
     """
+    if max_objects < 1:
+        raise SourceError(f"max_objects must be at least 1, not {max_objects}")
     if isinstance(source, ObjectSelection):
         return _ranges(client, source, max_objects)
     if isinstance(source, Inventory):
         return _row_ranges(client, source, max_objects)
     if isinstance(source, (Manifest, ObjectKeys)):
         return _copies(client, source, max_objects, folder)
-    raise SourceError(f"{type(source).__name__} cannot be split into shards")
+    raise SourceError(
+        f"{type(source).__name__} cannot be split into shards: give an ObjectSelection, an Inventory, a "
+        "Manifest or a list of keys"
+    )
 
 
 # Listings: ranges of keys
@@ -74,12 +78,14 @@ def _ranges(client: CIClient, source: ObjectSelection, max_objects: int) -> Iter
         else:
             held = _Stretch(stretch.last, held.objects + stretch.objects)
     if held.objects:
+        # The last range has no new end: objects that are added behind it belong to it.
         yield Piece(source=replace(source, start_after=start), objects=held.objects)
 
 
 def _stretches(client: CIClient, source: ObjectSelection, max_objects: int) -> Iterator[_Stretch]:
     """Stretches of at most this many objects, in key order; several folders are listed side by side."""
     folders = _folders(client, source)
+    # The folders only divide the work: objects between two of them belong to the range before.
     bounds = zip([source.start_after, *folders], [*folders, source.end_at], strict=True)
     ranges = [replace(source, start_after=start, end_at=end) for start, end in bounds]
     with ThreadPoolExecutor(_LISTINGS, "ci-shards") as executor:
@@ -124,6 +130,7 @@ def _row_ranges(client: CIClient, source: Inventory, max_objects: int) -> Iterat
     """Ranges of rows of the report that is the newest now."""
     with source.reader(client) as reader:
         report = source.report(reader, client.bucket)
+        # All shards read this report: rows of a newer one would be others.
         pinned = replace(source, prefix=report.key, etag=report.etag)
         taken = source.taken(report)
         start, rows, objects = (source.start_part, source.start_row), 0, 0
@@ -179,6 +186,7 @@ def _copies(
 def _write(client: CIClient, key: str, lines: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
     """Write a copy if there are lines; returns their number and the ETag."""
     count = 0
+    # On the disk, because a shard of a million rows is too large for the memory of a small worker.
     with tempfile.TemporaryDirectory(prefix="ci-shard-") as place:
         path = Path(place) / "part.jsonl.gz"
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=3) as file:

@@ -81,6 +81,7 @@ class Arrival:
         try:
             return self.look(client)
         except CIError as error:
+            # A sensor waits for days; an outage meanwhile says nothing about the objects.
             if not error.is_retryable:
                 raise
             log.warning("the service does not answer, still waiting: %s", error)
@@ -106,10 +107,12 @@ class Arrival:
         """Seconds until the next listing: less than usual where the objects only have to settle."""
         if seen is None or seen.objects < self.min_objects:
             return poll_interval
+        # Times are whole seconds, so another listing in the same second cannot show a change.
         return min(poll_interval, max(self.settle_seconds_left(seen), _CLOCK_STEP.total_seconds()))
 
     def to_json(self) -> dict[str, Any]:
         """The arrival as plain JSON, for a trigger's arguments."""
+        # asdict() leaves the datetimes of the source as they are; a trigger's arguments are plain JSON.
         return {**asdict(self), "source": {name: plain(value) for name, value in values_in(self.source)}}
 
     @classmethod

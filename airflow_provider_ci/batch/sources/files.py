@@ -96,8 +96,10 @@ def text_lines(file: LocalFile) -> Iterator[tuple[int, str]]:
                 raise SourceError(
                     f"{file.name}, line {number} is not UTF-8 ({error.reason}): save the file as UTF-8"
                 ) from None
+            # UTF-16 without a byte order mark passes for UTF-8, with a NUL in every ASCII character.
             if "\0" in text:
                 raise SourceError(f"{file.name}, line {number} holds a NUL character: it is not a text file")
+            # Excel writes a byte order mark; it would become a part of the first column's name.
             text = (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
             if text.strip():
                 yield number, text
@@ -107,6 +109,7 @@ def _fetch_object(client: CIClient, key: str, path: Path) -> str:
     try:
         return client.get_object(key, path).etag
     except NotFoundError as error:
+        # A wrong bucket is a matter of the connection, not of this file.
         if error.code == "NoSuchBucket":
             raise
         raise SourceError(f"the bucket {client.bucket} has no object {key!r}") from error

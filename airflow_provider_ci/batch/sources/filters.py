@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from os.path import commonprefix
 from typing import Any, ClassVar, TypeVar
 
@@ -72,6 +71,8 @@ class FilteredSource(Source):
             return False
         if any(_takes_all(pattern, suffix) for pattern in self.exclude):
             return False
+        # Only the ends are compared. In doubt the answer is yes: the output template is refused, rather than
+        # outputs taken for inputs by the next run.
         tails = [_tail(pattern) for pattern in self.include]
         return not tails or any(tail.endswith(suffix) or suffix.endswith(tail) for tail in tails)
 
@@ -119,6 +120,7 @@ class FilteredSource(Source):
             "storage_classes": frozenset(self.storage_classes or ()),
         }
         given = tuple((name, value) for name, value in more.items() if value)
+        # A plan that was frozen before a filter existed has no trace of it, and still belongs to this source.
         return (frozenset(suffix.lower() for suffix in self.suffixes), *given)
 
     def _moment(self, name: str, value: datetime | str | None) -> datetime | None:
@@ -135,6 +137,8 @@ class FilteredSource(Source):
             raise ValueError(
                 f"{self._name(name)} is {value!r}, not a time such as '2026-11-21T00:00:00+00:00'"
             ) from None
+        if isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime(moment.year, moment.month, moment.day)
         if not isinstance(moment, datetime):
             raise ValueError(f"{self._name(name)} is {value!r}, not a time")
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
@@ -165,6 +169,7 @@ class ObjectFilter:
         """Whether the object is taken. Folder placeholders never are; archived objects are counted."""
         key = found.key
         if (
+            # A folder that was made in the console is an empty object whose key ends with "/".
             key.endswith("/")
             or (self.suffixes and not key.lower().endswith(self.suffixes))
             or found.size < self.min_size
@@ -250,13 +255,14 @@ def texts(name: str, value: Any) -> Any:
         return value
     if isinstance(value, str):
         if not checks.was_template():
+            # In code, one string is a mistake: each of its characters would be taken for an item.
             raise ValueError(f"{name} is a sequence of strings, not the string {value!r}")
-        value = [part.strip(" '\"") for part in value.strip(" []()").split(",")]
-        value = [part for part in value if part]
+        value = checks.parts(value)
+    # A set has another order in each process, which would change the stored DAG at each parse.
     found = sorted(value) if isinstance(value, (set, frozenset)) else tuple(value)
     for each in found:
         if not isinstance(each, str) and not checks.is_template(each):
-            raise ValueError(f"{name} holds {each!r}, not a text such as '.docx'")
+            raise ValueError(f"{name} holds {each!r}, not a text")
     return tuple(found)
 
 
@@ -265,10 +271,8 @@ def prefixes(name: str, value: Any) -> Any:
 
     :raises ValueError: it is None: a result that is missing must not select the whole bucket.
     """
-    if checks.was_template():
-        if value is None:
-            raise ValueError(f"{name} is None; '' takes the whole bucket")
-        value = _as_list(value)
+    if checks.was_template() and value is None:
+        raise ValueError(f"{name} is None; '' takes the whole bucket")
     if isinstance(value, (list, tuple, set, frozenset)):
         return texts(name, value)
     return checks.text(name, value)
@@ -278,6 +282,7 @@ def minimal(given: str | Sequence[str]) -> tuple[str, ...]:
     """The prefixes in the order of keys, without prefixes that lie under another prefix."""
     found: list[str] = []
     for prefix in sorted({given} if isinstance(given, str) else set(given)):
+        # In this order a prefix comes right after the ones that it lies under.
         if not found or not prefix.startswith(found[-1]):
             found.append(prefix)
     return tuple(found)
@@ -294,18 +299,6 @@ def described_prefixes(given: str | Sequence[str]) -> str:
         return f"under {given!r}"
     more = f" and {len(given) - 5} more" if len(given) > 5 else ""
     return f"under {', '.join(map(repr, given[:5]))}{more}" if given else "under an empty list of prefixes"
-
-
-def _as_list(value: Any) -> Any:
-    """A list that a template without native rendering left as its text."""
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            found = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            return value
-        if isinstance(found, list) and all(isinstance(each, str) for each in found):
-            return found
-    return value
 
 
 def _classes(name: str, value: Any) -> Any:
@@ -327,4 +320,5 @@ def _time_of(text: Any) -> Any:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return text
+    # A time that a user wrote in another form stays as it was written.
     return moment if moment.isoformat() == text else text

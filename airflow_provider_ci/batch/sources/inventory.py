@@ -63,6 +63,7 @@ class Inventory(FilteredSource):
         for name in ("start_part", "start_row"):
             self._set(name, checks.number(self._name(name), getattr(self, name), 0) or 0)
         self._set("max_rows", checks.number(self._name("max_rows"), self.max_rows, 0))
+        # Not super(): a dataclass with slots is a new class, which super() without arguments does not find.
         FilteredSource.__post_init__(self)
 
     def described(self) -> str:

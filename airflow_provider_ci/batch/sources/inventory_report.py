@@ -76,11 +76,13 @@ class InventorySchema:
     def _conditions(
         self, tags: Mapping[str, str], metadata: Mapping[str, str]
     ) -> Iterator[tuple[int, Callable[[str], bool]]]:
+        # An inventory of all versions also has rows for old versions and for delete markers.
         if "islatest" in self.fields:
             yield self.fields.index("islatest"), _is_true
         if "isdeletemarker" in self.fields:
             yield self.fields.index("isdeletemarker"), lambda cell: not _is_true(cell)
         if tags:
+            # The cell holds tags as a query does: "team=sales&year=2026".
             yield self._index("tag", "Tag"), lambda cell: tags.items() <= dict(parse_qsl(cell)).items()
         for name, value in metadata.items():
             full = _META + name.lower().removeprefix(_META)
@@ -160,6 +162,7 @@ class InventoryReport:
         """
         width = len(self.schema.fields)
         with fetched(client, part.key) as file:
+            # Before the first row: a damaged part must not lead to jobs for half of its objects.
             _check_md5(part.key, md5_of(file.path), part.md5)
             with opened(file) as content:
                 rows = csv.reader(io.TextIOWrapper(content, "utf-8", newline=""))
@@ -167,6 +170,7 @@ class InventoryReport:
                 try:
                     for row in islice(rows, start, end):
                         if len(row) != width:
+                            # A SourceError is a ValueError: the handler below adds the place.
                             raise SourceError(f"has {len(row)} fields, the manifest names {width}")
                         yield row
                 except (ValueError, csv.Error) as error:

@@ -14,16 +14,15 @@ from typing import ClassVar
 
 from airflow_provider_ci.batch.sources.files import fetched
 from airflow_provider_ci.batch.sources.manifest_rows import (
-    KNOWN,
     RawRow,
     WantedRow,
+    is_known,
     raw_rows,
     unusable,
     wanted_row,
 )
 from airflow_provider_ci.batch.sources.selection import head
-from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source, SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, Source, SourceError, UnusableKey
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.client.records import checks
 
@@ -44,7 +43,7 @@ class Manifest(Source):
 
     A row that cannot be used fails alone, with its line in the reason. A file that cannot be read as a
     manifest is an error before anything is submitted. Keys are written as they are, without
-    percent-encoding, and a row is one line.
+    percent-encoding.
 
     :param key: of the file in the bucket, or its URL (``s3://…``, ``file:///…``), which Airflow's
         ``ObjectStoragePath`` reads.
@@ -121,6 +120,7 @@ class Repetitions:
         before = self._database.total_changes
         wanted = [row for row in rows if isinstance(row, WantedRow)]
         self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(_record, wanted))
+        # The usual case, without a query for each row: all of them are new.
         if self._database.total_changes - before == len(wanted):
             return list(rows)
         return [self._check(name, row) for row in rows]
@@ -130,6 +130,7 @@ class Repetitions:
             return row
         query = "SELECT line, settings FROM rows WHERE (key, output) = (?, ?)"
         line, settings = self._database.execute(query, _record(row)[:2]).fetchone()
+        # The table holds the first row with this key and output: this row.
         if line == row.line:
             return row
         if settings == row.settings:
@@ -143,7 +144,9 @@ class Repetitions:
 def repetitions() -> Iterator[Repetitions]:
     """A table of rows in a temporary file, until the end of the block."""
     # Another thread may close a generator.
+    # Without a name, SQLite makes a temporary file and deletes it by itself.
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
+        # The table is of no use after a crash, so nothing is done to survive one.
         for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             database.execute(f"PRAGMA {setting}")
         rows = Repetitions(database)
@@ -158,7 +161,7 @@ def _record(row: WantedRow) -> tuple[str, str, int, str]:
 
 
 def _unknown(rows: Sequence[RawRow]) -> set[str]:
-    return set().union(*(row.cells for row in rows)) - KNOWN
+    return {column for row in rows for column in row.cells if not is_known(column)}
 
 
 def _found(
@@ -171,6 +174,7 @@ def _found(
         if isinstance(row, UnusableKey):
             yield row
             continue
+        # The records come in the order of the rows that lack one.
         info = row.info or next(records)
         if isinstance(info, UnusableKey):
             yield unusable(name, row.line, row.key, info.code, info.message)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from airflow_provider_ci.batch.sources.files import LocalFile, text_lines
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.source import SourceError
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, SourceError, UnusableKey
 from airflow_provider_ci.client import ObjectInfo, Secret
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes
@@ -23,6 +24,10 @@ LINE, PROBLEM = "_line", "_problem"
 """Columns of a copied part of a manifest: the line in the whole manifest, and why the row cannot be used."""
 _FORMAT = re.compile(r"\.(csv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
 _MAX_BAD_AT_START = 1000
+_MAX_LINES = 20
+"""Lines of a row with line breaks in its cells, after the first one."""
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+# "lastmodifieddate" is how an inventory calls the column.
 _ALIASES = {"sheet": "sheet_id", "priority": "job_level", "lastmodifieddate": "last_modified"}
 
 
@@ -142,8 +147,14 @@ def _etag(name: str, cell: Any) -> str:
 
 
 def _time(name: str, cell: Any) -> datetime:
+    text = _text(name, cell)
     try:
-        return nodes.parse_time(_text(name, cell))
+        if not text.endswith("Z"):
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(text)
+                # As in the filters of a selection.
+                return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return nodes.parse_time(text)
     except ValueError:
         raise ValueError(f"{name} must be a time such as 2026-11-21T00:00:00Z, not {cell!r}") from None
 
@@ -194,6 +205,11 @@ KNOWN = frozenset({"key", LINE, PROBLEM, *_VALUES, *_PARAMETERS})
 """All columns with a meaning."""
 
 
+def is_known(column: str) -> bool:
+    """Whether a column has a meaning; a parameter may be for one step, as in ``pdf.start_page``."""
+    return not column or column in KNOWN or column.rpartition(".")[2] in _PARAMETERS
+
+
 def _column(name: str) -> str:
     lower = name.strip().lower()
     return _ALIASES.get(lower, lower)
@@ -206,14 +222,22 @@ def _csv_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
     first = next(lines, None)
     if first is None:
         raise SourceError(f"{name} is empty; its first line names the columns, of which one is key")
-    columns = [_column(cell) for cell in _cells(first[1], name)]
-    _check_columns(name, columns)
-    for number, text in lines:
+    try:
+        columns = [_column(cell) for cell in _cells(first[1])]
+    except ValueError as error:
+        raise SourceError(f"{name}, line {first[0]}: {error}") from None
+    _check_columns(name, first[1], columns)
+    rest = _Lines(lines)
+    for number, text in rest:
         try:
-            cells = _cells(text, name)
-        except SourceError as error:
-            yield RawRow(number, {}, str(error))
-            continue
+            cells = _cells(text)
+        except ValueError as error:
+            more = _continued(text, len(columns), rest)
+            if more is None:
+                yield RawRow(number, {}, str(error))
+                continue
+            cells = more
+        # A row of the wrong length is read as far as it goes, so that its failure can name the key.
         row = dict(zip(columns, cells, strict=False))
         if len(cells) != len(columns):
             yield RawRow(number, row, f"the row has {len(cells)} columns, the first line {len(columns)}")
@@ -221,21 +245,66 @@ def _csv_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
             yield RawRow(number, row)
 
 
-def _cells(text: str, name: str) -> list[str]:
-    """The cells of a line. A row is one line, so that an open quote cannot swallow the rows after it."""
+class _Lines:
+    """Numbered lines, of which some can be put back."""
+
+    def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
+        self._lines = lines
+        self._put_back: deque[tuple[int, str]] = deque()
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> tuple[int, str]:
+        return self._put_back.popleft() if self._put_back else next(self._lines)
+
+    def put_back(self, lines: list[tuple[int, str]]) -> None:
+        """Return lines to the beginning."""
+        self._put_back.extendleft(reversed(lines))
+
+
+def _continued(text: str, columns: int, lines: _Lines) -> list[str] | None:
+    """The cells of a row of which a quoted cell holds line breaks; None, and no line is lost, if it is none.
+
+    An open quote cannot swallow the rows after it: the row must have all of its columns within a few lines.
+    """
+    taken: list[tuple[int, str]] = []
+    for line in islice(lines, _MAX_LINES):
+        taken.append(line)
+        text = f"{text}\n{line[1]}"
+        if '"' in line[1]:
+            with suppress(ValueError):
+                if len(cells := _cells(text)) == columns:
+                    return cells
+    lines.put_back(taken)
+    return None
+
+
+def _cells(text: str) -> list[str]:
+    """The cells of a row.
+
+    :raises ValueError: it is none.
+    """
     if '"' not in text:
         return text.split(",")
     try:
         return next(csv.reader([text], strict=True))
     except csv.Error as error:
-        raise SourceError(f"not a row of comma-separated values: {error}") from None
+        raise ValueError(f"not a row of comma-separated values: {error}") from None
 
 
-def _check_columns(name: str, columns: list[str]) -> None:
+def _check_columns(name: str, line: str, columns: list[str]) -> None:
+    if "\r" in line:
+        raise SourceError(f"{name}: the lines end with CR alone; save the file with LF or CRLF")
     if "key" not in columns:
+        other = next((each for each in _OTHER_SEPARATORS if each in line), None)
+        found = (
+            f"It seems to have {_OTHER_SEPARATORS[other]}; save the file with commas"
+            if other
+            else ("The first line of a CSV manifest names the columns, separated by commas")
+        )
         raise SourceError(
-            f"{name} has no column key; its first line names {', '.join(map(repr, columns[:10]))}. The first "
-            "line of a CSV manifest names the columns, separated by commas"
+            f"{name} has no column key; its first line names {', '.join(map(repr, columns[:10]))}. {found}"
         )
     twice = sorted({each for each in columns if columns.count(each) > 1 and each in KNOWN})
     if twice:
@@ -268,6 +337,7 @@ def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
             yield row
         else:
             bad.append(row)
+        # A few bad lines fail alone. A file of another kind must not become a million failures.
         if len(bad) > _MAX_BAD_AT_START:
             break
     if bad:
@@ -280,8 +350,10 @@ def _json_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
 def _json_row(number: int, text: str) -> RawRow:
     try:
         cells = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # deeply nested JSON exhausts the parser's stack
         return RawRow(number, {}, f"not JSON: {error}")
     if not isinstance(cells, dict):
         return RawRow(number, {}, "not a JSON object")
-    return RawRow(number, {_column(name): cell for name, cell in cells.items()})
+    row = {_column(name): cell for name, cell in cells.items()}
+    is_twice = len(row) < len(cells)
+    return RawRow(number, row, "two of its names mean the same column" if is_twice else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
@@ -17,12 +18,19 @@ from airflow_provider_ci.batch.sources.filters import (
     minimal,
     prefixes,
 )
-from airflow_provider_ci.batch.sources.source import LeftOut, Source
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import LeftOut, Source, UnusableKey
 from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
 from airflow_provider_ci.client.records import checks
 
 _KEYS_AT_A_TIME = 1000
+_ODD_KEYS = {
+    r"^[a-z][a-z0-9]*://": "name the key alone, without the address of the bucket",
+    r"^/": "keys seldom begin with a slash",
+    r"^\s|\s$": "the key begins or ends with a space",
+    r"%[0-9A-Fa-f]{2}": "keys are written as they are, without percent-encoding",
+    r"\\": "folders are separated by /",
+}
+"""Pattern of a key -> what is probably meant."""
 
 SHEET_SUFFIXES = (
     *(".csv", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xlt", ".xltm", ".xltx"),
@@ -76,6 +84,7 @@ class ObjectSelection(FilteredSource):
         self._set("prefix", prefixes(self._name("prefix"), self.prefix))
         self._set("start_after", checks.text(self._name("start_after"), self.start_after) or "")
         self._set("end_at", checks.text(self._name("end_at"), self.end_at))
+        # Not super(): a dataclass with slots is a new class, which super() without arguments does not find.
         FilteredSource.__post_init__(self)
 
     def described(self) -> str:
@@ -99,6 +108,7 @@ class ObjectSelection(FilteredSource):
     @property
     def identity(self) -> tuple[object, ...]:
         """The prefix and the suffixes; the bounds of time and size can differ at each rendering."""
+        # As it was before several prefixes and bounds existed: plans frozen then still belong to this source.
         prefix = self.prefix if isinstance(self.prefix, str) else self.listed_prefixes
         bounds = (self.start_after, self.end_at) if self.start_after or self.end_at is not None else ()
         return (prefix, *self._filter_identity(), *bounds)
@@ -174,6 +184,7 @@ def heads(client: CIClient, keys: Iterable[str], *, threads: int) -> Iterator[Ob
     """
     remaining = iter(keys)
     with ThreadPoolExecutor(threads or 1, "ci-keys") as executor:
+        # map() reads all of its input at once, and keeps all results until they are taken.
         while chunk := list(islice(remaining, _KEYS_AT_A_TIME)):
             yield from executor.map(partial(head, client), chunk)
 
@@ -183,11 +194,21 @@ def head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
     try:
         return client.head_object(key)
     except NotFoundError as error:
+        # It would meet every key, and says nothing about this one.
         if error.code == "NoSuchBucket":
             raise
-        return UnusableKey(key=key, code="NoSuchKey", message=f"the bucket has no object {key!r}")
+        message = f"the bucket has no object {key!r}{_hint(key)}"
+        return UnusableKey(key=key, code="NoSuchKey", message=message)
     except ValueError as error:  # the client refuses a key that no object can have
         return UnusableKey(key=key, code="InvalidObjectName", message=str(error))
+
+
+def _hint(key: str) -> str:
+    """What may be wrong with a key that no object has."""
+    for pattern, hint in _ODD_KEYS.items():
+        if re.search(pattern, key):
+            return f"; {hint}"
+    return ""
 
 
 def as_source(source: Source | Iterable[str]) -> Source:
@@ -199,7 +220,9 @@ def as_source(source: Source | Iterable[str]) -> Source:
 
 def _flat(keys: Any) -> Iterator[str]:
     """The keys of a list, of a list of lists (what mapped tasks return), and so on."""
+    keys = checks.as_written(keys)
     if isinstance(keys, (set, frozenset)):
+        # A set has another order in each process, which would change the stored DAG at each parse.
         keys = sorted(keys)
     if isinstance(keys, (str, bytes, Mapping)) or not isinstance(keys, Iterable):
         raise ValueError(f"source is an ObjectSelection or a list of object keys, not {_kind(keys)}")
@@ -211,4 +234,6 @@ def _flat(keys: Any) -> Iterator[str]:
 
 
 def _kind(keys: Any) -> str:
+    if keys is None:
+        return "None: the task that should return it was skipped, or returned nothing"
     return f"the string {keys!r}" if isinstance(keys, str) else repr(keys)

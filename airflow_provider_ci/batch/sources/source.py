@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
 
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
 from airflow_provider_ci.client import CIClient, ObjectInfo
 from airflow_provider_ci.client.records.values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One object of a source, and what differs for it from the settings of the batch."""
+
+    info: ObjectInfo
+    output_key: str = ""
+    """Key of the output; empty: the output template of the batch names it."""
+    job_level: int | None = None
+    """Priority of the job, 0 to 2; None: the priority of the batch."""
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Fields of the operation that replace those of the batch, such as ``{"start_page": 2}``. A password is
+    never among them: ``doc_password`` names a secret, which is looked up when the job is submitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableKey:
+    """A key for which no job can be submitted; the report names it with this reason."""
+
+    key: str
+    code: str
+    message: str
+
 
 Found: TypeAlias = ObjectInfo | Row | UnusableKey
 """What a source yields: an object, an object with settings of its own, or a key that fails alone."""

@@ -1,35 +1,18 @@
-"""The operations of a CI host: jobs, queues, and the binding of buckets."""
+"""A CI host: which operation a request asks for."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from itertools import chain
-from typing import NamedTuple
 
-from airflow_provider_ci.local.errors import Service, ServiceError, status_of
-from airflow_provider_ci.local.http import wire
+from airflow_provider_ci.local.errors import ServiceError
+from airflow_provider_ci.local.hosts.ci_jobs import FAMILIES, LISTED, JobOperations
+from airflow_provider_ci.local.hosts.ci_queues import BINDINGS, QUEUES, QueueOperations
 from airflow_provider_ci.local.http.answer import Answer
 from airflow_provider_ci.local.http.request import Request
-from airflow_provider_ci.local.http.traits import Traits, TraitSwitch
-from airflow_provider_ci.local.http.wire import Value
-from airflow_provider_ci.local.jobs import queues, receivers, templates
-from airflow_provider_ci.local.jobs.jobs import Filter, Job, Jobs, State, Submission
-from airflow_provider_ci.local.jobs.queues import Queue, Queues
-from airflow_provider_ci.local.jobs.requests import queue_update, submission
-from airflow_provider_ci.local.jobs.requests.submission import Order
-from airflow_provider_ci.local.jobs.responses import echoes, job_pages
-from airflow_provider_ci.local.jobs.responses.details import job_detail, queue_detail
+from airflow_provider_ci.local.jobs import templates
 from airflow_provider_ci.local.jobs.templates import Templates
-from airflow_provider_ci.local.jobs.work.scheduler import Scheduler
 from airflow_provider_ci.local.objects.store import Store
-
-MAX_IDS = 10
-OWN_TYPE_HEADER = "x-ci-local-own-type"
-"""On the response to a submission: a source type that the service does not document."""
-
-MAX_PAGE_SIZE = 100
 
 # How the service names the paths of its other features: /file_jobs, /asrbucket, /workflowexecution …
 _OTHER_ENDINGS = ("job", "jobs", "queue", "bucket", "template", "auditing")
@@ -37,67 +20,16 @@ _OTHER_BEGINNINGS = ("workflow", "triggerworkflow", "dataset", "filemeta", "play
 _OTHER_NAMES = frozenset(
     {"audio", "document", "image", "livevideo", "report", "text", "video", "virus", "webpage"}
 )
-_MAKERS = ("workflowId", "inventoryTriggerJobId")
-_QUEUE_TYPES = {
-    "DocProcess": queues.DOC,
-    "FileProcess": queues.FILE,
-    "PicProcess": queues.PIC,
-    "Transcoding": queues.MEDIA,
-}
-_QUEUE_TYPES_WITHOUT_QUEUE = ("AIProcess", "Speeching", "SpeedTranscoding")
-_NO_QUEUE = "none"
-
-
-FAMILIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "doc_jobs": {"DocProcess": (queues.DOC,), "DocWatermark": (queues.DOC,)},
-    "pic_jobs": {"PicProcess": (queues.PIC,)},
-    "jobs": {
-        "PicProcess": (queues.PIC, queues.MEDIA),
-        "FileHashCode": (queues.FILE,),
-        "FileUncompress": (queues.FILE,),
-    },
-    "file_jobs": {"FileHashCode": (queues.FILE,), "FileUncompress": (queues.FILE,)},
-}
-"""By path and tag, the queues that take such a job, the default one first."""
-
-LISTED = ("doc_jobs", "pic_jobs", "jobs")
-
-QUEUES = {
-    "docqueue": queues.DOC,
-    "picqueue": queues.PIC,
-    "queue": queues.MEDIA,
-    "file_queue": queues.FILE,
-}
-
-
-class Binding(NamedTuple):
-    """A path of bucket operations: the feature, and the element of a bucket in a response."""
-
-    feature: str
-    element: str
-
-
-BINDINGS = {
-    "docbucket": Binding(queues.DOC, "DocBucket"),
-    "picbucket": Binding(queues.PIC, "PicBucket"),
-}
-
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CIService:
-    """Answers the requests of a CI host; ``queue_size`` and ``queue_concurrency`` are what queues show."""
+    """Answers the requests of a CI host."""
 
     store: Store
-    jobs: Jobs
-    queues: Queues
+    jobs: JobOperations
+    queues: QueueOperations
     templates: Templates
-    scheduler: Scheduler
-    traits: TraitSwitch
-    queue_size: int
-    queue_concurrency: int
 
     async def answer(self, request: Request) -> Answer:
         """Find the operation by method and path, and do it.
@@ -113,173 +45,6 @@ class CIService:
             self._check_bucket(request)
         return await handler(self, request, name, rest)
 
-    async def submit(self, request: Request, name: str, rest: str) -> Answer:
-        """CreateDocProcessJobs, CreatePicProcessJobs, CreateMediaJobs, CreateFileProcessJobs.
-
-        Sources: 1045/47932, 49947, 73035; 436/83108, 83110.
-        """
-        order = submission.read(await request.body(), FAMILIES[name])
-        categories = FAMILIES[name][order.tag]
-        _check_refused(self.traits.now_on.refuse_submissions)
-        bucket = request.address.bucket
-        if not self.queues.is_bound(bucket, categories[0]):
-            raise ServiceError("MediaBucketUnBinded", f"bucket {bucket} is not bound to {categories[0]}")
-        if order.output_bucket not in ("", bucket):
-            self.store.require_bucket(order.output_bucket)
-        operation = {**order.operation, **self._template(bucket, order)}
-        if order.receiver:
-            await receivers.check_job(order.receiver)
-            operation["CallBack"] = order.receiver
-        job = self.scheduler.submit(
-            Submission(
-                bucket=bucket,
-                region=request.address.region,
-                tag=order.tag,
-                queue_id=self._queue_id(request, categories, order),
-                level=order.level,
-                input_object=order.input_object,
-                operation=operation,
-                secret=order.secret,
-            ),
-            request.now,
-        )
-        answer = _response({"JobsDetail": self._job_detail(job)})
-        answer.headers.update(_own_type_header(job))
-        return answer
-
-    async def get(self, request: Request, name: str, rest: str) -> Answer:
-        """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob, DescribeFileProcessJob: ten ids.
-
-        Sources: 1045/47933, 73113; 436/83111.
-        """
-        job_ids = list(dict.fromkeys(item for item in rest.split(",") if item))
-        if not 1 <= len(job_ids) <= MAX_IDS:
-            raise ServiceError(
-                "InvalidArgument", f"{len(job_ids)} job ids in the path, 1 to {MAX_IDS} are allowed"
-            )
-        found = self._find(request, name, job_ids)
-        known = {job.job_id for job in found}
-        nodes: dict[str, Value] = {}
-        if found:
-            nodes["JobsDetail"] = [self._job_detail(job) for job in found]
-        unknown: list[Value] = [job_id for job_id in job_ids if job_id not in known]
-        if unknown:
-            nodes["NonExistJobIds"] = unknown
-        return _response(nodes)
-
-    async def list_jobs(self, request: Request, name: str, rest: str) -> Answer:
-        """DescribeDocProcessJobs, DescribePicProcessJobs, DescribeMediaJobs (1045/47934, 50336, 73114)."""
-        traits = self.traits.now_on
-        size = wire.number("size", request.parameter("size"), 10, low=1, high=MAX_PAGE_SIZE)
-        wanted = self._filter(request, FAMILIES[name])
-        place = job_pages.read_token(request.parameter("nextToken"))
-        following = job_pages.place_after_empty_page(place, traits)
-        if following:
-            return _response({"NextToken": following.token})
-        foreign = self._foreign_jobs(request, wanted) if place.after is None else []
-        size = max(size - len(foreign), 1)
-        found = self.jobs.page(wanted, size=size + 1, after=place.after)
-        shown = found[:size]
-        last_job = shown[-1].seq if shown else None
-        is_last = len(found) <= size
-        next_token = job_pages.last_token(place, last_job, traits) if is_last else str(last_job)
-        details: list[Value] = [*foreign, *(self._job_detail(job) for job in shown)]
-        return _response({"JobsDetail": details, "NextToken": next_token})
-
-    async def cancel(self, request: Request, name: str, rest: str) -> Answer:
-        """CancelDocProcessJob, CancelMediaJob: only a job that has not begun (1045/49512)."""
-        if not request.has_parameter("cancel"):
-            raise ServiceError("InvalidArgument", f"PUT {request.path} needs ?cancel")
-        found = self._find(request, name, [rest])
-        if not found:
-            raise ServiceError("ResourceNotFound", f"job {rest!r} does not exist among the {name}")
-        if not self.scheduler.cancel(found[0], request.now):
-            message = f"The job provided can not be modified: job {rest} is no longer waiting"
-            raise ServiceError("InvalidArgument", message)
-        return Answer()
-
-    async def list_queues(self, request: Request, name: str, rest: str) -> Answer:
-        """DescribeDocProcessQueues, DescribePicProcessQueues, DescribeMediaQueues (1045/47935, 72918)."""
-        wanted = [item for item in request.parameter("queueIds").split(",") if item]
-        state = request.parameter("state", "All")
-        if state not in (*queue_update.STATES, "All"):
-            raise ServiceError("InvalidArgument", f"state must be Active, Paused or All, not {state!r}")
-        number = wire.number("pageNumber", request.parameter("pageNumber"), 1, low=1, high=999_999)
-        size = wire.number("pageSize", request.parameter("pageSize"), 10, low=1, high=MAX_PAGE_SIZE)
-        every = self.queues.of_bucket(request.address.bucket, QUEUES[name], request.now)
-        found = [
-            item for item in every if (not wanted or item.queue_id in wanted) and state in (item.state, "All")
-        ]
-        shown = found if wanted else found[(number - 1) * size : number * size]
-        counts = {} if wanted else {"TotalCount": len(found), "PageNumber": number, "PageSize": size}
-        unknown: list[Value] = [item for item in wanted if item not in [queue.queue_id for queue in every]]
-        return _response(
-            {
-                "RequestId": request.request_id,
-                **counts,
-                "QueueList": [self._queue_detail(queue) for queue in shown],
-                "NonExistPIDs": unknown,
-            }
-        )
-
-    async def update_queue(self, request: Request, name: str, rest: str) -> Answer:
-        """UpdateDocProcessQueue, UpdatePicProcessQueue, UpdateMediaQueue (1045/72919)."""
-        every = self.queues.of_bucket(request.address.bucket, QUEUES[name], request.now)
-        queue = next((item for item in every if item.queue_id == rest), None)
-        if queue is None:
-            raise ServiceError("QueueNotFound", f"queue {rest!r} does not exist among the {name}")
-        wanted = queue_update.read(await request.body(), rest)
-        await receivers.check_queue({**queue.notify, **wanted.notify})
-        # Jobs first let go and last held: a server that dies in between leaves none held in an active queue.
-        if wanted.state == queues.ACTIVE:
-            self.jobs.hold(rest, held=False)
-        updated = self.queues.update(
-            queue, name=wanted.name, state=wanted.state, notify=wanted.notify, now=request.now
-        )
-        if wanted.state == queues.PAUSED:
-            self.jobs.hold(rest, held=True)
-        self.scheduler.wake()
-        return _response({"RequestId": request.request_id, "Queue": self._queue_detail(updated)})
-
-    async def list_buckets(self, request: Request, name: str, rest: str) -> Answer:
-        """DescribeDocProcessBuckets, DescribePicProcessBuckets (1045/74910, 72915)."""
-        region = request.address.region
-        regions = request.parameter("regions", "All").split(",")
-        names = [item for item in request.parameter("bucketNames").split(",") if item]
-        number = wire.number("pageNumber", request.parameter("pageNumber"), 1, low=1, high=999_999)
-        size = wire.number("pageSize", request.parameter("pageSize"), 10, low=1, high=MAX_PAGE_SIZE)
-        found = [
-            bucket
-            for bucket in self.store.buckets()
-            if ("All" in regions or region in regions)
-            and (not names or bucket in names)
-            and bucket.startswith(request.parameter("bucketName"))
-            and self.queues.is_bound(bucket, BINDINGS[name].feature)
-        ]
-        shown = found[(number - 1) * size : number * size]
-        return _response(
-            {
-                "RequestId": request.request_id,
-                "TotalCount": len(found),
-                "PageNumber": number,
-                "PageSize": size,
-                f"{BINDINGS[name].element}List": [self._bucket_detail(request, name, item) for item in shown],
-            }
-        )
-
-    async def bind(self, request: Request, name: str, rest: str) -> Answer:
-        """CreateDocProcessBucket, CreatePicProcessBucket (460/103608, 1045/72916): switch the feature on."""
-        bucket = request.address.bucket
-        self.queues.bind(bucket, BINDINGS[name].feature, bound=True)
-        detail = self._bucket_detail(request, name, bucket)
-        return _response({"RequestId": request.request_id, BINDINGS[name].element: detail})
-
-    async def unbind(self, request: Request, name: str, rest: str) -> Answer:
-        """DeletePicProcessBucket (1045/72917): switch the feature off."""
-        bucket = request.address.bucket
-        self.queues.bind(bucket, BINDINGS[name].feature, bound=False)
-        return _response({"RequestId": request.request_id, "BucketName": bucket})
-
     def _check_bucket(self, request: Request) -> None:
         if not request.address.bucket:
             raise ServiceError(
@@ -287,106 +52,22 @@ class CIService:
             )
         self.store.require_bucket(request.address.bucket)
 
-    def _find(self, request: Request, name: str, job_ids: list[str]) -> list[Job]:
-        found = self.jobs.get(request.address.bucket, job_ids)
-        traits = self.traits.now_on
-        return [job for job in found if job.tag in FAMILIES[name] and _is_visible(job, traits, request.now)]
-
-    def _job_detail(self, job: Job) -> Mapping[str, Value]:
-        return echoes.changed(job_detail(job), self.traits.now_on)
-
-    def _foreign_jobs(self, request: Request, wanted: Filter) -> list[Mapping[str, Value]]:
-        if not self.traits.now_on.foreign_jobs:
-            return []
-        return job_pages.foreign_jobs(wanted.tag, request.address.bucket, wanted.queue_ids[0])
-
-    def _template(self, bucket: str, order: Order) -> Mapping[str, object]:
-        """The nodes of a job that names a template: its id and name, and its parameters at this moment."""
-        if not order.template_id:
-            return {}
-        template = self.templates.get(bucket, order.template_id)
-        return {
-            templates.TAG: template.parameters,
-            "TemplateId": template.template_id,
-            "TemplateName": template.name,
-        }
-
-    def _queue_id(self, request: Request, categories: tuple[str, ...], order: Order) -> str:
-        bucket = request.address.bucket
-        wanted = order.queue_id or self._queue_of_type(bucket, order.queue_type, request.now)
-        ids = (self.queues.ids(bucket, category, request.now) for category in categories)
-        known = list(chain.from_iterable(ids))
-        if wanted and wanted not in known:
-            raise ServiceError(
-                "QueueNotFound", f"queue {wanted!r} does not exist for {order.tag} in {bucket}"
-            )
-        return wanted or known[0]
-
-    def _filter(self, request: Request, tags: Mapping[str, tuple[str, ...]]) -> Filter:
-        tag = request.parameter("tag")
-        submission.check_tag(tag, tags, "tag")
-        order = request.parameter("orderByTime", "Desc")
-        if order not in ("Desc", "Asc"):
-            raise ServiceError("InvalidArgument", f"orderByTime {order!r} is neither Desc nor Asc")
-        bucket, traits = request.address.bucket, self.traits.now_on
-        if traits.require_queue_id and not request.parameter("queueId"):
-            raise ServiceError("InvalidArgument", "queueId is missing, and the listing of jobs requires it")
-        queue_id = self._listed_queue(request, bucket)
-        created_to = wire.parse_time("endCreationTime", request.parameter("endCreationTime"))
-        every = self._every_queue(bucket, tag, request.now)
-        return Filter(
-            queue_ids=tuple(item for item in every if queue_id in ("", item)),
-            tag=tag,
-            states=_states(request.parameter("states", "All")),
-            created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
-            created_to=_earlier(created_to, _newest_visible(traits, request.now)),
-            ended_after=_oldest_end(traits, request.now),
-            input_object="" if tag.startswith("Doc") else request.parameter("inputObject"),
-            newest_first=order == "Desc",
-        )
-
-    def _every_queue(self, bucket: str, tag: str, now: float) -> tuple[str, ...]:
-        """The queues that jobs with this tag may be in."""
-        categories = {item for tags in FAMILIES.values() for item in tags.get(tag, ())}
-        ids = (self.queues.ids(bucket, category, now) for category in categories)
-        return tuple(chain.from_iterable(ids))
-
-    def _listed_queue(self, request: Request, bucket: str) -> str:
-        queue_type = request.parameter("queueType")
-        if any(request.parameter(name) for name in _MAKERS):
-            return _NO_QUEUE  # no job is made by a workflow or over an inventory here
-        if request.parameter("queueId"):
-            return request.parameter("queueId")
-        if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
-            return _NO_QUEUE
-        return self._queue_of_type(bucket, queue_type, request.now)
-
-    def _queue_of_type(self, bucket: str, queue_type: str, now: float) -> str:
-        if not queue_type:
-            return ""
-        if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
-            raise ServiceError("NotImplemented", f"the local CI has no queue of the type {queue_type}")
-        if queue_type not in _QUEUE_TYPES:
-            known = ", ".join(sorted([*_QUEUE_TYPES, *_QUEUE_TYPES_WITHOUT_QUEUE]))
-            raise ServiceError("InvalidArgument", f"the queue type {queue_type!r} is not one of {known}")
-        return self.queues.default(bucket, _QUEUE_TYPES[queue_type], now)
-
-    def _queue_detail(self, queue: Queue) -> Mapping[str, Value]:
-        return queue_detail(queue, max_size=self.queue_size, max_concurrent=self.queue_concurrency)
-
-    def _bucket_detail(self, request: Request, name: str, bucket: str) -> Mapping[str, Value]:
-        created = self.queues.of_bucket(bucket, BINDINGS[name].feature, request.now)[0].created
-        alias: dict[str, Value] = {"AliasBucketId": ""} if name == "docbucket" else {}
-        return {
-            "BucketId": bucket,
-            "Name": bucket,
-            "Region": request.address.region,
-            "CreateTime": wire.local_time(created),
-            **alias,
-        }
-
 
 _Handler = Callable[[CIService, Request, str, str], Awaitable[Answer]]
+
+
+def _on_jobs(operation: Callable[[JobOperations, Request, str, str], Awaitable[Answer]]) -> _Handler:
+    async def handle(service: CIService, request: Request, name: str, rest: str) -> Answer:
+        return await operation(service.jobs, request, name, rest)
+
+    return handle
+
+
+def _on_queues(operation: Callable[[QueueOperations, Request, str, str], Awaitable[Answer]]) -> _Handler:
+    async def handle(service: CIService, request: Request, name: str, rest: str) -> Answer:
+        return await operation(service.queues, request, name, rest)
+
+    return handle
 
 
 def _on_templates(operation: templates.Operation) -> _Handler:
@@ -398,15 +79,15 @@ def _on_templates(operation: templates.Operation) -> _Handler:
 
 # Method, first part of the path, whether an id follows.
 _ROUTES: dict[tuple[str, str, bool], _Handler] = {
-    **{("POST", name, False): CIService.submit for name in FAMILIES},
-    **{("GET", name, True): CIService.get for name in FAMILIES},
-    **{("GET", name, False): CIService.list_jobs for name in LISTED},
-    **{("PUT", name, True): CIService.cancel for name in ("doc_jobs", "jobs")},
-    **{("GET", name, False): CIService.list_queues for name in QUEUES},
-    **{("PUT", name, True): CIService.update_queue for name in QUEUES},
-    **{("GET", name, False): CIService.list_buckets for name in BINDINGS},
-    **{("POST", name, False): CIService.bind for name in BINDINGS},
-    ("DELETE", "picbucket", False): CIService.unbind,
+    **{("POST", name, False): _on_jobs(JobOperations.submit) for name in FAMILIES},
+    **{("GET", name, True): _on_jobs(JobOperations.get) for name in FAMILIES},
+    **{("GET", name, False): _on_jobs(JobOperations.list_jobs) for name in LISTED},
+    **{("PUT", name, True): _on_jobs(JobOperations.cancel) for name in ("doc_jobs", "jobs")},
+    **{("GET", name, False): _on_queues(QueueOperations.list_queues) for name in QUEUES},
+    **{("PUT", name, True): _on_queues(QueueOperations.update_queue) for name in QUEUES},
+    **{("GET", name, False): _on_queues(QueueOperations.list_buckets) for name in BINDINGS},
+    **{("POST", name, False): _on_queues(QueueOperations.bind) for name in BINDINGS},
+    ("DELETE", "picbucket", False): _on_queues(QueueOperations.unbind),
     **{
         (method, "template", has_id): _on_templates(operation)
         for (method, has_id), operation in templates.OPERATIONS.items()
@@ -425,57 +106,3 @@ def _no_route(request: Request, name: str) -> ServiceError:
     if _is_left_out(name.lower()):
         return ServiceError("NotImplemented", f"the local CI does not know {request.method} /{name}")
     return ServiceError("InvalidUrl", f"no operation of CI has the path {request.path!r}")
-
-
-def _own_type_header(job: Job) -> dict[str, str]:
-    """The header that warns of a source type which the service may refuse."""
-    if job.tag != "DocProcess":
-        return {}
-    source_type = submission.source_type_of(job.operation["DocProcess"], job.input_object)
-    if not submission.is_own_type(source_type):
-        return {}
-    _log.warning("%r: the service does not document the source type %s", job.input_object, source_type)
-    return {OWN_TYPE_HEADER: source_type}
-
-
-def _check_refused(code: str) -> None:
-    """Refuse every submission, as ``--refuse-submissions`` says."""
-    if code:
-        message = f"every submission is refused with {code}, as --refuse-submissions says"
-        raise ServiceError(code, message, status=status_of(Service.CI, code) or 400)
-
-
-def _newest_visible(traits: Traits, now: float) -> int | None:
-    """The last second of creation whose jobs exist already; creation times are cut to whole seconds."""
-    return int(now - traits.hide_jobs_seconds) - 1 if traits.hide_jobs_seconds else None
-
-
-def _oldest_end(traits: Traits, now: float) -> float | None:
-    """Jobs that ended then or earlier are forgotten."""
-    return None if traits.forget_jobs_seconds is None else now - traits.forget_jobs_seconds
-
-
-def _is_visible(job: Job, traits: Traits, now: float) -> bool:
-    newest, oldest = _newest_visible(traits, now), _oldest_end(traits, now)
-    is_hidden = newest is not None and job.created > newest
-    is_forgotten = oldest is not None and job.ended is not None and job.ended <= oldest
-    return not is_hidden and not is_forgotten
-
-
-def _earlier(one: int | None, other: int | None) -> int | None:
-    return min((time for time in (one, other) if time is not None), default=None)
-
-
-def _response(nodes: Mapping[str, Value]) -> Answer:
-    return Answer(body=wire.document("Response", nodes))
-
-
-def _states(text: str) -> tuple[State, ...]:
-    names = [name for name in text.split(",") if name]
-    if "All" in names:
-        return ()
-    known = {str(state): state for state in State}
-    for name in names:
-        if name not in known:
-            raise ServiceError("InvalidArgument", f"states has {name!r}; known are All, {', '.join(known)}")
-    return tuple(known[name] for name in dict.fromkeys(names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -11,6 +12,8 @@ from typing import BinaryIO
 from aiohttp import web
 
 from airflow_provider_ci.local.errors import Service
+from airflow_provider_ci.local.http import wire
+from airflow_provider_ci.local.http.wire import Value
 
 CHUNK_BYTES = 256 * 1024
 
@@ -36,6 +39,11 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     file: FileBody | None = None
+
+    @classmethod
+    def response(cls, nodes: Mapping[str, Value]) -> Answer:
+        """These nodes in a ``Response``, the root element of whatever a CI host answers."""
+        return cls(body=wire.document("Response", nodes))
 
     @property
     def length(self) -> int:

@@ -58,9 +58,6 @@ ID_PREFIXES = {
 _IS_WAITING = f"state IN ('{WAITING[0]}', '{WAITING[1]}')"
 """Must equal the condition of the index ``waiting_jobs``, or SQLite does not use that index."""
 
-_process = token_hex(8)
-_numbers = count()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -138,6 +135,8 @@ class Jobs:
         self._database = database
         self._last_created = int(self._value("SELECT max(created) FROM jobs") or 0)
         self._waiting: Counter[str] = Counter()
+        self._token = token_hex(8)  # of this object, because a forked process has its parent's modules
+        self._ids = count()
         self.recount()
 
     def recount(self) -> None:
@@ -150,6 +149,7 @@ class Jobs:
     def recover(self, now: float) -> int:
         """Requeue jobs that ran when the last server died, delete old jobs. Returns the number requeued."""
         self._database.change(
+            # Only jobs that have ended: one that waits in a paused queue for a month still has to run.
             f"DELETE FROM jobs WHERE created < ? AND state IN {_marks(FINAL)}",  # noqa: S608
             (int(now) - RETENTION_SECONDS, *FINAL),
         )
@@ -163,7 +163,7 @@ class Jobs:
         """Store a new job. Creation times never go back, so their order is the order of the jobs."""
         self._last_created = max(self._last_created, int(now))
         operation = json.dumps(submission.operation, ensure_ascii=False)
-        job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{_process}{next(_numbers):08x}"
+        job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{self._token}{next(self._ids):08x}"
         seq = self._database.insert(
             "INSERT INTO jobs (job_id, bucket, region, tag, queue_id, state, level, created, input_object,"
             " operation, secret, code, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Success', '')",
@@ -229,6 +229,7 @@ class Jobs:
         first, last = self._bounds(wanted, after)
         places = product(wanted.queue_ids, wanted.states or State)
         numbers = [seq for place in places for seq in self._numbers(wanted, *place, first, last, size)]
+        # Each queue and state has an index of its own order; together they hold more than one page needs.
         shown = tuple(sorted(numbers, reverse=wanted.newest_first)[:size])
         if not shown:
             return []
@@ -283,10 +284,12 @@ class Jobs:
     def _end(self, job: Job, state: State, now: float, changes: Mapping[str, object]) -> bool:
         has_ended = self._move(job, state, {"ended": int(now), "secret": None, **changes})
         if job.secret:
+            # The write-ahead log of SQLite keeps old pages, and with them the password.
             self._database.forget_log()
         return has_ended
 
     def _move(self, job: Job, state: State, changes: Mapping[str, object]) -> bool:
+        # The condition is part of the UPDATE, so that of two moves at the same time only one succeeds.
         sources = tuple(source for source, following in FOLLOWS.items() if state in following)
         columns = ", ".join(f"{name} = ?" for name in changes)
         changed = self._database.change(

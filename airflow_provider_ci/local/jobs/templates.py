@@ -200,7 +200,7 @@ def _read(body: bytes) -> tuple[str, dict[str, str]]:
 
 
 def _response(request: Request, nodes: Mapping[str, Value]) -> Answer:
-    return Answer(body=wire.document("Response", {"RequestId": request.request_id, **nodes}))
+    return Answer.response({"RequestId": request.request_id, **nodes})
 
 
 def _template(row: Row) -> Template:

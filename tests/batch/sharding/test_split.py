@@ -19,8 +19,7 @@ from airflow_provider_ci.batch.report import batch_folder
 from airflow_provider_ci.batch.sharding import record
 from airflow_provider_ci.batch.sharding.record import Shard, make_shards, read_shards
 from airflow_provider_ci.batch.sharding.split import split
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import CIClient, Credentials
 from airflow_provider_ci.local import LocalCI
 from tests.batch.sources.test_inventory import FOLDER, rows_of, write

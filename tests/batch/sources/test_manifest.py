@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch import Batch, Manifest, SourceError
-from airflow_provider_ci.batch.sources.row import Row
-from airflow_provider_ci.batch.sources.unusable import UnusableKey
+from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import CIClient, ObjectInfo
 from airflow_provider_ci.client.records.values import rendered
 

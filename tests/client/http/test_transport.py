@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from airflow_provider_ci import __version__
 from airflow_provider_ci.client import (
     CIClient,
     CIConnectionError,
@@ -348,3 +349,9 @@ def test_the_way_to_the_socket_is_short(
     ci.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess())
     assert all(frames[0] == "submit_doc_job" for frames in seen)
     assert max(map(len, seen)) <= 8
+
+
+def test_every_request_names_the_package_and_its_version(ci: CIClient, wire: Any, reply: Any) -> None:
+    wire.will(reply("text"))
+    ci.read_object("a.txt")
+    assert wire.last.headers["user-agent"] == f"airflow-provider-ci/{__version__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,19 @@ def submission(queue_id: str = "p1", tag: str = "DocProcess", key: str = "a") ->
     return Submission(
         bucket="b", region="r", tag=tag, queue_id=queue_id, level=0, input_object=key, operation={"n": {}}
     )
+
+
+def test_servers_that_were_forked_from_one_process_give_different_ids(tmp_path: Path) -> None:
+    def add_one() -> None:
+        database = Database(tmp_path / "state.sqlite")  # the same file, as after a killed server
+        Jobs(database).add(submission(), State.SUBMITTED, 1000)
+        database.close()
+
+    processes = [multiprocessing.get_context("fork").Process(target=add_one) for _ in range(2)]
+    for process in processes:
+        process.start()
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
 
 
 def test_nothing_looks_through_the_whole_table(database: Recorded, jobs: Jobs) -> None:

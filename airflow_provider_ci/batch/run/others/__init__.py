@@ -1,0 +1,1 @@
+"""The outputs that other batches make: found while planning, followed while running."""

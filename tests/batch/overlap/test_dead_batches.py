@@ -1,0 +1,142 @@
+"""A batch dies or is suspended: others do its rest, and it shares with them when it comes back."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from airflow_provider_ci.batch import Batch
+from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.local import LocalCI
+from tests.batch.conftest import Power, die, in_threads, pause, wait_until
+from tests.batch.overlap.conftest import keys, outputs, total_of
+
+Fill = Callable[..., None]
+Make = Callable[..., Batch]
+Connect = Callable[..., CIClient]
+Count = Callable[[CIClient], "Counter[str]"]
+
+
+def test_the_followers_of_a_killed_batch_finish_its_outputs(
+    client: CIClient,
+    local_ci: LocalCI,
+    client_of: Connect,
+    fill_bucket: Fill,
+    batch: Make,
+    live_outputs: Count,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """X dies with one job in flight. Y and Z, which share with X and with each other, do what X left."""
+    fill_bucket(*keys(8))
+    resume = pause(client)
+    with client_of(local_ci) as doomed:
+        Power(doomed, monkeypatch).last_for(2, method="POST", is_heard=True)
+        die(batch(doomed, keys(6), batch_id="x", max_in_flight=2, lease_seconds=3))
+        others = {"y": keys(6, 1), "z": keys(6, 2)}
+        for batch_id, source in others.items():
+            made = batch(client, source, batch_id=batch_id)
+            assert made.advance(patience=0, deadline=time.time() + 60) is None
+        resume()
+        found = in_threads(*(batch(client, source, batch_id=name).run for name, source in others.items()))
+    assert [total_of(summary) for summary in found] == [(6, 6), (6, 6)]
+    assert set(live_outputs(client).values()) == {1}
+    again = batch(client, keys(6), batch_id="x", lease_seconds=3).run()
+    assert total_of(again) == (6, 6)
+    assert live_outputs(client) == outputs(*keys(8))
+
+
+def test_a_killed_batch_that_comes_back_shares_with_its_follower(
+    client: CIClient,
+    local_ci: LocalCI,
+    client_of: Connect,
+    fill_bucket: Fill,
+    batch: Make,
+    live_outputs: Count,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill_bucket(*keys(6))
+    with client_of(local_ci) as doomed:
+        Power(doomed, monkeypatch).last_for(3, method="POST", is_heard=True)
+        die(batch(doomed, batch_id="x", max_in_flight=3, lease_seconds=3))
+    with client_of(local_ci) as other:
+        found = in_threads(
+            batch(client, batch_id="x", lease_seconds=3).run, batch(other, batch_id="y", lease_seconds=3).run
+        )
+    assert [total_of(summary) for summary in found] == [(6, 6), (6, 6)]
+    assert live_outputs(client) == outputs(*keys(6))
+
+
+CHILD = """
+import sys
+from airflow_provider_ci.batch import Batch, ObjectSelection, Pace
+from airflow_provider_ci.client import CIClient, Credentials, DocProcess
+
+endpoint, secret_id, secret_key = sys.argv[1:]
+client = CIClient(
+    Credentials(secret_id=secret_id, secret_key=secret_key), "ap-guangzhou", "examplebucket-1250000000",
+    endpoint=endpoint,
+)
+Batch(
+    client, ObjectSelection(prefix="in/"), DocProcess(target="pdf"), "out/{stem}.pdf", batch_id="child",
+    lease_seconds=3, max_in_flight=2, threads=2, pace=Pace(shortest=0.02, longest=0.1),
+).run()
+"""
+
+
+@pytest.fixture
+def child(local_ci: LocalCI, fill_bucket: Fill) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs a batch of twenty objects, two at a time."""
+    fill_bucket(*keys(20))
+    arguments = [local_ci.endpoint, local_ci.secret_id, local_ci.secret_key]
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments], stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("local_ci", [0.1], indirect=True)
+def test_a_batch_beside_a_killed_process_does_its_rest(
+    client: CIClient,
+    batch: Make,
+    live_outputs: Count,
+    child: subprocess.Popen[str],
+) -> None:
+    wait_until(lambda: len(list(client.list_doc_jobs())) >= 4)
+    killing = threading.Timer(0.5, child.kill)
+    killing.start()
+    summary = batch(client, batch_id="other", lease_seconds=3).run()
+    killing.join()
+    assert total_of(summary) == (20, 20)
+    assert live_outputs(client) == outputs(*keys(20))
+    again = batch(client, batch_id="child", lease_seconds=3).run()
+    assert total_of(again) == (20, 20)
+    assert live_outputs(client) == outputs(*keys(20))
+
+
+@pytest.mark.parametrize("local_ci", [0.1], indirect=True)
+def test_a_suspended_batch_stops_if_another_has_done_its_rest(
+    client: CIClient,
+    batch: Make,
+    live_outputs: Count,
+    child: subprocess.Popen[str],
+) -> None:
+    """It wakes up with a plan whose remaining outputs another batch has made."""
+    wait_until(lambda: len(list(client.list_doc_jobs())) >= 4)
+    child.send_signal(signal.SIGSTOP)
+    summary = batch(client, batch_id="other", lease_seconds=3).run()
+    assert total_of(summary) == (20, 20)
+    child.send_signal(signal.SIGCONT)
+    _, said = child.communicate(timeout=30)
+    assert "BatchRunningError" in said
+    assert live_outputs(client) == outputs(*keys(20))
+    again = batch(client, batch_id="child", lease_seconds=3).run()
+    assert total_of(again) == (20, 20)
+    assert live_outputs(client) == outputs(*keys(20))
