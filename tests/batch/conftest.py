@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -138,8 +139,15 @@ class Power:
         self._attempt = client._transport._attempt
         self._lock = Lock()
         self._is_cut = False
+        self._report = threading.excepthook
         self.last_for()
+        monkeypatch.setattr(threading, "excepthook", self._end_of_thread)
         monkeypatch.setattr(client._transport, "_attempt", self._pass_on)
+
+    def _end_of_thread(self, thread: threading.ExceptHookArgs) -> None:
+        """The threads of a process, such as that of the lease, die with it and say nothing."""
+        if not isinstance(thread.exc_value, PowerCut):
+            self._report(thread)
 
     def last_for(self, requests: float = float("inf"), *, method: str = "", is_heard: bool = False) -> None:
         """Go on until this request, counting only requests with ``method``.

@@ -7,7 +7,10 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from http import HTTPStatus
 from typing import Any
+
+import requests
 
 from airflow_provider_ci.batch import read_report
 from airflow_provider_ci.client import CIClient, Job
@@ -36,32 +39,33 @@ def fill_archive(server: LocalCI) -> list[str]:
     return [f"archive/{path.name}" for path in folder.iterdir()]
 
 
-def backfill(airflow: Airflow, *options: str) -> list[Task]:
+def backfill(airflow: Airflow, reprocess: str = "none") -> list[Task]:
     """Run it to its end; gives the task of each day."""
     airflow.wait_for_dag(DAG_ID)
     is_complete = False
     while not is_complete:
-        # While the scheduler writes, SQLite often refuses the command.
+        # While the scheduler writes, SQLite often refuses the request.
         airflow.send("scheduler", signal.SIGKILL)
-        is_complete = is_created(airflow, *options)
+        is_complete = is_created(airflow, reprocess)
         airflow.start("scheduler")
         wait_until(lambda: {run["state"] for run in runs(airflow)} <= ENDED, "the runs have ended")
         close_backfills(airflow)
     return [Task(airflow, DAG_ID, run["dag_run_id"], "to_pdf") for run in runs(airflow)]
 
 
-def is_created(airflow: Airflow, *options: str) -> bool:
+def is_created(airflow: Airflow, reprocess: str) -> bool:
     """Whether it was created for all days, and not refused amid the triggerer's writing."""
     last = FIRST + timedelta(days=DAYS - 1)
     try:
-        airflow.command(
-            *("backfill", "create", "--dag-id", DAG_ID, "--max-active-runs", "4"),
-            *("--from-date", f"{FIRST:%Y-%m-%d}", "--to-date", f"{last:%Y-%m-%d}", *options),
-        )
-    except RuntimeError as refused:
-        if "database is locked" in str(refused):
-            return False
-        raise
+        airflow.call_once(
+            *("POST", "backfills"),
+            dag_id=DAG_ID, from_date=FIRST.isoformat(), to_date=last.isoformat(), max_active_runs=4,
+            reprocess_behavior=reprocess,
+        )  # fmt: skip
+    except requests.HTTPError as refused:
+        if refused.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return False
     return True
 
 
@@ -87,7 +91,7 @@ def test_every_object_gets_one_job_and_a_second_backfill_submits_nothing(
     assert Counter(job.input_key for job in jobs_of("archive")) == dict.fromkeys(keys, 1)
     assert [task.result["succeeded"] for task in first] == [len(HOURS)] * DAYS
 
-    second = backfill(airflow, "--reprocess-behavior", "completed")
+    second = backfill(airflow, "completed")
     assert all(task.try_number >= 2 for task in second)
     assert Counter(job.input_key for job in jobs_of("archive")) == dict.fromkeys(keys, 1)
     for task in second:

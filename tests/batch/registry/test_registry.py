@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.batch.ledger.records import RecordError
+from airflow_provider_ci.batch.registry import registry as registry_module
 from airflow_provider_ci.batch.registry.claims import Claim
 from airflow_provider_ci.batch.registry.registry import Change, Registry, RegistryBusyError, Timing
+from airflow_provider_ci.batch.registry.service_time import expiry_now
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.client import (
     CIClient,
@@ -320,17 +322,17 @@ def test_a_state_that_vanishes_after_the_listing_is_passed_over(
 
 
 def test_writers_that_part_after_a_deletion_meet_again(
-    client: CIClient, adding: Adding, bucket: Path
+    client: CIClient, adding: Adding, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = Registry(client, timing=Timing(known=0.5))
+    old = Registry(client, timing=Timing(known=3600))
     for token in "abc":
         old.change(adding(token))
     for path in (bucket / ROOT).iterdir():
         path.unlink()
-    new = Registry(client, timing=Timing(known=0.5))
+    new = Registry(client, timing=Timing(known=3600))
     new.change(adding("x"))
     old.change(adding("d"))
-    time.sleep(0.6)
+    monkeypatch.setattr(registry_module, "expiry_now", lambda client: expiry_now(client) + 3601)
     assert tokens(new.change(adding("x"))) == ["a", "b", "c", "d", "x"]
     assert tokens(old.change(adding("e"))) == ["a", "b", "c", "d", "x", "e"]
 
