@@ -5,11 +5,11 @@ BIN := .venv/bin
 BENCH ?=
 # Objects that the Celery cluster converts in shards; 2,000 if not set.
 OBJECTS ?=
-# Processes that run tests. One more than two cores: the tests of a real Airflow mostly wait.
-WORKERS ?= 3
+# Processes that run tests: 3 if not set, as many tests wait, and 5 for the long tests, most of which wait.
+WORKERS ?=
 # Where this is set, each process compiles all that it imports, and pytest rewrites every test.
 export PYTHONDONTWRITEBYTECODE :=
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),3)
 
 .PHONY: demo up test test-long quick check soak matrix sdk-matrix e2e-celery bench docs setup office browser lock clean
 .DEFAULT_GOAL := help
@@ -26,6 +26,7 @@ up: setup office ## Airflow's web UI with the example DAGs, beside the local CI 
 test: setup office browser check ## formatter, linter, types, unit and integration tests
 	@$(PYTEST) -m "not long"
 
+test-long: WORKERS := $(or $(WORKERS),5)
 test-long: setup office browser ## the tests that kill, freeze and wait, and those that run whole programs
 	@$(PYTEST) -m long
 

@@ -19,6 +19,8 @@ LOGS = DEMO / "logs"
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
 _START_SECONDS = 60
+_PATIENCE_SECONDS = 60
+"""How long Airflow's parts wait for each other, and for their turn at SQLite."""
 _DAG_SECONDS = 600
 
 
@@ -80,7 +82,10 @@ def airflow_environment(home: Path, endpoint: str, **settings: object) -> dict[s
         "CORE__DAGS_FOLDER": DEMO.parent / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={_PATIENCE_SECONDS}",
+        # By default a task whose first request takes more than five seconds ends up for retry, which
+        # happens in the first minute of a busy machine.
+        "WORKERS__EXECUTION_API_TIMEOUT": _PATIENCE_SECONDS,
         **settings,
     }
     return {

@@ -84,7 +84,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file = nodeid.partition("::")[0]
             return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
 
-    config.option.loadscopereorder = False  # the slow cluster of tests/cluster comes first
+    config.option.loadscopereorder = False  # else the order below is lost
     return FilesAndFolders(config, log)
 
 
@@ -95,9 +95,7 @@ SLOW_FIXTURES = {
 }
 
 SLOW_TESTS = (
-    "tests/batch/ledger/test_lost_plan.py",
-    "tests/batch/planning/test_plan.py::test_a_plan_is_made_on_the_disk",
-    "tests/batch/rows/test_rows.py::test_ten_thousand",
+    "tests/batch/planning/test_plan.py::test_a_large_plan",
     "tests/client/signing/test_signing_properties.py",
     "tests/local/convert/",
     "tests/local/objects/test_listing.py",
@@ -115,9 +113,11 @@ LONG_TESTS = (
     "tests/batch/service/test_faults.py",
     "tests/batch/ledger/test_lease.py",
     "tests/batch/ledger/test_ledger_model.py",
+    "tests/batch/ledger/test_lost_plan.py",
     "tests/batch/service/test_odd_responses.py",
     "tests/batch/run/test_resume.py",
     "tests/batch/service/test_time.py",
+    "tests/batch/rows/test_rows.py::test_ten_thousand",
     "tests/client/http/test_any_response.py",
     "tests/client/http/test_deadline.py",
     "tests/demo/",
@@ -138,8 +138,24 @@ LONG_TESTS = (
 """They kill, freeze and wait, or run whole programs: two thirds of the time of all tests."""
 
 
+FIRST = (
+    "tests/cluster/",
+    "tests/plugin/",
+    "tests/local/convert/",
+    "tests/project/test_dags.py",
+    "tests/local/pages/test_browser.py",
+    "tests/test_crashes.py",
+)
+"""The folders and files that take longest: at the end, one process would run them alone."""
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as long what ``make test`` leaves out, and as slow what ``make quick`` leaves out."""
+    items.sort(key=_turn)
     for item in items:
         starts_slowly = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
         if item.nodeid.startswith(LONG_TESTS):
@@ -258,9 +274,8 @@ class DagResult:
 
 
 @pytest.fixture(scope="session")
-def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Airflow's database, made once for the whole run; each process that runs tests has a copy of it."""
-    (AIRFLOW_HOME / "dags").mkdir(exist_ok=True)
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database of Airflow to copy, made once for the whole run."""
     folder = tmp_path_factory.getbasetemp()
     shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     original = shared / "airflow.db"
@@ -268,7 +283,14 @@ def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not original.exists():
             shutil.move(_make_database(), original)
-    shutil.copy(original, AIRFLOW_HOME / "airflow.db")
+    return original
+
+
+@pytest.fixture(scope="session")
+def airflow_database(new_database: Path) -> None:
+    """The database of the Airflow in this process."""
+    (AIRFLOW_HOME / "dags").mkdir(exist_ok=True)
+    shutil.copy(new_database, AIRFLOW_HOME / "airflow.db")
 
 
 def _make_database() -> Path:

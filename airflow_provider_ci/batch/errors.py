@@ -46,6 +46,7 @@ def concerns_batch(code: str, message: str) -> bool:
     """Whether every other object would meet this error as well."""
     return (
         code in ADVICE_FOR_BATCH
+        # Each feature of the service has such a code (1045/33700).
         or code.endswith("BucketUnBinded")
         or any(part in message for part in _MESSAGES_FOR_BATCH)
     )
@@ -71,6 +72,7 @@ class BatchRunningError(CIError):
             "or stop it; the next run continues its work"
         )
 
+    # Errors travel between processes, and pickle would call the class with the message alone.
     def __reduce__(self) -> tuple[type[BatchRunningError], tuple[str, str]]:
         return type(self), (self.folder, self.holder)
 

@@ -112,6 +112,7 @@ class ObjectResult:
     @property
     def failure_line(self) -> str:
         """The object and the reason of its failure, in one line of limited length."""
+        # The end tells keys apart; their beginning is mostly the folder of all of them.
         key = self.key if len(self.key) <= _MAX_TEXT else f"…{self.key[-_MAX_TEXT:]}"
         return f"{key}: {(self.reason or self.state)[:_MAX_TEXT]}"
 
@@ -157,6 +158,7 @@ def result_without_job(
         **_identity(planned),
         state=state,
         job_id=job_id,
+        # A refusal by the client has no code of the service, which would use this one.
         code=getattr(error, "code", "InvalidArgument") if error else "",
         message=said.message if said else str(error or message),
         request_id=said.request_id if said else "",
@@ -208,7 +210,9 @@ def result_of_steps(steps: Sequence[ObjectResult]) -> ObjectResult:
         state=ObjectState.SUCCEEDED if succeeded else ObjectState.SKIPPED,
         output_key=first.output_key,
         first_output=first.first_output,
+        # A picture job reports no number of outputs: it writes one.
         outputs=sum(each.outputs or 1 for each in succeeded) or None,
+        # The other steps read the same document, or an output of it.
         pages=first.pages,
         failed_pages=sum(each.failed_pages or 0 for each in steps) or None,
         output_size=sum(sizes) if sizes else None,
@@ -239,6 +243,7 @@ def lines_of(results: Iterable[ObjectResult]) -> Iterator[ObjectResult]:
 def result_line(result: ObjectResult) -> dict[str, Any]:
     """A result as JSON, without empty fields."""
     values = ((name, getattr(result, name)) for name in _NAMES)
+    # Compared with "is", because 0 equals False and is kept.
     line = {name: value for name, value in values if value not in (None, "", ()) and value is not False}
     if result.steps:
         line["steps"] = [

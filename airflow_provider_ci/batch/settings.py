@@ -147,6 +147,7 @@ class BatchSettings:
                     f"and jobs read from {self.client.bucket} only: make that step in a second batch, whose "
                     f"client has the bucket {self.output_bucket}"
                 )
+        # Parsed only to refuse a wrong value now; the loop parses it again.
         FailureLimit.parse(self.max_failures)
         if self.canary_failures is not None:
             try:
@@ -211,6 +212,7 @@ class BatchSettings:
             name: (operation_fingerprint(step.operation), step.output, step.after)
             for name, step in self.steps.items()
         }
+        # One operation gives the same parts as before batches had steps, so that older plans are continued.
         made = [steps] if self.operations else list(steps[""][:2])
         parts: list[Any] = [*made, self.output_bucket, type(source).__name__, source.identity]
         if self.parameters:

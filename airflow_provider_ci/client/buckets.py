@@ -104,6 +104,7 @@ class BucketCalls(Connected):
             return Page.from_response(response, f"{feature.node}List", ServiceBucket.from_node)
 
         def get(number: int) -> Page[ServiceBucket]:
+            # The only calls of a region: their host name holds no bucket (1045/74910).
             request = page_request(feature.path, number, MAX_ITEMS_PER_PAGE, filters, service="region")
             return self._transport.send(request, read)
 

@@ -71,6 +71,7 @@ class CIClient(
         self.region = region
         self.bucket = bucket
         self._credentials = credentials
+        # Kept for for_bucket().
         self._options: dict[str, Any] = {
             "endpoint": endpoint,
             "ci_endpoint": ci_endpoint,

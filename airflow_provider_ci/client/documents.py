@@ -153,6 +153,7 @@ class PageInfo:
     def from_node(cls, node: nodes.Tree, request_id: str) -> PageInfo:
         """Read a ``PageInfo`` node."""
         return cls(
+            # One field that is not as documented must not hide all the others of a job that is paid for.
             page_no=nodes.integer(node, "PageNo") or 0,
             key=nodes.text(node, "TgtUri") or None,
             pic_index=nodes.integer(node, "PicIndex"),

@@ -269,6 +269,7 @@ ADVICE = {
 
 
 def _rebuild(cls: type[E], args: tuple[object, ...], state: dict[str, object]) -> E:
+    # Without __init__(), whose arguments differ from class to class.
     error = cls.__new__(cls, *args)
     vars(error).update(state)
     return error

@@ -113,9 +113,11 @@ class ObjectCalls(Connected):
         """Read one page of a listing; ``delimiter`` groups deeper keys into ``common_prefixes``."""
         checks.number("page_size", page_size, 1, 1000)
         wanted = {"prefix": prefix, "marker": start_after, "delimiter": delimiter, "max-keys": str(page_size)}
+        # Encoded, because XML cannot carry the control characters that a key may have.
         params = (*((name, value) for name, value in wanted.items() if value), ("encoding-type", "url"))
         request = Request(method="GET", service="cos", path="/", params=params, success=LISTING)
         page = self._transport.send(request, ObjectPage.from_response)
+        # A server that ignores the marker would send the same page for ever.
         if page.next_marker is not None and page.next_marker.encode() <= start_after.encode():
             raise CIResponseError(
                 f"the listing does not advance: after {start_after!r} it goes on at {page.next_marker!r}",
@@ -199,6 +201,7 @@ class ObjectCalls(Connected):
             headers["x-cos-forbid-overwrite"] = "true"
         if isinstance(source, bytes):
             md5 = hashlib.md5(source, usedforsecurity=False)
+            # The service compares it before it stores anything.
             headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()
             request = self._object(
                 "PUT", key, success=STORED, headers=headers, body=source, expires_at=expires_at
@@ -328,7 +331,7 @@ def _save(key: str, path: Path, response: Response) -> ObjectInfo:
             size = file.tell()
         info = _info(key, size, response)
         part.replace(path)
-    except BaseException:
+    except BaseException:  # also after KeyboardInterrupt, no half-written file stays beside the target
         with suppress(OSError):
             part.unlink()
         raise
@@ -362,6 +365,7 @@ def _answered_at(response: Response) -> datetime:
 
 def _info(key: str, size: int, response: Response) -> ObjectInfo:
     headers = response.headers
+    # The response to a PUT has no Last-Modified; its Date is the time at which the service stored the object.
     modified = nodes.header_time(headers.get("Last-Modified") or headers.get("Date"))
     if modified is None:
         raise CIResponseError(
@@ -395,6 +399,7 @@ def _objects(root: xml.Element, decode: Callable[[str], str], request_id: str) -
 
 
 def _next_marker(truncated: str | None, marker: str, request_id: str) -> str | None:
+    # Taken for "false", a damaged page would end the listing early, and objects would be missing silently.
     if truncated not in ("true", "false"):
         raise CIResponseError(f"<IsTruncated> is {truncated!r}, must be true or false", request_id=request_id)
     if truncated == "false":

@@ -28,6 +28,7 @@ IDS_PER_REQUEST = 10
 PicForm = Literal["pic_jobs", "jobs"]
 
 _PICTURE_FORMS = {
+    # CancelPicJob is at /jobs as well.
     "pic_jobs": JobKind(tag=TAG, path="/pic_jobs", cancel_path="/jobs"),
     "jobs": JobKind(tag=TAG, path="/jobs", cancel_path="/jobs"),
 }
@@ -211,6 +212,7 @@ class PicJobCalls(JobCalls):
 
         :param operation: a rule, or a template of the service that holds one.
         """
+        # The service echoes no other text (1045/73035), and the job could not be found by it.
         checks.user_data(options.get("user_data"))
         return self._submit(_picture_jobs(form), input_key, output_key, operation, options)
 

@@ -30,6 +30,7 @@ def _json(tree: object) -> str:
     return _base64(json.dumps(tree, ensure_ascii=False, separators=(",", ":")))
 
 
+# Each parameter has its own way to write a boolean.
 def _flag(value: object) -> str:
     return "1" if value else "0"
 
@@ -218,6 +219,7 @@ class PreviewCalls(ObjectCalls):
 
 
 def _limited(key: str, response: Response, max_bytes: int | None) -> bytes:
+    # Piece by piece, so that the limit holds before the whole response is in memory.
     body = bytearray()
     for chunk in response.chunks():
         body += chunk

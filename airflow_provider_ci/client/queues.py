@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_ci.client.callbacks import NotifyConfig
 from airflow_provider_ci.client.errors import CIResponseError, NotFoundError
@@ -19,6 +19,9 @@ from airflow_provider_ci.client.http.transport import Connected
 from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.records.pages import MAX_ITEMS_PER_PAGE, Page, all_items, page_request
 from airflow_provider_ci.client.wire import nodes, xml
+
+if TYPE_CHECKING:  # Python 3.10 has no Unpack
+    from typing_extensions import Unpack
 
 DOCUMENT_QUEUES = "/docqueue"
 PICTURE_QUEUES = "/picqueue"
@@ -64,6 +67,7 @@ class Queue:
     def from_node(cls, node: nodes.Tree, request_id: str) -> Queue:
         """Read a ``QueueList`` or ``Queue`` node."""
         return cls(
+            # Pages and SDKs spell it in both ways.
             queue_id=nodes.text(node, "QueueID") or nodes.required(node, "QueueId", request_id),
             name=nodes.text(node, "Name"),
             state=_STATES.get(nodes.text(node, "State")),
@@ -117,38 +121,43 @@ class QueueChange:
         )
 
 
+class QueueFilters(TypedDict, total=False):
+    """Which queues to list: those in a state, or with these ids."""
+
+    state: QueueState | None
+    queue_ids: Sequence[str]
+
+
+class QueueFields(TypedDict, total=False):
+    """The fields of a :class:`QueueChange`; None is the same as leaving one out."""
+
+    name: str | None
+    state: QueueState | None
+    notify: NotifyConfig | None
+
+
 class QueueCalls(Connected):
     """Read, rename, pause and resume queues, and set their callbacks."""
 
-    def list_doc_queues(
-        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
-    ) -> list[Queue]:
+    def list_doc_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
         """Read the document queues (DescribeDocProcessQueues), filtered by state or ids if given."""
-        return self._list_queues(DOCUMENT_QUEUES, state, queue_ids)
+        return self._list_queues(DOCUMENT_QUEUES, filters)
 
-    def list_pic_queues(
-        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
-    ) -> list[Queue]:
+    def list_pic_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
         """Read the picture queues (DescribePicProcessQueues), as :meth:`list_doc_queues` does."""
-        return self._list_queues(PICTURE_QUEUES, state, queue_ids)
+        return self._list_queues(PICTURE_QUEUES, filters)
 
-    def list_media_queues(
-        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
-    ) -> list[Queue]:
+    def list_media_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
         """Read the media queues (DescribeMediaQueues), as :meth:`list_doc_queues` does."""
-        return self._list_queues(MEDIA_QUEUES, state, queue_ids)
+        return self._list_queues(MEDIA_QUEUES, filters)
 
-    def list_file_queues(
-        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
-    ) -> list[Queue]:
+    def list_file_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
         """Read the file queues (DescribeFileProcessQueues), as :meth:`list_doc_queues` does."""
-        return self._list_queues(FILE_QUEUES, state, queue_ids)
+        return self._list_queues(FILE_QUEUES, filters)
 
-    def list_ai_queues(
-        self, *, state: QueueState | None = None, queue_ids: Sequence[str] = ()
-    ) -> list[Queue]:
+    def list_ai_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
         """Read the queues of AI recognition, which :class:`.ImageOCR` jobs use (DescribeAIProcessQueues)."""
-        return self._list_queues(AI_QUEUES, state, queue_ids)
+        return self._list_queues(AI_QUEUES, filters)
 
     def list_doc_queues_page(
         self,
@@ -187,53 +196,25 @@ class QueueCalls(Connected):
         filters = _filters(state, queue_ids, category)
         return self._queues(MEDIA_QUEUES, filters, page_number, page_size)
 
-    def update_doc_queue(
-        self,
-        queue_id: str,
-        *,
-        name: str | None = None,
-        state: QueueState | None = None,
-        notify: NotifyConfig | None = None,
-    ) -> Queue:
-        """Change a document queue (UpdateDocProcessQueue) and return it.
+    def update_doc_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
+        """Change name, state or callback of a document queue (UpdateDocProcessQueue), and return the queue.
 
-        Arguments that are None stay as they are. The service requires all three, so the queue is read first
+        Fields that are None stay as they are. The service requires all three, so the queue is read first
         if one is missing. Two changes at the same time may then undo each other.
         """
-        return self._update(DOCUMENT_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
+        return self._update(DOCUMENT_QUEUES, queue_id, QueueChange(**fields))
 
-    def update_pic_queue(
-        self,
-        queue_id: str,
-        *,
-        name: str | None = None,
-        state: QueueState | None = None,
-        notify: NotifyConfig | None = None,
-    ) -> Queue:
+    def update_pic_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
         """Change a picture queue (UpdatePicProcessQueue), as :meth:`update_doc_queue` does."""
-        return self._update(PICTURE_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
+        return self._update(PICTURE_QUEUES, queue_id, QueueChange(**fields))
 
-    def update_media_queue(
-        self,
-        queue_id: str,
-        *,
-        name: str | None = None,
-        state: QueueState | None = None,
-        notify: NotifyConfig | None = None,
-    ) -> Queue:
+    def update_media_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
         """Change a media queue (UpdateMediaQueue), as :meth:`update_doc_queue` does."""
-        return self._update(MEDIA_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
+        return self._update(MEDIA_QUEUES, queue_id, QueueChange(**fields))
 
-    def update_file_queue(
-        self,
-        queue_id: str,
-        *,
-        name: str | None = None,
-        state: QueueState | None = None,
-        notify: NotifyConfig | None = None,
-    ) -> Queue:
+    def update_file_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
         """Change a file queue (UpdateFileProcessQueue), as :meth:`update_doc_queue` does."""
-        return self._update(FILE_QUEUES, queue_id, QueueChange(name=name, state=state, notify=notify))
+        return self._update(FILE_QUEUES, queue_id, QueueChange(**fields))
 
     def pause_doc_queue(self, queue_id: str) -> Queue:
         """Pause a document queue: no further job starts, running jobs finish."""
@@ -267,11 +248,11 @@ class QueueCalls(Connected):
         """Resume a file queue: jobs start again."""
         return self.update_file_queue(queue_id, state=QueueState.ACTIVE)
 
-    def _list_queues(self, path: str, state: QueueState | None, queue_ids: Sequence[str]) -> list[Queue]:
-        filters = _filters(state, queue_ids)
-        if queue_ids:  # one response covers all ids
-            return list(self._queues(path, filters, 1, MAX_ITEMS_PER_PAGE).items)
-        return all_items(lambda number: self._queues(path, filters, number, MAX_ITEMS_PER_PAGE))
+    def _list_queues(self, path: str, filters: QueueFilters) -> list[Queue]:
+        params = _filters(**filters)
+        if filters.get("queue_ids"):  # one response covers all ids
+            return list(self._queues(path, params, 1, MAX_ITEMS_PER_PAGE).items)
+        return all_items(lambda number: self._queues(path, params, number, MAX_ITEMS_PER_PAGE))
 
     def _queues(self, path: str, filters: dict[str, str], number: int, size: int) -> Page[Queue]:
         def read(response: Response) -> Page[Queue]:
@@ -281,11 +262,12 @@ class QueueCalls(Connected):
 
     def _update(self, path: str, queue_id: str, change: QueueChange) -> Queue:
         checks.identifier("queue_id", queue_id)
+        # The service requires all three fields, so a change of one sends the others as they are.
         known = None if change.is_complete else self._get_queue(path, queue_id)
         return self._transport.send(change.to_request(path, queue_id, known), _changed)
 
     def _get_queue(self, path: str, queue_id: str) -> Queue:
-        page = self._queues(path, _filters(None, [queue_id]), 1, MAX_ITEMS_PER_PAGE)
+        page = self._queues(path, _filters(queue_ids=[queue_id]), 1, MAX_ITEMS_PER_PAGE)
         for queue in page.items:
             if queue.queue_id == queue_id:
                 return queue
@@ -308,7 +290,7 @@ def _changed(response: Response) -> Queue:
 
 
 def _filters(
-    state: QueueState | None, queue_ids: Sequence[str], category: str | None = None
+    state: QueueState | None = None, queue_ids: Sequence[str] = (), category: str | None = None
 ) -> dict[str, str]:
     """Return the parameters that select the queues to list."""
     for queue_id in queue_ids:

@@ -142,5 +142,5 @@ def _operation(node: nodes.Tree) -> PicProcess | None:
         return PicProcess(
             nodes.text(found, "ProcessRule"), is_pic_info=is_pic_info == "true" if is_pic_info else None
         )
-    except ValueError:
+    except ValueError:  # a rule that this client would reject must not hide the template; raw still has it
         return None

@@ -112,7 +112,8 @@ def submit_once(
     :param token: identifies this submission, over all its attempts.
     :param valid_seconds: how long the service may accept a request; 1 second or more.
     :param before_sending: called before each request with the Unix time at which its signature expires, for
-        :func:`find_submitted` in a later process.
+        :func:`find_submitted` in a later process. Called with 0 when the service has refused the job: then
+        nothing is on its way, and a later search need not wait.
     :param raise_if_stopped: called twice a second while waiting; any exception from it ends the wait.
     :raises CIError: the service rejected the job.
     :raises SubmissionUnknownError: the responses to all attempts were lost.
@@ -133,6 +134,7 @@ def submit_once(
         # The service refused it for certain, so no search is needed.
         except RequestExpiredError as error:
             if attempt == _ATTEMPTS:
+                before_sending(0)
                 raise
             log.warning("%s; submitting again", error)
         except SubmissionUnknownError as error:
@@ -144,6 +146,9 @@ def submit_once(
             if attempt == _ATTEMPTS:
                 raise
             log.warning("the service did not accept the job of %r; submitting again", request.input_key)
+        except CIError:
+            before_sending(0)
+            raise
 
 
 def find_submitted(

@@ -47,7 +47,7 @@ class CIJobOperator(JobOperator):
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
-        objects.
+        objects. A task that does not wait sends no event.
 
     Returns ``{"job_id", "state", "input_key", "output_key"}`` and the result of the job: ``hash`` and
     ``size`` of ``FileHashCode``, ``files`` and ``keys`` of ``FileUncompress``, ``text`` and ``lines`` of

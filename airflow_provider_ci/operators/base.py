@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator, Context
 
 from airflow_provider_ci.hooks import CIHook
 from airflow_provider_ci.tasks.arguments import Reader
@@ -39,3 +39,17 @@ class CIOperator(CITask, BaseOperator):
         self.tencent_ci_conn_id = conn_id
         self.bucket = bucket
         self.region = region
+
+    def push_result(self, context: Context, values: Mapping[str, Any]) -> None:
+        """Push what the task would have returned, right before it fails or is skipped."""
+        if not self.do_xcom_push:
+            return
+        context["ti"].xcom_push(key="return_value", value=values)
+        if self.multiple_outputs:
+            for name, value in values.items():
+                context["ti"].xcom_push(key=name, value=value)
+
+    def announce_nothing(self) -> None:
+        """Nothing was written: no asset of the outlets gets an event."""
+        # Airflow sends an event for each asset that is left among the outlets.
+        self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]

@@ -192,6 +192,7 @@ class CIBatchOperator(CIOperator):
         self.cancel_on_kill: Any = cancel_on_kill
         self._is_killed = False
         self._summary: BatchSummary | None = None
+        self._since: dict[str, float] | None = None
         self.keep_arguments(
             *("source", "operation", "output_template", "skip", "retry_failed"),
             *("output_bucket", "output_region"),
@@ -227,6 +228,7 @@ class CIBatchOperator(CIOperator):
         :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
         links = self.begin(context)
+        # Waiting on would end in the same way; a retry resumes the batch once the queue is resumed.
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"
             raise BatchWaitError(
@@ -241,7 +243,7 @@ class CIBatchOperator(CIOperator):
             self.log.warning("the trigger cannot wait, so the task waits in place: %s", event["message"])
             patience = None
         deadline = note.get("deadline") or event["deadline"]
-        parked = note.get("parked")
+        parked, self._since = note.get("parked"), note.get("since")
         return self._advance(context, links, deadline, end_of_try, patience=patience, parked=parked)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -259,7 +261,7 @@ class CIBatchOperator(CIOperator):
         parked: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         store = compat.progress_store(context, PROGRESS_KEY)
-        progress = BatchProgress(self.log, store, allowed=self.max_failures)
+        progress = BatchProgress(self.log, store, allowed=self.max_failures, since=self._since)
         batch = self._batch(context, progress)
         page = self._announce_page(context, links, batch.folder)
         steps = list(batch.steps.values())
@@ -274,10 +276,11 @@ class CIBatchOperator(CIOperator):
                     resume=parked,
                 )
         except BatchRunningError as other:
+            # Without a deferral, the batch itself waits for the other run.
             if self.on_running == "fail" or not self.deferrable:
                 raise
             self.log.info("another run of this batch is alive, waiting for it: %s", other)
-            self._defer(batch, deadline, end_of_try)
+            self._defer(batch, deadline, end_of_try, progress)
         except CIError as error:
             ended = getattr(error, "summary", None)
             if isinstance(ended, BatchSummary):
@@ -287,7 +290,7 @@ class CIBatchOperator(CIOperator):
             _lead_to(page, error)
             raise
         if summary is None:
-            self._defer(batch, deadline, end_of_try)
+            self._defer(batch, deadline, end_of_try, progress)
         values = self._close(context, summary, progress, links, batch.folder)
         self._end(context, summary, values)
         return values
@@ -320,6 +323,9 @@ class CIBatchOperator(CIOperator):
         preview = batch.preview(self.prices)
         for line in preview.lines():
             self.log.info("%s", line)
+        self.announce_nothing()
+        if not preview.objects:
+            self._report_empty(context, preview.to_json())
         return preview.to_json()
 
     def _close(
@@ -338,7 +344,7 @@ class CIBatchOperator(CIOperator):
         progress.close(summary, has_failed=has_failed, report_url=url)
         values = summary_as_xcom(summary, url)
         if has_failed:
-            context["ti"].xcom_push(key="return_value", value=values)
+            self.push_result(context, values)
         return values
 
     def _end(self, context: Context, summary: BatchSummary, values: dict[str, Any]) -> None:
@@ -353,12 +359,15 @@ class CIBatchOperator(CIOperator):
         if self.on_empty == "succeed":
             self.log.warning("%s: nothing was done", what)
             return
-        context["ti"].xcom_push(key="return_value", value=values)
+        self.push_result(context, values)
         if self.on_empty == "skip":
             raise AirflowSkipException(f"{what}; on_empty is 'skip'")
         raise NoObjectsError(f"{what}; on_empty is 'fail'")
 
-    def _defer(self, batch: Batch, deadline: float, end_of_try: float | None) -> NoReturn:
+    def _defer(
+        self, batch: Batch, deadline: float, end_of_try: float | None, progress: BatchProgress
+    ) -> NoReturn:
+        note = {"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked}
         self.defer(
             trigger=CIBatchTrigger(
                 folder=batch.parked["folder"],
@@ -368,7 +377,7 @@ class CIBatchOperator(CIOperator):
                 poll_interval=self.poll_interval,
                 pause_seconds=self.outage_seconds,
                 cancel_on_kill=self.cancel_on_kill,
-                note={"deadline": deadline, "end_of_try": end_of_try, "parked": batch.parked},
+                note={**note, "since": progress.since},
             ),
             method_name="execute_complete",
         )

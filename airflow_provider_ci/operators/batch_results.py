@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from airflow.sdk import Asset, Context
+from airflow.sdk import Context
 
 from airflow_provider_ci.assets import announce, output_uri
 from airflow_provider_ci.batch import BatchSummary
@@ -40,8 +40,7 @@ def announce_outputs(
     :param templates: output templates of the batch, whose folders an ``AssetAlias`` stands for.
     """
     if not summary.succeeded:
-        # Airflow sends an event for each asset that is left among the outlets.
-        task.outlets = [outlet for outlet in task.outlets if not isinstance(outlet, Asset)]
+        task.announce_nothing()
     announce(
         context,
         task.outlets,

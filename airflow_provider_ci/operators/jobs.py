@@ -154,6 +154,7 @@ class JobOperator(CIOperator):
         self.log.info("job %s: %s", job.job_id, links.tell_job(job.job_id))
         links.tell_queue(job.queue_id or self.queue_id)
         if not self.wait_for_completion:
+            self.announce_nothing()
             # The work of this task ends here, whatever follows.
             compat.state_store(context).delete(STORE_KEY)
             return result_of(job)
@@ -218,6 +219,8 @@ class JobOperator(CIOperator):
 
     def _submit_or_take_over(self, context: Context) -> Job:
         client, request = self.hook.client, self._request
+        # A cleared task keeps its store (Airflow 3.3.0 to 3.3.2), so the fingerprint depends on the content:
+        # a changed document gets a new job.
         etag = self._etag_of_input()
         place = f"{self.output_bucket or ''}/{request.output_key or ''}"
         fingerprint = Fingerprints(self.operation).of(self.input_key or "", etag, place)
@@ -306,6 +309,7 @@ class JobOperator(CIOperator):
             job = type_of_job_id(job_id).get(self.hook.client, job_id)
         except NotFoundError:
             return None
+        # A retry is there to make a job again that failed.
         return None if job.state in (JobState.FAILED, JobState.CANCEL) else job
 
     def _wait(self, job: Job, context: Context, *, until: float) -> Job:
@@ -324,9 +328,11 @@ class JobOperator(CIOperator):
                     self._stop(job, context)
                 if time.time() >= until:
                     return job
+                # Short, because Airflow kills the process five seconds after on_kill.
                 time.sleep(_KILL_CHECK_SECONDS)
 
     def _stop(self, job: Job, context: Context) -> NoReturn:
+        # A worker that shuts down calls on_kill, too (apache/airflow 58936). A retry takes the job over.
         is_cancelled = self.cancel_on_kill and compat.was_killed_by_user(context["ti"])
         if is_cancelled:
             cancel_waiting(self.hook.client, [job.job_id])
@@ -406,7 +412,7 @@ class CIDocProcessOperator(JobOperator):
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
-        objects.
+        objects. A task that does not wait sends no event.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
     """
@@ -435,7 +441,7 @@ class CIPicProcessOperator(JobOperator):
     :param timeout_seconds: how long to wait; the job itself is not ended.
     :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
-        objects.
+        objects. A task that does not wait sends no event.
 
     Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
     """

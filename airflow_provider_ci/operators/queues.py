@@ -27,6 +27,11 @@ _UPDATE: dict[str, Callable[..., Queue]] = {
 }
 
 
+def _state(name: str, value: Any) -> str:
+    known = {str(state).lower(): str(state) for state in QueueState}
+    return str(one_of(*known.values())(name, known.get(str(value).lower(), value)))
+
+
 class AmbiguousQueueError(ValueError):
     """No queue was named, and there is not exactly one."""
 
@@ -52,7 +57,7 @@ class CIQueueOperator(CIOperator):
         **CIOperator.argument_types,
         "kind": one_of(*_LIST),
         "queue_id": optional(text),
-        "state": optional(anything),
+        "state": optional(_state),
         "name": optional(text),
         "notify": anything,
     }
@@ -97,6 +102,7 @@ def only_queue(client: CIClient, kind: str) -> str:
     :raises AmbiguousQueueError: it has none, or several.
     """
     queues = _LIST[kind](client)
+    # One queue of several would be a guess, and pausing the wrong one stops the work of others.
     if len(queues) != 1:
         known = ", ".join(f"{queue.queue_id} ({queue.name})" for queue in queues) or "none"
         raise AmbiguousQueueError(f"bucket {client.bucket} has these {kind} queues: {known}; give queue_id")

@@ -16,9 +16,9 @@ from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
 from airflow_provider_ci.operators.batch_results import announce_outputs
-from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, whole_number
+from airflow_provider_ci.tasks.arguments import Reader, optional, rate, share_or, text, texts, whole_number
 
-_SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}"
+_SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
 
 
 class NoShardsError(AirflowException):
@@ -42,7 +42,7 @@ class CIShardsOperator(CIOperator):
 
     :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys.
     :param shards_id: names the shards; their batches are ``<shards_id>/0001`` and so on. By default from DAG
-        and run; a DAG that splits two sources names each.
+        and run, with the index in a mapped task or group; a DAG that splits two sources names each.
     :param max_objects: largest number of objects in a shard.
     :param queue_ids: queues of the jobs; the shards take them in turn.
     :param requests_per_second: largest number of requests that the active shards send in a second, together.
@@ -58,7 +58,7 @@ class CIShardsOperator(CIOperator):
         "source": lambda name, value: as_source(value),
         "shards_id": text,
         "max_objects": whole_number(1),
-        "queue_ids": lambda name, value: [text(name, each) for each in value or ()],
+        "queue_ids": texts,
         "requests_per_second": optional(rate),
         "max_active": optional(whole_number(1)),
         "report_prefix": text,
@@ -99,6 +99,7 @@ class CIShardsOperator(CIOperator):
             self.source,
             shards_id=self.shards_id,
             max_objects=self.max_objects,
+            # The default shards_id names DAG and run only, so that two tasks of a DAG could share a list.
             definition=f"{context['ti'].task_id} {self.definition}",
             report_prefix=self.report_prefix,
         )
@@ -146,6 +147,8 @@ class CIBatchReportOperator(CIOperator):
         "report_prefix": text,
     }
     template_fields: Sequence[str] = tuple(argument_types)
+    # The report matters most where shards have failed.
+    own_defaults: ClassVar[Mapping[str, Any]] = {"trigger_rule": "all_done"}
 
     def __init__(
         self,
@@ -157,8 +160,7 @@ class CIBatchReportOperator(CIOperator):
         report_prefix: str = "_ci_batches/",
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("trigger_rule", "all_done")
-        super().__init__(**kwargs)
+        super().__init__(**{**self.own_defaults, **kwargs})
         self.shards_id = shards_id
         self.max_failures: Any = max_failures
         self.output_template: Any = output  # Airflow's operators have an `output` of their own
@@ -189,7 +191,7 @@ class CIBatchReportOperator(CIOperator):
         said = ", ".join(f"{getattr(summary, name):,} {name}" for name in counts)
         self.log.info("%d shards: %s; report: %s", len(report.results), said, summary.report_key)
         if report.incomplete or not limit.allows(summary.failed + summary.cancelled, summary.total):
-            context["ti"].xcom_push(key="return_value", value=values)
+            self.push_result(context, values)
             raise BatchFailedError(summary, limit)
         bucket = self.output_bucket or client.bucket
         announce_outputs(self, context, summary, bucket=bucket, templates=[self.output_template])

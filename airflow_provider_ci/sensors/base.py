@@ -74,6 +74,7 @@ class CISensor(CITask, BaseSensorOperator):
         """Go on after a deferral. Airflow's own sensors treat errors otherwise here than in place."""
         with self._failing_as_in_place():
             try:
+                # Not super(): with soft_fail, Airflow makes every error a skip here, but not in place.
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except TaskDeferralTimeout as error:
                 raise AirflowSensorTimeout(*error.args) from error
@@ -103,7 +104,7 @@ class CISensor(CITask, BaseSensorOperator):
             if done := look():
                 return done
         except (AirflowSensorTimeout, AirflowFailException, AirflowSkipException):
-            raise
+            raise  # they say how the task ends; silent_fail is about errors of a single look
         except Exception:
             if not self.silent_fail or time.time() >= deadline:
                 raise
@@ -117,6 +118,7 @@ class CISensor(CITask, BaseSensorOperator):
         if event and status == "done":
             return self.after_event(context, event)
         if event and status == "timeout":
+            # The trigger knows one deadline, which is the earlier of both.
             if end_of_try is not None and end_of_try < deadline:
                 self.raise_if_overdue(end_of_try, "What it waits for goes on.")
             raise AirflowSensorTimeout(f"{self.missing_in(event)} in {self.timeout:g} s")
@@ -134,7 +136,11 @@ class CISensor(CITask, BaseSensorOperator):
         """Turn errors into skips where ``soft_fail`` and ``never_fail`` do so in poke mode."""
         try:
             yield
-        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
+        except AirflowSensorTimeout as error:  # in place, never_fail does not stand in its way
+            if self.soft_fail:
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise
+        except (AirflowTaskTimeout, AirflowFailException) as error:
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise

@@ -100,7 +100,10 @@ class CIJobSensor(CISensor):
     def _watch(self) -> JobWatch:
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         if not job_ids and (self.job_ids is None or isinstance(self.job_ids, str)):
-            raise ValueError(f"job_ids: there is no job id in {self.job_ids!r}")
+            raise ValueError(
+                f"job_ids: there is no job id in {self.job_ids!r}; the task that should return it was "
+                "skipped, or returned nothing"
+            )
         return JobWatch(self.hook.client, job_ids)
 
 

@@ -76,6 +76,7 @@ class CIObjectsSensor(CISensor):
             **self.connection_of_trigger(),
             deadline=deadline,
             poll_interval=self.poke_interval,
+            # The sensor has just looked, and a trigger that fires at once is unsafe.
             first_wait=max(soon, FIRST_LOOK_SECONDS),
         )
 

@@ -40,7 +40,7 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
-        value = [part.strip(" '\"") for part in value.strip(" []()").split(",")]
+        value = checks.parts(value)
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{name} must be a list of texts, not {value!r}")
     return tuple(text(name, item) for item in value if item != "")
@@ -83,6 +83,7 @@ def seconds(name: str, value: Any) -> float:
 def rate(name: str, value: Any) -> float:
     """A number above 0, or its text."""
     try:
+        # True is a number to Python, and a mistake here.
         found = 0.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         found = 0.0
@@ -109,7 +110,16 @@ def optional(read: Reader) -> Reader:
 
 def share_or(read: Reader) -> Reader:
     """A percentage such as ``5%``, or what ``read`` reads."""
-    return lambda name, value: value.strip() if isinstance(value, str) and "%" in value else read(name, value)
+
+    def read_either(name: str, value: Any) -> Any:
+        if isinstance(value, str) and "%" in value:
+            return value.strip()
+        try:
+            return read(name, value)
+        except ValueError as error:
+            raise ValueError(f"{error}; a percentage is a text such as '5%'") from None
+
+    return read_either
 
 
 def _seconds_in(value: Any) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
@@ -71,20 +71,31 @@ class BatchProgress:
     repeats the last numbers while nothing else is logged, so that no minute is silent.
 
     :param allowed: how many objects may fail, as the user wrote it.
+    :param since: what the process before this one had as ``since``, so that rates count the whole try.
     """
 
     def __init__(
-        self, log: Log, store: StateStore, clock: Clock = time.monotonic, *, allowed: int | str = 0
+        self,
+        log: Log,
+        store: StateStore,
+        clock: Clock = time.monotonic,
+        *,
+        allowed: int | str = 0,
+        since: Mapping[str, float] | None = None,
     ) -> None:
         self._log = log
         self._store = store
         self._allowed = allowed
+        self.since = since
+        """When the try began, and how many objects needed no job of it; None until it is known."""
+        self._is_resumed = since is not None
         self._pace = HumanPace(clock)
         self._last: Progress | None = None
         self._lock = Lock()
         self._is_over = Event()
 
     def __enter__(self) -> BatchProgress:
+        # A daemon: it must not keep a task alive whose process is to end.
         Thread(target=self._fill_silence, name="ci-progress", daemon=True).start()
         return self
 
@@ -99,15 +110,17 @@ class BatchProgress:
             self._last = progress
             if not self._pace.is_time():
                 return
-        done = self._tell(progress)
+        self._tell(progress)
+        done, seconds = self._done_in(progress)
+        to_go = progress.total - progress.finished
         self._keep(
             total=progress.total,
             finished=progress.finished,
             failed=progress.failed,
             skipped=progress.skipped,
             in_flight=progress.in_flight,
-            objects_per_second=_rate(done, progress.seconds),
-            seconds_left=None if progress.seconds_left is None else round(progress.seconds_left),
+            objects_per_second=_rate(done, seconds),
+            seconds_left=round(to_go * seconds / done) if done > 0 else None,
         )
 
     def close(self, summary: BatchSummary, *, has_failed: bool = False, report_url: str = "") -> None:
@@ -143,17 +156,28 @@ class BatchProgress:
         ]
         if not has_failed:  # then the good news comes first
             counts = counts[2:] + counts[:2]
-        spent = f"in {spoken(summary.seconds)} ({_rate(done, summary.seconds):.1f}/s)"
+        spent = f"in {spoken(summary.seconds)} ({spoken_rate(done, summary.seconds)})"
         return f"{', '.join(filter(None, counts))}, {spent}"
 
-    def _tell(self, progress: Progress) -> int:
-        done = progress.finished - progress.skipped - progress.earlier
+    def _tell(self, progress: Progress) -> None:
+        done, seconds = self._done_in(progress)
         self._log.info(
             "%s of %s objects done, %s failed, %s in flight; %s",
             *_counts(progress.finished, progress.total, progress.failed, progress.in_flight),
-            rate_and_rest(done, progress.total - progress.finished, progress.seconds),
+            rate_and_rest(done, progress.total - progress.finished, seconds),
         )
-        return done
+
+    def _done_in(self, progress: Progress) -> tuple[int, float]:
+        """How many objects this try has done, and in how many seconds.
+
+        A resumed process finds at once what ended while the task was deferred: its own time says nothing.
+        """
+        if not self._is_resumed:
+            free = progress.skipped + progress.earlier
+            self.since = {"began": time.time() - progress.seconds, "free": free}
+            return progress.finished - free, progress.seconds
+        assert self.since is not None
+        return progress.finished - int(self.since["free"]), time.time() - self.since["began"]
 
     def _fill_silence(self) -> None:
         """Repeat the last numbers when it is time; only to the log, as the store is not for other threads."""
@@ -189,17 +213,31 @@ class JobsProgress:
 
     def __call__(self, pending: int) -> None:
         """Tell it, if it is time."""
-        if self._pace.is_time():
-            done = self._jobs - pending
-            rest = rate_and_rest(done, pending, self._clock() - self._began)
+        if not self._pace.is_time():
+            return
+        done, seconds = self._jobs - pending, self._clock() - self._began
+        if self._jobs == 1 and pending:
+            self._log.info("the job has not ended after %s", spoken(seconds))
+        else:
+            rest = rate_and_rest(done, pending, seconds)
             self._log.info("%s of %s jobs ended, %s to go; %s", *_counts(done, self._jobs, pending), rest)
 
 
 def rate_and_rest(done: int, to_go: int, seconds: float) -> str:
     """How fast it goes and how long it will take: ``12.5/s, about 3 min 20 s left``."""
+    if to_go <= 0:
+        return "all done"
     if done <= 0 or seconds <= 0:
         return "time left not known yet"
-    return f"{done / seconds:.1f}/s, about {spoken(to_go * seconds / done)} left"
+    return f"{spoken_rate(done, seconds)}, about {spoken(to_go * seconds / done)} left"
+
+
+def spoken_rate(done: int, seconds: float) -> str:
+    """A rate as people say it: ``12.5/s``, where it is low ``4.2/min`` or ``3.0/h``."""
+    per_second = done / seconds if seconds > 0 else 0.0
+    rates = ((per_second * length, unit) for length, unit in ((1, "s"), (60, "min"), (3600, "h")))
+    number, unit = next(((number, unit) for number, unit in rates if number >= 1), (per_second, "s"))
+    return f"{number:.1f}/{unit}"
 
 
 def spoken(seconds: float) -> str:
@@ -212,7 +250,8 @@ def spoken(seconds: float) -> str:
 
 
 def _rate(done: int, seconds: float) -> float:
-    return round(done / seconds, 1) if seconds > 0 else 0.0
+    per_second = done / seconds if seconds > 0 else 0.0
+    return round(per_second, 1 if per_second >= 1 else 4)
 
 
 def _counts(*numbers: int) -> tuple[str, ...]:

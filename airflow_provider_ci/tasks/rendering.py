@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
 from airflow.sdk.definitions.mappedoperator import OperatorPartial
+from jinja2 import Undefined, nodes
 
 from airflow_provider_ci import compat
 from airflow_provider_ci.batch import (
@@ -47,6 +48,7 @@ else:
     # sensor's where both are bases.
     _Task = object
 
+_MARK = "ci_mark_none"
 _NONE = "\0None\0"
 """Stands for None while a template is rendered, so that it is never mistaken for text."""
 _TIME_BOUNDS = {"modified_after", "modified_before"}
@@ -68,11 +70,13 @@ class Templated(_Task):
     ``output_template``."""
     definition: str = ""
     """Sixteen hex digits that change with the code of the task, and not with what its templates become."""
+    own_defaults: ClassVar[Mapping[str, Any]] = {}
+    """Airflow's own arguments that have another default here; mapped tasks have it, too."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """As Airflow's own; the mapped task also depends on results inside value objects."""
-        made = super().partial(**with_new_names(kwargs))
+        made = super().partial(**{**cls.own_defaults, **with_new_names(kwargs)})
         made._expand_called = True  # or Airflow warns that it was never mapped
         return _Partial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
 
@@ -117,10 +121,11 @@ class Templated(_Task):
         seen: list[Any] = []
         result = self._rendered_by(jinja_env, content, context, lambda value: _none_marked(value, seen))
         if not isinstance(result, str):
-            is_object = any(value is result for value in seen) or isinstance(result, (list, dict))
+            if any(value is result for value in seen) or isinstance(result, (list, dict)):
+                return result
             # Native rendering reads text as Python, and would make 2026.1 of "2026.10". It leaves alone what
             # begins with a character that no Python expression begins with.
-            return result if is_object else self._rendered_by(jinja_env, f"\0{content}", context, str)[1:]
+            result = self._rendered_by(jinja_env, f"\0{content}", context, str)[1:]
         if result == _NONE or (result == "None" and content != "None"):
             return None
         if _NONE in result:
@@ -136,7 +141,8 @@ class Templated(_Task):
         """Render with a function that sees every value that is put into the text."""
         own = jinja_env.finalize or (lambda value: value)
         environment = jinja_env.overlay(finalize=lambda value: finalize(own(value)))
-        return self._render(environment.from_string(content), context)
+        environment.filters = {**jinja_env.filters, _MARK: lambda value: _NONE if _is_none(value) else value}
+        return self._render(environment.from_string(_with_marks(environment.parse(content))), context)
 
 
 class _Partial(OperatorPartial):
@@ -197,16 +203,44 @@ def _has_template(content: str, jinja_env: Any) -> bool:
     return is_literal or any(getattr(jinja_env, name) in content for name in names)
 
 
+def _with_marks(template: nodes.Template) -> nodes.Template:
+    """The template, with the filter that marks None wherever an expression builds a text of its own."""
+
+    def marked(node: nodes.Expr) -> nodes.Expr:
+        return nodes.Filter(node, _MARK, [], [], None, None, lineno=node.lineno)
+
+    for joined in template.find_all(nodes.Concat):  # {{ params.folder ~ '/' }}
+        joined.nodes = [marked(node) for node in joined.nodes]
+    for filled in template.find_all(nodes.Mod):  # {{ '%s/' % params.folder }}
+        if isinstance(filled.left, nodes.Const) and isinstance(filled.left.value, str):
+            if isinstance(filled.right, nodes.Tuple):
+                filled.right.items = [marked(node) for node in filled.right.items]
+            else:
+                filled.right = marked(filled.right)
+    for called in template.find_all(nodes.Call):  # {{ '{}/'.format(params.folder) }}
+        if isinstance(called.node, nodes.Getattr) and called.node.attr == "format":
+            called.args = [marked(node) for node in called.args]
+    return template
+
+
 def _none_marked(value: Any, seen: list[Any]) -> Any:
     if hasattr(type(value), "__wrapped__"):  # Airflow reads some values, such as Variables, only on use
         value = value.__wrapped__
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, list, tuple)):
+        value = list(value)  # the results of a mapped task, whose text would not show them
     seen.append(value)
-    return _NONE if value is None else value
+    return _NONE if _is_none(value) else value
+
+
+def _is_none(value: Any) -> bool:
+    """Whether it is None, or a name that does not exist where the DAG tolerates such names."""
+    return value is None or isinstance(value, Undefined)
 
 
 def _code(content: Any) -> Any:
     """An argument as it stands in the code, the same in every process."""
     if is_value(content):
+        # A window that moves on with each run is not another piece of work.
         skipped = _TIME_BOUNDS if isinstance(content, (Inventory, ObjectSelection)) else set()
         named = {name: _code(value) for name, value in values_in(content) if name not in skipped}
         return [type(content).__name__, named]

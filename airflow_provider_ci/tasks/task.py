@@ -48,10 +48,14 @@ class CITask(Templated):
     def begin(self, context: Context) -> TaskLinks:
         """Call this first in each process of a try: it reads the arguments and forgets links."""
         self.read_arguments()
-        # At the end Airflow pushes each link of the task, even an empty one.
-        self.operator_extra_links = ()
         self.task_links = TaskLinks(context, self.hook, task=self)
         return self.task_links
+
+    def _do_render_template_fields(self, *args: Any, **kwargs: Any) -> None:
+        """As Airflow's own, for plain and mapped tasks; it comes before everything else in each process."""
+        # At the end Airflow pushes each link of the task, even an empty one of a task that failed at once.
+        self.operator_extra_links = ()
+        super()._do_render_template_fields(*args, **kwargs)
 
     def end_of_try(self) -> float | None:
         """Unix time at which ``execution_timeout`` ends this try; a deferral does not lengthen it."""

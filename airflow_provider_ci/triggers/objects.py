@@ -38,6 +38,7 @@ class CIObjectsTrigger(CITrigger):
                 self.log.info("still waiting: %s", missing)
 
         while await self._sleep(wait_seconds, tell):
+            # The client blocks. In the triggerer's event loop it would hold up all other triggers.
             seen = await asyncio.to_thread(arrival.look_patiently, client)
             if seen is not None:
                 missing = arrival.missing(seen)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import entry_points
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 from uuid import uuid4
 
@@ -52,11 +53,18 @@ def _tried(holds: Callable[[], object]) -> object:
 
 
 def free_port() -> int:
-    """A port that no process listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port that no process listens on, and that the system gives to nobody who asks for any port."""
+    first_of_any = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = SystemRandom().randrange(first_of_any // 2, first_of_any)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
+def heartbeats(bucket: Path, dag_id: str) -> list[Path]:
+    """What the runs of a DAG's batches wrote as signs of life: each its first one after 15 s."""
+    return list((bucket / "_ci_batches" / dag_id).glob("**/runs/*.json"))
 
 
 def connection(endpoint: str, secret_id: str, secret_key: str, **extra: str) -> str:
@@ -215,6 +223,8 @@ class Airflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-" * 5,
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+            # Its DAG files never change, and each look at them imports Airflow again.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             # The death of a part is noticed in seconds instead of minutes.
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",

@@ -71,11 +71,14 @@ def states_of(jobs_of: Callable[[str], list[Job]]) -> Callable[[str], Counter[st
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, server: LocalCI) -> Iterator[Airflow]:
+def airflow(
+    tmp_path_factory: pytest.TempPathFactory, server: LocalCI, new_database: Path
+) -> Iterator[Airflow]:
     """A whole Airflow on SQLite with a LocalExecutor, its death-watch set to seconds."""
     home = tmp_path_factory.mktemp("airflow")
     shutil.copytree(HERE / "dags", home / "dags")
     shutil.copy(EXAMPLES / "backfill_archive.py", home / "dags")
+    shutil.copy(new_database, home)
     add_plugin(home)
     to_ci = connection(server.endpoint, server.secret_id, server.secret_key, region=REGION, bucket=BUCKET)
     settings = {
@@ -85,7 +88,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, server: LocalCI) -> Iterat
     }
     airflow = Airflow(home, settings)
     try:
-        airflow.command("db", "migrate")
         for part in PARTS:
             airflow.start(part)
         airflow.wait_for_answers()

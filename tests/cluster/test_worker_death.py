@@ -12,7 +12,8 @@ import pytest
 
 from airflow_provider_ci.client import Job
 from airflow_provider_ci.local import LocalCI
-from tests.cluster.cluster import Airflow, Task, parent, wait_until
+from tests.cluster.cluster import Airflow, Task, heartbeats, parent, wait_until
+from tests.cluster.conftest import BUCKET
 from tests.cluster.gate import Gate
 
 States = Callable[[str], Counter[str]]
@@ -27,7 +28,11 @@ MANY = 300
 def tasks(
     airflow: Airflow, gate: Gate, put: Callable[..., list[str]], server: LocalCI, jobs_of: Jobs
 ) -> Iterator[Tasks]:
-    """Tasks whose workers were killed or sent away while their jobs waited; then the jobs went on."""
+    """Tasks whose workers were killed or sent away while their jobs waited; then the jobs went on.
+
+    They die after their first heartbeats. Before it, the retry would have to watch for another minute.
+    """
+    bucket = server.bucket_path(BUCKET)
     with gate.closed():
         tasks = {}
         for dag_id, number in OBJECTS.items():
@@ -35,11 +40,13 @@ def tasks(
             tasks[dag_id] = airflow.run(dag_id)
         for dag_id, number in OBJECTS.items():
             wait_until(partial(has_jobs, jobs_of, dag_id, number), f"the jobs of {dag_id} are submitted")
+        wait_until(partial(heartbeats, bucket, "worker_dies_waiting"), "it gives a sign of life")
         end_workers(tasks)
         put("worker_dies_submitting", MANY)
-        server.faults.add("slow", seconds=2.0, method="POST", path="/doc_jobs", count=MANY)
+        server.faults.add("slow", seconds=12.0, method="POST", path="/doc_jobs", count=MANY)
         tasks["worker_dies_submitting"] = airflow.run("worker_dies_submitting")
         wait_until(lambda: jobs_of("worker_dies_submitting"), "the first jobs are submitted")
+        wait_until(partial(heartbeats, bucket, "worker_dies_submitting"), "it gives a sign of life")
         die(tasks["worker_dies_submitting"])
         assert len(jobs_of("worker_dies_submitting")) < MANY
         server.faults.clear()

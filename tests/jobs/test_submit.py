@@ -123,9 +123,11 @@ def test_jobs_of_others_for_the_same_object_are_not_taken_for_ours(
 
 def test_a_refusal_is_final(client: CIClient, local_ci: LocalCI) -> None:
     local_ci.faults.add("error", code="AccessDenied", method="POST", count=1)
+    noted: list[float] = []
     with pytest.raises(AccessDeniedError):
-        submit_once(client, REQUEST, token="t1")
+        submit_once(client, REQUEST, token="t1", before_sending=noted.append)
     assert jobs(client) == []
+    assert noted[-1] == 0, "nothing is on its way"
 
 
 def test_responses_that_are_lost_again_and_again_end_in_an_error(client: CIClient, local_ci: LocalCI) -> None:
@@ -141,9 +143,11 @@ def test_when_the_search_fails_the_lost_submission_is_not_forgotten(
 ) -> None:
     local_ci.faults.add("cut_after", method="POST", count=1)
     local_ci.faults.add("error", code="AccessDenied", method="GET", path="/doc_jobs", count=1)
+    noted: list[float] = []
     with pytest.raises(AccessDeniedError) as failed:
-        submit_once(client, REQUEST, token="t1")
+        submit_once(client, REQUEST, token="t1", before_sending=noted.append)
     assert isinstance(failed.value.__context__, SubmissionUnknownError)
+    assert 0 not in noted
 
 
 def test_an_outage_does_not_end_the_search(far_client: CIClient, client: CIClient, local_ci: LocalCI) -> None:

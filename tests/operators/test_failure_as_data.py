@@ -74,6 +74,23 @@ def test_a_task_that_handles_failures_finds_the_summary_of_a_failed_batch(
     assert "in/worse.docx" in page(summary["report_url"])
 
 
+def test_a_failed_batch_pushes_what_a_good_one_would(run_tasks: RunTasks, fill_bucket: Fill) -> None:
+    fill_bucket("in/bad.docx", content=b"")
+    result = run_tasks(f"""
+    from airflow.sdk import task
+
+    batch = {BATCH % "multiple_outputs=True"}
+
+    @task(trigger_rule="all_done")
+    def handle(key, failed):
+        return [key, failed]
+
+    handle(batch.output["report_key"], batch.output["failed"])
+    """)
+    assert result.results["handle"] == [result.results["all"]["report_key"], 1]
+    assert run_tasks(BATCH % "do_xcom_push=False").results == {"all": None}
+
+
 def test_the_summary_stays_below_2_kib_whatever_the_keys(run_tasks: RunTasks, fill_bucket: Fill) -> None:
     folder = "/".join(["in", *["很长的文件夹名" * 11] * 3])
     fill_bucket(*(f"{folder}/{number}.docx" for number in range(5)), content=b"")
@@ -100,13 +117,14 @@ def test_the_size_of_outputs_is_left_out_where_the_service_does_not_tell_it(
 @pytest.mark.parametrize(
     ("on_empty", "state"), [("succeed", "success"), ("skip", "skipped"), ("fail", "failed")]
 )
+@pytest.mark.parametrize(("options", "count"), [("", "total"), ("plan_only=True, ", "objects")])
 def test_what_an_empty_source_means_is_the_users_choice(
-    run_tasks: RunTasks, printed: Printed, on_empty: str, state: str
+    run_tasks: RunTasks, printed: Printed, on_empty: str, state: str, options: str, count: str
 ) -> None:
-    result = run_tasks(BATCH % f"on_empty={on_empty!r}")
+    result = run_tasks(BATCH % f"{options}on_empty={on_empty!r}")
     assert result.tasks == {"all": state}
     assert "no object under 'in/' with suffixes .docx" in printed()
-    assert result.results["all"]["total"] == 0
+    assert result.results["all"][count] == 0
 
 
 def test_a_choice_that_does_not_exist_is_named(run_tasks: RunTasks, printed: Printed) -> None:
@@ -126,6 +144,21 @@ def test_an_asset_has_an_event_only_when_something_was_written(
     with create_session() as session:
         found = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == run.run_id)).all()
     assert len(found) == events
+
+
+@_KNOWS_ASSETS
+@pytest.mark.parametrize("task", [
+    BATCH % 'plan_only=True, outlets=[Asset("cos://examplebucket-1250000000/out"), AssetAlias("a")]',
+    """CIDocProcessOperator(task_id="all", input_key="in/a.docx", output_key="out/a.pdf",
+        operation=DocProcess(), wait_for_completion=False, outlets=[Asset("cos://examplebucket-1250000000/out")])""",
+], ids=["a plan", "a job that is not waited for"])  # fmt: skip
+def test_what_has_not_been_written_sends_no_event(run_tasks: RunTasks, fill_bucket: Fill, task: str) -> None:
+    fill_bucket("in/a.docx")
+    result = run_tasks(f"from airflow.sdk import Asset, AssetAlias\n    {task}")
+    assert result.state == "success"
+    with create_session() as session:
+        events = select(AssetEvent).where(AssetEvent.source_dag_id == result.run.dag_id)
+        assert session.scalars(events).all() == []
 
 
 @_KNOWS_ASSETS
@@ -202,6 +235,21 @@ def test_queue_and_cancel_operators_lead_to_their_queue(run_tasks: RunTasks, cli
         'CICancelJobsOperator(task_id="t", all_waiting_of="doc")',
     ):
         assert queue.queue_id in links_of(run_tasks(task).run.dag_id)["_link_CIQueueLink"]
+
+
+@pytest.mark.parametrize("task", [
+    """CIBatchOperator(task_id="t", source=[], operation=DocProcess(), output="o", skip="sometimes")""",
+    """CIBatchOperator(task_id="t", source=[], operation=DocProcess(), output="{{ no.such.name }}")""",
+    """CIBatchOperator.partial(task_id="t", source=[], operation=DocProcess(), skip="sometimes").expand(
+        output=["o"])""",
+])  # fmt: skip
+def test_a_task_that_fails_before_it_begins_leaves_no_link(
+    run_tasks: RunTasks, printed: Printed, task: str
+) -> None:
+    failed = run_tasks(task)
+    assert failed.state == "failed"
+    assert links_of(failed.run.dag_id) == {}
+    assert "XCom not found" not in printed()
 
 
 def test_a_task_without_a_link_leaves_no_empty_row(run_tasks: RunTasks, fill_bucket: Fill) -> None:

@@ -94,7 +94,7 @@ def test_all_fields_are_templates_also_inside_the_callback(run_dag: RunDag, clie
     [
         ({"kind": "queue", "state": "Paused"}, "kind must be one of doc, pic, media"),
         ({}, "nothing to change"),
-        ({"state": "Sleeping"}, "Sleeping"),
+        ({"state": "Sleeping"}, "CIQueueOperator.state must be one of Active, Paused, not 'Sleeping'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -102,6 +102,11 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         change(**options)
+
+
+@pytest.mark.parametrize("state", ["paused", "PAUSED", QueueState.PAUSED])
+def test_a_state_may_be_written_in_any_case(connection: dict[str, Any], state: Any) -> None:
+    assert change(state=state)["state"] == "Paused"
 
 
 def test_of_several_queues_one_must_be_named(

@@ -147,3 +147,22 @@ def test_a_report_without_shards_says_what_to_do(
 ) -> None:
     assert run_tasks('CIBatchReportOperator(task_id="report", shards_id="all")').state == "failed"
     assert "no shards are called 'all'" in printed()
+
+
+def test_mapped_groups_have_shards_of_their_own(run_tasks: RunTasks, fill_bucket: Fill) -> None:
+    """With one list of shards for both, the second group would process the objects of the first."""
+    fill_bucket("in/a.docx", "in/b.docx", "in/c.docx")
+    result = run_tasks("""
+    from airflow.sdk import task_group
+
+    @task_group
+    def group(prefix):
+        shards = CIShardsOperator(task_id="shards", source=ObjectSelection(prefix=prefix), max_objects=1)
+        shards >> CIBatchReportOperator(task_id="report")
+
+    group.expand(prefix=["in/a", "in/"])
+    """)
+    instances = [ti for ti in result.run.get_task_instances() if ti.task_id == "group.shards"]
+    shards = {ti.map_index: ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index) for ti in instances}
+    assert [len(shards[0]), len(shards[1])] == [1, 3]
+    assert not {each["batch_id"] for each in shards[0]} & {each["batch_id"] for each in shards[1]}

@@ -169,7 +169,10 @@ def test_a_job_that_fails(
 
 
 @pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize(("option", "state"), [("soft_fail=True", "skipped"), ("retries=0", "failed")])
+@pytest.mark.parametrize(
+    ("option", "state"),
+    [("soft_fail=True", "skipped"), ("never_fail=True", "failed"), ("retries=0", "failed")],
+)
 def test_objects_that_do_not_come(run_tasks: RunTasks, how: str, option: str, state: str) -> None:
     result = run_tasks(f"""
     from datetime import timedelta

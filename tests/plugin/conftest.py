@@ -125,36 +125,58 @@ class Site:
 
 
 @pytest.fixture(scope="session")
+def to_ci(bucket_server: LocalCI) -> dict[str, str]:
+    """The setting of Airflow that leads to the local CI."""
+    keys = (bucket_server.secret_id, bucket_server.secret_key)
+    return {
+        "AIRFLOW_CONN_TENCENT_CI_DEFAULT": connection(
+            bucket_server.endpoint, *keys, region=REGION, bucket=BUCKET
+        )
+    }
+
+
+@pytest.fixture(scope="session")
+def seeded(
+    tmp_path_factory: pytest.TempPathFactory, to_ci: dict[str, str], request: pytest.FixtureRequest
+) -> Path:
+    """The Airflow home that every site has a copy of: each DAG has run once."""
+    home = tmp_path_factory.mktemp("page-seeded") / "home"
+    shutil.copytree(HERE / "dags", home / "dags")
+    add_plugin(home)
+    airflow = Airflow(home, to_ci, python=PYTHON)
+    if sys.executable == PYTHON:
+        shutil.copy(request.getfixturevalue("new_database"), home)
+    else:
+        airflow.command("db", "migrate")
+    (home / "seed.log").write_text(seed(airflow, str(home / "dags")))
+    pretend_running(home)
+    return home
+
+
+@pytest.fixture(scope="session")
 def start_site(
-    tmp_path_factory: pytest.TempPathFactory, bucket_server: LocalCI
+    tmp_path_factory: pytest.TempPathFactory, to_ci: dict[str, str], seeded: Path
 ) -> Iterator[Callable[..., Site]]:
     started: list[Airflow] = []
 
     def start(passwords: dict[str, str], settings: dict[str, str], *users: str) -> Site:
-        home = tmp_path_factory.mktemp("page-airflow")
-        shutil.copytree(HERE / "dags", home / "dags")
+        home = tmp_path_factory.mktemp("page-airflow") / "home"
+        shutil.copytree(seeded, home)
         (home / "passwords.json").write_text(json.dumps(passwords))
-        add_plugin(home)
-        to_ci = connection(
-            bucket_server.endpoint,
-            bucket_server.secret_id,
-            bucket_server.secret_key,
-            region=REGION,
-            bucket=BUCKET,
-        )
         airflow = Airflow(
             home,
             {
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-                "AIRFLOW_CONN_TENCENT_CI_DEFAULT": to_ci,
+                **to_ci,
                 **settings,
             },
             python=PYTHON,
         )
         started.append(airflow)
-        airflow.command("db", "migrate")
-        seed(airflow, home, *users)
+        if users:  # FAB has tables of its own
+            airflow.command("db", "migrate")
+            seed(airflow, "--fab", *users)
         airflow.start("api-server")
         wait_until(lambda: requests.get(f"{airflow.url}/api/v2/version", timeout=5).ok, "Airflow answers")
         return Site(airflow, passwords)
@@ -164,9 +186,9 @@ def start_site(
         airflow.stop()
 
 
-def seed(airflow: Airflow, home: Path, *users: str) -> None:
+def seed(airflow: Airflow, *arguments: str) -> str:
     done = subprocess.run(
-        [PYTHON, "-m", "tests.plugin.seed", str(home / "dags"), *(("--fab", *users) if users else ())],
+        [PYTHON, "-m", "tests.plugin.seed", *arguments],
         env={**airflow.environment, "PYTHONPATH": str(HERE.parents[1])},
         cwd=HERE.parents[1],
         stdout=subprocess.PIPE,
@@ -174,8 +196,7 @@ def seed(airflow: Airflow, home: Path, *users: str) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    (home / "seed.log").write_text(done.stdout)
-    pretend_running(home)
+    return done.stdout
 
 
 def pretend_running(home: Path) -> None:

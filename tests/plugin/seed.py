@@ -1,6 +1,7 @@
 """Runs each DAG of a folder once: ``python -m tests.plugin.seed DAGS_FOLDER``.
 
-``--fab NAME=PASSWORD:DAG,DAG ...`` also makes users of FAB, who may read these DAGs and their XComs.
+``python -m tests.plugin.seed --fab NAME=PASSWORD:DAG,DAG ...`` makes users of FAB instead, who may read these
+DAGs and their XComs.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def make_users(users: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_dags(sys.argv[1])
-    if users := sys.argv[3:]:
-        make_users(users)
+    if sys.argv[1] == "--fab":
+        make_users(sys.argv[2:])
+    else:
+        run_dags(sys.argv[1])

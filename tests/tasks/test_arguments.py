@@ -148,6 +148,16 @@ def test_a_task_depends_on_the_results_in_its_arguments(name: str, argument: str
         assert upstream(name, how, argument, value) == {"before"}
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_mapped_task_has_the_defaults_of_a_plain_one(name: str) -> None:
+    kind, fixed = CLASSES[name], NEEDED[name]
+    with DAG("dag", schedule=None, default_args={"retries": 3, "pool": "small"}):
+        plain = kind(task_id="plain", **fixed)
+        mapped = kind.partial(task_id="mapped", **fixed).expand(region=["a", "b"])
+    for default in ("trigger_rule", "retries", "pool", "weight_rule", "depends_on_past", "execution_timeout"):
+        assert getattr(mapped, default) == getattr(plain, default), default
+
+
 @pytest.mark.parametrize(
     ("read", "value", "expected"),
     [
@@ -158,6 +168,7 @@ def test_a_task_depends_on_the_results_in_its_arguments(name: str, argument: str
         (flag, False, False),
         (whole_number(1), "1000", 1000),
         (whole_number(0), 5.0, 5),
+        (whole_number(0), "5.0", 5),
         (seconds, 90, 90.0),
         (seconds, "1.5", 1.5),
         (seconds, timedelta(minutes=2), 120.0),
@@ -186,6 +197,8 @@ def test_types_are_restored(read: Any, value: Any, expected: Any) -> None:
         (whole_number(1), None),
         (whole_number(1), True),
         (whole_number(1), "many"),
+        (whole_number(1), "1.5"),
+        (share_or(whole_number(0)), "0.05"),
         (seconds, "soon"),
         (seconds, -1),
         (seconds, None),
@@ -198,6 +211,11 @@ def test_types_are_restored(read: Any, value: Any, expected: Any) -> None:
 def test_an_argument_that_makes_no_sense_is_named_with_its_value(read: Any, value: Any) -> None:
     with pytest.raises(ValueError, match=r"X\.y .*" + str(value).strip("[]")):
         read("X.y", value)
+
+
+def test_a_share_that_is_no_percentage_is_told_how_to_write_one() -> None:
+    with pytest.raises(ValueError, match=r"a whole number, not '0\.05'; a percentage is a text such as '5%'"):
+        share_or(whole_number(0))("X.y", "0.05")
 
 
 def test_the_old_name_of_the_connection_works_and_warns() -> None:

@@ -11,7 +11,14 @@ import pytest
 
 from airflow_provider_ci.batch import BatchSummary, FailureGroup, Progress
 from airflow_provider_ci.tasks import progress
-from airflow_provider_ci.tasks.progress import BatchProgress, HumanPace, JobsProgress, rate_and_rest, spoken
+from airflow_provider_ci.tasks.progress import (
+    BatchProgress,
+    HumanPace,
+    JobsProgress,
+    rate_and_rest,
+    spoken,
+    spoken_rate,
+)
 
 RunDag = Callable[..., Any]
 Fill = Callable[..., None]
@@ -200,6 +207,47 @@ def test_jobs_are_told_by_how_many_are_left(clock: Clock, caplog: pytest.LogCapt
 def test_nothing_is_known_before_something_has_ended() -> None:
     assert rate_and_rest(0, 10, 5.0) == "time left not known yet"
     assert rate_and_rest(3, 10, 0.0) == "time left not known yet"
+    assert rate_and_rest(3, 0, 5.0) == "all done"
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "words"),
+    [
+        (125, 10.0, "12.5/s"),
+        (2, 55.0, "2.2/min"),
+        (3, 3600.0, "3.0/h"),
+        (0, 60.0, "0.0/s"),
+        (1, 0.0, "0.0/s"),
+    ],
+)
+def test_a_rate_has_the_unit_that_shows_it(done: int, seconds: float, words: str) -> None:
+    assert spoken_rate(done, seconds) == words
+
+
+def test_one_job_is_told_by_its_time(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tell = JobsProgress(log, 1, clock)
+    clock.now += 75.0
+    tell(1)
+    assert caplog.messages == ["the job has not ended after 1 min 15 s"]
+
+
+def test_the_rate_of_a_resumed_task_counts_from_the_beginning_of_its_try(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What ended while the task was deferred is found in no time, as if it had been done that fast."""
+    caplog.set_level(logging.INFO)
+    first, store = BatchProgress(log, Store(), clock), Store()
+    first(halfway(finished=200, in_flight=1000, seconds=10.0))
+    assert first.since is not None
+    since = {**first.since, "began": first.since["began"] - 90}  # the task was deferred for that long
+    resumed = BatchProgress(log, store, clock, since=json.loads(json.dumps(since)))
+    resumed(halfway(finished=1200, skipped=0, earlier=200, in_flight=0, seconds=0.1))
+    assert caplog.messages == [
+        "200 of 5,000 objects done, 3 failed, 1,000 in flight; time left not known yet",
+        "1,200 of 5,000 objects done, 3 failed, 0 in flight; 10.0/s, about 6 min 20 s left",
+    ]
+    assert store.values["progress"]["seconds_left"] == 380
 
 
 @pytest.mark.parametrize(

@@ -132,8 +132,8 @@ class Outcomes:
         if planned.decision is Decision.SHARED and (is_retryable or was_cancelled):
             self._state.followed[planned.index] = planned  # the other batch decides whether to retry it
         elif (is_retryable and attempt.number < self._settings.object_attempts) or (
-            # A job that somebody else cancelled stays cancelled. One that this batch cancelled, when a user
-            # ended its task, is submitted again by the next run.
+            # A job that a user cancelled stays cancelled. If this batch cancelled it, because its task was
+            # ended, the next run submits it again.
             was_cancelled and self._state.asked_to_cancel
         ):
             self._state.waiting.append(attempt.next())

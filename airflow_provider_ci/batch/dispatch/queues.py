@@ -38,7 +38,7 @@ class Queues:
         """The queues whose jobs are listed; None lists the jobs of all queues."""
         tag = job_type.tag
         if not self._by_tag[tag] and tag not in self._default:
-            # Without a queue, the service lists the jobs of all queues, those of other programs included.
+            # Without a queue, the service lists the jobs of all queues, also of other programs.
             self._default[tag] = default_queue_id(self._client, job_type)
         return self._by_tag[tag] or (self._default[tag],)
 

@@ -63,6 +63,7 @@ class JobWatches:
                 found += ended
                 self._ended[place] = len(ended)
                 self.forgotten += watch.jobs.forgotten
+                # look_for_pauses() reads the state only of queues in which jobs are left.
                 for job_id in (*(job.job_id for job in ended), *watch.jobs.forgotten):
                     watch.pending.pop(job_id, None)
         return found

@@ -158,6 +158,7 @@ def read_plan(client: CIClient, folder: str) -> StoredPlan | None:
         if error.code == "NoSuchBucket":
             raise
         return None
+    # Fields of other versions are ignored, and fields that an older version did not write have defaults.
     known = {name: header[name] for name in _NAMES if name in header}
     known["parts"] = tuple((first, last) for first, last in known.get("parts", ()))
     for name in ("steps", "queue_ids"):

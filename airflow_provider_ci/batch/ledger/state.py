@@ -214,6 +214,7 @@ class BatchState:
                 # deleted, and then all jobs of the line are missing.
                 self.jobs += min(result.attempts, 1) if result.index in open_lines else result.attempts
             done.add(result.index)
+            # Lines of its object that are touched later must not wait for an output that does not come.
             is_ahead = bool(result.step) and result.index >= self.next_index and not result.is_good
             if result.index in awaited or is_ahead:
                 self.resolved[result.index] = result

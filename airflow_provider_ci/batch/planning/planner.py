@@ -312,7 +312,8 @@ class Planner:
         is_unrecorded = bool(recorded_at) and written > recorded_at + CLOCK_ERROR_SECONDS
         # A run may have written it after its record and died; then its own records may have been deleted.
         if is_unrecorded and (decision is Decision.UP_TO_DATE or written >= each.modified):
-            self._draft.unrecorded.note(each.line, recorded_at + 1)
+            is_to_make = decision is Decision.SUBMIT
+            self._draft.unrecorded.note(each.line, recorded_at + 1, is_to_make=is_to_make)
         elif decision is not Decision.SUBMIT:
             return
         self.newest_replaced = max(self.newest_replaced, written)

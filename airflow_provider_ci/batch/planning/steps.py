@@ -100,6 +100,7 @@ def named_steps(operations: Mapping[str, Any]) -> dict[str, Step]:
 
 
 def _name(name: Any) -> str:
+    # In the row of an object, a dot separates step and parameter: "pdf.start_page".
     if not isinstance(name, str) or not name or "." in name:
         raise ValueError(f"operations: the name of a step must be a text without dots, not {name!r}")
     return name
@@ -193,6 +194,7 @@ def stored_steps(
 
 def steps_fingerprint(steps: Sequence[PlanStep]) -> str:
     """Sixteen hexadecimal digits that change with the operation of any step."""
+    # The same as before batches had steps: other batches compare it with the claims of older versions.
     if len(steps) == 1 and not steps[0].name:
         return steps[0].fingerprint
     return definition_fingerprint(*((step.name, step.fingerprint, step.after) for step in steps))

@@ -17,16 +17,20 @@ class UnrecordedOutputs:
         self._database = database
         self.total = 0
         """Number of outputs that were noted."""
+        self.to_make = 0
+        """Number of those that would be made again."""
         self.since = float("inf")
         """Unix time before which no job has written any of them."""
 
-    def note(self, line: int, since: float) -> None:
+    def note(self, line: int, since: float, *, is_to_make: bool) -> None:
         """Note the output of a line.
 
         :param since: Unix time before which no job has written it.
+        :param is_to_make: whether it would be made again, by what is known so far.
         """
         self._database.execute("INSERT INTO unrecorded VALUES (?, ?, NULL, NULL)", (line, since))
         self.total += 1
+        self.to_make += is_to_make
         self.since = min(self.since, since)
 
     def __contains__(self, line: int) -> bool:

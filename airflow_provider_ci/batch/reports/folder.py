@@ -28,7 +28,7 @@ def batch_folder(prefix: str, batch_id: str) -> str:
 
     :raises ValueError: the batch id is empty, or too long for object keys.
     """
-    # The name is for people only: the hash tells ids apart that look the same in it.
+    # The name is for people. Two ids may have the same one, and then differ in the hash.
     readable = re.sub(r"[^\w./-]+|\.{2,}", "-", batch_id)
     readable = re.sub(r"/{2,}", "/", readable).strip("/.")
     if not readable:

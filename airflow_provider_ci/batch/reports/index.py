@@ -71,7 +71,7 @@ class Part:
         return counts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots, which leave no place for cached properties
 class Section:
     """Parts that follow each other: all results, or the failures."""
 
@@ -99,6 +99,7 @@ class Section:
         place = bisect_left(self._firsts, _bytes(key))
         if place < len(self.blocks) and self.blocks[place].first == key:
             yield self.blocks[place]
+        # Other lines of the key may end the block before: a manifest can name an object twice.
         if place:
             yield self.blocks[place - 1]
 

@@ -155,6 +155,7 @@ class BatchReport:
         try:
             return step()
         except ReportChangedError:
+            # A cached property keeps its value in __dict__.
             for name in ("header", "_results"):
                 self.__dict__.pop(name, None)
             return step()
@@ -171,6 +172,7 @@ def _state(state: ObjectState | str | None) -> str | None:
 def _page(found: tuple[list[ObjectResult], int | None], offset: int) -> ResultPage:
     results, total = found
     end = offset + len(results)
+    # An empty page is the last one, or a caller with an offset beyond the end would go on for ever.
     has_more = bool(results) and (total is None or end < total)
     return ResultPage(results=tuple(results), total=total, next_offset=end if has_more else None)
 

@@ -69,6 +69,21 @@ class BatchSummary:
     output_bytes: int = 0
     """Size of the pictures among them; the service does not report the size of documents."""
 
+    @classmethod
+    def empty(cls, batch_id: str, report_key: str = "") -> BatchSummary:
+        """The summary of no objects, to which counts are added."""
+        return cls(
+            batch_id=batch_id,
+            total=0,
+            succeeded=0,
+            failed=0,
+            skipped=0,
+            cancelled=0,
+            unfinished=0,
+            seconds=0.0,
+            report_key=report_key,
+        )
+
     @property
     def may_heal(self) -> int:
         """Deprecated name of :attr:`retryable`."""
@@ -98,6 +113,7 @@ class BatchSummary:
             longest = max(values["failures"], values["first_failures"], key=len)
             if not longest:
                 break
+            # The groups are sorted by size, so the smallest one goes.
             longest.pop()
         return values
 

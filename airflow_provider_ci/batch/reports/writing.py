@@ -79,6 +79,7 @@ def write_report(
         "summary": summary.to_json(),
     }
     first = f"{json.dumps(header, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
+    # In one object, so that the header of one run never stands beside the results of another.
     writer.write(report_key(folder), first + written.short, content_type=JSON_LINES)
     return summary
 

@@ -105,7 +105,7 @@ class Claiming:
             if time.monotonic() - told >= 30 or told == began:
                 told = time.monotonic()
                 log.info("waiting for another run of this batch, %s (%.0f s so far)", other.holder, waited)
-            # Short waits for a run that is about to end, few requests for one that takes hours.
+            # Short waits while the other run may end soon, few requests while it takes hours.
             self._wait(min(5.0, 0.2 + waited / 10))
             self._registry.read()
 
@@ -162,7 +162,7 @@ class Claiming:
             return None
         if not is_parked:
             log.warning("the run of %s ended without a word; its work is taken over", other.holder)
-        parked = dict(beat.details) if beat else {"had_plan": True}
+        parked = dict(beat.details) if beat else {}
         return Claimed(
             lease=lease,
             state=self._state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -67,16 +68,10 @@ class Ending:
     def report(self, journal: Journal, loop: Loop) -> BatchSummary:
         """Write the report, with one row per object."""
         header, results = journal.plan.header, EachOnce(journal, loop)
-        summary = BatchSummary(
-            batch_id=header.batch_id,
-            total=0,
-            succeeded=0,
-            failed=0,
-            skipped=0,
-            cancelled=0,
-            unfinished=0,
+        summary = replace(
+            BatchSummary.empty(header.batch_id, report_key(journal.plan.folder)),
+            # The estimate of the service's clock may have been corrected since the start.
             seconds=round(max(0.0, self._client.clock.now() - header.started_at), 3),
-            report_key=report_key(journal.plan.folder),
             jobs=header.jobs_before + loop.state.jobs,
             judged_by_time=header.judged_by_time,
             archived=header.archived,
@@ -95,8 +90,8 @@ class Ending:
     def cancel_if_told(self, journal: Journal, loop: Loop) -> None:
         """Cancel the jobs that have not begun, if that is what a stop means."""
         if self._settings.cancels_when_stopped():
-            # Without the note, the next run takes the jobs for cancelled by somebody else. They are cancelled
-            # all the same: the user asked for it, and the process has little time.
+            # Without the note, the next run does not know that this batch cancelled the jobs. They are
+            # cancelled all the same: the user asked for it, and the process has little time.
             with suppress(CIError):
                 journal.note_cancelling()
             cancel_waiting(self._client, loop.own_jobs())

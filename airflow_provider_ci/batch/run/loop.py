@@ -90,7 +90,7 @@ class Loop:
         self._outcomes = Outcomes(settings, journal, state, outputs_client)
         self._intake = Intake(journal.plan, state, self._outcomes, is_held=self._canary.holds)
         self._early_stop = EarlyStop.parse(settings.stop_early)
-        self._pace = replace(settings.pace)
+        self._pace = replace(settings.pace)  # a pace has a state, and the settings serve several runs
         self._watches = JobWatches(
             settings.client,
             submitter.queues,
@@ -141,6 +141,7 @@ class Loop:
         while self.has_work:
             if self._is_late():
                 log.error("time limit reached: batch %s", self._settings.batch_id)
+                # Once more, so that the report holds the jobs that have ended by now.
                 self._try(self._collect)
                 return True
             # Each step is tried by itself: a full queue must not keep the run from seeing its jobs end.
@@ -252,13 +253,16 @@ class Loop:
             else:
                 put_back.append(attempt)
                 refusals += _refusal(outcome)
+        # In front and in their order, because they were the next ones.
         self.state.waiting.extendleft(reversed(put_back))
         if lines:
             self._record(lines)
         if refusals:
+            # An error that ends the batch counts more than another one that can be waited for.
             raise next((error for error in refusals if not is_worth_waiting(error)), refusals[0])
 
     def _record(self, lines: list[dict[str, Any]]) -> None:
+        # A block also names touched lines without a job, or the next run would take their records for lost.
         lines += map(waiting_line, self.state.waiting)
         lines += map(followed_line, self.state.followed.values())
         lines += self._newly_blocked()
@@ -281,6 +285,7 @@ class Loop:
         """Adopt jobs whose response was lost; submit again once the service can no longer accept it."""
         if not self.state.unconfirmed:
             return
+        # Before the listing: it proves that no job exists only if it was read after the end of the signature.
         looked_at = self._settings.client.clock.now()
         found = self._submitter.find(self.state.unconfirmed)
         unconfirmed, self.state.unconfirmed = self.state.unconfirmed, []
@@ -365,6 +370,7 @@ class Loop:
     @property
     def _may_leave(self) -> bool:
         """Whether the run could only wait for jobs to end, of its own or of others."""
+        # A run that left now would begin the watch of the other batch anew each time.
         if self.state.followed and self._following.is_undecided:
             return False
         is_waiting = bool(self.state.running or self.state.followed) and not self._has_room_and_more

@@ -101,7 +101,7 @@ class BatchWatch:
             self._finished += len(ended)
             self._jobs.look_for_pauses()
         except CIError as error:
-            # A trigger waits for hours: an outage meanwhile is no reason to fail the task.
+            # A trigger waits for hours: an outage meanwhile must not fail the task.
             if not error.is_retryable:
                 raise
             log.warning("the service is unavailable, still waiting: %s", error)
@@ -118,7 +118,7 @@ class BatchWatch:
         """Cancel the jobs that have not begun; the next run of the batch submits their objects again."""
         own = [job_id for job_id in self._created if job_id not in self._adopted]
         if own and self._journal is not None:
-            # First the note: without it, the next run takes these jobs for cancelled by somebody else.
+            # First the note: without it, the next run does not know that this batch cancelled them.
             self._journal.note_cancelling()
             cancel_waiting(self._client, own)
 

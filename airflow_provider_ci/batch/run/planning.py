@@ -58,7 +58,7 @@ DEFAULT_REPORT_PREFIX = "_ci_batches/"
 _RECENT_SECONDS = 3.0
 _JOBS_PER_PAGE = 100
 _PAGES = 10
-"""Pages of the listing of jobs that are read for any number of outputs, and one more for each."""
+"""Pages of the listing of jobs that are read at most, besides those for each output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,12 +333,12 @@ class PlanMaker:
     def _recent_jobs(self, unrecorded: UnrecordedOutputs, submitter: Submitter) -> Iterator[Job]:
         """The jobs that may have written outputs about which nothing is recorded.
 
-        If others use the queue a lot, not all of their jobs are read: a page costs little beside a job, but
-        not nothing.
+        There is a limit, because others may use the queue a lot. A job costs more than any page that can
+        save it. Where only a doubt is at stake, as after a bucket was copied, the pages of so many jobs do.
         """
         since = datetime.fromtimestamp(unrecorded.since, timezone.utc)
         jobs = submitter.newest_jobs(since)
-        return islice(jobs, _JOBS_PER_PAGE * (_PAGES + unrecorded.total))
+        return islice(jobs, _JOBS_PER_PAGE * (_PAGES + unrecorded.to_make) + unrecorded.total)
 
     def _writes_here(self, job: Job) -> bool:
         return job.output_bucket in ("", self.outputs_client.bucket)

@@ -175,7 +175,7 @@ class _ClaimedSession:
                 log.warning(
                     "batch %s has changed; waiting for the jobs of its old plan", plan.header.batch_id
                 )
-                # A job that ends later would replace the output of the new plan by that of the old operation.
+                # A job of the old operation that ends later would replace the output of the new plan.
                 summary = self._carry_out(plan, patience, submits=False)
                 if summary is None or self._session.parked:
                     return summary if summary is None else self._judge(summary, lost=0)
@@ -196,7 +196,7 @@ class _ClaimedSession:
                     self._state = self._patiently(partial(self._lease.name_plan, plan.header.token))
                 return self._carry_out_or_replan(plan, patience)
             if self._lease.claim.plan:
-                # The claim was taken over together with its plan, which nobody continues now.
+                # The claim was taken over together with a plan that is not continued.
                 self._become_last()
             return self._carry_out(self._planned(old=None), patience)
         except (BatchRunningError, BatchStoppedError):

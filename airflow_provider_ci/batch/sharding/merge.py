@@ -41,7 +41,7 @@ class ShardResult:
         if self.header is not None:
             return self.header.summary
         return replace(
-            no_objects(self.shard.batch_id), total=self.shard.objects, unfinished=self.shard.objects
+            BatchSummary.empty(self.shard.batch_id), total=self.shard.objects, unfinished=self.shard.objects
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def merge_reports(client: CIClient, shards: ShardList) -> MergedReport:
 def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) -> BatchSummary:
     """The sum of summaries; the time is the longest of them."""
     sums = {name: sum(getattr(each, name) for each in summaries) for name in _ADDED}
-    whole = replace(no_objects(shards_id), **sums)
+    whole = replace(BatchSummary.empty(shards_id), **sums)
     return replace(
         whole,
         report_key=key,
@@ -117,21 +117,6 @@ def _stop_reason(summaries: Sequence[BatchSummary]) -> str:
         return ""
     more = f" (and {len(stopped) - 1} more shards)" if len(stopped) > 1 else ""
     return f"{stopped[0].batch_id}{more}: {stopped[0].stop_reason}"
-
-
-def no_objects(batch_id: str) -> BatchSummary:
-    """The summary of nothing."""
-    return BatchSummary(
-        batch_id=batch_id,
-        total=0,
-        succeeded=0,
-        failed=0,
-        skipped=0,
-        cancelled=0,
-        unfinished=0,
-        seconds=0.0,
-        report_key="",
-    )
 
 
 def _groups(groups: Iterable[FailureGroup]) -> tuple[FailureGroup, ...]:

@@ -78,7 +78,7 @@ def _ranges(client: CIClient, source: ObjectSelection, max_objects: int) -> Iter
         else:
             held = _Stretch(stretch.last, held.objects + stretch.objects)
     if held.objects:
-        # The last range has no new end, so that it takes what is added behind it before it is processed.
+        # The last range has no new end: objects that are added behind it belong to it.
         yield Piece(source=replace(source, start_after=start), objects=held.objects)
 
 

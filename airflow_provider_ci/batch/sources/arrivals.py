@@ -107,7 +107,7 @@ class Arrival:
         """Seconds until the next listing: less than usual where the objects only have to settle."""
         if seen is None or seen.objects < self.min_objects:
             return poll_interval
-        # Times are whole seconds, so a look within the same second cannot show a change.
+        # Times are whole seconds, so another listing in the same second cannot show a change.
         return min(poll_interval, max(self.settle_seconds_left(seen), _CLOCK_STEP.total_seconds()))
 
     def to_json(self) -> dict[str, Any]:

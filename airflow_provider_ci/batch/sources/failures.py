@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 from airflow_provider_ci.batch.reports.folder import report_key
@@ -27,7 +27,8 @@ class FailuresOf(Source):
 
     Every field may be an Airflow template.
 
-    :param batch: id of the batch, the key of its report, or its summary as a task returns it.
+    :param batch: id of the batch, the key of its report, or its summary as a task returns it; or a list of
+        these, as a mapped task returns it.
     :param states: only objects in these states, of ``failed``, ``cancelled`` and ``unfinished``; none given
         takes all.
     :param codes: only objects with these error codes; none given takes all.
@@ -37,7 +38,7 @@ class FailuresOf(Source):
 
     always_shown: ClassVar[tuple[str, ...]] = ("batch",)
 
-    batch: str
+    batch: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
     states: Sequence[str] = ()
     codes: Sequence[str] = ()
     prefix: str = ""
@@ -52,10 +53,7 @@ class FailuresOf(Source):
                     raise ValueError(
                         f"FailuresOf.states: {state!r} is not one of {', '.join(map(str, _BAD))}"
                     )
-        if isinstance(self.batch, Mapping):  # the XCom of the task that ran the batch
-            object.__setattr__(self, "batch", self.batch.get("report_key"))
-        if not checks.is_template(self.batch) and not (isinstance(self.batch, str) and self.batch):
-            raise ValueError(f"FailuresOf.batch names a batch or its report, so it cannot be {self.batch!r}")
+        object.__setattr__(self, "batch", _name_of(self.batch))
 
     @property
     def root(self) -> str:
@@ -78,18 +76,21 @@ class FailuresOf(Source):
 
         :raises NoReportError: the batch has no report.
         """
-        keys = self._keys(self._report(client))
+        keys = self._keys(client)
         while chunk := list(islice(keys, _KEYS_AT_A_TIME)):
+            # A source of keys holds all of them in memory, so a million failures come in chunks.
             yield from ObjectKeys(keys=chunk).objects(client, threads=threads)
 
-    def _report(self, client: CIClient) -> BatchReport:
-        if self.batch.endswith(_REPORT):
-            return BatchReport(client, self.batch.removesuffix(_REPORT))
-        return BatchReport.of_batch(client, self.batch, report_prefix=self.report_prefix)
+    def _report(self, client: CIClient, batch: str) -> BatchReport:
+        if batch.endswith(_REPORT):
+            return BatchReport(client, batch.removesuffix(_REPORT))
+        return BatchReport.of_batch(client, batch, report_prefix=self.report_prefix)
 
-    def _keys(self, report: BatchReport) -> Iterator[str]:
+    def _keys(self, client: CIClient) -> Iterator[str]:
         seen: set[int] = set()
-        for result in report.results(is_failed=True):
+        batches: Any = [self.batch] if isinstance(self.batch, str) else self.batch
+        reports = (self._report(client, batch) for batch in batches)
+        for result in chain.from_iterable(report.results(is_failed=True) for report in reports):
             is_wanted = (not self.states or str(result.state) in self.states) and (
                 not self.codes or result.code in self.codes
             )
@@ -126,10 +127,24 @@ def failures_of(
         batch = report_key(batch.folder)
     return FailuresOf(
         batch=batch,
-        states=tuple(str(state) for state in states),
-        codes=tuple(codes),
+        states=states,  # type: ignore[arg-type] # it takes every iterable
+        codes=codes,  # type: ignore[arg-type]
         prefix=prefix or "",
         report_prefix=report_prefix or "_ci_batches/",
+    )
+
+
+def _name_of(batch: Any) -> Any:
+    """The id of a batch or the key of its report; a tuple of these for several batches."""
+    if isinstance(batch, Mapping):  # the XCom of the task that ran the batch
+        batch = batch.get("report_key")
+    if checks.is_template(batch) or (isinstance(batch, str) and batch):
+        return batch
+    if isinstance(batch, Sequence) and not isinstance(batch, (str, bytes)):
+        return tuple(map(_name_of, batch))
+    raise ValueError(
+        f"FailuresOf.batch names a batch or its report, so it cannot be {batch!r}: a task that was skipped, "
+        "or ended before its batch began, returns nothing"
     )
 
 
@@ -140,6 +155,6 @@ def _texts(value: Any) -> Any:
     if checks.is_template(value):
         return value
     if isinstance(value, str):
-        parts = (part.strip(" '\"") for part in value.strip(" []()").split(","))
-        return tuple(filter(None, parts))
-    return tuple(str(each) if isinstance(each, ObjectState) else each for each in value)
+        return tuple(checks.parts(value))
+    found = sorted(value) if isinstance(value, (set, frozenset)) else value
+    return tuple(str(each) if isinstance(each, ObjectState) else each for each in found)

@@ -17,6 +17,7 @@ from typing import IO
 from airflow_provider_ci.batch.sources.source import SourceError
 from airflow_provider_ci.client import CIClient, NotFoundError
 
+# A line names one object. A longer one shows that the file is of another kind.
 MAX_LINE_BYTES = 1024 * 1024
 _GZIP = b"\x1f\x8b"
 _COPY_BYTES = 1024 * 1024

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from os.path import commonprefix
 from typing import Any, ClassVar, TypeVar
 
@@ -133,11 +132,14 @@ class FilteredSource(Source):
         if value is None:
             return None
         try:
+            # Python 3.10 does not read the "Z".
             moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
         except ValueError:
             raise ValueError(
                 f"{self._name(name)} is {value!r}, not a time such as '2026-11-21T00:00:00+00:00'"
             ) from None
+        if isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime(moment.year, moment.month, moment.day)
         if not isinstance(moment, datetime):
             raise ValueError(f"{self._name(name)} is {value!r}, not a time")
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
@@ -207,6 +209,7 @@ class Globs:
 
     def match(self, key: str) -> bool:
         """Whether one of the patterns matches."""
+        # From the last "/" on, without a new string for each of millions of keys.
         if self._names and self._names.fullmatch(key, key.rfind("/") + 1):
             return True
         return bool(self._keys and self._keys.fullmatch(key))
@@ -232,6 +235,7 @@ def _regex_pieces(pattern: str) -> Iterator[str]:
 
 
 def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
+    # DOTALL, because a key may hold line breaks.
     return re.compile("|".join(f"(?:{each})" for each in patterns), re.DOTALL) if patterns else None
 
 
@@ -256,13 +260,12 @@ def texts(name: str, value: Any) -> Any:
         if not checks.was_template():
             # In code, one string is a mistake: each of its characters would be taken for an item.
             raise ValueError(f"{name} is a sequence of strings, not the string {value!r}")
-        value = [part.strip(" '\"") for part in value.strip(" []()").split(",")]
-        value = [part for part in value if part]
+        value = checks.parts(value)
     # A set has another order in each process, which would change the stored DAG at each parse.
     found = sorted(value) if isinstance(value, (set, frozenset)) else tuple(value)
     for each in found:
         if not isinstance(each, str) and not checks.is_template(each):
-            raise ValueError(f"{name} holds {each!r}, not a text such as '.docx'")
+            raise ValueError(f"{name} holds {each!r}, not a text")
     return tuple(found)
 
 
@@ -271,10 +274,8 @@ def prefixes(name: str, value: Any) -> Any:
 
     :raises ValueError: it is None: a result that is missing must not select the whole bucket.
     """
-    if checks.was_template():
-        if value is None:
-            raise ValueError(f"{name} is None; '' takes the whole bucket")
-        value = _as_list(value)
+    if checks.was_template() and value is None:
+        raise ValueError(f"{name} is None; '' takes the whole bucket")
     if isinstance(value, (list, tuple, set, frozenset)):
         return texts(name, value)
     return checks.text(name, value)
@@ -301,19 +302,6 @@ def described_prefixes(given: str | Sequence[str]) -> str:
         return f"under {given!r}"
     more = f" and {len(given) - 5} more" if len(given) > 5 else ""
     return f"under {', '.join(map(repr, given[:5]))}{more}" if given else "under an empty list of prefixes"
-
-
-def _as_list(value: Any) -> Any:
-    """A list that a template without native rendering left as its text."""
-    if isinstance(value, str) and value.startswith("["):
-        try:
-            # The text is what a template rendered to: literals are read, nothing is run.
-            found = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            return value
-        if isinstance(found, list) and all(isinstance(each, str) for each in found):
-            return found
-    return value
 
 
 def _classes(name: str, value: Any) -> Any:

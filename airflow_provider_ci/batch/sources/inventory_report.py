@@ -190,6 +190,7 @@ def _newest(client: CIClient, prefix: str) -> str:
 
 def _inventory_of(key: str) -> str:
     """Folder of an inventory: above the date of the report."""
+    # <folder of the inventory>/<date>/manifest.json
     return "/".join(key.split("/")[:-2]) + "/"
 
 

@@ -130,7 +130,7 @@ class Repetitions:
             return row
         query = "SELECT line, settings FROM rows WHERE (key, output) = (?, ?)"
         line, settings = self._database.execute(query, _record(row)[:2]).fetchone()
-        # The first row with this key and output is the one that was stored.
+        # The table holds the first row with this key and output: this row.
         if line == row.line:
             return row
         if settings == row.settings:

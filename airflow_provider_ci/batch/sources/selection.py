@@ -220,6 +220,7 @@ def as_source(source: Source | Iterable[str]) -> Source:
 
 def _flat(keys: Any) -> Iterator[str]:
     """The keys of a list, of a list of lists (what mapped tasks return), and so on."""
+    keys = checks.as_written(keys)
     if isinstance(keys, (set, frozenset)):
         # A set has another order in each process, which would change the stored DAG at each parse.
         keys = sorted(keys)
@@ -233,4 +234,6 @@ def _flat(keys: Any) -> Iterator[str]:
 
 
 def _kind(keys: Any) -> str:
+    if keys is None:
+        return "None: the task that should return it was skipped, or returned nothing"
     return f"the string {keys!r}" if isinstance(keys, str) else repr(keys)

@@ -103,6 +103,7 @@ class RenewingCredentials:
             return self._renewed_ahead(held)
         with self._lock:
             held = self._held
+            # Another thread may have renewed it while this one waited for the lock.
             if held is None or self._clock.now() >= held.expires:
                 held = self._renew()
         return held.credentials
@@ -111,6 +112,7 @@ class RenewingCredentials:
         """Return another key after the service rejected this one, either cached or newly fetched."""
         with self._lock:
             held = self._held
+            # Otherwise another thread has replaced the rejected key already.
             if held is None or held.credentials == refused:
                 held = self._renew_after_refusal()
         return held.credentials if held and held.credentials != refused else None
@@ -120,6 +122,7 @@ class RenewingCredentials:
         self._lock = Lock()
 
     def _renewed_ahead(self, held: _Held) -> Credentials:
+        # Another thread is at it; the old key still works.
         if not self._lock.acquire(blocking=False):
             return held.credentials
         try:

@@ -69,6 +69,7 @@ class MachineRole:
     def __post_init__(self) -> None:
         url = urlsplit(self.url)
         host = url.hostname or ""
+        # The response is a key in plain text, so it may come from this address only.
         if url.scheme != "http" or url.username or not (host in METADATA_HOSTS or is_loopback(host)):
             raise ValueError(
                 f"metadata_url must be http:// to {', '.join(sorted(METADATA_HOSTS))} or this machine, "
@@ -92,6 +93,7 @@ class MachineRole:
                 )
             return RoleKey.from_fields(answer, answer["ExpiredTime"])
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            # Without the response in the message: a part of it may be a key.
             raise self._error(f"its response for role {role!r} holds no key", is_retryable=True) from None
 
     def _get(self, name: str) -> str:
@@ -115,6 +117,7 @@ class MachineRole:
 def _get(url: str) -> tuple[int, bytes]:
     """Request the metadata address: plain HTTP, no proxy, a new connection, a deadline."""
     place = urlsplit(url)
+    # Not through requests: a proxy of the environment must not see the key.
     with urllib3.HTTPConnectionPool(place.hostname or "", place.port) as pool:
         pool.ConnectionCls = timed(pool.ConnectionCls)
         begin(Deadline(TIMEOUT_SECONDS, TIMEOUT_SECONDS))

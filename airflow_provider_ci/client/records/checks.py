@@ -7,9 +7,11 @@ the templates rendered.
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,6 +22,7 @@ _NOT_IN_KEY = re.compile(r"[\x18-\x1b]")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _FLAGS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+_OPENING = ("[", "(", "{")
 _ALL_RENDERED: ContextVar[bool] = ContextVar("all templates are rendered", default=False)
 
 
@@ -45,6 +48,31 @@ def is_template(value: object) -> bool:
 def was_template() -> bool:
     """Whether the record is built from rendered templates, where numbers and lists arrive as text."""
     return _ALL_RENDERED.get()
+
+
+def as_written(value: Any) -> Any:
+    """A list or a dict that a template without native rendering left as its text; any other value as it is.
+
+    The text is read as Python writes it, and as JSON.
+    """
+    if not isinstance(value, str) or not value.strip().startswith(_OPENING):
+        return value
+    for read in (ast.literal_eval, json.loads):
+        with suppress(SyntaxError, ValueError):
+            found = read(value.strip())
+            if isinstance(found, (list, tuple, set, dict)):  # "(2026)" is a number in brackets
+                return found
+    return value
+
+
+def parts(value: str) -> list[Any]:
+    """The items of a list that a template left as its text, or the parts of a text with commas."""
+    found = as_written(value)
+    if isinstance(found, (list, tuple)):
+        return list(found)
+    if isinstance(found, set):
+        return sorted(found)
+    return [part for each in value.strip(" []()").split(",") if (part := each.strip(" '\""))]
 
 
 def text(name: str, value: Any) -> Any:
@@ -83,7 +111,8 @@ def number(name: str, value: Any, lowest: int, highest: int | None = None, *, al
     if value is None or is_template(value):
         return value
     try:
-        found = int(value) if isinstance(value, str) else value
+        found = float(value) if isinstance(value, str) and "." in value else value
+        found = int(found) if isinstance(found, str) else found
     except ValueError:
         found = None
     if isinstance(found, float) and found.is_integer():  # JSON knows only one kind of number

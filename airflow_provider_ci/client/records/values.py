@@ -6,6 +6,7 @@ their values are known, :func:`rendered` builds it again, and everything is chec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ V = TypeVar("V")
 
 VERSION = 1
 """Version of the serialized form; a higher one is rejected."""
+_HOLDS_SEVERAL = re.compile(r"\b(?:Sequence|Mapping|dict|list|tuple)\b")
+"""The type of a field that may hold a list or a dict."""
 HIDDEN = "***"
 """Replaces a secret wherever a value is shown or stored."""
 
@@ -90,8 +93,19 @@ def rendered(value: V, known: Mapping[str, Any]) -> V:
 
     :param known: the fields with their templates rendered.
     """
+    types = {field.name: str(field.type) for field in fields(value)}  # type: ignore[arg-type]
+    read = {name: _as_written(types.get(name, ""), each) for name, each in known.items()}
     with checks.no_templates():
-        return type(value)(**known)
+        return type(value)(**read)
+
+
+def _as_written(field_type: str, content: Any) -> Any:
+    """A list or a dict that a template left as its text, in a field that may hold one."""
+    found = checks.as_written(content) if _HOLDS_SEVERAL.search(field_type) else content
+    may_be_text = field_type.startswith("str ")
+    if found is not content and may_be_text and not all(isinstance(each, (str, Mapping)) for each in found):
+        return content  # a folder may be called "[2026]"
+    return found
 
 
 def plain(content: Any) -> Any:
@@ -115,6 +129,7 @@ def stable_text(content: Any) -> str:
     """The text of an object, or its class name if the text would show a memory address."""
     if callable(content) and hasattr(content, "__qualname__"):
         return f"<{content.__module__}.{content.__qualname__}>"
+    # The default text of an object holds its address in memory, which differs in each process.
     owners = {
         vars(cls).get(name) and cls for cls in type(content).__mro__ for name in ("__str__", "__repr__")
     }

@@ -22,7 +22,9 @@ from airflow_provider_ci.local.convert.source.formats import (
     source_format,
     source_suffix,
 )
+from airflow_provider_ci.local.convert.source.protection import check_unread
 from airflow_provider_ci.local.convert.text import source as text
+from airflow_provider_ci.local.convert.text.table import copy_table
 from airflow_provider_ci.local.convert.workers.page_process import PageWorker
 from airflow_provider_ci.local.convert.workers.process import Deadline
 
@@ -181,17 +183,20 @@ def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Pat
         "max_pages": MAX_PAGES,
         "has_header": kind.kind != "csv",  # the sheet of a csv is named after a scratch file
     }
-    return job.office.convert(request, job.deadline)
+    try:
+        return job.office.convert(request, job.deadline)
+    except ConversionError as error:
+        if error.code == errors.DAMAGED_FILE:
+            check_unread(job.source)
+        raise
 
 
 def _prepared(source: Path, kind: str, target: Path) -> tuple[Path, str]:
     """Give the file that LibreOffice is to read, text as UTF-8 in ``target``, with its filter options."""
     if kind == "csv":
-        text.copy_as_utf8(source, target)
-        delimiter = text.delimiter_of(target)
-        numbers = range(1, text.columns_of(target, delimiter) + 1)
-        columns = "/".join(_TEXT_COLUMN.format(number=number) for number in numbers)
-        return target, _CSV_OPTIONS.format(delimiter=ord(delimiter), columns=columns)
+        table = copy_table(source, target)
+        columns = "/".join(_TEXT_COLUMN.format(number=number) for number in range(1, table.columns + 1))
+        return target, _CSV_OPTIONS.format(delimiter=ord(table.delimiter), columns=columns)
     if kind == "text":
         text.copy_as_utf8(source, target)
         return target, _TEXT_OPTIONS

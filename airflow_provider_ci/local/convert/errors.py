@@ -15,6 +15,7 @@ UNSUPPORTED_TYPE: Final = "UnsupportedType"
 DAMAGED_FILE: Final = "DamagedFile"
 PASSWORD_REQUIRED: Final = "PasswordRequired"  # noqa: S105 - the name of an error, not a password
 WRONG_PASSWORD: Final = "WrongPassword"  # noqa: S105 - the name of an error, not a password
+UNSUPPORTED_ENCRYPTION: Final = "UnsupportedEncryption"
 PAGE_OUT_OF_RANGE: Final = "PageOutOfRange"
 INVALID_PARAMETER: Final = "InvalidParameter"
 INVALID_RULE: Final = "InvalidRule"

@@ -134,6 +134,7 @@ class JobOperations:
             return Answer.response({"NextToken": following.token})
         foreign = self._foreign_jobs(request, wanted) if place.after is None else []
         size = max(size - len(foreign), 1)
+        # One more than the page holds, to know whether another page follows.
         found = self.jobs.page(wanted, size=size + 1, after=place.after)
         shown = found[:size]
         last_job = shown[-1].seq if shown else None
@@ -206,8 +207,10 @@ class JobOperations:
             tag=tag,
             states=_states(request.parameter("states", "All")),
             created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
+            # The traits of late listings and forgotten jobs are filters like the caller's own.
             created_to=_earlier(created_to, _newest_visible(traits, request.now)),
             ended_after=_oldest_end(traits, request.now),
+            # No page lists document jobs by their input.
             input_object="" if tag.startswith("Doc") else request.parameter("inputObject"),
             newest_first=order == "Desc",
         )

@@ -56,6 +56,7 @@ class Callbacks:
 
         :returns: the result of ``change``: whether the job has ended.
         """
+        # The settings of the queue count as they are at the end of the job (A in docs/local.md).
         receiver = receivers.chosen(job.operation.get("CallBack", {}), self._queues.notify(job.queue_id))
         if receiver is None:
             return change()
@@ -99,6 +100,7 @@ class Callbacks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _next(self) -> Row | None:
+        # One row more than are taken: at least one of them is free, if any is.
         rows = self._database.rows("SELECT * FROM callbacks ORDER BY due LIMIT ?", (len(self._taken) + 1,))
         return next((row for row in rows if row["job_id"] not in self._taken), None)
 
@@ -158,6 +160,7 @@ async def _post(url: str, content_type: str, body: bytes) -> None:
     headers = {"Content-Type": content_type, "User-Agent": "ci-local"}
     async with (
         ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT_SECONDS)) as session,
+        # A redirect could lead to an address that nobody has checked.
         session.post(URL(url, encoded=True), data=body, headers=headers, allow_redirects=False) as response,
     ):
         if response.status != 200:

@@ -149,6 +149,7 @@ class Jobs:
     def recover(self, now: float) -> int:
         """Requeue jobs that ran when the last server died, delete old jobs. Returns the number requeued."""
         self._database.change(
+            # Only jobs that have ended: one that waits in a paused queue for a month still has to run.
             f"DELETE FROM jobs WHERE created < ? AND state IN {_marks(FINAL)}",  # noqa: S608
             (int(now) - RETENTION_SECONDS, *FINAL),
         )
@@ -228,6 +229,7 @@ class Jobs:
         first, last = self._bounds(wanted, after)
         places = product(wanted.queue_ids, wanted.states or State)
         numbers = [seq for place in places for seq in self._numbers(wanted, *place, first, last, size)]
+        # Each queue and state has an index of its own order; together they hold more than one page needs.
         shown = tuple(sorted(numbers, reverse=wanted.newest_first)[:size])
         if not shown:
             return []
@@ -282,10 +284,12 @@ class Jobs:
     def _end(self, job: Job, state: State, now: float, changes: Mapping[str, object]) -> bool:
         has_ended = self._move(job, state, {"ended": int(now), "secret": None, **changes})
         if job.secret:
+            # The write-ahead log of SQLite keeps old pages, and with them the password.
             self._database.forget_log()
         return has_ended
 
     def _move(self, job: Job, state: State, changes: Mapping[str, object]) -> bool:
+        # The condition is part of the UPDATE, so that of two moves at the same time only one succeeds.
         sources = tuple(source for source, following in FOLLOWS.items() if state in following)
         columns = ", ".join(f"{name} = ?" for name in changes)
         changed = self._database.change(

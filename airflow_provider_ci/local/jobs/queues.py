@@ -58,6 +58,7 @@ class Queues:
     def __init__(self, database: Database, *, per_feature: int = 1) -> None:
         self._database = database
         self._per_feature = per_feature
+        # Each submission asks for a queue and its state, so both are kept in memory.
         self._seen: dict[tuple[str, str], str] = {}
         known = [_queue(row) for row in database.rows("SELECT * FROM queues")]
         self._states = {queue.queue_id: queue.state for queue in known}
@@ -150,6 +151,7 @@ class Queues:
 
 def id_of_queue(bucket: str, category: str, suffix: str = "") -> str:
     """The id of a queue; of the second one of a bucket and feature, the suffix is ``/2``."""
+    # From bucket and feature, so that it stays the same when the state of the server is deleted.
     return "p" + md5(f"{bucket}/{category}{suffix}".encode(), usedforsecurity=False).hexdigest()
 
 

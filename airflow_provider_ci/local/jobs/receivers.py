@@ -130,6 +130,7 @@ async def addresses(url: str) -> list[str]:
 def is_private(address: str) -> bool:
     """Whether an address is loopback or private. Link-local is neither: metadata services use it."""
     found = ip_address(address.partition("%")[0])
+    # ::ffff:8.8.8.8 is a public address in another spelling.
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return any((mapped or found) in network for network in _ALLOWED)
 

@@ -50,6 +50,7 @@ DOCUMENT_REFUSALS: Mapping[str, Refusal] = {
     errors.INVALID_RULE: Refusal("InvalidArgument", 400, "-60998"),
     errors.PAGE_OUT_OF_RANGE: Refusal("PageOutOfRange", 400, "-3013"),
     errors.PASSWORD_REQUIRED: Refusal("PasswordRequired", 400, "-3006"),
+    errors.UNSUPPORTED_ENCRYPTION: Refusal("UnsupportedEncryption", 400, "-3006"),
     errors.UNSUPPORTED_TYPE: Refusal("UnsupportedType", 400, "-3011"),
     errors.WRONG_PASSWORD: Refusal("WrongPassword", 400, "-3006"),
 }

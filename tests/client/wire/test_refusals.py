@@ -172,7 +172,7 @@ BODIES = [
     "<Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>",
     "<Error><Code> QueueSaturated\n</Code><Message>full &amp; busy</Message></Error>",
     "\ufeff<?xml version='1.0'?><Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>",
-    gzip.compress(b"<Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>"),
+    gzip.compress(b"<Error><Code>QueueSaturated</Code><Message>full &amp; busy</Message></Error>", mtime=0),
     "<Error><Code>QueueSaturated</Code><Message>full & busy</Message><RequestId>q</RequestId>",
     '{"code": "QueueSaturated", "message": "full & busy"}',
     '{"Response": {"Error": {"Code": "QueueSaturated", "Message": "full & busy"}, "RequestId": "q"}}',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,15 @@ def _in_data_uri(address: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(_svg(address).encode()).decode()
 
 
+def _svg_image(content: str) -> str:
+    """An SVG in the address of a picture."""
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="300" '
+        f'height="300">{content}</svg>'
+    )
+    return f'<img src="data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" width=300>'
+
+
 _ELEMENTS: Final = (
     '<img src="ADDRESS" width=300 height=300>',
     '<iframe src="ADDRESS" width=300 height=300></iframe>',
@@ -56,7 +66,25 @@ _ELEMENTS: Final = (
     '<table background="ADDRESS"><tr><td background="ADDRESS" height=300>text</td></tr></table>',
     '<ul style="list-style-image: url(ADDRESS)"><li>item</li></ul>',
     '<link rel="stylesheet" href="ADDRESS">',
+    '<style>@import url("ADDRESS"); @import "ADDRESS"; body { background: url(ADDRESS) }</style>',
+    '<input type=image src="ADDRESS" width=300 height=300>',
+    '<applet code="ADDRESS"></applet><bgsound src="ADDRESS"><video src="ADDRESS" poster="ADDRESS"></video>',
+    '<picture><source srcset="ADDRESS"><img srcset="ADDRESS 1x" width=300></picture>',
+    '<p style="background: url(ADDRESS)">text</p><table style="background-image: url(ADDRESS)"><tr><td>x'
+    "</table>",
 )
+_SVGS: Final[Mapping[str, str]] = {
+    "use": '<use href="ADDRESS#a" xlink:href="ADDRESS#a"/>',
+    "pattern": '<pattern id="p" width="300" height="300" patternUnits="userSpaceOnUse"><image '
+    'xlink:href="ADDRESS" width="300" height="300"/></pattern><rect width="300" height="300" '
+    'fill="url(#p)"/>',
+    "style": '<style>@import url("ADDRESS");</style><image href="ADDRESS" width="300" height="300"/>',
+    "filter": '<filter id="f"><feImage xlink:href="ADDRESS"/></filter><rect width="300" height="300" '
+    'filter="url(#f)"/>',
+    "include": '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="ADDRESS" parse="text"/>',
+    "object": '<foreignObject width="300" height="300"><img xmlns="http://www.w3.org/1999/xhtml" '
+    'src="ADDRESS"/></foreignObject>',
+}
 _HTML: Final[Mapping[str, Callable[[str], bytes]]] = {
     "background": lambda a: f'<html><body background="{a}"><p>text</p></body></html>'.encode(),
     "base": lambda a: (
@@ -65,6 +93,11 @@ _HTML: Final[Mapping[str, Callable[[str], bytes]]] = {
     ).encode(),
     "data-svg": lambda a: f'<html><body background="{_in_data_uri(a)}"><p>text</p></body></html>'.encode(),
     "data-svg-img": lambda a: _page(f'<img src="{_in_data_uri(a)}" width=300 height=300>'),
+    "frames": lambda a: f'<html><frameset cols="50%,50%"><frame src="{a}"><frame src="{a}"></html>'.encode(),
+    **{
+        f"svg-{name}": partial(lambda element, a: _page(_svg_image(element.replace("ADDRESS", a))), element)
+        for name, element in _SVGS.items()
+    },
     "elements": lambda a: _page("".join(element.replace("ADDRESS", a) for element in _ELEMENTS)),
 }
 
@@ -264,6 +297,18 @@ def _pptx_plain_svg(address: str) -> dict[str, bytes]:
     return _pptx('<a:blip r:embed="svg"/>', _relation("svg", "image", "../media/p.svg"), more)
 
 
+_AREA: Final = '<office:forms/><table:source-area xlink:href="{}" table:name="A1:B9"/>'
+
+
+def _formula(formula: str) -> dict[str, bytes]:
+    cell = f'<table:table-cell table:formula="{formula}" office:value-type="string"><text:p>old</text:p>'
+    parts = _sheet("")
+    space = ' xmlns:of="urn:oasis:names:tc:opendocument:xmlns:of:1.2" office:version'
+    content = parts["content.xml"].decode().replace("<table:table-cell>", cell, 1)
+    parts["content.xml"] = content.replace(" office:version", space, 1).encode()
+    return parts
+
+
 _LINKED: Final = '<a:blip r:link="out"/>'
 
 _PACKAGES: Final[Mapping[str, Callable[[str], dict[str, bytes]]]] = {
@@ -279,6 +324,31 @@ _PACKAGES: Final[Mapping[str, Callable[[str], dict[str, bytes]]]] = {
     "odt svg": lambda a: _text(
         f"<text:p>{_frame('Pictures/p.svg')}</text:p>", extra={"Pictures/p.svg": _svg(a).encode()}
     ),
+    "odt bitmap fill": lambda a: _text(
+        '<text:p><draw:rect text:anchor-type="as-char" draw:style-name="G" svg:width="8cm" '
+        'svg:height="8cm"/></text:p>',
+        f'<draw:fill-image draw:name="fill" xlink:href="{a}" xlink:actuate="onLoad"/><style:style '
+        'style:name="G" style:family="graphic"><style:graphic-properties draw:fill="bitmap" '
+        'draw:fill-image-name="fill"/></style:style>',
+    ),
+    "odt applet": lambda a: _text(
+        f"<text:p>{_frame(a).replace('draw:image', 'draw:floating-frame')}</text:p>"
+    ),
+    "odt plugin": lambda a: _text(f"<text:p>{_frame(a).replace('draw:image', 'draw:plugin')}</text:p>"),
+    "odt ole": lambda a: _text(f"<text:p>{_frame(a).replace('draw:image', 'draw:object-ole')}</text:p>"),
+    "odt dde": lambda a: _text(
+        '<text:section text:name="s"><office:dde-source office:dde-application="soffice" '
+        f'office:dde-topic="{a}" office:dde-item="x" office:automatic-update="true"/><text:p>old</text:p>'
+        "</text:section>"
+    ),
+    "odt include": lambda a: _text(
+        f'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="{a}" parse="text"/><text:p>x</text:p>'
+    ),
+    "ods link": lambda a: _sheet("", f"<text:p>{_frame(a)}</text:p>", _AREA.format(a)),
+    "ods external": lambda a: _formula(f"of:=&apos;{a}&apos;#$T.A1"),
+    "ods webservice": lambda a: _formula(f"of:=COM.MICROSOFT.WEBSERVICE(&quot;{a}&quot;)"),
+    "ods dde": lambda a: _formula(f"of:=DDE(&quot;soffice&quot;;&quot;{a}&quot;;&quot;T.A1&quot;)"),
+    "ods hyperlink": lambda a: _formula(f"of:=HYPERLINK(&quot;{a}&quot;)"),
     "odt object": lambda a: _text(f"<text:p>{_frame(a).replace('draw:image', 'draw:object')}</text:p>"),
     "ods image": lambda a: _sheet(_frame(a, "")),
     "ods source": lambda a: _sheet("", table=f'<table:table-source xlink:href="{a}" xlink:type="simple"/>'),
@@ -291,6 +361,26 @@ _PACKAGES: Final[Mapping[str, Callable[[str], dict[str, bytes]]]] = {
     "docx svg alone": _docx_plain_svg,
     "docx link": lambda a: _docx(_drawing(_LINKED), _relation("out", "image", a, "External")),
     "docx part": lambda a: _docx('<w:altChunk r:id="out"/>', _relation("out", "aFChunk", a, "External")),
+    "docx frame": lambda a: _docx(
+        '<w:p/><w:sectPr/><w:subDoc r:id="out"/>', _relation("out", "subDocument", a, "External")
+    ),
+    "docx template": lambda a: _docx(
+        "<w:p><w:r><w:t>x</w:t></w:r></w:p>", _relation("out", "attachedTemplate", a, "External")
+    ),
+    "docx ole": lambda a: _docx(
+        '<w:p><w:r><w:object w:dxaOrig="3000" w:dyaOrig="3000"><o:OLEObject xmlns:o="urn:schemas-microsoft-'
+        'com:office:office" Type="Link" ProgID="Paint.Picture" UpdateMode="Always" r:id="out"/></w:object>'
+        "</w:r></w:p>",
+        _relation("out", "oleObject", a, "External"),
+    ),
+    "docx vml": lambda a: _docx(
+        '<w:p><w:r><w:pict><v:shape xmlns:v="urn:schemas-microsoft-com:vml" style="width:300pt;height:300pt">'
+        '<v:imagedata r:link="out" r:id="out"/></v:shape></w:pict></w:r></w:p>',
+        _relation("out", "image", a, "External"),
+    ),
+    "docx dde": lambda a: _docx_field(f'DDEAUTO soffice "{a}" "x"'),
+    "docx link field": lambda a: _docx_field(f'LINK Paint.Picture "{a}" "" \\a \\p'),
+    "docx database": lambda a: _docx_field(f'DATABASE \\d "{a}"'),
     "docx includepicture": lambda a: _docx_field(f'INCLUDEPICTURE "{a}" \\d'),
     "docx includetext": lambda a: _docx_field(f'INCLUDETEXT "{a}"'),
     "pptx svg": _pptx_svg,
@@ -301,10 +391,19 @@ _PACKAGES: Final[Mapping[str, Callable[[str], dict[str, bytes]]]] = {
 _RTF: Final[Mapping[str, Callable[[str], str]]] = {
     "includepicture": lambda a: rf'{{\field{{\*\fldinst INCLUDEPICTURE "{a}" \\d}}{{\fldrslt old}}}}',
     "includetext": lambda a: rf'{{\field{{\*\fldinst INCLUDETEXT "{a}"}}{{\fldrslt old}}}}',
+    "dde": lambda a: rf'{{\field{{\*\fldinst DDEAUTO soffice "{a}" "x"}}{{\fldrslt old}}}}',
+    "link": lambda a: rf'{{\field{{\*\fldinst LINK Paint.Picture "{a}" \\a \\p}}{{\fldrslt old}}}}',
+    "template": lambda a: rf"{{\*\template {a}}}",
+    "filetable": lambda a: rf"{{\*\filetbl{{\file\fid1 {a}}}}}{{\subdocument1}}",
     "import": lambda a: rf'{{\field{{\*\fldinst IMPORT "{a}"}}{{\fldrslt old}}}}',
 }
 
+_TABLES: Final[Mapping[str, Callable[[str], str]]] = {
+    "formulas": lambda a: f'=\'{a}\'#$T.A1;=WEBSERVICE("{a}");=DDE("soffice";"{a}";"A1")\n',
+}
+
 VECTORS: Final = (
+    *(f"csv {name}" for name in _TABLES),
     *(f"html {name}" for name in _HTML),
     *_PACKAGES,
     *(f"rtf {name}" for name in _RTF),
@@ -317,6 +416,8 @@ def write_leak(folder: Path, vector: str, address: str) -> Path:
     path = folder / f"{vector.replace(' ', '-')}.{suffix}"
     if suffix == "html":
         path.write_bytes(_HTML[name](address))
+    elif suffix == "csv":
+        path.write_text(_TABLES[name](address))
     elif suffix == "rtf":
         path.write_text(rf"{{\rtf1\ansi text {_RTF[name](address)}}}", encoding="ascii")
     else:

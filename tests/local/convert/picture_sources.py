@@ -77,24 +77,27 @@ def saved(mode: str, form: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def big_endian_tiff() -> bytes:
-    """A tiff of 16-bit greys whose bytes come in the other order."""
-    pixels = (
-        struct.pack(f">{3 * SIDE}H", *(v for v in (DARK * 257, LIGHT * 257, 30000) for _ in range(SIDE)))
-        * SIDE
-    )
+def grey_tiff(
+    order: str = "<", *, depth: int = 16, white_is_zero: bool = False, values: tuple[int, ...] = ()
+) -> bytes:
+    """A tiff of unsigned greys in a byte order, ``<`` or ``>``."""
+    scale = (1 << depth) // 255
+    greys = values or tuple((255 - grey if white_is_zero else grey) * scale for grey in (DARK, LIGHT, 128))
+    samples = [grey for grey in greys for _ in range(SIDE)]
+    pixels = struct.pack(f"{order}{3 * SIDE}{'I' if depth == 32 else 'H'}", *samples) * SIDE
     entries = [
-        (256, 3, 3 * SIDE), (257, 3, SIDE), (258, 3, 16), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1),
-        (278, 3, SIDE), (279, 4, len(pixels)),
+        (256, 3, 3 * SIDE), (257, 3, SIDE), (258, 3, depth), (259, 3, 1), (262, 3, 0 if white_is_zero else 1),
+        (273, 4, 8), (277, 3, 1), (278, 3, SIDE), (279, 4, len(pixels)),
     ]  # fmt: skip
     table = b"".join(
-        struct.pack(">HHIHH", tag, kind, 1, value, 0)
+        struct.pack(f"{order}HHIHH", tag, kind, 1, value, 0)
         if kind == 3
-        else struct.pack(">HHII", tag, kind, 1, value)
+        else struct.pack(f"{order}HHII", tag, kind, 1, value)
         for tag, kind, value in entries
     )
-    directory = struct.pack(">H", len(entries)) + table + struct.pack(">I", 0)
-    return struct.pack(">2sHI", b"MM", 42, 8 + len(pixels)) + pixels + directory
+    directory = struct.pack(f"{order}H", len(entries)) + table + struct.pack(f"{order}I", 0)
+    mark = b"II" if order == "<" else b"MM"
+    return struct.pack(f"{order}2sHI", mark, 42, 8 + len(pixels)) + pixels + directory
 
 
 SOURCES: Final[Mapping[str, tuple[Callable[[], bytes], bool]]] = {
@@ -134,7 +137,9 @@ SOURCES: Final[Mapping[str, tuple[Callable[[], bytes], bool]]] = {
     "jpg CMYK": (lambda: saved("CMYK", "JPEG"), False),
     "tiff LA": (lambda: saved("LA", "TIFF"), True),
     "tiff RGBA": (lambda: saved("RGBA", "TIFF"), True),
-    "tiff big-endian 16": (big_endian_tiff, False),
+    "tiff big-endian 16": (lambda: grey_tiff(">"), False),
+    "tiff white 16": (lambda: grey_tiff(white_is_zero=True), False),
+    "tiff unsigned 32": (lambda: grey_tiff(depth=32, values=(0, (1 << 32) - 1, 1 << 31)), False),
     **{
         f"tiff {mode}": (partial(saved, mode, "TIFF"), False)
         for mode in ("1", "L", "P", "RGB", "CMYK", "I;16", "I", "F", "LAB", "YCbCr")

@@ -26,6 +26,7 @@ from airflow_provider_ci.local.convert.sandbox import (
     detection,
     find_sandbox,
 )
+from airflow_provider_ci.local.convert.sandbox.place import job_folder
 from airflow_provider_ci.local.convert.sandbox.view import python_files, view_of
 from tests.local.convert.leaks import VECTORS, write_leak
 
@@ -42,8 +43,8 @@ class Secrets:
 
     @property
     def pictures(self) -> list[str]:
-        """Addresses of pictures, another bucket's object among them, of a pipe and of a device."""
-        files = ["pipe.png", "secret.png", "secret.svg", "other-1250000000/secret.png"]
+        """Addresses of a picture, then of another bucket's object, a pipe, a device and others."""
+        files = ["secret.png", "pipe.png", "secret.svg", "other-1250000000/secret.png"]
         relative = "../" * 12 + str(self.folder / "secret.png").lstrip("/")
         return [*((self.folder / name).as_uri() for name in files), relative, "file:///dev/zero"]
 
@@ -97,9 +98,11 @@ def _shows_colour(path: Path) -> bool:
 def test_a_document_shows_no_other_file(
     vector: str, secrets: Secrets, confined: RealConverters, tmp_path: Path
 ) -> None:
+    """Each way meets a picture, a text, and one of the other things that it could show."""
     started = time.monotonic()
-    pictures = secrets.pictures if confined.sandbox == find_sandbox() else secrets.pictures[:2]
-    for number, address in enumerate(pictures):
+    place = VECTORS.index(vector)
+    picture, *others = secrets.pictures
+    for number, address in enumerate([picture, others[place % len(others)]]):
         source = write_leak(tmp_path, vector, address)
         for path in _shown(confined, source, "png", tmp_path / f"out-{number}"):
             assert not _shows_colour(path), address
@@ -129,8 +132,43 @@ def test_a_document_does_not_see_the_one_before_it(
     earlier = make.file("earlier.html", "<p>earlier</p>")
     _shown(confined, earlier, "pdf", tmp_path / "earlier-out")
     slot = confined.slots[0]
-    assert list(slot.jobs.iterdir()) == []
+    assert list(slot.jobs.rglob("*")) == [slot.jobs / "out"]
     assert not [path for path in slot.jobs.parent.rglob("*") if path.name in ("earlier.html", "document.pdf")]
+
+
+@pytest.mark.parametrize("name", ["out", "out/document.pdf", "out/deep/document.pdf", "other"])
+@pytest.mark.parametrize("kind", ["link", "folder", "file"])
+def test_what_a_worker_leaves_is_gone_before_the_next_job(name: str, kind: str, tmp_path: Path) -> None:
+    outside, jobs = tmp_path / "outside", tmp_path / "jobs"
+    for folder in (outside, jobs):
+        folder.mkdir()
+    (outside / "document.pdf").write_text("kept")
+    with job_folder(jobs):
+        left = jobs / name
+        left.parent.mkdir(parents=True, exist_ok=True)
+        if name == "out":
+            left.rmdir()
+        if kind == "link":
+            left.symlink_to(outside)
+        elif kind == "folder":
+            left.mkdir()
+            (left / "file").touch()
+        else:
+            left.touch()
+    assert [str(path.relative_to(jobs)) for path in jobs.rglob("*")] in ([], ["out"])
+    assert (outside / "document.pdf").read_text() == "kept"
+    with job_folder(jobs) as folder:
+        assert list(folder.outputs.iterdir()) == []
+
+
+def test_nothing_is_taken_from_a_folder_that_a_worker_replaced(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "document.pdf").touch()
+    with job_folder(tmp_path) as folder:
+        folder.outputs.rmdir()
+        folder.outputs.symlink_to(tmp_path / "outside")
+        with pytest.raises(ConversionError, match="no plain file"):
+            folder.take("document.pdf", tmp_path / "taken")
 
 
 def _failing_program(folder: Path) -> str:

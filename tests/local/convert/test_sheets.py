@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.local.convert import DocumentResult
+from airflow_provider_ci.local.convert.text.table import delimiter_of
 
 Convert = Callable[..., DocumentResult]
 _SHEETS = {
@@ -62,15 +63,22 @@ def test_pictures_of_sheets_with_print_areas_are_numbered_by_sheet(make: Any, co
 
 
 @pytest.mark.parametrize("code", ["&amp;F", "&amp;Z&amp;F"])
-@pytest.mark.parametrize("edge", ["oddHeader", "oddFooter"])
+@pytest.mark.parametrize("edge", ["Header", "Footer"])
+@pytest.mark.parametrize("page", ["odd", "even", "first"])
 def test_headers_show_the_name_of_the_object(
-    edge: str, code: str, make: Any, convert: Convert, page_texts: Any
+    page: str, edge: str, code: str, make: Any, convert: Convert, page_texts: Any
 ) -> None:
-    end = f"<headerFooter><{edge}>&amp;C{code}</{edge}></headerFooter>"
-    source = make.xlsx("a.xlsx", {"One": [["cell"]]}, end=end)
+    name = f"{page}{edge}"
+    end = (
+        '<rowBreaks count="2" manualBreakCount="2"><brk id="1" max="9" man="1"/><brk id="2" max="9" man="1"/>'
+        f'</rowBreaks><headerFooter differentOddEven="1" differentFirst="1"><{name}>&amp;C{code}</{name}>'
+        "</headerFooter>"
+    )
+    source = make.xlsx("a.xlsx", {"One": [["cell"], ["cell"], ["cell"]]}, end=end)
     texts = page_texts(convert(source, name="in/my sheet.xlsx").pages[0].path)
-    assert sorted(texts[0].splitlines()) == ["cell", "my sheet.xlsx"]
-    assert "my sheet.xlsx" in texts[0]
+    shown = ["my sheet.xlsx" in text for text in texts]
+    assert shown == [number == ["first", "even", "odd"].index(page) for number in range(3)]
+    assert not any("/" in text for text in texts)
 
 
 _VALUES = [
@@ -105,7 +113,47 @@ def test_a_quoted_field_keeps_its_delimiters_quotes_and_line_ends(
     )
 
 
-def test_the_last_of_many_columns_is_text_too(make: Any, convert: Convert, page_texts: Any) -> None:
-    row = ",".join(f"0{number}" for number in range(100, 160))
+@pytest.mark.parametrize("count", [60, 1100])
+def test_the_last_of_many_columns_is_text_too(
+    count: int, make: Any, convert: Convert, page_texts: Any
+) -> None:
+    row = ",".join(f"0{number}" for number in range(1000, 1000 + count))
     texts = " ".join(page_texts(convert(make.file("a.csv", f"{row}\n{row}\n")).pages[0].path)).split()
-    assert {"0100", "0159"} <= set(texts)
+    assert {"01000", f"0{1000 + count - 1}"} <= set(texts)
+
+
+def test_more_columns_than_a_sheet_has_are_refused(make: Any, refusal: Any) -> None:
+    error = refusal(make.file("a.csv", "x," * 16_384 + "x\n"))
+    assert error.message == "the csv has 16385 columns; the limit is 16384"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    ("first", "delimiter"),
+    [("sep=;", ";"), ('"sep=|"', "|"), ("SEP=\t", "\t"), ("sep=^", "^"), ("sep=,", ",")],
+)
+def test_a_first_line_that_names_the_delimiter_is_followed(
+    first: str, delimiter: str, mark: str, make: Any, convert: Convert, page_texts: Any
+) -> None:
+    """Also against what the other lines look like, and the line itself is not shown, as in Excel."""
+    other = ";" if delimiter == "," else ","
+    content = f"{mark}{first}\r\na{delimiter}b{other}c\r\n1{delimiter}2{other}3\r\n"
+    text = page_texts(convert(make.file("a.csv", content)).pages[0].path)[0]
+    assert sorted(text.split()) == sorted(["a", f"b{other}c", "1", f"2{other}3"])
+
+
+_LONG_NOTE = '"first, line\nsecond, line, and, more\nthird, line, of, commas"'
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter"),
+    [
+        (f"id;note\n1;{_LONG_NOTE}\n2;{_LONG_NOTE}\n", ";"),
+        ("name;price\na;1,50\nb;2,75\n", ";"),
+        ('size,name\n5" pipe,a;b;c\n6" pipe,d;e;f\n', ","),
+        ('a\tb\n"1\t1","2;2"\t3\n', "\t"),
+        ("alone\nalone\n", ","),
+    ],
+)
+def test_the_delimiter_is_the_one_outside_of_quotes(content: str, delimiter: str, make: Any) -> None:
+    assert delimiter_of(make.file("a.csv", content)) == delimiter

@@ -88,7 +88,7 @@ class OutputTemplate:
     def _filled(self, key: str, service: str) -> str:
         values = self._values(key)
         used = [values[piece.text] for piece in self._pieces if piece.kind == "own"]
-        # The service would replace it in the output key, too, and nobody would find the output.
+        # The service would replace it in the output key, too, and the batch would not find the output.
         if any(_REPLACED_BY_SERVICE.search(value) for value in used):
             raise OutputNameError(
                 f"the key {key!r} holds a placeholder that the service replaces in output keys; "

@@ -194,7 +194,7 @@ class Neighbour:
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:
             return False
-        # The run that made the plan, or one that continues it under a claim of its own.
+        # The run that made the plan, or a later run that continues it under its own claim.
         return bool(claim.token == self.details["claim"] or claim.plan == self.details["plan"])
 
     def _find_plan(self) -> StoredPlan | None:

@@ -47,7 +47,8 @@ SERVICES = {
 GUESSED_FILTERS = ("Text", "Text (encoded)", "HTML (StarWriter)", "HTML", "Text - txt - csv (StarCalc)")
 # Excel encrypts write-protected workbooks with it, and opens them without a question.
 DEFAULT_PASSWORD = "VelvetSweatshop"  # noqa: S105 - known to everybody
-PAGES = ("Left", "Right", "First")
+# Pages of a sheet with headers of their own, and what says that they have the header of the right pages.
+PAGES = {"Right": "", "Left": "{}IsShared", "First": "FirstPage{}IsShared"}
 NAME_AND_EXTENSION = 3  # com.sun.star.text.FilenameDisplayFormat
 NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -215,8 +216,9 @@ def print_only(document: Any, number: int, names: list[str]) -> None:
     Sheets are hidden and not removed, because formulas of other sheets may refer to them. LibreOffice
     prints the print areas of hidden sheets, but Excel does not, so hidden sheets lose their print areas.
     """
-    sheets = [document.Sheets.getByName(name) for name in names]
-    if number:
+    # One sheet alone cannot be hidden, and every call takes its time.
+    sheets = [document.Sheets.getByName(name) for name in names if len(names) > 1]
+    if number and sheets:
         sheets[number - 1].IsVisible = True
         for sheet in sheets[: number - 1] + sheets[number:]:
             sheet.IsVisible = False
@@ -225,20 +227,29 @@ def print_only(document: Any, number: int, names: list[str]) -> None:
             sheet.setPrintAreas(())
 
 
-def set_pages(document: Any, request: dict[str, Any]) -> None:
+def set_pages(styles: list[Any], request: dict[str, Any]) -> None:
     """Give every sheet the paper asked for, and print or drop the cell comments."""
     width, height = PAPERS[request["paper_size"]]
     is_landscape = bool(request["paper_direction"])
-    styles = document.StyleFamilies.getByName("PageStyles")
-    for index in range(styles.Count):
-        style = styles.getByIndex(index)
-        style.IsLandscape = is_landscape
-        style.Width, style.Height = (height, width) if is_landscape else (width, height)
-        style.PrintAnnotations = bool(request["comments"])
+    values = {
+        "IsLandscape": is_landscape,
+        "Width": height if is_landscape else width,
+        "Height": width if is_landscape else height,
+        "PrintAnnotations": bool(request["comments"]),
+        **({} if request["has_header"] else {"HeaderIsOn": False, "FooterIsOn": False}),
+    }
+    for style in styles:
+        # In one call, because each takes its time.
+        style.setPropertyValues(tuple(values), tuple(values.values()))
         if request["fit_columns"] or request["fit_rows"]:
             style.ScaleToPagesX, style.ScaleToPagesY = request["fit_columns"], request["fit_rows"]
-        if not request["has_header"]:
-            style.HeaderIsOn = style.FooterIsOn = False
+
+
+def page_styles(document: Any) -> list[Any]:
+    """List the page styles that sheets use; every call to a style takes its time, and most are not used."""
+    styles = document.StyleFamilies.getByName("PageStyles")
+    found = [styles.getByIndex(index) for index in range(styles.Count)]
+    return [style for style in found if style.isInUse()]
 
 
 def accept_revisions(context: Any, document: Any) -> None:
@@ -255,21 +266,22 @@ def accept_revisions(context: Any, document: Any) -> None:
         raise RefusedError("DamagedFile", "the tracked changes of the document cannot be accepted")
 
 
-def name_file_fields(document: Any) -> None:
+def name_file_fields(document: Any, styles: list[Any]) -> None:
     """Let fields show the name of the file alone, as its folder is one of the local CI's own."""
-    if document.supportsService("com.sun.star.text.GenericTextDocument"):
-        if shorten_fields(document.TextFields):
-            document.TextFields.refresh()
-    elif document.supportsService("com.sun.star.sheet.SpreadsheetDocument"):
-        styles = document.StyleFamilies.getByName("PageStyles")
-        for index in range(styles.Count):
-            name_file_in_edges(styles.getByIndex(index))
+    is_text = document.supportsService("com.sun.star.text.GenericTextDocument")
+    if is_text and shorten_fields(document.TextFields):
+        document.TextFields.refresh()
+    for style in styles:
+        name_file_in_edges(style)
 
 
 def name_file_in_edges(style: Any) -> None:
     """Do so in the headers and footers of a page style of sheets."""
-    for edge in ("Header", "Footer"):
-        for page in PAGES if getattr(style, f"{edge}IsOn") else ():
+    are_on = style.getPropertyValues(("HeaderIsOn", "FooterIsOn"))
+    for edge, is_on in zip(("Header", "Footer"), are_on, strict=False):
+        for page, sharing in PAGES.items() if is_on else ():
+            if sharing and getattr(style, sharing.format(edge)):
+                continue
             name = f"{page}Page{edge}Content"
             content = getattr(style, name)
             parts = (content.LeftText, content.CenterText, content.RightText)
@@ -323,13 +335,14 @@ def convert(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, An
     document = load(context, desktop, request)
     try:
         names = sheet_names(document)
+        styles = page_styles(document) if names else []
         if names:
-            set_pages(document, request)
+            set_pages(styles, request)
             check_sheet(request["sheet_id"], names)
             print_only(document, request["sheet_id"], names)
         if not request["comments"] and document.supportsService("com.sun.star.text.TextDocument"):
             accept_revisions(context, document)
-        name_file_fields(document)
+        name_file_fields(document, styles)
         export(document, request)
         return {"sheets": names}
     finally:

@@ -24,6 +24,10 @@ MAX_SIDE: Final = 65_500
 MAX_PIXELS: Final = 200_000_000
 _POINTS_PER_INCH: Final = 72
 _FORMATS: Final = {"png": "PNG", "jpg": "JPEG"}
+_UNKNOWN_ENCRYPTION: Final = (
+    "the PDF is encrypted in a way that cannot be opened here with any DocPassword: remove the encryption in "
+    "the program that set it, and upload the file again"
+)
 # Zlib's lowest level: page pictures come out a tenth larger and twice as fast.
 _PNG_LEVEL: Final = 1
 
@@ -43,6 +47,8 @@ def _open(source: Path, password: str) -> pypdfium2.PdfDocument:
         try:
             return pypdfium2.PdfDocument(source, password=attempt)
         except pypdfium2.PdfiumError as error:
+            if error.err_code == pypdfium2.raw.FPDF_ERR_SECURITY:
+                raise ConversionError(errors.UNSUPPORTED_ENCRYPTION, _UNKNOWN_ENCRYPTION) from error
             if error.err_code != pypdfium2.raw.FPDF_ERR_PASSWORD:
                 raise ConversionError(errors.DAMAGED_FILE, "the PDF cannot be read: it is damaged") from error
     if password:

@@ -167,6 +167,11 @@ def _turned(frame: Image.Image, degrees: int) -> Image.Image:
 
 
 def _auto_orient(canvas: Canvas, _: op.AutoOrient) -> None:
+    turn_upright(canvas)
+
+
+def turn_upright(canvas: Canvas) -> None:
+    """Turn the frames as EXIF says, and remove its orientation."""
     transpose = _TRANSPOSES.get(orientation_of(canvas.exif))
     if transpose is not None:
         canvas.each(lambda frame: frame.transpose(transpose))

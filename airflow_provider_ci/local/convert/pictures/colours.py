@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 _SPACES: Final = {
     "CMYK": b"CMYK", "RGB": b"RGB ", "RGBA": b"RGB ", "P": b"RGB ", "PA": b"RGB ", "RGBX": b"RGB ",
-    "L": b"GRAY", "LA": b"GRAY", "LAB": b"Lab ",
+    "YCbCr": b"RGB ", "L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "I;16B": b"GRAY", "LAB": b"Lab ",
 }  # fmt: skip
 
 
@@ -30,6 +30,8 @@ def to_srgb(frame: Image.Image, profile: bytes) -> Image.Image:
     # A profile describes colours only, so the transparency is kept aside.
     alpha = frame.getchannel("A") if frame.mode == "RGBA" else None
     colours = frame.convert("RGB") if alpha else frame
+    if alpha and fits(profile, "L"):
+        colours = frame.getchannel("R")
     source = ImageCms.createProfile("LAB") if frame.mode == "LAB" else io.BytesIO(profile)
     try:
         made = ImageCms.profileToProfile(colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

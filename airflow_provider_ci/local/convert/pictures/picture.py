@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from airflow_provider_ci.local.convert.pictures.canvas import (
     check_result,
     named,
     refuse_to_fetch,
+    turn_upright,
 )
 from airflow_provider_ci.local.convert.pictures.colours import fits, profile_of
 from airflow_provider_ci.local.convert.pictures.information import (
@@ -123,8 +124,10 @@ def source_info(source: Path) -> PictureInfo:
 def _process(source: Path, steps: tuple[op.Step, ...], target: Path, fetch: Fetch) -> PictureResult:
     with open_picture(source) as image:
         original = picture_info(image, source, "")
-        steps = _draft(image, steps)
-        canvas = load(image, output_format(steps) or _format(image), keeps_profile=_keeps_profile(steps))
+        target_format = output_format(steps) or _format(image)
+        if target_format in _WITH_PROFILE or orientation_of(image.info.get("exif", b"")) <= 1:
+            steps = _draft(image, steps)
+        canvas = load(image, target_format, keeps_profile=_keeps_profile(steps))
     canvas.fetch = fetch
     original = replace(original, ave=average_of(canvas.frames[0]))
     apply_steps(canvas, steps)
@@ -161,7 +164,9 @@ def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...
 def _keeps_profile(steps: Sequence[op.Step]) -> bool:
     """Tell whether the colours can stay in the space of the source: none is added, none is stripped."""
     return not any(
-        isinstance(operation, _IN_SRGB) or (isinstance(operation, op.Thumbnail) and operation.pad)
+        isinstance(operation, _IN_SRGB)
+        or (isinstance(operation, op.Thumbnail) and operation.pad)
+        or (isinstance(operation, op.Tone) and operation.kind == "grayscale")
         for step in steps
         for operation in step.operations
     )
@@ -174,7 +179,10 @@ def load(image: Image.Image, target_format: str, *, keeps_profile: bool = True) 
     sRGB.
     """
     profile = profile_of(image)
-    keeps_profile = keeps_profile and target_format in _WITH_PROFILE and image.mode not in ("CMYK", "LAB")
+    # A profile of greys does not describe RGBA, which transparent greys become, nor webp, which has no greys.
+    is_grey_lost = fits(profile, "L") and (image.has_transparency_data or target_format == "WEBP")
+    is_changed = image.mode in ("CMYK", "LAB") or is_grey_lost
+    keeps_profile = keeps_profile and target_format in _WITH_PROFILE and not is_changed
     read = usable if keeps_profile else in_srgb
     canvas = Canvas(
         frames=[],
@@ -185,14 +193,28 @@ def load(image: Image.Image, target_format: str, *, keeps_profile: bool = True) 
         exif=_with_header(image.info.get("exif", b"")),
         comment=_comment_of(image),
     )
-    is_animated = target_format in _ANIMATED and image.format in ANIMATED and frames_of(image) > 1
-    for frame in ImageSequence.Iterator(image) if is_animated else [image]:
+    for frame in _frames(image, target_format):
         duration = frame.info.get("duration", 100)
         # The iterator uses one object for all frames, so each frame is copied.
         canvas.frames.append(read(frame))
         canvas.durations.append(int(duration))
     canvas.icc_profile = profile if keeps_profile else b""
+    if target_format not in _WITH_PROFILE:
+        # The target cannot say how a picture is turned.
+        turn_upright(canvas)
     return canvas
+
+
+def _frames(image: Image.Image, target_format: str) -> Iterator[Image.Image]:
+    """Give the frames that the target can hold."""
+    if target_format not in _ANIMATED or image.format not in ANIMATED or frames_of(image) == 1:
+        yield image
+        return
+    frames = ImageSequence.Iterator(image)
+    # An animated png may begin with a picture for programs that show no animations.
+    if getattr(image, "default_image", False):
+        next(frames)
+    yield from frames
 
 
 def _with_header(exif: bytes) -> bytes:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageMath, UnidentifiedImageError
 
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
@@ -14,10 +14,22 @@ from airflow_provider_ci.local.convert.pictures import limits
 from airflow_provider_ci.local.convert.pictures.colours import fits, profile_of, to_srgb
 from airflow_provider_ci.local.convert.source.intake import check_picture_size
 
+# The start of a picture, perhaps behind the length of its first part, and its name.
+_SIGNS: Final = {
+    b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"WEBPVP8": "webp", b"II*\0": "tiff",
+    b"MM\0*": "tiff", b"ftypheic": "heic", b"ftypmif1": "heif", b"ftypavif": "avif", b"8BPS": "psd",
+    b"<svg": "svg", b"%PDF": "pdf", b"jP  ": "jpeg 2000",
+}  # fmt: skip
+_SIGN_OFFSETS: Final = (0, 4, 8)
 _READ: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 ANIMATED: Final = ("GIF", "WEBP", "PNG")
 _DEEP: Final = ("I", "F")
+_MOST_8_BITS: Final = 255.0
 _MOST_16_BITS: Final = 65535.0
+# Tags of a tiff.
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339
+_WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
+_UNSIGNED = 1
 # The distance of two greys of a png of fewer than 8 bits, as Pillow reads them.
 _STEPS: Final = {"1": 255, "L;2": 85, "L;4": 17}
 
@@ -41,9 +53,20 @@ def open_any(path: Path, what: str = "the picture") -> Image.Image:
     try:
         return Image.open(path, formats=_READ)
     except UnidentifiedImageError:
-        raise ConversionError(
-            errors.DAMAGED_FILE, f"{what} is none that can be read (jpg, png, gif, webp, bmp, tiff)"
-        ) from None
+        raise _unreadable(path, what) from None
+
+
+def _unreadable(path: Path, what: str) -> ConversionError:
+    with path.open("rb") as stream:
+        head = stream.read(32)
+    starts = [head[offset:] for offset in _SIGN_OFFSETS]
+    found = next(
+        (name for sign, name in _SIGNS.items() if any(start.startswith(sign) for start in starts)), ""
+    )
+    message = f"{what} is a {found} that is damaged, or of a kind that cannot be read" if found else ""
+    return ConversionError(
+        errors.DAMAGED_FILE, message or f"{what} is none that can be read (jpg, png, gif, webp, bmp, tiff)"
+    )
 
 
 def frames_of(image: Image.Image) -> int:
@@ -65,7 +88,8 @@ def in_srgb(frame: Image.Image) -> Image.Image:
         frame.load()
         return usable(to_srgb(frame, profile))
     made = usable(frame)
-    return to_srgb(made, profile) if profile and fits(profile, made.mode) else made
+    is_grey = made.mode == "RGBA" and fits(profile, "L")
+    return to_srgb(made, profile) if profile and (is_grey or fits(profile, made.mode)) else made
 
 
 def _plain(frame: Image.Image) -> Image.Image:
@@ -98,6 +122,9 @@ def _eight_bits(frame: Image.Image) -> Image.Image:
     # 16-bit modes are little-endian unless their name ends in B.
     first, second = (1, 0) if frame.mode != "I;16B" else (0, 1)
     high = Image.frombytes("L", frame.size, content[first::2])
+    # Pillow inverts greys of 8 bits, but not of 16.
+    if _tag(frame, _PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO:
+        high = ImageChops.invert(high)
     if not isinstance(transparent, int):
         return high
     low = Image.frombytes("L", frame.size, content[second::2])
@@ -109,15 +136,41 @@ def _eight_bits(frame: Image.Image) -> Image.Image:
     return made
 
 
+def _tag(frame: Image.Image, tag: int, default: int) -> int:
+    """Read a number that a tiff tells of itself."""
+    value = getattr(frame, "tag_v2", {}).get(tag, default)
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+def _unsigned(frame: Image.Image) -> Image.Image:
+    """Give 32-bit integers without a sign as floats, because Pillow takes the upper half for negative."""
+    shifted = ImageMath.lambda_eval(
+        lambda names: names["frame"] + names["float"](names["frame"] < 0) * 2.0**32, frame=frame.convert("F")
+    )
+    assert isinstance(shifted, Image.Image)
+    return shifted
+
+
+def _extremes(frame: Image.Image) -> tuple[float, float]:
+    lowest, highest = frame.getextrema()
+    return float(lowest), float(highest)  # type: ignore[arg-type]  # one band
+
+
 def _stretched(frame: Image.Image) -> Image.Image:
     """Map 32 bits to 256 steps: as they are meant where that shows, else from lowest to highest."""
-    lowest, highest = (float(value) for value in frame.getextrema())  # type: ignore[arg-type]  # one band
-    if not (math.isfinite(lowest) and math.isfinite(highest)):
+    lowest, highest = _extremes(frame)
+    is_unsigned = frame.mode == "I" and lowest < 0 and _tag(frame, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
+    if is_unsigned:
+        frame = _unsigned(frame)
+        lowest, highest = _extremes(frame)
+    # The extremes leave out what is not a number, a mean does not.
+    mean = frame.convert("F").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    if not all(map(math.isfinite, (lowest, highest, mean))):  # type: ignore[arg-type]  # one band
         raise ConversionError(errors.DAMAGED_FILE, "the picture holds values that are not finite numbers")
-    most = 1.0 if frame.mode == "F" else 255.0
+    most = 1.0 if frame.mode == "F" and not is_unsigned else _MOST_8_BITS
     if lowest >= 0 and highest <= most:
         lowest, highest = 0.0, most
-    elif frame.mode == "I" and lowest >= 0 and highest <= _MOST_16_BITS:
+    elif most == _MOST_8_BITS and lowest >= 0 and highest <= _MOST_16_BITS:
         lowest, highest = 0.0, _MOST_16_BITS
     scale = 255.0 / (highest - lowest) if highest > lowest else 0.0
     values = frame.convert("F").point(lambda value: value * scale + (-lowest * scale + 0.5))

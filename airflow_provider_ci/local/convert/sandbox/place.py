@@ -56,11 +56,9 @@ def cleaned_up(command: Sequence[str], folder: Path, socket: str = "-") -> list[
 class JobFolder:
     """What one job shares with its workers: ``inputs`` that they read, ``outputs`` that they write."""
 
-    def __init__(self, path: Path) -> None:
-        self.inputs = path / "in"
-        self.outputs = path / "out"
-        self.inputs.mkdir()
-        self.outputs.mkdir()
+    def __init__(self, inputs: Path, outputs: Path) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
 
     def put(self, source: Path, name: str) -> Path:
         """Copy a file in and give its path there; a link would let the worker change the object."""
@@ -70,7 +68,7 @@ class JobFolder:
         """Move a made file out to ``target``. Refuse all but plain files: our workers make nothing else."""
         made = self.outputs / name
         # lstat, because a hostile document could leave a link to a file that only the server may read.
-        if not stat.S_ISREG(made.lstat().st_mode):
+        if self.outputs.is_symlink() or not stat.S_ISREG(made.lstat().st_mode):
             raise ConversionError(errors.CONVERTER_CRASHED, f"the converter made no plain file {name}")
         shutil.move(made, target)
         return target
@@ -78,6 +76,30 @@ class JobFolder:
 
 @contextmanager
 def job_folder(parent: Path) -> Iterator[JobFolder]:
-    """Give the folder of a job inside the folder that its workers see; it is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="job-", dir=parent, ignore_cleanup_errors=True) as path:
-        yield JobFolder(Path(path))
+    """Give the folder of a job inside the folder that its workers see; its files are removed afterwards.
+
+    The inputs of each job have a path of their own, because LibreOffice remembers what it read. The outputs
+    of all jobs have one, because to remove a folder takes some file systems longer than a small conversion.
+    """
+    outputs = parent / "out"
+    outputs.mkdir(exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="job-", dir=parent, ignore_cleanup_errors=True) as inputs:
+            yield JobFolder(Path(inputs), outputs)
+    finally:
+        _remove_all_but(outputs, parent)
+
+
+def _remove_all_but(kept: Path, parent: Path) -> None:
+    """Empty a folder, and the one folder in it that is kept; whatever a worker may have put there goes."""
+    entries = [entry for entry in os.scandir(parent) if entry.name != kept.name]
+    # A link would lead out of the folder.
+    if kept.is_symlink() or not kept.is_dir():
+        kept.unlink(missing_ok=True)
+    else:
+        entries += os.scandir(kept)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _HEAD: Final = 4096
 # The start of a part is enough, and a hostile one unpacks to gigabytes.
 _LONGEST_PART: Final = 1024**2
 
+_PROGRAM: Final = "a Windows program"
 _MAGIC: Final = {
     b"%PDF-": "pdf",
     b"{\\rt": "rtf",
@@ -29,7 +31,7 @@ _MAGIC: Final = {
     b"\x1f\x8b": "a gzip archive",
     b"Rar!": "a rar archive",
     b"7z\xbc\xaf": "a 7z archive",
-    b"MZ": "a Windows program",
+    b"MZ": _PROGRAM,
     b"\x7fELF": "a program",
     # The first records of Excel 2, 3, 4 and 5, outside of a compound file.
     b"\x09\x00\x04\x00": "biff",
@@ -55,6 +57,8 @@ _MARKUP: Final = (
     ("mime-version:", "a web archive (MHTML)"),
     ("<?xml", "XML"),
 )
+_MAIL: Final = "mime-version:"
+_MAIL_HEADERS: Final = re.compile(r"(?:[a-z-]+: [^\n]*\n|[ \t][^\n]*\n)*mime-version:")
 _STREAMS: Final = {
     "EncryptedPackage": ("encrypted", "an encrypted Office document"),
     "WordDocument": ("word", "a Word document"),
@@ -115,17 +119,23 @@ def identify(source: Path) -> Content:
             "biff": Content("biff", "sheet", "an Excel workbook"),
             "winword": Content("winword", "word", "an old Word document"),
         }[found]
-    return Content("", "", found or _text_words(head))
+    # A text may start with two letters of a program.
+    if found and (found != _PROGRAM or b"\0" in head):
+        return Content("binary", "", found)
+    return _in_text(head)
 
 
-def _text_words(head: bytes) -> str:
+def _in_text(head: bytes) -> Content:
     is_wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     text = head.decode("utf-16" if is_wide else "latin-1", "replace").lower()
+    start = text.lstrip("\ufeffï»¿ \r\n\t")
+    is_markup = start.startswith(("<", _MAIL)) or bool(_MAIL_HEADERS.match(start))
     for sign, words in _MARKUP:
         # Further down a sign counts in markup alone, because a plain text may mention HTML.
-        if sign in text[:200] or (text.lstrip("\ufeffï»¿ \r\n\t").startswith("<") and sign in text):
-            return words
-    return "" if "\0" in text else "plain text" if _is_printable(head) else ""
+        if sign in text[:200] or (is_markup and sign in text):
+            return Content("markup" if is_markup else "", "", words)
+    is_text = "\0" not in text and _is_printable(head)
+    return Content("", "", "plain text" if is_text else "")
 
 
 def _is_printable(head: bytes) -> bool:

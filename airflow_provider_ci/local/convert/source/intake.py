@@ -25,10 +25,12 @@ MAX_DOCUMENT_BYTES: Final = 200 * 1024**2
 MAX_UNPACKED_TEXT: Final = 192 * 1024**2
 MAX_UNPACKED: Final = 1024**3
 MAX_ENTRIES: Final = 20_000
+_MOST_BEFORE_PDF: Final = 1024 + len(b"%PDF-")
 _MAX_DIRECTORY_BYTES: Final = 8 * 1024**2
 
 _FOUND_BY_LIBREOFFICE: Final = ("biff", "winword")
 """Old binary formats whose import filter only LibreOffice's own detection knows."""
+_NO_TEXT: Final = ("zip", "ole", "pdf", "binary", *_FOUND_BY_LIBREOFFICE)
 _TEXT_ENTRIES: Final = (".xml", ".rels", ".vml", ".rdf", ".bin")
 
 
@@ -62,8 +64,8 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
         _check_archive(source)
     content = identify(source)
     if source_format.container == "text":
-        # LibreOffice would print the bytes as text.
-        if content.container in ("zip", "ole", "pdf", *_FOUND_BY_LIBREOFFICE):
+        # LibreOffice would print the bytes, or the source of another kind of text.
+        if content.container in _NO_TEXT or _is_other_text(source_format, content):
             raise _mismatch(source_format, content)
         return source_format.filter
     # The parts of an encrypted package cannot be seen, so the name decides.
@@ -78,6 +80,14 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
     if (source_format.kind, content.container) in OTHER_CONTAINERS:
         return OTHER_CONTAINERS[source_format.kind, content.container]
     raise _mismatch(source_format, content)
+
+
+def _is_other_text(source_format: SourceFormat, content: Content) -> bool:
+    """Tell whether a table or a page is written in another language; a plain text may hold any."""
+    if source_format.kind == "text":
+        return False
+    is_page = source_format.kind == "html" and content.words == "HTML"
+    return content.container in ("rtf", "markup") and not is_page
 
 
 def _filter_in_archive(source_format: SourceFormat, content: Content) -> str:
@@ -106,8 +116,12 @@ def _packaged_filter(source_format: SourceFormat) -> str:
 def check_pdf(source: Path) -> None:
     """Refuse a file that is named as a PDF and holds something else."""
     content = identify(source)
-    # The header of a PDF may follow other bytes, so PDFium decides about an unknown beginning.
-    if content.container != "pdf" and content.words not in ("", "plain text"):
+    if content.container == "pdf":
+        return
+    # The header of a PDF may follow other bytes, as many as PDFium looks through.
+    with source.open("rb") as stream:
+        has_header = b"%PDF-" in stream.read(_MOST_BEFORE_PDF)
+    if not has_header or content.words not in ("", "plain text"):
         raise _mismatch(FORMATS["pdf"], content)
 
 
@@ -118,7 +132,7 @@ def _mismatch(source_format: SourceFormat, content: Content) -> ConversionError:
 
 
 def _with_article(words: str) -> str:
-    return f"an {words}" if words[0] in "AEIOUaeiou" else f"a {words}"
+    return f"an {words}" if words[0] in "AEIOUaeiou" or words.startswith("HTML") else f"a {words}"
 
 
 def _check_archive(source: Path) -> None:

@@ -1,13 +1,11 @@
-"""Text sources: their encoding, a UTF-8 copy of them, and the delimiter of a csv."""
+"""Text sources: their encoding, and a UTF-8 copy of them."""
 
 from __future__ import annotations
 
 import codecs
 import re
-import shutil
-from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
@@ -21,13 +19,15 @@ _MARKS: Final = {  # longest first: the mark of UTF-32 starts with the one of UT
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _CHUNK: Final = 1 << 20
-_SAMPLE_LINES: Final = 50
-_DELIMITERS: Final = ",\t;|"
 _HEAD: Final = 4096
 _DECLARED: Final = re.compile(r"<meta[^>]{0,200}?charset=[\"' ]*([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _XML_DECLARED: Final = re.compile(r"<\?xml[^>]{0,200}?encoding=[\"']([A-Za-z0-9._-]{1,40})")
 _ESCAPES: Final = re.compile(rb"\x1b(\$[@AB]|\$\(|\([BJI])")
-_MOST_COLUMNS: Final = 1024
+_CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_SIGNS_PER_CONTROL: Final = 4
+# LibreOffice leaves them out or shows a number sign for them.
+_SHOWN: Final = dict.fromkeys((*range(9), *range(14, 32), 127), "\ufffd")
+_END_OF_FILE: Final = "\x1a"
 _WHOLE_PER_DAMAGED: Final = 4
 # Texts that are declared as the one often hold characters of the other.
 _SUPERSETS: Final = {
@@ -38,7 +38,6 @@ _SUPERSETS: Final = {
     "iso8859-1": "cp1252",
     "ascii": "cp1252",
 }
-_QUOTED: Final = re.compile(r'"[^"]*"')
 
 
 def encoding_of(source: Path) -> str:
@@ -52,8 +51,14 @@ def encoding_of(source: Path) -> str:
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding
+    # Half of the bytes of wide characters are zero, or low.
+    wide = encodings.guess_wide(head) if _CONTROLS.search(head) else None
+    if wide and _decodes(source, wide):
+        return wide
     if b"\0" in head:
         raise ConversionError(errors.DAMAGED_FILE, "the content is not text: it holds NUL bytes")
+    if len(_CONTROLS.findall(head)) * _SIGNS_PER_CONTROL > len(head):
+        raise ConversionError(errors.DAMAGED_FILE, "the content is not text: it holds control characters")
     # ISO-2022-JP consists of ASCII bytes and escapes, so it would pass for UTF-8.
     if _ESCAPES.search(head) and _decodes(source, "iso2022_jp_2"):
         return "iso2022_jp_2"
@@ -124,12 +129,18 @@ def _known_encoding(declared: re.Match[str] | None) -> str | None:
 
 
 def copy_as_utf8(source: Path, target: Path) -> None:
-    """Write ``source`` to ``target`` as UTF-8 with plain newlines."""
+    """Write ``source`` to ``target`` as UTF-8 with plain newlines, control characters replaced."""
     with (
         source.open(encoding=encoding_of(source), errors="replace") as reader,
         target.open("w", encoding="utf-8", newline="\n") as writer,
     ):
-        shutil.copyfileobj(reader, writer, _CHUNK)
+        _copy(reader, writer)
+
+
+def _copy(reader: TextIO, writer: TextIO) -> None:
+    while text := reader.read(_CHUNK):
+        # DOS ends a text with a character that is not of the text.
+        writer.write(text.removesuffix(_END_OF_FILE).translate(_SHOWN))
 
 
 def copy_html_as_utf8(source: Path, target: Path) -> None:
@@ -144,7 +155,7 @@ def copy_html_as_utf8(source: Path, target: Path) -> None:
             writer.write(f"{head[: declared.start(1)]}utf-8{head[declared.end(1) :]}")
         else:
             writer.write(f'<meta charset="utf-8">{head}')
-        shutil.copyfileobj(reader, writer, _CHUNK)
+        _copy(reader, writer)
 
 
 def _html_encoding(source: Path) -> str:
@@ -156,27 +167,3 @@ def _html_encoding(source: Path) -> str:
     if is_marked or declared is None or _is_utf8(source) or not _decodes(source, declared):
         return encoding_of(source)
     return declared
-
-
-def delimiter_of(source: Path) -> str:
-    """Guess the delimiter of a UTF-8 csv: the character that splits its first lines most, and most evenly."""
-    with source.open(encoding="utf-8") as stream:
-        lines = stream.read(_CHUNK).splitlines()[:_SAMPLE_LINES]
-    # Cut, because a line may have any length.
-    bare = [_QUOTED.sub("", line[:10_000]) for line in lines if line.strip()]
-    return max(_DELIMITERS, key=lambda sign: _evenness(sign, bare))
-
-
-def _evenness(sign: str, lines: list[str]) -> tuple[int, int]:
-    counts = Counter(count for line in lines if (count := line.count(sign)))
-    if not counts:
-        return 0, 0
-    count, agreeing = counts.most_common(1)[0]
-    return agreeing, count
-
-
-def columns_of(source: Path, delimiter: str) -> int:
-    """Give an upper bound for the columns of a UTF-8 csv, limited to the maximum of a sheet."""
-    with source.open(encoding="utf-8") as stream:
-        most = max((line.count(delimiter) for line in stream), default=0)
-    return min(most + 1, _MOST_COLUMNS)

@@ -136,6 +136,7 @@ def check_tag(given: str, wanted: Collection[str], place: str) -> None:
     """
     if given in wanted:
         return
+    # A name in this form may be a tag of the service that is left out here; anything else is a mistake.
     if re.fullmatch(r"[A-Z][A-Za-z]+", given) and given not in FORMS:
         known = ", ".join(sorted(FORMS))
         raise ServiceError(
@@ -164,6 +165,7 @@ def source_type_of(parameters: Mapping[str, str], key: str) -> str:
 
 def _input(request: etree._Element) -> str:
     node = _required(request, "Input")
+    # SDKs know Url, but the local CI calls no foreign hosts.
     check_known(node, "Input", {"Object"}, left_out={"Url"})
     key = _required(node, "Object", "Input").text or ""
     if not key.removeprefix("/"):
@@ -268,6 +270,7 @@ def _parameters(node: etree._Element, name: str, known: Collection[str]) -> dict
     check_known(node, f"Operation.{name}", set(known))
     values = {str(child.tag): child.text or "" for child in node}
     exact = ("DocPassword", "Prefix")
+    # Blanks around numbers and names are formatting of the XML. In a password or a prefix they count.
     return {name: value if name in exact else value.strip() for name, value in values.items() if value}
 
 

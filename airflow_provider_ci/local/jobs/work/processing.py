@@ -75,7 +75,7 @@ class Processor:
                 return Outcome(result=_OPERATIONS[job.tag](self, job, folder))
         except (ConversionError, ServiceError) as error:
             return Outcome(code=error.code, message=error.message)
-        except ConvertersClosedError:
+        except ConvertersClosedError:  # no failure of the job, which runs again after the next start
             raise
         except Exception as error:
             _log.exception("job %s of %r failed inside the local CI", job.job_id, job.input_object)
@@ -87,6 +87,7 @@ class Processor:
         source = self._source(job, folder)
         fetch = partial(self._workspace.fetch, folder, job.bucket)
         done = self._converters.document(source, job.input_object, options, folder, fetch)
+        # Nothing is published before all pages are made, so a job that fails leaves no output behind.
         uris = [_output_name(output["Object"], page) for page in done.pages]
         for uri, page in zip(uris, done.pages, strict=True):
             self._publish(output["Bucket"], uri, page.path, options.target)
@@ -205,6 +206,7 @@ def _document_options(sent: Mapping[str, str], password: str) -> DocumentOptions
     return DocumentOptions(
         target=target_of(sent),
         source_type=sent.get("SrcType", ""),
+        # Real responses echo an omitted StartPage as 0 (1045/51266), so both mean the same.
         start_page=value["StartPage"] or 1,
         end_page=value["EndPage"] or -1,
         page_ranges=sent.get("PageRanges", ""),

@@ -67,6 +67,7 @@ class Scheduler:
             raise ServiceError(
                 "QueueSaturated", f"queue {queue_id} holds {self._queue_size} waiting jobs already"
             )
+        # A paused queue takes jobs all the same (D in docs/local.md).
         paused = self._queues.is_paused(queue_id)
         job = self._jobs.add(submission, State.PAUSE if paused else State.SUBMITTED, now)
         self.wake()
@@ -74,6 +75,7 @@ class Scheduler:
 
     def cancel(self, job: Job, now: float) -> bool:
         """Cancel a waiting job; False if it no longer waits."""
+        # A cancelled job has ended, so its receiver is called as well.
         return self._callbacks.end(job, lambda: self._jobs.cancel(job, now))
 
     def wake(self) -> None:
@@ -108,6 +110,7 @@ class Scheduler:
         self._threads.shutdown()
 
     def _next(self) -> Job | None:
+        # A long queue must not keep another one waiting for as long as it lasts.
         queues = sorted(self._open_queues(), key=lambda queue_id: self._running[queue_id])
         return next((job for queue_id in queues for job in self._jobs.next_waiting(queue_id)), None)
 
@@ -120,6 +123,7 @@ class Scheduler:
         ]
 
     def _start(self, job: Job) -> None:
+        # It was cancelled between the query and now.
         if not self._jobs.start(job, self._traits.now()):
             return
         self._running[job.queue_id] += 1
@@ -149,6 +153,7 @@ class Scheduler:
                 break
             except sqlite3.Error as error:
                 _log.error("job %s ended, but that cannot be noted; trying again: %s", job.job_id, error)
+            # It will run again after the next start, which is better than a server that never ends.
             if self._stopping:
                 return
             await asyncio.sleep(RETRY_SECONDS)

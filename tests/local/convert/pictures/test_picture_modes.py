@@ -105,6 +105,83 @@ def test_greys_keep_their_profile_or_are_converted_by_it(apply: Apply) -> None:
     assert _pixels(made)[2][0] < 80
 
 
+_GREYS: dict[str, Callable[[bytes], bytes]] = {
+    "8": lambda profile: sources.png(8, 0, (DARK, LIGHT, 128), profile=profile),
+    "16": lambda profile: sources.png(16, 0, (DARK * 257, LIGHT * 257, 128 * 257), profile=profile),
+    "8 trns": lambda profile: sources.png(8, 0, (DARK, LIGHT, 128), profile=profile, transparent=b"\0\1"),
+    "LA": lambda profile: sources.saved("LA", "PNG", icc_profile=profile),
+    "tiff": lambda profile: sources.saved("L", "TIFF", icc_profile=profile),
+    "jpg": lambda profile: sources.saved("L", "JPEG", icc_profile=profile),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("source", _GREYS)
+def test_greys_of_every_kind_are_shown_by_their_profile(source: str, target: str, apply: Apply) -> None:
+    made = apply(_GREYS[source](sources.grey_profile()), f"imageMogr2/format/{target}")
+    light = _pixels(made)[1][0]
+    if "icc_profile" in made.info:
+        assert made.mode == "L"
+        assert (made.format, light) in (("PNG", LIGHT), ("JPEG", LIGHT))
+    else:
+        assert light < LIGHT - 15
+
+
+def test_grey_is_made_of_the_colours_that_a_viewer_sees(apply: Apply) -> None:
+    """The profile says that red is blue, which is darker."""
+    made = apply(_red(), "imageMogr2/grayscale/1")
+    assert "icc_profile" not in made.info
+    assert _pixels(made)[0][0] < 60
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_floats_that_are_no_numbers_are_refused(value: float, apply: Apply) -> None:
+    file, picture = io.BytesIO(), Image.new("F", (48, 16), 0.5)
+    picture.putpixel((3, 3), value)
+    picture.save(file, "TIFF")
+    with pytest.raises(ConversionError, match="not finite"):
+        apply(file.getvalue(), "imageMogr2/format/png")
+
+
+@pytest.mark.parametrize("target", ["gif", "webp"])
+def test_the_picture_before_an_animation_is_not_of_it(target: str, apply: Apply) -> None:
+    file, frames = io.BytesIO(), [Image.new("RGB", (48, 16), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(
+        file, "PNG", save_all=True, append_images=frames[1:], default_image=True, duration=[70, 90]
+    )
+    made = apply(file.getvalue(), f"imageMogr2/format/{target}")
+    assert made.n_frames == 2  # type: ignore[attr-defined]  # of an animation
+    assert _pixels(made)[0][1] > 100
+
+
+@pytest.mark.parametrize("target", ["gif", "bmp"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("rule", ["", "/auto-orient"])
+def test_a_target_without_exif_is_turned(rule: str, form: str, target: str, apply: Apply) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    made = apply(sources.saved("RGB", form, exif=tags), f"imageMogr2{rule}/thumbnail/8x/format/{target}")
+    assert made.size == (8, 24)
+    top, bottom = (made.convert("L").getpixel((4, y)) for y in (4, 12))
+    assert top < 70 < 180 < bottom  # type: ignore[operator]  # of one band
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a heic that"),
+        (b"8BPS" + bytes(40), "a psd that"),
+        (b"<svg/>", "a svg that"),
+        (sources.grey_tiff(depth=16).replace(b"\3\1\3\0\1\0\0\0\1", b"\3\1\3\0\1\0\0\0\x63"), "a tiff that"),
+        (b"text", "none that can be read (jpg"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_named(content: bytes, words: str, apply: Apply) -> None:
+    with pytest.raises(ConversionError) as caught:
+        apply(content, "imageMogr2/format/png")
+    assert words in caught.value.message
+
+
 def test_a_damaged_profile_is_left_out(apply: Apply) -> None:
     content = sources.saved("CMYK", "JPEG", icc_profile=sources.cmyk_profile()[:140])
     assert "icc_profile" not in apply(content, "imageMogr2/format/png").info

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_ci.local.convert import ConversionError, DocumentResult
+from tests.local.convert.compounds import compound_file
 
 Convert = Callable[..., DocumentResult]
 Refusal = Callable[..., ConversionError]
@@ -40,28 +41,34 @@ _CONTENTS: dict[str, tuple[Callable[[Any], Path], str]] = {
         "WordprocessingML",
     ),
     "web archive": (lambda make: make.file("x.mht", "MIME-Version: 1.0\nContent-Type: multipart"), "MHTML"),
+    "mail": (lambda make: make.file("x.eml", "From: a@b.c\nSubject: x\nMIME-Version: 1.0\n\nx"), "MHTML"),
     "text": (lambda make: make.file("x.txt", "only words"), "plain text"),
     "png": (lambda make: make.file("x.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "a png picture"),
     "zip": (lambda make: _archive(make.folder / "x.zip", {"readme.txt": "x"}), "a zip archive without"),
     "package": (lambda make: _empty_package(make.folder / "x.bin"), "an Office package without a document"),
-    "doc": (lambda make: _compound(make.folder / "x.ole", "WordDocument"), "a Word document"),
-    "xls": (lambda make: _compound(make.folder / "x.ole", "Workbook"), "an Excel workbook"),
+    "doc": (lambda make: compound_file(make.folder / "x.ole", "WordDocument"), "a Word document"),
+    "xls": (lambda make: compound_file(make.folder / "x.ole", "Workbook"), "an Excel workbook"),
     "ppt": (
-        lambda make: _compound(make.folder / "x.ole", "PowerPoint Document"),
+        lambda make: compound_file(make.folder / "x.ole", "PowerPoint Document"),
         "a PowerPoint presentation",
     ),
     "word 2": (lambda make: make.file("x.doc", b"\xdb\xa5\x2d\x00" + bytes(400)), "an old Word document"),
-    "msg": (lambda make: _compound(make.folder / "x.ole", "__properties_version1.0"), "an Outlook message"),
+    "msg": (
+        lambda make: compound_file(make.folder / "x.ole", "__properties_version1.0"),
+        "an Outlook message",
+    ),
 }
 _KINDS = {
     "word": (["docx", "doc", "docm", "odt"], {"docx", "doc", "odt", "rtf", "word 2"}),
     "sheet": (["xlsx", "xls", "xlsb", "ods"], {"xlsx", "xls"}),
     "slides": (["pptx", "ppt", "odp"], {"pptx", "ppt"}),
-    "table": (
-        ["csv"],
-        {"rtf", "html", "html table", "excel 2003", "word 2003", "web archive", "text", "png"},
+    "table": (["csv"], {"text"}),
+    "page": (["html"], {"text", "html", "html table"}),
+    "text": (
+        ["txt"],
+        {"rtf", "html", "html table", "excel 2003", "word 2003", "web archive", "mail", "text"},
     ),
-    "pdf": (["pdf"], {"pdf", "text"}),
+    "pdf": (["pdf"], {"pdf"}),
 }
 _WRONG = [
     (content, suffix)
@@ -86,23 +93,6 @@ def _empty_package(path: Path) -> Path:
         "_rels/.rels": f'<Relationships xmlns="{package}/relationships"/>',
     }
     return _archive(path, parts)
-
-
-def _compound(path: Path, stream: str) -> Path:
-    """A compound file with the name of one stream at its root."""
-
-    def entry(name: str, kind: int, child: int) -> bytes:
-        encoded = name.encode("utf-16-le")
-        head = encoded.ljust(64, b"\0") + struct.pack("<HBB", len(encoded) + 2, kind, 1)
-        return (head + struct.pack("<3i", -1, -1, child)).ljust(128, b"\0")
-
-    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<5H", 62, 3, 0xFFFE, 9, 6)
-    header = header.ljust(44, b"\0") + struct.pack("<IIIIiIiI", 1, 1, 0, 4096, -2, 0, -2, 0)
-    header += struct.pack("<I", 0) + b"\xff" * 432
-    chain = struct.pack("<2i", -3, -2) + b"\xff" * 504
-    directory = entry("Root Entry", 5, 1) + entry(stream, 2, -1) + bytes(256)
-    path.write_bytes(header + chain + directory)
-    return path
 
 
 @pytest.mark.parametrize(("content", "suffix"), _WRONG)

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_ci.local.convert import ConversionError, DocumentResult
 from airflow_provider_ci.local.convert.text import source as texts
+from tests.local.convert.text.languages import SENTENCES
 
 # Texts from a word to a paragraph, in the encodings of their countries.
 _TEXTS = {
@@ -76,6 +77,77 @@ def test_a_text_is_read_right_or_refused(name: str, encoding: str, tmp_path: Pat
         assert (name, encoding) in _REFUSED
     else:
         assert target.read_text("utf-8") == text
+
+
+def _read(content: bytes, folder: Path) -> str | None:
+    """The text of bytes, or None where it is refused."""
+    (folder / "source").write_bytes(content)
+    try:
+        texts.copy_as_utf8(folder / "source", folder / "target")
+    except ConversionError as error:
+        assert "save it as UTF-8" in error.message
+        return None
+    return (folder / "target").read_text("utf-8")
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_a_sentence_is_read_right_in_the_encodings_of_its_country(language: str, tmp_path: Path) -> None:
+    sentence, common, seldom = SENTENCES[language]
+    table = sentence.replace(" ", ";")
+    for encoding in (*common, *seldom):
+        for text in (sentence, table):
+            content = text.encode(encoding, "ignore")
+            expected = content.decode(encoding)
+            assert _read(content, tmp_path) in ([expected] if encoding in common else [expected, None])
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_a_few_words_are_read_right_or_refused(language: str, tmp_path: Path) -> None:
+    sentence, encodings, _ = SENTENCES[language]
+    words = sentence.split()
+    for number in range(len(words) - 2):
+        text = " ".join(words[number : number + 3])
+        for encoding in encodings:
+            content = text.encode(encoding, "ignore")
+            assert _read(content, tmp_path) in (content.decode(encoding), None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n",
+        "Москва, Кремль",
+        "名,b\n1,2\n",
+        "名称\n上海\n",
+        "François",
+        "שלום\n",
+        "안녕하세요\n",
+        "あいう\n",
+    ],
+)
+def test_wide_characters_without_a_mark_are_read(text: str, encoding: str, tmp_path: Path) -> None:
+    assert _read(text.encode(encoding), tmp_path) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (b"a\x01\x02b cde", "a\ufffd\ufffdb cde"),
+        (b"\x1b[31mred\x1b[0m", "\ufffd[31mred\ufffd[0m"),
+        (b"line\r\n\x1a", "line\n"),
+        (b"page\x0cpage", "page\x0cpage"),
+    ],
+)
+def test_control_characters_are_shown_as_such(content: bytes, shown: str, tmp_path: Path) -> None:
+    assert _read(content, tmp_path) == shown
+
+
+@pytest.mark.parametrize("content", [b"\x01\x02\x03\x04abc", b"abc\0def", b"4\x040\x04"])
+def test_what_consists_of_control_characters_is_no_text(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(content)
+    with pytest.raises(ConversionError, match="the content is not text: it holds"):
+        texts.encoding_of(tmp_path / "source")
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv", "xml"])

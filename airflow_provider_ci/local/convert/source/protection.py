@@ -1,0 +1,51 @@
+"""Whether a document is encrypted: LibreOffice says so only of encryptions that it knows."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Final
+
+from airflow_provider_ci.local.convert import errors
+from airflow_provider_ci.local.convert.errors import ConversionError
+from airflow_provider_ci.local.convert.source.compound import root_names
+
+# Streams of packages with a password or rights, of presentations with a password, and of documents with
+# rights in the old binary formats.
+_STREAMS: Final = ("EncryptedPackage", "EncryptedSummary", "\tDRMContent")
+# The record of an old presentation that names the current user: its token tells whether it is encrypted.
+_ENCRYPTED_SLIDES: Final = re.compile(rb"\xf6\x0f.{4}\x14\0\0\0\xdf\xc4\xd1\xf3", re.DOTALL)
+_MANIFEST: Final = "META-INF/manifest.xml"
+_LONGEST_MANIFEST: Final = 8 * 1024**2
+
+
+def check_unread(source: Path) -> None:
+    """Refuse a document that LibreOffice could not read, by its encryption if it has any."""
+    if is_encrypted(source):
+        raise ConversionError(
+            errors.UNSUPPORTED_ENCRYPTION,
+            "the document is protected by a password or by rights, in a way that cannot be opened here with "
+            "any DocPassword: remove the protection in the program that set it, and upload the file again",
+        )
+
+
+def is_encrypted(source: Path) -> bool:
+    """Tell whether a file is encrypted in one of the ways of Office or OpenDocument, known or not."""
+    if zipfile.is_zipfile(source):
+        return b"encryption-data" in _manifest(source)
+    names = root_names(source)
+    if not names:
+        return False
+    if not names.isdisjoint(_STREAMS):
+        return True
+    return "PowerPoint Document" in names and bool(_ENCRYPTED_SLIDES.search(source.read_bytes()))
+
+
+def _manifest(source: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(source) as archive, archive.open(_MANIFEST) as part:
+            return part.read(_LONGEST_MANIFEST)
+    except (KeyError, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError):
+        return b""
