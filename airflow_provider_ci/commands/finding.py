@@ -97,7 +97,7 @@ class FailedRows(FailuresOf):
         self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
     ) -> Iterator[Found]:
         """The objects as they are now; one HEAD request each."""
-        report = self._report(client)
+        report = self._report(client, str(self.batch))
         plan = read_plan(client, report.folder)
         if plan is None or plan.header.token != report.header.plan:  # it was deleted, or is a newer one
             yield from FailuresOf.objects(self, client, threads=threads)

@@ -87,9 +87,11 @@ class Source(Value):
         raise NotImplementedError
 
     @property
-    def to_check(self) -> str:
-        """What to check if it has no objects."""
-        return "the prefix and the suffixes" if self.listed_prefixes else "what the source names"
+    def advice(self) -> str:
+        """What to do if it has no objects."""
+        if self.listed_prefixes:
+            return "check the prefix and the suffixes"
+        return "check what the source names"
 
     def may_take(self, folder: str, suffix: str) -> bool:
         """Whether it may take a key in this folder that ends so; asked for keys under a listed prefix."""
