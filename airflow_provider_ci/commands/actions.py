@@ -14,13 +14,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from airflow_provider_ci.batch import Batch, BatchReport, BatchSummary, Step, failures_of
+from airflow_provider_ci.batch import Batch, BatchReport, BatchSummary, Step
 from airflow_provider_ci.batch.planning.steps import stored_steps
 from airflow_provider_ci.batch.reports.folder import report_key
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.commands.batches import batch_of, prices_of, secret_of, settings_of
 from airflow_provider_ci.commands.exporting import TEXT_FORMATS, write_parquet
-from airflow_provider_ci.commands.finding import batches, plan_of, status_of
+from airflow_provider_ci.commands.finding import FailedRows, batches, plan_of, status_of
 from airflow_provider_ci.commands.showing import Shown
 
 
@@ -49,7 +49,7 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
     if [each.name for each in steps] == [""]:  # a batch with one operation has one step without a name
         del settings["operations"]
         settings |= {"operation": steps[0].operation, "output": steps[0].template.text}
-    source = failures_of(report_key(stored.folder), prefix=header.prefix)
+    source = FailedRows(batch=report_key(stored.folder), prefix=header.prefix)
     if status_of(stored)["is_complete"]:
         settings |= {"batch_id": options.name or f"{options.batch}-retry", "retry_failed": True}
     else:

@@ -143,3 +143,18 @@ def test_every_option_is_explained(command: str, capsys: pytest.CaptureFixture[s
     assert not [
         line for line in options if len(line.split()) == 1 and not lines[lines.index(line) + 1].strip()
     ]
+
+
+def test_a_retry_keeps_what_the_rows_said(ci: Any, fill_bucket: Any, client: CIClient) -> None:
+    fill_bucket("in/1.docx")
+    fill_bucket("in/3.docx", content=b"")
+    rows = ("key,output,comments", "in/1.docx,,", "in/3.docx,out/c-0.pdf,0", "in/3.docx,out/c-1.pdf,1")
+    client.put_object("m.csv", "\n".join(rows).encode())
+    work = ("--target", "pdf", "--output", "out/{stem}.pdf", "--max-failures", "2")
+    code, _, err = ci("run", "b", "--manifest", "m.csv", *work)
+    assert code == DONE, err
+    fill_bucket("in/3.docx")
+    code, out, err = ci("retry", "b")
+    assert (code, out.splitlines()[0]) == (DONE, "2 objects: 2 succeeded; 2 jobs"), err
+    made = [each.key for each in client.list_objects("out/")]
+    assert made == ["out/1.pdf", "out/c-0.pdf", "out/c-1.pdf"]

@@ -366,7 +366,7 @@ class PlanMaker:
         log.info("planned %d objects (%s): batch %s", total, parts or "none", self.settings.batch_id)
         if not total:
             source = as_source(self.settings.source)
-            log.warning("no object %s: check the prefix and the suffixes", source.described())
+            log.warning("no object %s: %s", source.described(), source.advice)
 
 
 def steps_of_plan(plan: StoredPlan, settings: BatchSettings) -> tuple[PlanStep, ...]:

@@ -86,6 +86,13 @@ class Source(Value):
         """Where it looks, in words that follow "no object"."""
         raise NotImplementedError
 
+    @property
+    def advice(self) -> str:
+        """What to do if it has no objects."""
+        if self.listed_prefixes:
+            return "check the prefix and the suffixes"
+        return "check what the source names"
+
     def may_take(self, folder: str, suffix: str) -> bool:
         """Whether it may take a key in this folder that ends so; asked for keys under a listed prefix."""
         return True
