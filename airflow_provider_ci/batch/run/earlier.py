@@ -19,6 +19,7 @@ from airflow_provider_ci.batch.run.allowance import jobs_of_earlier_plan
 from airflow_provider_ci.batch.run.canary import Canary
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import Job
+from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 _CHUNK = 1000
 
@@ -35,7 +36,8 @@ class EarlierPlan:
 
         Then the plan has ended, and only its report was deleted.
         """
-        begin = int(self.plan.header.started_at)
+        # Entries of the same seconds may be older than the plan.
+        begin = self.plan.header.started_at + CLOCK_ERROR_SECONDS
         lines = (planned for planned in self.plan.objects() if planned.is_claimed)
         try:
             while chunk := {planned.output: planned.fingerprint for planned in islice(lines, _CHUNK)}:

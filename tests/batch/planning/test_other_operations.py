@@ -37,7 +37,7 @@ def test_a_batch_marks_each_document_once(
     client: CIClient, local_ci: LocalCI, fill_bucket: Fill, bucket: Path, operation: Any
 ) -> None:
     keys = [f"in/{number}.pdf" for number in range(5)]
-    fill_bucket(*keys, "in/stamp.png")
+    fill_bucket(*keys, "in/stamp.png", content=b"%PDF-1.7\n")
     for run in ("first", "second"):
         if run == "first":
             local_ci.faults.add("cut_after", method="POST", path="/doc_jobs", count=1)
