@@ -39,6 +39,7 @@ class Adoption:
             ours = self._output(job)
             if ours is None or self.draft.decision(ours.line) is not Decision.SUBMIT:
                 continue
+            # Asked before its input: whatever it has read, it will write over the output that we would make.
             if not self._does_same(job, ours):
                 raise OtherOperationError(ours.output)
             if not self._reads_same(job, ours):
@@ -59,10 +60,12 @@ class Adoption:
         :param jobs: all that were created since :attr:`.UnrecordedOutputs.since`.
         :returns: the number of adopted jobs.
         """
+        # On the disk first: the listing comes by time, and a chain is judged in the order of its lines.
         self._note(jobs)
         noted: dict[int, Mapping[str, Any]] = {}
         adopted: set[int] = set()
         for line, job in self.draft.unrecorded.jobs():
+            # A line reads outputs of its own object only, so the jobs of earlier objects are dropped.
             noted = {known: each for known, each in noted.items() if line - known < self.draft.steps}
             noted[line] = job
             decision, parent = self.draft.decision(line), line - self._back(line)
@@ -97,6 +100,7 @@ class Adoption:
         if parent == line:
             return True
         is_there = parent in adopted or self.draft.decision(parent) in THERE
+        # A job that was created while the earlier step still ran may have read the output before it.
         return is_there and (parent not in noted or noted[line]["created"] >= noted[parent]["ended"])
 
     def _output(self, job: Job) -> DraftOutput | None:

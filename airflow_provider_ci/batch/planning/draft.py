@@ -87,6 +87,7 @@ class Draft:
 
     def __init__(self, database: sqlite3.Connection, steps: int = 1) -> None:
         self._database = database
+        # One byte for each line, and not a column: it changes often, and ten million lines take 10 MB.
         self._decisions = bytearray()
         self._has_parts = False
         self.steps = steps
@@ -115,6 +116,7 @@ class Draft:
             self._has_parts = True
             texts = [(first + place, _text(each)) for place, each in parts.items()]
             self._database.executemany("INSERT INTO parts VALUES (?, ?)", texts)
+        # A zero is the first decision, SUBMIT: it stands until something else is known about the line.
         self._decisions.extend(bytes(len(found) * self.steps))
         # Sorted rows touch few pages of the table, one after the other.
         lines = enumerate(outputs, first * self.steps)
@@ -174,6 +176,8 @@ class Draft:
 
     def overwritten(self) -> tuple[str, str] | None:
         """An object whose output is another object of the draft, and that other object."""
+        # SQLite keeps the order of a CROSS JOIN. Each key is looked up by the primary key of the outputs; in
+        # another order it would need an index of the keys of objects.
         row: tuple[str, str] | None = self._database.execute(
             "SELECT owner.key, taken.key FROM objects AS taken "  # noqa: S608 a number only
             "CROSS JOIN outputs ON outputs.output = taken.key "
@@ -187,6 +191,7 @@ class Draft:
             "SELECT objects.number, key, size, etag, modified, content"
             " FROM objects LEFT JOIN parts ON parts.number = objects.number ORDER BY objects.number"
         )
+        # Both come in the order of the lines, and are read side by side: no query for each line.
         details = self._details()
         known = next(details, None)
         for *values, content in rows:
@@ -240,6 +245,8 @@ def new_draft(steps: int = 1) -> Iterator[Draft]:
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     with closing(connection) as database:
         try:
+            # One transaction for all: without BEGIN, SQLite would end one with each statement. It is never
+            # committed, because the file is of no use afterwards.
             for statement in (*_SETTINGS, *_TABLES, "BEGIN"):
                 database.execute(statement)
             yield Draft(database, steps)

@@ -18,6 +18,7 @@ OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTempla
 DOC_PASSWORD = "doc_password"  # noqa: S105 it is the name of a field
 """Name of the reference to a document's password, in rows and in plans."""
 _PASSWORD = "password"  # noqa: S105 it is the name of a field
+# The service's name of the password: ``extra`` sends nodes as they are, so it can hold this one, too.
 _SECRET_NODES = ("DocPassword",)
 _STORED_NAMES = {"type": "type_"}
 """Fields that are stored under another name, because ``type`` is the class of the operation."""

@@ -26,6 +26,7 @@ class Decision(str, Enum):
     ADOPTED = "adopted"
     """The service is already running a job that makes this output."""
 
+    # As StrEnum does, which needs Python 3.11: texts and records show the value, not the member's name.
     __str__ = str.__str__
 
 
@@ -98,6 +99,7 @@ def planned_line(planned: PlannedObject) -> dict[str, Any]:
     line = {
         name: value
         for name, value in asdict(planned).items()
+        # Level 0 equals 0.0, which is empty, but it is a priority of its own: the batch may have another.
         if value not in _EMPTY or name in _ALWAYS or (name == "job_level" and value is not None)
     }
     # The usual decision is left out, like empty fields: a plan may have millions of lines.

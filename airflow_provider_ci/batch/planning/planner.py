@@ -102,6 +102,7 @@ class Planner:
         for chunk in self._chunks(found):
             self._add(chunk)
             may_overwrite |= any(key_of(each).startswith(begins) for each in chunk)
+        # This compares all objects with all outputs, so it is left out where no output can be an object.
         if may_overwrite and (pair := self._draft.overwritten()):
             raise OutputTemplateError(
                 f"{self._templates}: {pair[0]!r} would overwrite {pair[1]!r}, "
@@ -148,6 +149,7 @@ class Planner:
                     raise OtherOperationError(theirs.output)
                 self._distrust(ours)
                 continue
+            # Only after the operations were compared: another one would replace even an up-to-date output.
             if self._draft.decision(ours.line) is Decision.UP_TO_DATE:
                 continue
             is_same = theirs.fingerprint == self._fingerprint(ours)
@@ -183,8 +185,10 @@ class Planner:
 
     def finish_chains(self) -> None:
         """Make outputs again that only their time calls up to date, if the output they read is made again."""
+        # Here the time alone counts, whatever made the output, and of what.
         if self._skip == "exists":
             return
+        # Each step stands behind the one that it reads, so one pass gets to the end of every chain.
         for place, step in enumerate(self._steps):
             if not step.back:
                 continue
@@ -296,10 +300,12 @@ class Planner:
         self, each: DraftOutput, entry: Entry | None, written: datetime | None
     ) -> tuple[Decision, dict[str, Any] | None] | None:
         is_known = entry is not None and entry.fingerprint == self._fingerprint(each)
+        # Before the output is looked at: a job that failed may have written its first pages.
         if is_known and entry is not None and not entry.made:
             return None if self._retry_failed else (Decision.FAILED_BEFORE, dict(entry.details or {}))
         if written is None:
             return None
+        # The entry outweighs the time: an output of another operation is younger than the object, too.
         if self._skip == "fresh" and entry is not None and entry.made:
             return (Decision.UP_TO_DATE, None) if is_known else None
         is_newer = written.timestamp() >= each.modified
@@ -313,6 +319,7 @@ class Planner:
         # A run may have written it after its record and died; then its own records may have been deleted.
         if is_unrecorded and (decision is Decision.UP_TO_DATE or written >= each.modified):
             is_to_make = decision is Decision.SUBMIT
+            # The time of the entry is cut to a second; the recorded job itself may be of that second.
             self._draft.unrecorded.note(each.line, recorded_at + 1, is_to_make=is_to_make)
         elif decision is not Decision.SUBMIT:
             return

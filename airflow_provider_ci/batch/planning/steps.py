@@ -77,6 +77,7 @@ class PlanStep:
             "fingerprint": self.fingerprint,
             "output": self.template.text,
             "after": self.after,
+            # So a trigger can watch the jobs without the operation.
             "tag": self.tag,
         }
 

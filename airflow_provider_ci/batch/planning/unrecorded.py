@@ -43,6 +43,7 @@ class UnrecordedOutputs:
         :param created: Unix time of its creation; a job that the records know is too old.
         """
         self._database.execute(
+            # Queues are listed one after the other, so a job that comes later can be newer.
             "INSERT INTO unrecorded VALUES (?, 0, ?, ?) ON CONFLICT DO UPDATE"
             " SET created = excluded.created, job = excluded.job"
             " WHERE since <= excluded.created AND coalesce(created, -1) < excluded.created",

@@ -46,10 +46,12 @@ def definition_fingerprint(*parts: Any) -> str:
 
 def operation_text(operation: Any) -> bytes:
     """The operation as bytes that are the same in every process."""
+    # The index keeps fingerprints: another text of the same operation would make all outputs again.
     return _text_of([type(operation).__name__, asdict(operation)])
 
 
 def _text_of(value: Any) -> bytes:
+    # With escapes, because a lone surrogate in a text cannot be encoded.
     text = json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=True)
     return text.encode()
 

@@ -48,6 +48,7 @@ class Namer:
         return parts, list(outputs)
 
     def _refuse_overwriting(self, key: str, parts: Sequence[RowPart], place: int) -> None:
+        # A wrong row fails alone. A template would do the same to other objects, so it is refused.
         if parts and parts[place].output_key:
             raise UnusableError(key, "InvalidRow", f"row of {key!r}: output_key names the object itself")
         raise OutputTemplateError(
