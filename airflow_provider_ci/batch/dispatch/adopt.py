@@ -82,6 +82,7 @@ def _find(submitter: Submitter, state: BatchState) -> UnrecordedJobs:
 
 def _adopt_touched(unrecorded: UnrecordedJobs, state: BatchState, submitter: Submitter) -> None:
     for attempt, is_running in list(_touched(state)):
+        # The journal has the job of a running attempt, so only a later one can be unrecorded.
         index, least = attempt.planned.index, attempt.number + is_running
         number, job = unrecorded.by_index.pop(index, (0, None))
         if job is None and (job := unrecorded.pop_by_keys(attempt, submitter)):

@@ -43,6 +43,7 @@ class Intake:
         """Lines that wait for an earlier step since the last block; the next block records them."""
         self._open: set[int] = set()
         """Lines of the current object that were touched and have no result."""
+        # A run can have ended within an object. What became of its earlier lines is in the records only.
         self._resumed_within = state.next_index if state.next_index % self._steps else -1
 
     @property
@@ -102,12 +103,14 @@ class Intake:
         first = planned.index - planned.index % self._steps
         self._forget_before(first)
         parent, state = planned.parent, self._state
+        # With any other decision the line has its result or its job, whatever becomes of the earlier step.
         needs_parent = planned.decision in (Decision.SUBMIT, Decision.SHARED)
         if parent is None or not needs_parent:
             self._place(planned)
         elif parent in state.resolved:
             self._outcomes.fail_after(planned, state.resolved[parent])
             return
+        # A shared line does not wait here: the batch that makes it follows the chain itself.
         elif planned.decision is Decision.SUBMIT and (parent in self._open or self._was_left_open(parent)):
             state.block(planned)
             self.newly_blocked.append(planned)

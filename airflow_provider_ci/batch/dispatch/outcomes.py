@@ -122,6 +122,7 @@ class Outcomes:
         attempt, planned = found.attempt, found.attempt.planned
         is_failed = job.state is JobState.FAILED
         if is_failed and concerns_batch(job.code, job.message):
+            # The line goes back before the error ends this run, so that a later run makes its output.
             if planned.decision is Decision.SHARED:
                 self._state.followed[planned.index] = planned
             else:

@@ -39,6 +39,7 @@ _OLDER_JOBS = 100
 """Number of older jobs in a row after which reading a listing stops. A few older jobs prove nothing, because
 jobs of others can be out of order."""
 _FULL = "QueueSaturated"
+# Pause is the state of jobs that wait in a paused queue. They run once it is active again.
 _IN_FLIGHT = (JobState.SUBMITTED, JobState.RUNNING, JobState.PAUSE)
 
 
@@ -106,6 +107,7 @@ class Submitter:
         jobs for other queues.
         """
         is_halted = Event()
+        # Before the threads: side by side they would ask for the same secret several times.
         self.operations.look_up(attempt.planned for attempt in attempts)
 
         def outcome(attempt: Attempt) -> Outcome:
@@ -114,6 +116,7 @@ class Submitter:
             expires_at, shares = self.expires_at(), self.shares(attempt.planned)
             try:
                 return self._submit_somewhere(attempt, expires_at, shares)
+            # Nothing was sent. Before the next round, the loop asks the lease whether this run may still act.
             except RequestExpiredError:
                 return None
             except SubmissionUnknownError as error:
@@ -197,6 +200,7 @@ class Submitter:
         """Whether a job without UserData can be one of this plan, by its state and its time."""
         if job.state in (JobState.FAILED, JobState.CANCEL):
             return False  # an earlier attempt may have made it
+        # The service gives creation times in whole seconds.
         is_too_old = job.created_at is not None and job.created_at.timestamp() < int(self.not_before)
         return not is_too_old
 

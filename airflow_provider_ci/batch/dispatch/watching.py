@@ -84,6 +84,7 @@ class JobWatches:
 
     def _divide(self, running: Mapping[str, Watched]) -> None:
         for watch in self._watches.values():
+            # A queue without jobs keeps its watch, which knows where its listing goes on.
             watch.pending = {}
         for job_id, job in running.items():
             queue_id = self._queues.of_job(job.job_type, job.queue_id)
