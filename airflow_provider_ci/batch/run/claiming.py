@@ -189,6 +189,7 @@ class Claiming:
     def _changed(self, claim: Claim, change: Callable[[State], State]) -> Lease | None:
         """The lease of a claim, if the change has added it to the registry, which is then ``_state``."""
         lease = Lease(self._client, self._registry, claim)
+        # Before the change, which can take longer than the lease: the claim must not look dead meanwhile.
         lease.start()
         try:
             self._state = self._registry.change(change, timeout_seconds=_CHANGE_SECONDS)
@@ -208,6 +209,7 @@ class Claiming:
         if plan is None:
             return None, None
         report = read_report_header(self._client, folder)
+        # The header of the report ends a plan. A report of another plan is left over from before.
         if report is not None and report.plan == plan.header.token and report.is_complete:
             return None, (report.plan, report.summary)
         return plan, None

@@ -62,6 +62,7 @@ class Ending:
         """Leave the jobs in flight to the next run, with a proof of a clean end."""
         journal.write_checkpoint(state)
         header = journal.plan.header
+        # The proof comes last, because it names the checkpoint and the numbers of all records.
         self._lease.park({**journal.proof, "total": header.total})
         self._note_parked({"plan": header.token, "total": header.total, "claim": self._lease.claim.token})
 
@@ -100,6 +101,7 @@ class Ending:
         """Record as much of the state as possible, because the run ends with an error."""
         batch_id = self._settings.batch_id
         try:
+            # The records come first: without them the next run has to treat this end as a crash.
             if loop.state.in_flight:
                 self.park(journal, loop.state)
             else:

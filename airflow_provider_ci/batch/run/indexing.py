@@ -17,6 +17,7 @@ from airflow_provider_ci.client import CIError
 
 log = logging.getLogger(__name__)
 
+# A failure may stand in the registry's state, which each change reads and writes as a whole.
 _MAX_MESSAGE = 200
 _NOT_ABOUT_CONTENT = frozenset(
     {

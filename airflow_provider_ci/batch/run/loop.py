@@ -127,6 +127,7 @@ class Loop:
                 self._intake.touch(planned)
         self._outcomes.release()
         self._outcomes.inherited = frozenset(self.state.running)
+        # A block follows each round of submissions, so a dead run can have sent one round without a record.
         self._unsure = _ROUND
         self._journal.write_checkpoint(self.state)
 
@@ -231,6 +232,7 @@ class Loop:
             self._submit_round(attempts)
 
     def _submit_round(self, attempts: list[Attempt]) -> None:
+        # Before the round: none of its jobs is older than the newest job that is known now.
         look_back_to = self.state.newest_job or datetime.fromtimestamp(
             self._journal.plan.header.jobs_not_before, timezone.utc
         )
@@ -317,6 +319,8 @@ class Loop:
                 self._outcomes.settle_forgotten(found)
         self._submitter.note_queues(self._watches)
         self._watches.look_for_pauses()
+        # The checkpoint comes first: a run that finds old records and no note would take these jobs for
+        # jobs that a user cancelled, and would not submit their objects again.
         if self.state.asked_to_cancel and not self.state.running:
             self._journal.write_checkpoint(self.state)
             self._journal.forget_cancelling()

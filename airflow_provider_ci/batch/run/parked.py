@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _RETURN_SHARE = 4
 """With more to submit, the batch is resumed when this share of its window is left."""
+# Four heartbeats in a row may fail before other batches take this one for dead.
 _BEAT_SECONDS = PARKED_SECONDS / 5
 
 

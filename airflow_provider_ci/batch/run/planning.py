@@ -109,10 +109,13 @@ class PlanMaker:
             in_flight = self._jobs_in_flight(draft, submitter)
             index = IndexReader(settings.client, self.state, self.lease.registry_root)
             planner.look_up(index, *map(self._existing, steps))
+            # Before jobs are adopted: a job of an earlier batch is followed by that batch's records.
             self._share(draft, planner, old)
             self._adopt(draft, steps, in_flight, submitter)
+            # After all other decisions: a step follows what was decided about the step that it reads.
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
+            # Read after the wait for another second, or an older job of the same keys could pass for ours.
             counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
             if settings.canary and any(step.back for step in steps):
@@ -164,6 +167,7 @@ class PlanMaker:
             planner.take(self._selected(steps))
             return 0
         try:
+            # Read as a whole first: a part that is missing must not leave half of the old plan in the draft.
             objects = list(_objects_of(old, steps))
         except MissingRecordError as error:
             log.warning("%s; the objects are selected again", error)

@@ -102,6 +102,7 @@ class Session:
 
     def is_late(self) -> bool:
         """Whether the time of the batch is up."""
+        # This clock goes on while the machine is suspended, and time.monotonic() does not.
         return self._client.clock.monotonic() > self._ends_at
 
     @property

@@ -68,6 +68,7 @@ class Following:
     def is_due(self) -> bool:
         """Whether it is time for another look."""
         now = time.monotonic()
+        # A tenth of the time so far: few requests while the other batch works for hours.
         interval = min(max(_SHORTEST_SECONDS, (now - self._began) / 10), _LONGEST_SECONDS)
         return now - self._looked_at >= interval
 
