@@ -77,6 +77,7 @@ _NAMES = tuple(item.name for item in fields(Claim) if item.name != "extra")
 
 def intersecting(claims: Iterable[Claim], prefixes: Iterable[str]) -> tuple[Claim, ...]:
     """The claims that may include an output below one of the prefixes: one begins with the other."""
+    # A single text would otherwise be taken apart into its letters, each of them a prefix.
     own = (prefixes,) if isinstance(prefixes, str) else tuple(prefixes)
     return tuple(
         claim

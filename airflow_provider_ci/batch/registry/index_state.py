@@ -124,6 +124,7 @@ class IndexState:
             return self
         is_open = bool(self.runs) and self.runs[-1].is_embedded
         before, last = (self.runs[:-1], self.runs[-1].entries) if is_open else (self.runs, ())
+        # The new entries come last, so they replace older ones of the same outputs.
         merged = {entry.output: entry for entry in (*last, *entries)}
         # Embedded runs may also lie below a stored one, and they all share the room.
         if sum(run.count for run in before if run.is_embedded) + len(merged) > EMBEDDED_ENTRIES:

@@ -249,6 +249,7 @@ class IndexReader:
         for run in self._runs:
             known, unknown = len(found), run.find(left, found)
             if unknown or len(found) > known:
+                # An output in a missing part stays unknown: older runs may have an outdated entry of it.
                 left = [output for output in left if output not in found and output not in unknown]
             if not left:
                 break
