@@ -100,6 +100,7 @@ class Indexed:
         total = 0
         results: list[ObjectResult] = []
         for block in section.blocks:
+            # Blocks behind the page are counted, too: their numbers are in the index, so the total is free.
             count = block.count(wanted.state, wanted.code)
             skipped = offset - total
             total += count

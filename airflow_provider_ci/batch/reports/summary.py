@@ -12,6 +12,7 @@ from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_o
 
 MAX_GROUPS = 10
 """Groups of failures in a summary; the rest is counted together as ``other``."""
+# The summary becomes an XCom, and XComs are made for small values.
 _MAX_JSON = 3000
 _OTHER = "other"
 

@@ -78,6 +78,7 @@ def write_report(
         "index": written.index,
         "summary": summary.to_json(),
     }
+    # With json's usual separators: read_report() knows the header by a piece of this text.
     first = f"{json.dumps(header, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
     # In one object, so that the header of one run never stands beside the results of another.
     writer.write(report_key(folder), first + written.short, content_type=JSON_LINES)
@@ -85,6 +86,7 @@ def write_report(
 
 
 def _write_short(writer: RecordWriter, folder: str, plan: str, found: Gathered) -> _Written:
+    # Without failures, the object of an earlier report may stay. The header names none, so nobody reads it.
     written = _Written(found.counts, short=found.short(is_failed=False))
     if failed := found.short(is_failed=True):
         written.failures = [failures_key(folder)]
@@ -180,6 +182,7 @@ class _Parts:
         key, size = self._key_of(len(self._parts) + 1), self._size
         written = self._writer.write(key, b"".join(self._lines), content_type=JSON_LINES)
         blocks = tuple(self._blocks)
+        # Another run of this plan writes parts with the same keys; by the ETag, a reader notices it.
         self._parts.append(Part(key=key, etag=written.etag, size=size, last=_text(self._last), blocks=blocks))
         self._lines, self._size, self._blocks = [], 0, []
         self._begin_block(0)
