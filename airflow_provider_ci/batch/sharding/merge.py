@@ -17,6 +17,7 @@ from airflow_provider_ci.client import CIClient
 VERSION = 1
 MAX_GROUPS = 10
 _THREADS = 16
+# The module of the summary postpones the evaluation of annotations, so a type is a text here.
 _ADDED = tuple(item.name for item in fields(BatchSummary) if item.type == "int")
 """Numbers of a summary of which the whole has the sum."""
 
@@ -33,6 +34,7 @@ class ShardResult:
         """``complete``, ``unfinished`` or ``missing``."""
         if self.header is None:
             return "missing"
+        # A plan that was stopped early has ended, too, with objects left over.
         return "complete" if self.header.is_complete and not self.header.summary.unfinished else "unfinished"
 
     @property

@@ -174,6 +174,7 @@ def _copies(
     lines = _lines_of_manifest(client, source) if isinstance(source, Manifest) else _lines_of_keys(source)
     name = source.key if isinstance(source, Manifest) else "the list of keys"
     number = 0
+    # An islice is always true: the loop ends with the first copy that would be empty.
     while chunk := islice(lines, max_objects):
         number += 1
         key = f"{folder}{number:06}.jsonl.gz"
