@@ -156,5 +156,6 @@ def _texts(value: Any) -> Any:
         return value
     if isinstance(value, str):
         return tuple(checks.parts(value))
+    # A set has another order in each process, which would change the stored DAG at each parse.
     found = sorted(value) if isinstance(value, (set, frozenset)) else value
     return tuple(str(each) if isinstance(each, ObjectState) else each for each in found)

@@ -175,6 +175,7 @@ class ObjectFilter:
             or (self.suffixes and not key.lower().endswith(self.suffixes))
             or found.size < self.min_size
             or (self.max_size is not None and found.size > self.max_size)
+            # A window includes its beginning and not its end, so neighbouring windows share no object.
             or (self.after is not None and found.last_modified < self.after)
             or (self.before is not None and found.last_modified >= self.before)
             or (self.include and not self.include.match(key))

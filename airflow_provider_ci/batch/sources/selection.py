@@ -173,6 +173,7 @@ class ObjectKeys(Source):
         A key without an object, or a key that no object can have, becomes an :class:`UnusableKey`: only this
         key fails, without a job.
         """
+        # A key that is named twice must not get two jobs.
         keys = dict.fromkeys(self.keys)
         return heads(client, keys, threads=min(threads, len(keys)))
 
