@@ -21,6 +21,7 @@ def cancel_waiting(client: CIClient, job_ids: Iterable[str]) -> None:
     Requests run in parallel and the newest jobs come first, since a killed task has only five seconds. Errors
     are logged, not raised.
     """
+    # The oldest jobs may run by now, and the service cancels only jobs that have not begun.
     with ThreadPoolExecutor(_THREADS, "ci-cancel") as executor:
         # list() waits for all of them; without it, errors in the threads would pass unseen.
         list(executor.map(partial(_cancel, client), reversed(list(job_ids))))

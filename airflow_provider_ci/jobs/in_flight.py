@@ -124,6 +124,7 @@ class JobsInFlight:
         while missing and misses < most_misses:
             try:
                 page = self._type.list_page(self._client, queue_id=queue_id, order="Desc", next_token=token)
+            # Some pages of the documentation require ``queueId`` (1045/47934), which may be unknown here.
             except (InvalidRequestError, NotFoundError) as error:
                 log.info("cannot list the jobs, reading each by its id: %s", error)
                 return

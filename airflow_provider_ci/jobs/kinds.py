@@ -217,6 +217,7 @@ def all_queue_ids(client: CIClient, job_type: JobType) -> tuple[str, ...]:
 
     :raises CIError: the service is unavailable.
     """
+    # Held during the request, so that threads which begin together do not all send it.
     with _queue_ids_lock:
         known = _queue_ids.setdefault(client, {})
         # An empty result is not remembered: the queue appears when the feature is switched on for the bucket.

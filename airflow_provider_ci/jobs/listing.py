@@ -241,6 +241,7 @@ class QueueListing:
                 return None
             self._read_again(last)
             return last
+        # Another filter is another listing, which may use the same tokens without repeating a page.
         self._tokens.clear()
         return self._append(created_after, None, last.newest if last else None)
 
