@@ -188,7 +188,7 @@ class Planner:
         # Here the time alone counts, whatever made the output, and of what.
         if self._skip == "exists":
             return
-        # Each step stands behind the one that it reads, so one pass gets to the end of every chain.
+        # A step comes after the step whose output it reads, so one pass reaches the end of every chain.
         for place, step in enumerate(self._steps):
             if not step.back:
                 continue
@@ -221,6 +221,7 @@ class Planner:
         if line.decision is Decision.UNUSABLE:
             return PlannedObject(
                 index=index,
+                # The draft has no object for it, so its key stands among the details.
                 key=details.pop("key"),
                 size=0,
                 etag="",
@@ -268,6 +269,7 @@ class Planner:
                 row, own = self._namer.named(found)
             except UnusableError as error:
                 problems[place] = error.details
+                # It keeps its lines: the number of each line follows from the place of its object.
                 row, own = (), [None] * len(self._steps)
             if row:
                 parts[place] = row

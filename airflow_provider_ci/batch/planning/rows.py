@@ -165,7 +165,7 @@ def plain_parameter(value: Any) -> Any:
 
 def _job_level(value: Any) -> int | None:
     try:
-        # A row is data, which nobody renders: text with braces is a wrong level, not a template.
+        # A row is data that Airflow never renders: text with braces is a wrong level, not a template.
         with checks.no_templates():
             found: int | None = checks.number("job_level", None if value == "" else value, 0, 2)
     except ValueError as error:

@@ -27,6 +27,7 @@ class Fingerprints:
 
         The suffix of the input counts as well, because the service derives the source format from it.
         """
+        # The rest of the key does not count: a renamed object with the same output need not be made again.
         suffix = posixpath.splitext(key)[1].lower()
         whole = self._operation.copy()
         # The lengths keep the parts apart: without them, other parts could give the same text.
