@@ -43,7 +43,7 @@ class Intake:
         """Lines that wait for an earlier step since the last block; the next block records them."""
         self._open: set[int] = set()
         """Lines of the current object that were touched and have no result."""
-        # A run can have ended within an object. What became of its earlier lines is in the records only.
+        # A run can have ended within an object. Only the records know the outcome of its earlier lines.
         self._resumed_within = state.next_index if state.next_index % self._steps else -1
 
     @property
@@ -83,6 +83,7 @@ class Intake:
                     return planned
                 self._state.done_ahead.remove(planned.index)
         except CIError:
+            # A generator that has raised is over. A new one goes on at the same line.
             self._planned = self._plan.objects(self._state.next_index)
             raise
         self.is_exhausted = True

@@ -134,6 +134,7 @@ class Submitter:
         while True:
             queue_id = shares.take()
             try:
+                # Another queue gets the same end of the signature: nothing is ever signed again for later.
                 return self.submit(attempt, expires_at, queue_id)
             except (CIError, ValueError) as error:
                 is_refused = _is_about_queue(error)
