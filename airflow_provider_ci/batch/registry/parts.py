@@ -305,6 +305,7 @@ def _cells(part: Part) -> list[Any]:
 
 
 def _of_full_length(parts: Iterable[Part]) -> Iterator[Part]:
+    # A merge gives pieces of some thousand entries. Each object is a request, so it is filled up first.
     kept = Part([], [], [])
     for part in parts:
         for column, more in zip(kept, part, strict=True):
