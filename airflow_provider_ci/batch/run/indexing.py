@@ -60,6 +60,7 @@ def publish_results(
 
 def _entries(results: Iterable[ObjectResult], report: str) -> Iterator[Entry]:
     for result in lines_of(results):
+        # A failure that was known before has its entry, which names the report of its own job.
         if not result.fingerprint or result.failed_before:
             continue
         output = first_output_of(result.output_key)
@@ -88,6 +89,7 @@ def _sorted(entries: Iterable[Entry], recorded_at: int) -> Iterator[Iterator[Ent
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         try:
             for statement in (
+                # As for a draft: nothing is rolled back, and up to 16 MiB stay in memory.
                 "PRAGMA journal_mode = OFF",
                 "PRAGMA synchronous = OFF",
                 "PRAGMA cache_size = -16384",

@@ -194,6 +194,7 @@ class Loop:
                 job_id=found.job_id,
                 attempts=found.attempt.number,
             )
+        # The service may not have taken an unconfirmed submission, so it is not counted.
         for attempt in (*self.state.unconfirmed, *self.state.waiting):
             yield result_without_job(attempt.planned, ObjectState.UNFINISHED, attempts=attempt.number - 1)
         for planned in (*self.state.followed.values(), *chain.from_iterable(self.state.blocked.values())):
@@ -212,6 +213,7 @@ class Loop:
             if not is_worth_waiting(error):
                 raise
             return error
+        # Also after an error: a process that is being killed cannot wait for the end of an outage.
         finally:
             self.raise_if_stopped()
         return None
@@ -399,6 +401,7 @@ class Loop:
 
     def own_jobs(self) -> list[str]:
         """Ids of the running jobs that this batch submitted."""
+        # A stop of this batch must not cancel the work of another one.
         return [job_id for job_id, found in self.state.running.items() if not found.attempt.is_adopted]
 
     def _sleep(self, seconds: float) -> None:

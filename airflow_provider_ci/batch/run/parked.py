@@ -131,6 +131,7 @@ class BatchWatch:
         self._heartbeat.beat(
             seconds=PARKED_SECONDS,
             is_parked=True,
+            # Each heartbeat replaces the one before, so it carries the proof of the clean end along.
             details=self._details,
             expires_at=self._client.clock.now() + 60,
         )

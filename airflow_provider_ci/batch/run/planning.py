@@ -112,7 +112,7 @@ class PlanMaker:
             # Before jobs are adopted: a job of an earlier batch is followed by that batch's records.
             self._share(draft, planner, old)
             self._adopt(draft, steps, in_flight, submitter)
-            # After all other decisions: a step follows what was decided about the step that it reads.
+            # After all other decisions: a step depends on the decision about the step whose output it reads.
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
             # Read after the wait for another second, or an older job of the same keys could pass for ours.
@@ -184,6 +184,7 @@ class PlanMaker:
     def _listed(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
         settings, source, left_out = self.settings, as_source(self.settings.source), self.left_out
         found = source.objects(settings.client, threads=min(settings.threads, 32), left_out=left_out)
+        # Keys that were named one by one are taken, also if they look like outputs or records.
         if not source.listed_prefixes:
             yield from found
             return
@@ -412,6 +413,7 @@ def _object_of(lines: Sequence[PlannedObject], steps: Sequence[PlanStep]) -> Fou
         for line in lines
         for name, value in line.parameters.items()
     }
+    # The plan does not say who named the output: if the template gives another key, the row did.
     is_named = steps[0].template.output_key(first.key) == first.output_key
     output_key = "" if is_named else first.output_key
     if not (parameters or output_key or first.job_level is not None):

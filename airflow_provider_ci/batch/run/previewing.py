@@ -78,9 +78,11 @@ class _Tally:
         name = planned.step if planned.step in self._steps else next(iter(self._steps))
         work = self.works[name]
         work.jobs += 1
+        # Documents are paid by their pages, and pictures by their size.
         if work.tag == DOCUMENTS.tag:
             work.pages += self._prices.pages_of({**self._fields[name], **planned.parameters})
         elif step.after:
+            # It reads an output that does not exist yet.
             work.unknown_size = True
         else:
             work.size += planned.size
@@ -219,6 +221,7 @@ def _remaining(settings: BatchSettings, plan: StoredPlan, tally: _Tally) -> tupl
         *(replace(planned, decision=Decision.ADOPTED) for planned in (*in_flight, *state.followed.values())),
     ]
     rest = (each for each in plan.objects(state.next_index) if each.index not in state.done_ahead)
+    # In the order of the plan, because the tally takes neighbouring lines of one object together.
     tally.add(chain(sorted(touched, key=lambda planned: planned.index), rest))
     if state.next_index < header.canary and settings.canary:
         tally.canary = header.canary // steps

@@ -196,6 +196,7 @@ class _ClaimedSession:
                     return self._judge(stopped, lost=0)
                 return self._carry_out(self._planned(old=plan), patience)
             if plan is not None:
+                # Batches that wait for this plan find it by the claim of the run that continues it.
                 if self._lease.claim.plan != plan.header.token:
                     self._state = self._patiently(partial(self._lease.name_plan, plan.header.token))
                 return self._carry_out_or_replan(plan, patience)
@@ -338,6 +339,7 @@ class _ClaimedSession:
     def _loop(self, plan: StoredPlan, journal: Journal, state: BatchState, *, submits: bool) -> Loop:
         submitter = self._submitter_of(plan)
         if submits:
+            # The operations of a frozen plan can name other secrets than the arguments of this run.
             submitter.operations.check_secrets()
         following = Following(
             self._client,
@@ -363,6 +365,7 @@ class _ClaimedSession:
 
     def _submitter_of(self, plan: StoredPlan) -> Submitter:
         header = plan.header
+        # A plan keeps its queues: jobs that a dead run did not record are looked for only there.
         queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
         steps = steps_of_plan(plan, self._settings)
         return self._submitter(header.token, header.jobs_not_before, steps, queue_ids)

@@ -146,6 +146,7 @@ class Following:
             made_at = written.get(planned.output)
             # The start was read from our estimate of the clock that gives outputs their times.
             newest_before = max(int(neighbour.started_at) - CLOCK_ERROR_SECONDS, planned.modified)
+            # Adopted and no longer shared: no other batch is left that would retry a job that fails.
             ours = replace(planned, decision=Decision.ADOPTED)
             if job is not None and job.created_at and job.created_at.timestamp() >= planned.modified:
                 running = RunningJob(Attempt(planned=ours), job.job_id, job.created_at, job.queue_id)
