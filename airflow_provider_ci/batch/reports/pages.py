@@ -148,7 +148,7 @@ class BatchReport:
     def _results(self) -> Indexed | Scanned:
         if self.header.index:
             return Indexed(self._client, self.header.index)
-        # A short report has no index, and neither has a long one that could not be sorted.
+        # Only long reports that could be sorted have an index.
         return Scanned(self.results, is_short=not self.header.parts)
 
     def _read(self, step: Callable[[], T]) -> T:

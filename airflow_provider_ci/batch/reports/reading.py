@@ -45,6 +45,7 @@ def read_report_header(client: CIClient, folder: str) -> ReportHeader | None:
     try:
         return header_of_line(key, _first_line(client, key))
     except NotFoundError as error:
+        # A missing bucket must not pass for a batch without a report.
         if error.code == "NoSuchBucket":
             raise
         return None

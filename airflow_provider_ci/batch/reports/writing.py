@@ -86,7 +86,7 @@ def write_report(
 
 
 def _write_short(writer: RecordWriter, folder: str, plan: str, found: Gathered) -> _Written:
-    # Without failures, the object of an earlier report may stay. The header names none, so nobody reads it.
+    # Without failures, the object of an earlier report may stay. The header does not name it.
     written = _Written(found.counts, short=found.short(is_failed=False))
     if failed := found.short(is_failed=True):
         written.failures = [failures_key(folder)]
