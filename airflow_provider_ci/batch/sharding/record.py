@@ -137,6 +137,7 @@ def read_json(client: CIClient, key: str) -> dict[str, Any] | None:
     try:
         content = json.loads(client.read_object(key))
     except NotFoundError as error:
+        # A missing bucket must not pass for a missing record.
         if error.code == "NoSuchBucket":
             raise
         return None

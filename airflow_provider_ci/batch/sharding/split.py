@@ -139,6 +139,7 @@ def _row_ranges(client: CIClient, source: Inventory, max_objects: int) -> Iterat
             if is_taken and objects == max_objects:
                 yield _of_rows(pinned, start, rows, objects)
                 start, rows, objects = (part, number), 0, 0
+            # The range of a shard counts all rows, also rows of objects that are not taken.
             rows += 1
             objects += is_taken
         if objects:
