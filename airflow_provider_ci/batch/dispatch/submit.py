@@ -116,7 +116,7 @@ class Submitter:
             expires_at, shares = self.expires_at(), self.shares(attempt.planned)
             try:
                 return self._submit_somewhere(attempt, expires_at, shares)
-            # Nothing was sent. Before the next round, the loop asks the lease whether this run may still act.
+            # There is no job. Before the next round, the loop asks the lease whether this run may still act.
             except RequestExpiredError:
                 return None
             except SubmissionUnknownError as error:

@@ -12,7 +12,7 @@ from airflow_provider_ci.batch.reports.index import FAILURE_ORDER
 from airflow_provider_ci.batch.reports.summary import Counts
 from airflow_provider_ci.batch.results import ObjectResult, result_line
 
-# Rank of good results, behind the ranks of all failures.
+# Behind the ranks of all failures, so that one comparison tells them from good results.
 _GOOD = len(FAILURE_ORDER)
 _AT_A_TIME = 1000
 _STATEMENTS = (

@@ -401,7 +401,7 @@ class Loop:
 
     def own_jobs(self) -> list[str]:
         """Ids of the running jobs that this batch submitted."""
-        # A stop of this batch must not cancel the work of another one.
+        # A stop of this batch must not cancel jobs that others have submitted.
         return [job_id for job_id, found in self.state.running.items() if not found.attempt.is_adopted]
 
     def _sleep(self, seconds: float) -> None:
