@@ -6,7 +6,6 @@ import argparse
 import json
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -60,12 +59,14 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
 
 def status(options: argparse.Namespace, client: CIClient) -> None:
     """Say how far a batch is, once or until it has ended."""
-    while True:
-        found = status_of(plan_of(client, options.batch, options.report_prefix))
-        _say(options, found, [_line(found)])
-        if not options.watch or found["is_complete"]:
-            return
-        time.sleep(options.watch)
+    with _stopping() as stopped:
+        while True:
+            found = status_of(plan_of(client, options.batch, options.report_prefix))
+            _say(options, found, [_line(found)])
+            if not options.watch or found["is_complete"]:
+                return
+            if stopped.wait(options.watch):
+                raise KeyboardInterrupt
 
 
 def report(options: argparse.Namespace, client: CIClient) -> None:
@@ -141,6 +142,7 @@ def _stopping() -> Iterator[Event]:
     """An event that is set by Ctrl-C or SIGTERM; a second Ctrl-C ends the process at once."""
     stopped = Event()
 
+    # Set also where Ctrl-C was ignored, as in what a script began in the background.
     def stop(number: int, frame: object) -> None:
         stopped.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)

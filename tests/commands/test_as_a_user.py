@@ -121,14 +121,15 @@ def test_the_status_of_several_steps_says_what_it_counts(ci: Any, fill_bucket: A
     assert (found["total"], found["outputs"], found["counts"]) == (2, 6, "objects")
 
 
-def test_ctrl_c_ends_a_watch_with_a_word(ci: Any, fill_bucket: Any) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_watch_with_a_word(number: signal.Signals, ci: Any, fill_bucket: Any) -> None:
     fill_bucket("in/1.docx", "in/2.docx")
     ci("run", "b", *CONVERT, "--max-jobs", "1")
     watch = as_process("status", "b", "--watch", "60")
     assert watch.stdout is not None
     assert watch.stdout.readline() == "not ended, 2 objects: 1 succeeded, 1 unfinished\n"
-    watch.send_signal(signal.SIGINT)
-    _, err = watch.communicate()
+    watch.send_signal(number)
+    _, err = watch.communicate(timeout=60)
     assert (watch.returncode, err) == (STOPPED, "ci-batch: stopped\n")
 
 

@@ -54,7 +54,7 @@ def test_an_archive_is_unpacked_for_mapped_tasks(
 
 
 def test_a_job_of_a_tag_without_a_class(run_tasks: RunTasks, fill_bucket: Fill, bucket: Path) -> None:
-    fill_bucket("in/a.pdf", "in/stamp.png")
+    fill_bucket("in/a.pdf", "in/stamp.png", content=b"%PDF-1.7\n")
     nodes = {
         "Type": "{{ 1 }}",
         "Image": "http://examplebucket-1250000000.cos.ap-guangzhou.myqcloud.com/in/stamp.png",
