@@ -5,11 +5,11 @@ BIN := .venv/bin
 BENCH ?=
 # Objects that the Celery cluster converts in shards; 2,000 if not set.
 OBJECTS ?=
-# Processes that run tests: 3 if not set, as many tests wait, and 5 for the long tests, most of which wait.
+# Processes that run tests: 4 if not set, as many tests wait, and 5 for the long tests, most of which wait.
 WORKERS ?=
 # Where this is set, each process compiles all that it imports, and pytest rewrites every test.
 export PYTHONDONTWRITEBYTECODE :=
-PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),3)
+PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),4)
 
 .PHONY: demo up test test-long quick check soak matrix sdk-matrix e2e-celery bench docs setup office browser lock clean
 .DEFAULT_GOAL := help
