@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
 from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate
-from airflow_provider_ci.batch.planning.planned import PlannedObject
+from airflow_provider_ci.batch.planning.planned import by_object
+from airflow_provider_ci.batch.planning.rows import row_of_lines
 from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.sources.failures import FailuresOf
 from airflow_provider_ci.batch.sources.selection import heads
-from airflow_provider_ci.batch.sources.source import Found, LeftOut, Row, UnusableKey
-from airflow_provider_ci.client import CIClient, ObjectInfo
+from airflow_provider_ci.batch.sources.source import Found, LeftOut, UnusableKey
+from airflow_provider_ci.client import CIClient
 
 _AT_A_TIME = 1000
 _LEDGER = ".ci-batch/"
@@ -83,9 +84,6 @@ def batches(client: CIClient, report_prefix: str) -> Iterator[StoredPlan]:
         marker = page.next_marker
 
 
-Lines = Sequence[PlannedObject]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FailedRows(FailuresOf):
     """As :class:`FailuresOf`, for the same operation and output template as those of the batch.
@@ -105,27 +103,8 @@ class FailedRows(FailuresOf):
         header, failed = plan.header, {result.index for result in report.results(is_failed=True)}
         steps = len(header.all_steps)
         template = OutputTemplate(text=header.output, prefix=header.prefix)
-        wanted = (lines for lines in _by_object(plan.objects(), steps) if lines[0].index // steps in failed)
+        wanted = (lines for lines in by_object(plan.objects(), steps) if lines[0].index // steps in failed)
         while chunk := list(islice(wanted, _AT_A_TIME)):
             found = heads(client, [lines[0].key for lines in chunk], threads=threads)
             for lines, info in zip(chunk, found, strict=True):
-                yield info if isinstance(info, UnusableKey) else _with_row(info, lines, template)
-
-
-def _by_object(lines: Iterable[PlannedObject], steps: int) -> Iterator[Lines]:
-    for _, group in groupby(lines, key=lambda line: line.index // steps):
-        yield list(group)
-
-
-def _with_row(info: ObjectInfo, lines: Lines, template: OutputTemplate) -> ObjectInfo | Row:
-    first = lines[0]
-    parameters = {
-        f"{line.step}.{name}" if line.step else name: value
-        for line in lines
-        for name, value in line.parameters.items()
-    }
-    is_named = bool(first.step) or first.output_key in ("", template.output_key(first.key))
-    output_key = "" if is_named else first.output_key
-    if not (parameters or output_key or first.job_level is not None):
-        return info
-    return Row(info=info, output_key=output_key, job_level=first.job_level, parameters=parameters)
+                yield info if isinstance(info, UnusableKey) else row_of_lines(info, lines, template)

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectSelection
 from airflow_provider_ci.client import CIClient
-from airflow_provider_ci.commands.console import DONE, STOPPED, UNAVAILABLE, WRONG
+from airflow_provider_ci.commands.console import DONE, FAILED, STOPPED, UNAVAILABLE, WRONG
 from tests.batch.costs.work import CHAIN
 from tests.commands.test_ci_batch import CONVERT, ci, environment, failed
 
@@ -144,6 +144,14 @@ def test_every_option_is_explained(command: str, capsys: pytest.CaptureFixture[s
     assert not [
         line for line in options if len(line.split()) == 1 and not lines[lines.index(line) + 1].strip()
     ]
+
+
+def test_a_retry_takes_a_key_that_cannot_name_its_output(ci: Any, fill_bucket: Any) -> None:
+    fill_bucket("in/1.docx", "in/${Number}.docx")
+    code, _, err = ci("run", "b", *CONVERT)
+    assert (code, "1 failed of 2 objects" in err) == (FAILED, True), err
+    code, _, err = ci("retry", "b")
+    assert (code, "1 failed of 1 objects" in err) == (FAILED, True), err
 
 
 def test_a_retry_keeps_what_the_rows_said(ci: Any, fill_bucket: Any, client: CIClient) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from itertools import groupby
 from typing import Any
 
 
@@ -87,6 +88,15 @@ class PlannedObject:
     def is_claimed(self) -> bool:
         """Whether later batches must wait: this plan makes the output, or shares it with an earlier batch."""
         return self.decision in (Decision.SUBMIT, Decision.ADOPTED, Decision.SHARED)
+
+
+def by_object(lines: Iterable[PlannedObject], steps: int) -> Iterator[list[PlannedObject]]:
+    """The lines of each object; the lines are in the order of the plan.
+
+    Several rows of a manifest can name one key, and are objects of their own.
+    """
+    for _, group in groupby(lines, key=lambda planned: planned.index // steps):
+        yield list(group)
 
 
 _NAMES = tuple(item.name for item in fields(PlannedObject))

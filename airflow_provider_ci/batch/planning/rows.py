@@ -13,6 +13,8 @@ from airflow_provider_ci.batch.planning.operations import (
     with_parameters,
 )
 from airflow_provider_ci.batch.planning.outputs.fingerprint import Fingerprints, operation_fingerprint
+from airflow_provider_ci.batch.planning.outputs.template import OutputTemplate
+from airflow_provider_ci.batch.planning.planned import PlannedObject
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.sources.source import Row, UnusableKey
 from airflow_provider_ci.client import ObjectInfo
@@ -171,6 +173,28 @@ def _job_level(value: Any) -> int | None:
     except ValueError as error:
         raise ParameterError(str(error)) from None
     return found
+
+
+def row_of_lines(
+    info: ObjectInfo, lines: Sequence[PlannedObject], template: OutputTemplate
+) -> ObjectInfo | Row:
+    """An object with what its row said, as the lines of a plan have it; the object itself without a row.
+
+    :param template: of the first step.
+    """
+    first = lines[0]
+    parameters = {
+        f"{line.step}.{name}" if line.step else name: value
+        for line in lines
+        for name, value in line.parameters.items()
+    }
+    # The plan does not say who named the output: if the template gives another key, the row did. An object
+    # without a job has no output, and the template may be unable to name one.
+    is_named = not first.output_key or template.output_key(first.key) == first.output_key
+    output_key = "" if is_named else first.output_key
+    if not (parameters or output_key or first.job_level is not None):
+        return info
+    return Row(info=info, output_key=output_key, job_level=first.job_level, parameters=parameters)
 
 
 def with_row(

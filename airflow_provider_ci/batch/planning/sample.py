@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject, by_object
 
 _HOPELESS = (Decision.FAILED_BEFORE, Decision.UNUSABLE)
 _WAITING = (Decision.SUBMIT, Decision.SHARED)
@@ -18,10 +18,11 @@ def sample_size(wanted: int, to_submit: int) -> int:
     return wanted if 0 < wanted < to_submit else 0
 
 
-def sample_first(objects: Objects, *, size: int, to_submit: int) -> Iterator[PlannedObject]:
-    """The objects of a plan, beginning with a sample of the ones that need a job.
+def sample_first(objects: Objects, *, steps: int, size: int, to_submit: int) -> Iterator[PlannedObject]:
+    """The lines of a plan, beginning with a sample of the objects that need a job.
 
-    :param objects: yields the objects from the beginning, each time it is called.
+    :param objects: yields the lines from the beginning, each time it is called.
+    :param steps: lines of each object.
     :param size: size of the sample; 0 leaves the order as it is.
     :param to_submit: number of objects that need a job.
     """
@@ -29,15 +30,15 @@ def sample_first(objects: Objects, *, size: int, to_submit: int) -> Iterator[Pla
         yield from objects()
         return
     # The plan is read twice, because it may not fit into memory.
-    drawn = _split(objects(), size, to_submit, is_sample=True)
-    others = _split(objects(), size, to_submit, is_sample=False)
+    drawn = _split(by_object(objects(), steps), size, to_submit, is_sample=True)
+    others = _split(by_object(objects(), steps), size, to_submit, is_sample=False)
     for index, planned in enumerate(chain(drawn, others)):
         yield replace(planned, index=index)
 
 
-def count_to_submit(objects: Iterable[PlannedObject]) -> int:
+def count_to_submit(lines: Iterable[PlannedObject], steps: int) -> int:
     """Number of objects that need a job."""
-    return sum(bool(lines_to_submit(group)) for group in _by_object(objects))
+    return sum(bool(lines_to_submit(group)) for group in by_object(lines, steps))
 
 
 def lines_to_submit(lines: Sequence[PlannedObject]) -> list[PlannedObject]:
@@ -55,11 +56,11 @@ def lines_to_submit(lines: Sequence[PlannedObject]) -> list[PlannedObject]:
 
 
 def _split(
-    objects: Iterator[PlannedObject], size: int, to_submit: int, *, is_sample: bool
+    objects: Iterable[list[PlannedObject]], size: int, to_submit: int, *, is_sample: bool
 ) -> Iterator[PlannedObject]:
     """The sample, or the others; lines of one object stay together."""
     place = 0
-    for group in _by_object(objects):
+    for group in objects:
         is_drawn = False
         if lines_to_submit(group):
             # Spread evenly: the listing is sorted, so its beginning may be all of one kind.
@@ -67,15 +68,3 @@ def _split(
             place += 1
         if is_drawn is is_sample:
             yield from group
-
-
-def _by_object(objects: Iterable[PlannedObject]) -> Iterator[list[PlannedObject]]:
-    """The lines of each object; several rows of a manifest can name one key, and are objects of their own."""
-    group: list[PlannedObject] = []
-    for planned in objects:
-        if group and planned.step == group[0].step:
-            yield group
-            group = []
-        group.append(planned)
-    if group:
-        yield group

@@ -26,9 +26,9 @@ from airflow_provider_ci.batch.planning.outputs.template import (
     OutputTemplateError,
     first_output_of,
 )
-from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject, by_object
 from airflow_provider_ci.batch.planning.planner import Planner
-from airflow_provider_ci.batch.planning.rows import with_row
+from airflow_provider_ci.batch.planning.rows import row_of_lines, with_row
 from airflow_provider_ci.batch.planning.sample import count_to_submit, sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
@@ -119,14 +119,14 @@ class PlanMaker:
             counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
             if settings.canary and any(step.back for step in steps):
-                to_submit = count_to_submit(planner.objects())
+                to_submit = count_to_submit(planner.objects(), len(steps))
             canary = sample_size(settings.canary, to_submit)
             writer = RecordWriter(client=settings.client, expires_at=self.lease.writes_until)
             plan = self.freeze(
                 writer,
                 settings.folder,
                 token,
-                sample_first(planner.objects, size=canary, to_submit=to_submit),
+                sample_first(planner.objects, steps=len(steps), size=canary, to_submit=to_submit),
                 lambda total, parts: PlanHeader(
                     batch_id=settings.batch_id,
                     token=token,
@@ -397,25 +397,13 @@ def _once(ask: Callable[[], bool]) -> Callable[[], bool]:
 
 def _objects_of(plan: StoredPlan, steps: Sequence[PlanStep]) -> Iterator[Found]:
     """The objects of a plan, with what their rows said."""
-    lines = plan.objects()
-    while first := next(lines, None):
-        yield _object_of([first, *islice(lines, len(steps) - 1)], steps)
+    for lines in by_object(plan.objects(), len(steps)):
+        yield _object_of(lines, steps[0].template)
 
 
-def _object_of(lines: Sequence[PlannedObject], steps: Sequence[PlanStep]) -> Found:
+def _object_of(lines: Sequence[PlannedObject], template: OutputTemplate) -> Found:
     first = lines[0]
     if first.decision is Decision.UNUSABLE:
         return UnusableKey(key=first.key, code=first.details["code"], message=first.details["message"])
     modified = datetime.fromtimestamp(first.modified, timezone.utc)
-    info = ObjectInfo(first.key, first.size, first.etag, modified)
-    parameters = {
-        f"{line.step}.{name}" if line.step else name: value
-        for line in lines
-        for name, value in line.parameters.items()
-    }
-    # The plan does not say who named the output: if the template gives another key, the row did.
-    is_named = steps[0].template.output_key(first.key) == first.output_key
-    output_key = "" if is_named else first.output_key
-    if not (parameters or output_key or first.job_level is not None):
-        return info
-    return Row(info=info, output_key=output_key, job_level=first.job_level, parameters=parameters)
+    return row_of_lines(ObjectInfo(first.key, first.size, first.etag, modified), lines, template)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import chain, groupby
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import PlanHeader, StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
-from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject, by_object
 from airflow_provider_ci.batch.planning.sample import lines_to_submit
 from airflow_provider_ci.batch.planning.steps import PlanStep
 from airflow_provider_ci.batch.preview import BatchPreview, estimated
@@ -59,8 +59,8 @@ class _Tally:
 
     def add(self, lines: Iterable[PlannedObject]) -> None:
         """Count lines, in the order of the plan."""
-        for _, group in groupby(lines, key=lambda planned: planned.index // len(self._steps)):
-            self._add_object(list(group))
+        for group in by_object(lines, len(self._steps)):
+            self._add_object(group)
 
     def _add_object(self, lines: Sequence[PlannedObject]) -> None:
         to_submit = lines_to_submit(lines)
@@ -74,9 +74,8 @@ class _Tally:
             self._add_job(planned)
 
     def _add_job(self, planned: PlannedObject) -> None:
-        step = self._steps.get(planned.step) or next(iter(self._steps.values()))
         name = planned.step if planned.step in self._steps else next(iter(self._steps))
-        work = self.works[name]
+        step, work = self._steps[name], self.works[name]
         work.jobs += 1
         # Documents are paid by their pages, and pictures by their size.
         if work.tag == DOCUMENTS.tag:
@@ -231,8 +230,9 @@ def _remaining(settings: BatchSettings, plan: StoredPlan, tally: _Tally) -> tupl
 
 def _concurrency(settings: BatchSettings) -> dict[str, int | None]:
     """By tag, how many jobs the queues run at the same time; None if they do not say."""
-    types = {type_of_operation(step.operation).tag: step for step in settings.steps.values()}
-    return {tag: _concurrency_of(settings, type_of_operation(step.operation)) for tag, step in types.items()}
+    types = [type_of_operation(step.operation) for step in settings.steps.values()]
+    by_tag = {job_type.tag: job_type for job_type in types}
+    return {tag: _concurrency_of(settings, job_type) for tag, job_type in by_tag.items()}
 
 
 def _concurrency_of(settings: BatchSettings, job_type: JobType) -> int | None:
