@@ -203,6 +203,11 @@ class BatchSettings:
         return tuple(self.queue_ids) or ((self.queue_id,) if self.queue_id else ())
 
     @property
+    def reading_threads(self) -> int:
+        """Maximum number of requests at the same time while objects and outputs are looked up."""
+        return min(self.threads, 32)
+
+    @property
     def definition_name(self) -> str:
         """The definition, derived from the settings if none was given."""
         if self.definition is not None:

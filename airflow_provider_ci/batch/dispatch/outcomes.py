@@ -41,6 +41,8 @@ class Outcomes:
         self._outputs_client = outputs_client
         self._state = state
         self._steps = len(journal.plan.header.all_steps)
+        # The service cuts its times to whole seconds, those of outputs as well.
+        self._first_second = int(journal.plan.header.jobs_not_before)
         self.inherited = frozenset(state.running)
         """Jobs of earlier runs."""
         self.moved = 0
@@ -170,12 +172,12 @@ class Outcomes:
         if not outputs:
             return list(attempts)
         prefix = os.path.commonprefix(outputs)  # noqa: RUF071 of keys, which are no paths
-        threads = min(self._settings.threads, 32)
+        threads = self._settings.reading_threads
         written = ExistingOutputs(self._outputs_client, prefix, threads=threads).last_modified(outputs)
-        begin, left = int(self._journal.plan.header.jobs_not_before), []
+        left = []
         for attempt in attempts:
             made_at = written.get(attempt.planned.output)
-            if attempt.number > 1 or made_at is None or made_at.timestamp() < begin:
+            if attempt.number > 1 or made_at is None or made_at.timestamp() < self._first_second:
                 left.append(attempt)
                 continue
             message = "no job is known any more; the output was written since the plan was made"
@@ -190,9 +192,8 @@ class Outcomes:
             written = self._outputs_client.head_object(planned.output).last_modified
         except NotFoundError:
             return False
-        # The service cuts its times to whole seconds.
-        begin = int(self._journal.plan.header.jobs_not_before)
-        return written.timestamp() >= (begin if created_at is None else int(created_at.timestamp()))
+        begin = self._first_second if created_at is None else int(created_at.timestamp())
+        return written.timestamp() >= begin
 
     def _count_job(self, *, is_failed: bool) -> None:
         self.ended_jobs += 1

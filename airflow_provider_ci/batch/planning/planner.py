@@ -76,8 +76,9 @@ class Planner:
     ) -> None:
         self._draft = draft
         self._steps = steps
-        self._lines = Lines(steps)
-        self._namer = Namer(steps, self._lines)
+        self.lines = Lines(steps)
+        """Names and fingerprints of the lines."""
+        self._namer = Namer(steps, self.lines)
         self._skip = skip
         self._retry_failed = retry_failed
         self._check = check
@@ -175,7 +176,7 @@ class Planner:
                     yield theirs, ours
 
     def _is_same_operation(self, theirs: ClaimedOutput, ours: DraftOutput) -> bool:
-        own = self._lines.operation_fingerprint(ours.parts, ours.line % self._draft.steps)
+        own = self.lines.operation_fingerprint(ours.parts, ours.line % self._draft.steps)
         return theirs.operation == own
 
     def _distrust(self, ours: DraftOutput) -> None:
@@ -230,7 +231,7 @@ class Planner:
                 details=details,
                 step=step.name,
             )
-        lines, key, part = self._lines, found.key, parts[place] if parts else NO_ROW
+        lines, key, part = self.lines, found.key, parts[place] if parts else NO_ROW
         output_key = lines.output_key(key, parts, place)
         has_pages = step.template.has_pages or part.output_key
         first = lines.first_output(key, parts, place) if has_pages else output_key
@@ -328,7 +329,7 @@ class Planner:
         self.newest_replaced = max(self.newest_replaced, written)
 
     def _fingerprint(self, each: DraftOutput) -> str:
-        return self._lines.fingerprint(each.key, each.etag, each.parts, each.line % self._draft.steps)
+        return self.lines.fingerprint(each.key, each.etag, each.parts, each.line % self._draft.steps)
 
     @property
     def _templates(self) -> str:

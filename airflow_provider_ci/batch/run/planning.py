@@ -111,7 +111,7 @@ class PlanMaker:
             planner.look_up(index, *map(self._existing, steps))
             # Before jobs are adopted: a job of an earlier batch is followed by that batch's records.
             self._share(draft, planner, old)
-            self._adopt(draft, steps, in_flight, submitter)
+            self._adopt(draft, planner.lines, in_flight, submitter)
             # After all other decisions: a step depends on the decision about the step whose output it reads.
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
@@ -156,7 +156,7 @@ class PlanMaker:
         return plan
 
     def _existing(self, step: PlanStep) -> ExistingOutputs:
-        threads = min(self.settings.threads, 32)
+        threads = self.settings.reading_threads
         return ExistingOutputs(self.outputs_client, step.template.literal_prefix, threads=threads)
 
     # The objects
@@ -183,7 +183,7 @@ class PlanMaker:
 
     def _listed(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
         settings, source, left_out = self.settings, as_source(self.settings.source), self.left_out
-        found = source.objects(settings.client, threads=min(settings.threads, 32), left_out=left_out)
+        found = source.objects(settings.client, threads=settings.reading_threads, left_out=left_out)
         # Keys that were named one by one are taken, also if they look like outputs or records.
         if not source.listed_prefixes:
             yield from found
@@ -307,9 +307,7 @@ class PlanMaker:
         jobs = submitter.jobs_in_flight()
         return [job for job in jobs if draft.of_output(first_output_of(job.output_key))]
 
-    def _adopt(
-        self, draft: Draft, steps: Sequence[PlanStep], in_flight: Iterable[Job], submitter: Submitter
-    ) -> None:
+    def _adopt(self, draft: Draft, lines: Lines, in_flight: Iterable[Job], submitter: Submitter) -> None:
         """Adopt the jobs that make our outputs, or have made them, and that nobody recorded.
 
         This is what remains when the whole ledger was deleted, or when an older version of this package
@@ -317,7 +315,7 @@ class PlanMaker:
         """
         adoption = Adoption(
             draft=draft,
-            lines=Lines(steps),
+            lines=lines,
             output_of=lambda job: first_output_of(job.output_key),
             matches=matches_operation,
             is_here=self._writes_here,
@@ -332,8 +330,8 @@ class PlanMaker:
             log.info("%d jobs in flight already make outputs of this batch; adopted", adopted)
         if draft.unrecorded.total:
             adopted = adoption.ended(self._recent_jobs(draft.unrecorded, submitter))
-        if draft.unrecorded.total and adopted:
-            log.info("%d jobs have made outputs of this batch that nobody recorded; adopted", adopted)
+            if adopted:
+                log.info("%d jobs have made outputs of this batch that nobody recorded; adopted", adopted)
 
     def _recent_jobs(self, unrecorded: UnrecordedOutputs, submitter: Submitter) -> Iterator[Job]:
         """The jobs that may have written outputs about which nothing is recorded.

@@ -268,7 +268,7 @@ def test_jobs_in_flight_are_adopted_if_they_make_our_output(
     job = Job(job_id="d1", tag="DocProcess", state=JobState.RUNNING, **{**base, **values})
     adoption = Adoption(
         draft=planner._draft,
-        lines=planner._lines,
+        lines=planner.lines,
         output_of=lambda job: job.output_key,
         matches=lambda *_: True,
         is_here=lambda job: not job.output_bucket,
