@@ -191,6 +191,21 @@ def die(batch: Batch) -> None:
         batch.run()
 
 
+Kill = Callable[[int, Callable[[CIClient], Batch]], None]
+
+
+@pytest.fixture
+def kill(local_ci: LocalCI, client_of: Callable[..., CIClient], monkeypatch: pytest.MonkeyPatch) -> Kill:
+    """Runs a batch, made for a client of its own, until its power is cut after so many submissions."""
+
+    def kill(submissions: int, make: Callable[[CIClient], Batch]) -> None:
+        with client_of(local_ci) as doomed:
+            Power(doomed, monkeypatch).last_for(submissions, method="POST", is_heard=True)
+            die(make(doomed))
+
+    return kill
+
+
 def in_threads(*steps: Callable[[], Any]) -> list[Any]:
     """Do things at once; the result of each, or its exception."""
 

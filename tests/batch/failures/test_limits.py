@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -35,16 +36,13 @@ def test_a_limit_that_makes_no_sense_is_refused(limit: int | str) -> None:
 
 
 def test_the_error_names_failures_and_report_and_can_be_pickled() -> None:
-    summary = BatchSummary(
-        batch_id="b",
+    summary = replace(
+        BatchSummary.empty("b", "_ci_batches/b/report.jsonl"),
         total=9,
         succeeded=6,
         failed=2,
-        skipped=0,
-        cancelled=0,
         unfinished=1,
         seconds=1.0,
-        report_key="_ci_batches/b/report.jsonl",
         failures=(FailureGroup(code="Broken", count=2, example="in/a.docx: Broken: cannot be opened"),),
     )
     error = pickle.loads(pickle.dumps(BatchFailedError(summary, FailureLimit(count=1))))

@@ -28,7 +28,7 @@ from airflow_provider_ci.batch.ledger import journal, plan_store
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordError
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import FOLDER, Power, die, pause, wait_until
+from tests.batch.conftest import FOLDER, Kill, pause, wait_until
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
@@ -57,11 +57,9 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def reach(
     client: CIClient,
-    local_ci: LocalCI,
-    client_of: Connect,
+    kill: Kill,
     fill_bucket: Fill,
     batch: Make,
-    monkeypatch: pytest.MonkeyPatch,
     end_leases: Phase,
 ) -> Callable[..., Callable[[], object]]:
     """Brings a batch of ``KEYS`` to a phase; calling the returned function lets its jobs run."""
@@ -72,9 +70,7 @@ def reach(
         return bool
 
     def killed(posts: int) -> Callable[[], object]:
-        with client_of(local_ci) as doomed:
-            Power(doomed, monkeypatch).last_for(posts, method="POST", is_heard=True)
-            die(batch(doomed, lease_seconds=3, max_in_flight=2, threads=1))
+        kill(posts, lambda doomed: batch(doomed, lease_seconds=3, max_in_flight=2, threads=1))
         end_leases()
         return bool
 
@@ -238,23 +234,6 @@ def test_a_deleted_plan_with_new_objects_loses_nothing(
     check(client, bucket, summary, live_jobs(client), sorted(new + KEYS))
 
 
-@pytest.mark.parametrize("local_ci", [3.0], indirect=True, ids=["slow jobs"])
-def test_a_plan_whose_report_was_deleted_does_not_stand_for_the_next_one(
-    client: CIClient, bucket: Path, batch: Callable[..., Any], fill_bucket: Fill, live_jobs: Count
-) -> None:
-    """The batch of each night has one id; its report was cleaned up, its other records were not."""
-    fill_bucket(*KEYS[:4])
-    assert batch(client).run().succeeded == 4
-    for path in records_of(bucket):
-        if "report" in path.name:
-            path.unlink()
-    fill_bucket(KEYS[0], content=b"changed since\n")
-    fill_bucket(KEYS[4])
-    summary = batch(client).run()
-    assert (summary.total, summary.succeeded, summary.skipped) == (5, 2, 3)
-    assert live_jobs(client) == {**dict.fromkeys(KEYS[:5], 1), KEYS[0]: 2}
-
-
 def test_an_old_report_does_not_end_a_new_plan(
     client: CIClient,
     bucket: Path,
@@ -262,17 +241,13 @@ def test_an_old_report_does_not_end_a_new_plan(
     batch: Make,
     live_jobs: Count,
     end_leases: Phase,
-    local_ci: LocalCI,
-    client_of: Connect,
-    monkeypatch: pytest.MonkeyPatch,
+    kill: Kill,
 ) -> None:
     """The report of the plan before is still there when the next run dies."""
     fill_bucket(*KEYS[:3])
     batch(client).run()
     fill_bucket(*KEYS)
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(2, method="POST", is_heard=True)
-        die(batch(doomed, lease_seconds=3, max_in_flight=2, threads=1))
+    kill(2, lambda doomed: batch(doomed, lease_seconds=3, max_in_flight=2, threads=1))
     end_leases()
     check(client, bucket, batch(client).run(), live_jobs(client))
 

@@ -1,4 +1,4 @@
-"""A run of changed objects died, and its plan was deleted: what its jobs have made is not made again."""
+"""A plan or its report was deleted: what its jobs have made is not made again, and what has changed is."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import pytest
 
 from airflow_provider_ci.batch import Batch, Step
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess
-from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import Power, die, wait_until
+from tests.batch.conftest import Kill, wait_until
 
 Make = Callable[..., Batch]
 Count = Callable[[CIClient], "Counter[str]"]
@@ -30,6 +29,7 @@ LOST = {
     "plan and claim": ("plan.json", "/plan/", "registry/00000003.json"),
     "folder": ("_ci_batches/",),
     "folder and claim": ("_ci_batches/", "registry/00000003.json"),
+    "report": ("/report.jsonl", "/report/"),
 }
 
 
@@ -70,14 +70,12 @@ def test_what_a_dead_run_has_made_is_not_made_again(
     lost: str,
     changed: str,
     client: CIClient,
-    client_of: Callable[..., CIClient],
-    local_ci: LocalCI,
+    kill: Kill,
     make: Make,
     bucket: Path,
     fill_bucket: Callable[..., None],
     end_leases: Callable[[], None],
     live_outputs: Count,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     operations = STEPS[steps]
     fill_bucket(*KEYS)
@@ -87,9 +85,7 @@ def test_what_a_dead_run_has_made_is_not_made_again(
         fill_bucket(*KEYS, content=b"Other text.\n")
     else:
         operations = {**operations, "pdf": OTHER_PDF}
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(posts, method="POST", is_heard=True)
-        die(make(doomed, operations))
+    kill(posts, lambda doomed: make(doomed, operations))
     wait_for_jobs(client)
     end_leases()
     delete_records(bucket, lost)
@@ -157,3 +153,18 @@ def test_what_a_lost_plan_has_replaced_is_made_again(
     assert make(client, operations).run().succeeded == len(KEYS)
     assert set(live_outputs(client).values()) == {3}
     assert make(client, operations).run().skipped == len(KEYS)
+
+
+@pytest.mark.parametrize("local_ci", [3.0], indirect=True, ids=["slow jobs"])
+def test_a_plan_whose_report_was_deleted_does_not_stand_for_the_next_one(
+    client: CIClient, bucket: Path, batch: Make, fill_bucket: Callable[..., None], live_outputs: Count
+) -> None:
+    """The batch of each night has one id; its report was cleaned up, its other records were not."""
+    fill_bucket(*KEYS[:3])
+    assert batch(client).run().succeeded == 3
+    delete_records(bucket, "report")
+    fill_bucket(KEYS[0], content=b"changed since\n")
+    fill_bucket(KEYS[3])
+    summary = batch(client).run()
+    assert (summary.total, summary.succeeded, summary.skipped) == (4, 2, 2)
+    assert live_outputs(client) == {"out/0.pdf": 2, "out/1.pdf": 1, "out/2.pdf": 1, "out/3.pdf": 1}

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_ci.batch import Batch
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import Power, die, in_threads, pause, wait_until
+from tests.batch.conftest import Kill, in_threads, pause, wait_until
 from tests.batch.overlap.conftest import keys, outputs, total_of
 
 Fill = Callable[..., None]
@@ -26,25 +26,21 @@ Count = Callable[[CIClient], "Counter[str]"]
 
 def test_the_followers_of_a_killed_batch_finish_its_outputs(
     client: CIClient,
-    local_ci: LocalCI,
-    client_of: Connect,
+    kill: Kill,
     fill_bucket: Fill,
     batch: Make,
     live_outputs: Count,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """X dies with one job in flight. Y and Z, which share with X and with each other, do what X left."""
     fill_bucket(*keys(8))
     resume = pause(client)
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(2, method="POST", is_heard=True)
-        die(batch(doomed, keys(6), batch_id="x", max_in_flight=2, lease_seconds=3))
-        others = {"y": keys(6, 1), "z": keys(6, 2)}
-        for batch_id, source in others.items():
-            made = batch(client, source, batch_id=batch_id)
-            assert made.advance(patience=0, deadline=time.time() + 60) is None
-        resume()
-        found = in_threads(*(batch(client, source, batch_id=name).run for name, source in others.items()))
+    kill(2, lambda doomed: batch(doomed, keys(6), batch_id="x", max_in_flight=2, lease_seconds=3))
+    others = {"y": keys(6, 1), "z": keys(6, 2)}
+    for batch_id, source in others.items():
+        made = batch(client, source, batch_id=batch_id)
+        assert made.advance(patience=0, deadline=time.time() + 60) is None
+    resume()
+    found = in_threads(*(batch(client, source, batch_id=name).run for name, source in others.items()))
     assert [total_of(summary) for summary in found] == [(6, 6), (6, 6)]
     assert set(live_outputs(client).values()) == {1}
     again = batch(client, keys(6), batch_id="x", lease_seconds=3).run()
@@ -54,18 +50,14 @@ def test_the_followers_of_a_killed_batch_finish_its_outputs(
 
 def test_what_a_killed_batch_has_made_is_made_again_by_another_operation(
     client: CIClient,
-    local_ci: LocalCI,
-    client_of: Connect,
+    kill: Kill,
     fill_bucket: Fill,
     batch: Make,
     live_outputs: Count,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The follower records what it finds, for the batch that made it has no next run."""
     fill_bucket(*keys(4))
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(4, method="POST", is_heard=True)
-        die(batch(doomed, batch_id="x", threads=1, lease_seconds=3))
+    kill(4, lambda doomed: batch(doomed, batch_id="x", threads=1, lease_seconds=3))
     assert batch(client, batch_id="y").run().skipped == 4
     again = batch(client, operation=DocProcess(target="pdf", end_page=3), batch_id="z").run()
     assert again.succeeded == 4
@@ -79,12 +71,10 @@ def test_a_killed_batch_that_comes_back_shares_with_its_follower(
     fill_bucket: Fill,
     batch: Make,
     live_outputs: Count,
-    monkeypatch: pytest.MonkeyPatch,
+    kill: Kill,
 ) -> None:
     fill_bucket(*keys(6))
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(3, method="POST", is_heard=True)
-        die(batch(doomed, batch_id="x", max_in_flight=3, lease_seconds=3))
+    kill(3, lambda doomed: batch(doomed, batch_id="x", max_in_flight=3, lease_seconds=3))
     with client_of(local_ci) as other:
         found = in_threads(
             batch(client, batch_id="x", lease_seconds=3).run, batch(other, batch_id="y", lease_seconds=3).run

@@ -18,12 +18,10 @@ import pytest
 from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectSelection
 from airflow_provider_ci.batch.planning.operations import operation_record, restored_operation
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, PicTemplate
-from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import FOLDER, Power, die, dies, pause
+from tests.batch.conftest import FOLDER, Kill, die, dies, pause
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
-Connect = Callable[..., CIClient]
 Count = Callable[[CIClient], "Counter[str]"]
 Results = Callable[..., dict[str, ObjectResult]]
 End = Callable[[], None]
@@ -283,20 +281,16 @@ def test_a_resume_whose_plan_was_replaced_does_what_is_missing(
 def test_a_plan_made_again_keeps_its_output_names(
     posts: int,
     client: CIClient,
-    local_ci: LocalCI,
-    client_of: Connect,
+    kill: Kill,
     fill_bucket: Fill,
     bucket: Path,
     batch: Make,
     live_outputs: Count,
     end_leases: End,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The registry was deleted, and the retry renders another output."""
     fill_bucket(*KEYS)
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(posts, method="POST", is_heard=True)
-        die(batch(doomed, definition="code", max_in_flight=2, threads=1))
+    kill(posts, lambda doomed: batch(doomed, definition="code", max_in_flight=2, threads=1))
     end_leases()
     for path in (bucket / "_ci_batches.registry").glob("0*"):
         path.unlink()

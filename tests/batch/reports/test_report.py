@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,18 +13,7 @@ from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.writing import write_report
 from airflow_provider_ci.client import CIClient
 
-EMPTY = BatchSummary(
-    batch_id="b",
-    total=0,
-    succeeded=0,
-    failed=0,
-    skipped=0,
-    cancelled=0,
-    unfinished=0,
-    seconds=60,
-    report_key="",
-    jobs=3,
-)
+EMPTY = replace(BatchSummary.empty("b"), seconds=60, jobs=3)
 
 
 def verdict(key: str, state: ObjectState = ObjectState.SUCCEEDED, **values: Any) -> ObjectResult:

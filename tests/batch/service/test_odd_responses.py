@@ -15,7 +15,7 @@ from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.client import CIClient, CIError, CIResponseError, DocProcess, JobState
 from airflow_provider_ci.jobs.in_flight import JobsInFlight
 from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import Power, die
+from tests.batch.conftest import Kill
 
 KEYS = tuple(f"in/{number:02}.docx" for number in range(6))
 ONE_JOB_EACH = Counter(dict.fromkeys(KEYS, 1))
@@ -125,12 +125,11 @@ def test_forgotten_jobs_of_a_dead_run_are_known_by_their_outputs(
     posts: int,
     local_ci: LocalCI,
     client: CIClient,
-    client_of: Callable[..., CIClient],
+    kill: Kill,
     batch: Make,
     live_outputs: Count,
     end_leases: Callable[[], None],
     known_for_a_second: None,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It died before it recorded its submissions, and the next run comes after a month."""
     operations = {
@@ -138,9 +137,7 @@ def test_forgotten_jobs_of_a_dead_run_are_known_by_their_outputs(
         "page": Step(DocProcess(target="jpg", start_page=1, end_page=1), "out/{stem}.jpg", after="pdf"),
     }
     options = {"operations": dict([*operations.items()][:steps]), "operation": None, "output": ""}
-    with client_of(local_ci) as doomed:
-        Power(doomed, monkeypatch).last_for(min(posts, steps * len(KEYS)), method="POST", is_heard=True)
-        die(batch(doomed, threads=1, **options))
+    kill(min(posts, steps * len(KEYS)), lambda doomed: batch(doomed, threads=1, **options))
     wait_for_jobs(client)
     local_ci.traits.set(forget_jobs_seconds=0)
     end_leases()
