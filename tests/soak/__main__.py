@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.soak.diary import Diary
+from tests.soak.drawing import draw
 from tests.soak.round import Round
-from tests.soak.scenario import draw
 
 _SHOWN = 9
 """Maximum number of problems of a round that are printed; its folder has all of them."""

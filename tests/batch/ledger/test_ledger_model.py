@@ -33,8 +33,8 @@ from airflow_provider_ci.batch.registry.service_time import service_now
 from airflow_provider_ci.client import CIClient, CIError, Credentials, DocProcess, Job, JobState, RetryPolicy
 from airflow_provider_ci.local import LocalCI
 from tests.soak.deletion import delete_records
+from tests.soak.drawing import DELETIONS
 from tests.soak.relay import Relay, Request
-from tests.soak.scenario import DELETIONS
 
 DEAD = (JobState.CANCEL, JobState.FAILED)
 KEYS = tuple(f"in/{number}.docx" for number in range(5))
