@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, ClassVar
 
 from airflow.sdk import Context, XComArg
 
 from airflow_provider_ci.batch import BatchFailedError, Source
 from airflow_provider_ci.batch.limits import FailureLimit
-from airflow_provider_ci.batch.reports.folder import batch_folder
 from airflow_provider_ci.batch.sharding.merge import MergedReport, merge_reports
-from airflow_provider_ci.batch.sharding.record import ShardList, has_report, make_shards, read_shards
+from airflow_provider_ci.batch.sharding.record import ShardList, make_shards, read_shards
 from airflow_provider_ci.batch.sources.selection import as_source
 from airflow_provider_ci.compat import AirflowException
 from airflow_provider_ci.operators.base import CIOperator
@@ -100,14 +100,15 @@ class CIShardsOperator(CIOperator):
         :raises ShardsIdTakenError: another task of the DAG has given its shards this id.
         """
         self.begin(context)
-        self._raise_if_taken(context["ti"].task_id)
+        task_id = context["ti"].task_id
         made = make_shards(
             self.hook.client,
             self.source,
             shards_id=self.shards_id,
             max_objects=self.max_objects,
-            definition=f"{context['ti'].task_id} {self.definition}",
+            definition=f"{task_id} {self.definition}",
             report_prefix=self.report_prefix,
+            before_replacing=partial(self._raise_if_taken, task_id),
         )
         objects = sum(shard.objects for shard in made.shards)
         if not objects:
@@ -115,12 +116,10 @@ class CIShardsOperator(CIOperator):
         self.log.info("%d shards of %s objects in %s", len(made.shards), f"{objects:,}", made.folder)
         return [self._arguments(made, number) for number in range(len(made.shards))]
 
-    def _raise_if_taken(self, task_id: str) -> None:
+    def _raise_if_taken(self, task_id: str, unfinished: ShardList) -> None:
         """The default id names DAG and run only: a second task would replace the shards of the first."""
-        client, folder = self.hook.client, batch_folder(self.report_prefix, self.shards_id)
-        known = read_shards(client, self.shards_id, report_prefix=self.report_prefix)
-        owner = known.definition.partition(" ")[0] if known else task_id
-        if owner != task_id and not has_report(client, folder):
+        owner = unfinished.definition.partition(" ")[0]
+        if owner != task_id:
             raise ShardsIdTakenError(
                 f"shards_id {self.shards_id!r} names the shards of task {owner!r}, whose report is not there "
                 "yet: give each CIShardsOperator of a DAG, and its report, a shards_id of their own"

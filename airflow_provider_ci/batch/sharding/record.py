@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +67,7 @@ def make_shards(
     max_objects: int = 1_000_000,
     definition: str = "",
     report_prefix: str = "_ci_batches/",
+    before_replacing: Callable[[ShardList], object] = lambda unfinished: None,
 ) -> ShardList:
     """Split a source into shards of at most this many objects, and write them down.
 
@@ -74,12 +75,16 @@ def make_shards(
 
     :param shards_id: names the shards; their batches are called ``<shards_id>/0001`` and so on.
     :param definition: names the code that makes the shards; a list of another definition is replaced.
+    :param before_replacing: called with such a list if its report is not written; any exception from it keeps
+        the list.
     :raises SourceError: the source cannot be read or split.
     """
     folder = batch_folder(report_prefix, shards_id)
     known = read_shards(client, shards_id, report_prefix=report_prefix)
-    if known and known.definition == definition and not has_report(client, folder):
-        return known
+    if known and not has_report(client, folder):
+        if known.definition == definition:
+            return known
+        before_replacing(known)
     # A name of its own for each attempt: two tries at the same time must not replace each other's copies.
     copies = f"{folder}shards/{uuid.uuid4().hex[:12]}/"
     shards = tuple(
