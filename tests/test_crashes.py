@@ -14,9 +14,8 @@ from airflow_provider_ci.batch import ObjectResult, ObjectState
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
 from tests.soak import judge
-from tests.soak.drawing import ACTIONS, DELETIONS, FAULTS, draw
+from tests.soak.drawing import ACTIONS, DELETIONS, FAULTS, TRAITS, draw
 from tests.soak.scenario import REQUESTS, Scenario
-from tests.soak.traits import TRAITS
 
 ROOT = Path(__file__).parents[1]
 PDF = DocProcess(target="pdf")

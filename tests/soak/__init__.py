@@ -10,7 +10,7 @@ own, the local CI in another, and a relay between them counts the requests. At r
 - requests fail, responses are lost, and submissions are taken late, even after their signature has expired;
 - records of the batch are deleted: all, some, or one kind of them.
 
-A round has traits, which last (see :mod:`tests.soak.traits`): a wrong clock of the service or the machine,
+A round has traits, which last (see :mod:`tests.soak.drawing`): a wrong clock of the service or the machine,
 cut or missing UserData, changed echoes, unreadable jobs of others, empty pages, hidden and forgotten jobs,
 late listings, versioning, strict signatures. A later phase changes objects or the operation, or makes
 everything again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -13,7 +13,6 @@ from airflow_provider_ci.local.jobs.queues import DOC, PIC, id_of_queue
 from tests.soak.child import Work, WrongClock
 from tests.soak.scenario import LONG_LEASE_SECONDS, REQUESTS, Event, Phase, Scenario
 from tests.soak.server import BUCKET, FLAKY, ServerOptions
-from tests.soak.traits import draw_traits
 
 LEASE_SECONDS = 3.0
 VERSIONED_LEASE_SECONDS = 8.0
@@ -145,6 +144,22 @@ _KILLS = (1, 1, 1, 2, 2, 3)
 _KILLS_WITH_VERSIONING = (1,)
 """Each takes the time of a long lease."""
 _COMPANY = (*_RIVALS, _OTHER, _OTHER, _JUMP, "", "", "", "")
+_DRAWS: Mapping[str, tuple[float, Callable[[Random], Any]]] = {
+    "clock_offset_seconds": (0.12, lambda dice: dice.choice((-90_000, -900, -3, 5, 600, 86_400))),
+    "user_data_limit": (0.2, lambda dice: dice.choice((0, 0, 6, 13))),
+    "echoes": (0.12, lambda _: {"EndPage:-1": "5001", "Comments:": "1", "TgtType:pdf": "PDF"}),
+    "foreign_jobs": (0.12, lambda _: True),
+    "empty_pages": (0.12, lambda dice: dice.choice((1, 2))),
+    "endless_tokens": (0.06, lambda _: "same"),
+    "hide_jobs_seconds": (0.08, lambda dice: dice.uniform(0.2, 1.0)),
+    "forget_jobs_seconds": (0.06, lambda dice: dice.choice((0, 1, 2))),
+    "require_queue_id": (0.1, lambda _: True),
+    "strict_signature": (0.1, lambda _: True),
+}
+"""Trait of the service -> the share of rounds that have it, and its value. It lasts for the whole round."""
+
+TRAITS = tuple(_DRAWS)
+"""Names of all traits that are drawn."""
 
 
 def draw(seed: int) -> Scenario:
@@ -232,8 +247,18 @@ def _server(dice: Random, objects: int, deletes: str) -> ServerOptions:
         queues=dice.choice((1, 1, 2)),
         listing_delay_seconds=dice.uniform(0.5, 3.0) if dice.random() < 0.2 else 0.0,
         is_versioned=dice.random() < 0.15,
-        traits=draw_traits(dice, may_forget=not deletes),
+        traits=_traits(dice, may_forget=not deletes),
     )
+
+
+def _traits(dice: Random, *, may_forget: bool) -> dict[str, Any]:
+    """The traits of a round, which can be combined."""
+    drawn = {name: draw(dice) for name, (share, draw) in _DRAWS.items() if dice.random() < share}
+    if not may_forget:
+        drawn.pop("forget_jobs_seconds", None)
+    if "forget_jobs_seconds" in drawn:
+        drawn.pop("hide_jobs_seconds", None)  # a job must be visible for some time
+    return drawn
 
 
 def _other(dice: Random, work: Work, contents: Mapping[str, bytes]) -> Work:
