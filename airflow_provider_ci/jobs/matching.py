@@ -16,6 +16,20 @@ _NEVER_COMPARED = frozenset({"CompressKey", "DocPassword", "UnCompressKey"})
 # Real responses echo an omitted EndPage as -1, 0 or 5001, and an omitted StartPage as 0.
 _ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}
 """Numbers with the same meaning: up to the last page, and from the first page."""
+_DEFAULTS: Mapping[str, frozenset[int]] = {
+    **_ALIKE,
+    "Comments": frozenset({0, 1}),
+    "ImageDpi": frozenset({0, 96}),
+    "ImageParams": frozenset(),
+    "PageRanges": frozenset(),
+    "PaperDirection": frozenset({0}),
+    "PaperSize": frozenset({0}),
+    "PicPagination": frozenset({0}),
+    "Quality": frozenset({0, 100}),
+    "SheetId": frozenset({0, 1}),
+    "Zoom": frozenset({0, 100}),
+}
+"""What may be echoed, besides nothing, for a parameter of ``DocProcess`` that was not sent."""
 _WITHOUT_CASE = frozenset({"SrcType", "TgtType"})
 _BOOLEANS = frozenset({"true", "false"})
 
@@ -26,8 +40,8 @@ def matches_operation(
 ) -> bool:
     """Whether the echoed parameters of the job are consistent with the operation.
 
-    Only parameters that the operation sets are compared, and never a password. A missing or
-    empty echo is consistent with any value.
+    A missing or empty echo is consistent with any value, and a password is never compared. A document
+    job that sets a parameter which the operation leaves at its default, such as a page range, is another job.
     """
     echo = _child(job.raw, "Operation")
     template_id = echo.get("TemplateId")
@@ -37,7 +51,7 @@ def matches_operation(
     # A template overrides PicProcess (1045/73035), so the job does something else.
     if template_id and "TemplateId" not in nodes:
         return False
-    return _is_consistent("Operation", nodes, echo)
+    return _is_consistent("Operation", nodes, echo) and _leaves_the_rest_alone(nodes, echo)
 
 
 def user_data_matches(job: Job, user_data: str) -> bool | None:
@@ -53,6 +67,20 @@ def user_data_matches(job: Job, user_data: str) -> bool | None:
 def matches_keys(job: Job, input_key: str, output_key: str) -> bool:
     """Whether the job reads and writes these objects; the service may put a slash before keys."""
     return _bare(job.input_key) == _bare(input_key) and _bare(job.output_key) == _bare(output_key)
+
+
+def _leaves_the_rest_alone(nodes: Mapping[str, object], echo: Mapping[str, object]) -> bool:
+    """Whether a document job has defaults where the operation sets nothing."""
+    wanted, echoed = _child(nodes, DocProcess.tag), _child(echo, DocProcess.tag)
+    return all(
+        _is_default(echoed.get(name), default)
+        for name, default in _DEFAULTS.items()
+        if wanted.get(name) is None
+    )
+
+
+def _is_default(echoed: object, default: frozenset[int]) -> bool:
+    return not isinstance(echoed, str) or not echoed.strip() or _number(echoed) in default
 
 
 def _is_consistent(name: str, wanted: object, echoed: object) -> bool:

@@ -70,6 +70,32 @@ def test_what_was_set_and_is_echoed_otherwise_is_another_operation(
     assert not matches_operation(document(**echo), operation)
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        {"EndPage": "3"},
+        {"StartPage": "2"},
+        {"PageRanges": "1,3"},
+        {"SheetId": "2"},
+        {"PaperDirection": "1"},
+        {"PaperSize": "2"},
+        {"ImageParams": "imageMogr2/strip"},
+        {"Quality": "50"},
+        {"Zoom": "150"},
+        {"ImageDpi": "300"},
+        {"PicPagination": "1"},
+    ],
+)
+def test_a_job_that_sets_more_is_another_one(echo: dict[str, str]) -> None:
+    """Such as a preview of three pages, which is no conversion of the whole document."""
+    assert not matches_operation(document(**RECORDED | echo), DocProcess(target="pdf"))
+    assert not matches_operation(document(**echo), DocProcess(target="pdf"))
+
+
+def test_a_parameter_that_we_do_not_know_is_no_difference() -> None:
+    assert matches_operation(document(**RECORDED, Watermark="0"), DocProcess())
+
+
 def test_an_empty_or_missing_echo_says_nothing() -> None:
     for found in (job(), job({}), job({"DocProcess": ""}), document(TgtType=""), document()):
         assert matches_operation(found, DocProcess(target="png", image_dpi=300))
