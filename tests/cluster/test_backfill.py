@@ -39,17 +39,16 @@ def fill_archive(server: LocalCI) -> list[str]:
     return [f"archive/{path.name}" for path in folder.iterdir()]
 
 
-def backfill(airflow: Airflow, reprocess: str = "none") -> list[Task]:
+def backfill(airflow: Airflow, reprocess: str = "failed") -> list[Task]:
     """Run it to its end; gives the task of each day."""
     airflow.wait_for_dag(DAG_ID)
-    is_complete = False
-    while not is_complete:
-        # While the scheduler writes, SQLite often refuses the request.
-        airflow.send("scheduler", signal.SIGKILL)
-        is_complete = is_created(airflow, reprocess)
-        airflow.start("scheduler")
-        wait_until(lambda: {run["state"] for run in runs(airflow)} <= ENDED, "the runs have ended")
+    # While the scheduler writes, SQLite often refuses the request.
+    airflow.send("scheduler", signal.SIGKILL)
+    while not is_created(airflow, reprocess):
         close_backfills(airflow)
+    airflow.start("scheduler")
+    wait_until(lambda: have_ended(runs(airflow)), "the runs have ended")
+    close_backfills(airflow)
     return [Task(airflow, DAG_ID, run["dag_run_id"], "to_pdf") for run in runs(airflow)]
 
 
@@ -70,10 +69,15 @@ def is_created(airflow: Airflow, reprocess: str) -> bool:
 
 
 def close_backfills(airflow: Airflow) -> None:
-    """All their runs have ended; the scheduler would note that within half a minute."""
+    """End them, which the scheduler does only half a minute after the last run; runs in the queue fail."""
     for one in airflow.call("GET", f"backfills?dag_id={DAG_ID}")["backfills"]:
         if not one["completed_at"]:
             airflow.call("PUT", f"backfills/{one['id']}/cancel")
+
+
+def have_ended(found: list[dict[str, Any]]) -> bool:
+    """The list is sometimes empty while the DAG processor writes to SQLite."""
+    return len(found) == DAYS and {run["state"] for run in found} <= ENDED
 
 
 def runs(airflow: Airflow) -> list[dict[str, Any]]:
