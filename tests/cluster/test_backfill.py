@@ -53,7 +53,11 @@ def backfill(airflow: Airflow, reprocess: str = "failed") -> list[Task]:
 
 
 def is_created(airflow: Airflow, reprocess: str) -> bool:
-    """Whether it was created for all days, and not refused amid the triggerer's writing."""
+    """Whether it was created for all days, and not refused amid the triggerer's writing.
+
+    When it was refused, Airflow deletes the runs that it has already taken for it. The next request makes
+    them anew, and their tasks begin with their first try again.
+    """
     last = FIRST + timedelta(days=DAYS - 1)
     try:
         airflow.call_once(
@@ -76,7 +80,7 @@ def close_backfills(airflow: Airflow) -> None:
 
 
 def have_ended(found: list[dict[str, Any]]) -> bool:
-    """The list is sometimes empty while the DAG processor writes to SQLite."""
+    """On SQLite, the list of runs is empty now and then."""
     return len(found) == DAYS and {run["state"] for run in found} <= ENDED
 
 
@@ -96,7 +100,6 @@ def test_every_object_gets_one_job_and_a_second_backfill_submits_nothing(
     assert [task.result["succeeded"] for task in first] == [len(HOURS)] * DAYS
 
     second = backfill(airflow, "completed")
-    assert all(task.try_number >= 2 for task in second)
     assert Counter(job.input_key for job in jobs_of("archive")) == dict.fromkeys(keys, 1)
     for task in second:
         assert (task.result["succeeded"], task.result["skipped"], task.result["jobs"]) == (0, len(HOURS), 0)
