@@ -9,9 +9,11 @@ import pytest
 from airflow_provider_ci.client import CIClient, CIError, DocProcess, JobState
 from airflow_provider_ci.local import LocalCI
 from airflow_provider_ci.operators import CIDocProcessOperator, JobWaitError
+from airflow_provider_ci.triggers import CIJobTrigger
 
 RunTasks = Callable[..., Any]
 Fill = Callable[..., None]
+Resume = Callable[[], object]
 Printed = Callable[[], str]
 
 CONVERT = """CIDocProcessOperator(
@@ -36,16 +38,20 @@ def test_a_document_is_converted_and_waited_for(
     assert (bucket / "out/convert.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("local_ci", [1.0], indirect=True)
 def test_a_job_that_takes_longer_is_waited_for_in_the_triggerer(
-    run_tasks: RunTasks, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run_tasks: RunTasks, paused: Resume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow_provider_ci.operators.jobs._INLINE_SECONDS", 0.0)
-    fill_bucket("in/a.docx")
+    run = CIJobTrigger.run
+
+    def resume_and_run(trigger: CIJobTrigger) -> Any:
+        paused()
+        return run(trigger)
+
+    monkeypatch.setattr(CIJobTrigger, "run", resume_and_run)
     result = run_tasks(CONVERT % "deferrable=True")
     assert result.state == "success"
     assert result.results["convert"]["pages"] == 1
-    assert "running trigger in line" in caplog.text
 
 
 def test_without_waiting_the_job_is_returned_right_after_submission(
@@ -87,24 +93,22 @@ def convert(**options: Any) -> CIDocProcessOperator:
     return CIDocProcessOperator(task_id="convert", operation=DocProcess(target="pdf"), **arguments)
 
 
-@pytest.mark.parametrize("local_ci", [0.3], indirect=True)
-def test_a_retry_takes_over_the_job_of_an_earlier_try(
-    context: Any, fill_bucket: Fill, client: CIClient
-) -> None:
-    fill_bucket("in/a.docx")
+def test_a_retry_takes_over_the_job_of_an_earlier_try(context: Any, paused: Resume, client: CIClient) -> None:
     with pytest.raises(JobWaitError, match="a retry of this task takes it over"):
         convert(timeout_seconds=0).execute(context)
+    paused()
     second = convert().execute(context)
     (job,) = client.list_doc_jobs()
     assert second["job_id"] == job.job_id
     assert context["task_state_store"].values == {}, "what has ended well is forgotten, so a clear runs anew"
 
 
-@pytest.mark.parametrize("local_ci", [0.3], indirect=True)
-def test_a_changed_document_is_not_taken_over(context: Any, fill_bucket: Fill, client: CIClient) -> None:
-    fill_bucket("in/a.docx")
+def test_a_changed_document_is_not_taken_over(
+    context: Any, paused: Resume, fill_bucket: Fill, client: CIClient
+) -> None:
     with pytest.raises(JobWaitError):
         convert(timeout_seconds=0).execute(context)
+    paused()
     fill_bucket("in/a.docx", content=b"Something else.\n")
     convert().execute(context)
     assert len(list(client.list_doc_jobs())) == 2

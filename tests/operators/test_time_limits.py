@@ -22,19 +22,13 @@ from airflow_provider_ci.sensors import CIJobSensor, CIObjectsSensor, JobsFailed
 
 RunTasks = Callable[..., Any]
 Fill = Callable[..., None]
+Resume = Callable[[], object]
 Printed = Callable[[], str]
 
 BATCH = """CIBatchOperator(task_id="task", source=ObjectSelection(prefix="in/"), operation=DocProcess(),
         output="out/{stem}.pdf", poll_interval=0.1, %s)"""
 JOB = """CIDocProcessOperator(task_id="task", input_key="in/a.docx", output_key="out/a.pdf",
         operation=DocProcess(), poll_interval=0.1, %s)"""
-
-
-@pytest.fixture
-def paused(client: CIClient, fill_bucket: Fill) -> None:
-    """A queue whose jobs do not begin, and an object for one of them."""
-    fill_bucket("in/a.docx")
-    client.pause_doc_queue(client.list_doc_queues()[0].queue_id)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +41,7 @@ def _deferred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("how", ["deferrable=False", "deferrable=True"])
 @pytest.mark.parametrize("task", [BATCH, JOB], ids=["batch", "job"])
 def test_execution_timeout_ends_the_try_and_not_the_jobs(
-    run_tasks: RunTasks, paused: None, client: CIClient, printed: Printed, task: str, how: str
+    run_tasks: RunTasks, paused: Resume, client: CIClient, printed: Printed, task: str, how: str
 ) -> None:
     limit = "execution_timeout=__import__('datetime').timedelta(seconds=3), timeout_seconds=600"
     result = run_tasks(task % f"{limit}, {how}")
@@ -70,7 +64,7 @@ def test_execution_timeout_of_a_sensor(run_tasks: RunTasks, printed: Printed, ho
 
 @pytest.mark.parametrize("how", ["deferrable=False", "deferrable=True"])
 def test_timeout_seconds_is_a_number_or_a_timedelta(
-    run_tasks: RunTasks, paused: None, printed: Printed, how: str
+    run_tasks: RunTasks, paused: Resume, printed: Printed, how: str
 ) -> None:
     result = run_tasks(JOB % f"timeout_seconds=__import__('datetime').timedelta(seconds=1), {how}")
     assert result.state == "failed"
@@ -78,7 +72,7 @@ def test_timeout_seconds_is_a_number_or_a_timedelta(
 
 
 def test_after_a_timeout_in_place_the_next_try_need_not_wait_for_the_lease(
-    context: Any, paused: None, client: CIClient
+    context: Any, paused: Resume, client: CIClient
 ) -> None:
     """Airflow raises a BaseException anywhere in the code."""
 
@@ -101,7 +95,7 @@ def test_after_a_timeout_in_place_the_next_try_need_not_wait_for_the_lease(
     assert batch().advance(patience=0, deadline=time.time() + 60) is None
 
 
-def test_a_time_that_is_up_during_the_batch_is_the_trys_end(context: Any, paused: None) -> None:
+def test_a_time_that_is_up_during_the_batch_is_the_trys_end(context: Any, paused: Resume) -> None:
     operator = CIBatchOperator(
         task_id="all",
         source=ObjectSelection(prefix="in/"),
@@ -115,7 +109,7 @@ def test_a_time_that_is_up_during_the_batch_is_the_trys_end(context: Any, paused
         operator.execute(context)
 
 
-def test_timeout_seconds_of_a_batch_reports_what_has_not_ended(context: Any, paused: None) -> None:
+def test_timeout_seconds_of_a_batch_reports_what_has_not_ended(context: Any, paused: Resume) -> None:
     operator = CIBatchOperator(
         task_id="all",
         source=ObjectSelection(prefix="in/"),
@@ -132,7 +126,9 @@ def test_timeout_seconds_of_a_batch_reports_what_has_not_ended(context: Any, pau
     assert (key, value["unfinished"]) == ("return_value", 1)
 
 
-def test_a_resumed_task_whose_time_is_up_fails_at_once(context: Any, client: CIClient, paused: None) -> None:
+def test_a_resumed_task_whose_time_is_up_fails_at_once(
+    context: Any, client: CIClient, paused: Resume
+) -> None:
     job_id = client.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess()).job_id
     operator = CIDocProcessOperator(
         task_id="t",
