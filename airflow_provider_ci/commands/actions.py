@@ -41,8 +41,9 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
     steps = stored_steps(header.all_steps, header.prefix, {"": Step(DocProcess(**secret_of(options)), "")})
     settings: dict[str, Any] = {
         "operations": {each.name: Step(each.operation, each.template.text, each.after) for each in steps},
-        "queue_id": None if header.queue_ids else header.queue_id,
-        "queue_ids": header.queue_ids,
+        "queue_ids": header.queue_ids or ((header.queue_id,) if header.queue_id else ()),
+        "output_bucket": header.output_bucket,
+        "output_region": header.output_region,
         **settings_of(options),
     }
     if [each.name for each in steps] == [""]:  # a batch with one operation has one step without a name

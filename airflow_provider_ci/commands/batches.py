@@ -54,8 +54,18 @@ def batch_of(options: argparse.Namespace, client: CIClient, **more: Any) -> Batc
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of a batch that the options name."""
     names = (
-        *("report_prefix", "queue_id", "max_jobs", "canary", "canary_failures", "max_failures", "skip"),
+        *(
+            "report_prefix",
+            "queue_ids",
+            "job_level",
+            "max_jobs",
+            "canary",
+            "canary_failures",
+            "max_failures",
+            "skip",
+        ),
         *("max_in_flight", "timeout_seconds", "outage_seconds", "retry_failed", "on_running"),
+        *("output_bucket", "output_region"),
     )
     given = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in given.items() if value is not None}

@@ -109,6 +109,8 @@ def _add_batch(command: argparse.ArgumentParser) -> None:
     work.add_argument(
         "--output", metavar="TEMPLATE", help="template of the output keys, such as 'pdf/{dir}{stem}.pdf'"
     )
+    work.add_argument("--output-bucket", metavar="BUCKET", help="bucket of the outputs, if it is another one")
+    work.add_argument("--output-region", metavar="REGION", help="region of that bucket")
     work.add_argument(
         "--skip",
         choices=("fresh", "exists", "never"),
@@ -123,7 +125,16 @@ def _add_batch(command: argparse.ArgumentParser) -> None:
 
 def _add_limits(command: argparse.ArgumentParser) -> None:
     limits = command.add_argument_group("queue and limits")
-    limits.add_argument("--queue-id", metavar="ID", help="queue of the jobs; the default queue if not given")
+    limits.add_argument(
+        "--queue-id",
+        action="append",
+        dest="queue_ids",
+        metavar="ID",
+        help="queue of the jobs; repeatable; the default queue if not given",
+    )
+    limits.add_argument(
+        "--job-level", type=int, choices=(0, 1, 2), help="priority of the jobs in their queue; 2 goes first"
+    )
     limits.add_argument("--password-env", metavar="NAME", help="variable with the password of documents")
     limits.add_argument(
         "--max-jobs", type=int, metavar="N", help="submit no more jobs than this, over all runs"

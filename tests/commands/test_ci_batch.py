@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -16,7 +17,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from airflow_provider_ci.batch import Batch, ObjectSelection
+from airflow_provider_ci.batch import Batch, BatchFailedError, ObjectSelection
 from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.commands.console import DONE, FAILED, RUNNING, STOPPED, UNAVAILABLE, WRONG
 from airflow_provider_ci.commands.main import main
@@ -153,6 +154,47 @@ def test_a_retry_makes_the_missing_steps_of_several(
     fill_bucket("in/bad.docx")
     assert ci("retry", "b")[0] == DONE
     assert {path.name for path in bucket.glob("*/bad*")} == {"bad.docx", "bad.pdf", "bad-1.jpg"}
+
+
+@pytest.mark.parametrize("limits", [{"max_failures": 1}, {"max_jobs": 1}], ids=["ended", "unfinished"])
+def test_a_retry_writes_to_the_bucket_of_the_batch(
+    ci: Any, fill_bucket: Fill, client: CIClient, bucket: Path, limits: dict[str, Any]
+) -> None:
+    other = bucket.parent / "other-1250000000"
+    other.mkdir()
+    fill_bucket("in/good.docx")
+    fill_bucket("in/bad.docx", content=b"")
+    source = ObjectSelection(prefix="in/")
+    where: dict[str, Any] = {"output_bucket": other.name, "output_region": "ap-beijing", **limits}
+    batch = Batch(client, source, DocProcess(), "out/{stem}.pdf", batch_id="b", **where)
+    with contextlib.suppress(BatchFailedError):
+        batch.run()
+    fill_bucket("in/bad.docx")
+    assert ci("retry", "b", "--max-jobs", "9")[0] == (FAILED if "max_jobs" in limits else DONE)
+    assert not (bucket / "out").exists()
+    assert (other / "out/good.pdf").exists()
+
+
+def test_queues_priority_and_another_bucket_are_options(
+    ci: Any, tmp_path: Path, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalCI(tmp_path / "two", convert="instant", queues=2) as server, connect(server) as client:
+        monkeypatch.setenv("CI_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("TENCENTCLOUD_SECRET_ID", server.secret_id)
+        monkeypatch.setenv("TENCENTCLOUD_SECRET_KEY", server.secret_key)
+        server.bucket_path("other-1250000000").mkdir(parents=True)
+        folder = server.bucket_path(client.bucket) / "in"
+        folder.mkdir(parents=True)
+        for number in range(20):
+            (folder / f"{number}.docx").write_text("text")
+        queues = [queue.queue_id for queue in client.list_doc_queues()]
+        where = ("--output-bucket", "other-1250000000", "--output-region", "ap-beijing", "--job-level", "2")
+        named = (each for queue_id in queues for each in ("--queue-id", queue_id))
+        assert ci("run", "b", *CONVERT, *where, *named)[0] == DONE
+        jobs = list(client.list_doc_jobs())
+    assert {job.output_bucket for job in jobs} == {"other-1250000000"}
+    assert {job.queue_id for job in jobs} == set(queues)
+    assert {job.raw["Operation"]["JobLevel"] for job in jobs} == {"2"}
 
 
 def test_a_manifest_is_a_source(ci: Any, fill_bucket: Fill, bucket: Path) -> None:

@@ -69,6 +69,10 @@ class PlanHeader:
     template, the step before it, and tag. Empty for one operation, which the fields above name."""
     queue_ids: tuple[str, ...] = ()
     """Queues of the jobs, if there are several. A run that continues the plan keeps them, too."""
+    output_bucket: str | None = None
+    """Bucket of the outputs; None if an older version wrote the plan."""
+    output_region: str | None = None
+    """Region of that bucket."""
 
     @property
     def all_steps(self) -> tuple[Mapping[str, Any], ...]:

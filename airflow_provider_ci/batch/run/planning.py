@@ -139,6 +139,8 @@ class PlanMaker:
                     tag=steps[0].tag,
                     queue_id=settings.queue_id,
                     queue_ids=tuple(settings.queue_ids),
+                    output_bucket=self.outputs_client.bucket,
+                    output_region=self.outputs_client.region,
                     steps=tuple(step.to_json() for step in steps) if steps[0].name else (),
                     total=total,
                     parts=parts,

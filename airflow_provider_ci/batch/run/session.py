@@ -151,7 +151,7 @@ class _ClaimedSession:
         executor: ThreadPoolExecutor,
     ) -> None:
         self._session = session
-        self._settings = settings
+        self._given = self._settings = settings
         self._client = settings.client
         self._claimed = claimed
         self._lease = claimed.lease
@@ -255,6 +255,7 @@ class _ClaimedSession:
             raise
 
     def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
+        self._write_where(old)
         settings, jobs_before = self._settings, 0
         if old is not None:
             earlier = EarlierPlan(settings, old)
@@ -306,6 +307,7 @@ class _ClaimedSession:
             known = self._new_journal(plan) if is_new else self._patiently(partial(self._journal, plan))
         journal, state, is_clean = known
         self._may_have_jobs = True
+        self._write_where(plan)
         loop = self._loop(plan, journal, state, submits=submits)
         try:
             if not is_clean:
@@ -362,6 +364,14 @@ class _ClaimedSession:
             is_late=self._session.is_late,
             submits=submits,
         )
+
+    def _write_where(self, plan: StoredPlan | None) -> None:
+        """Write to the bucket of a frozen plan, even if the arguments of this run name another one."""
+        self._settings = self._given
+        if plan is not None and plan.header.output_bucket:
+            where = {name: getattr(plan.header, name) for name in ("output_bucket", "output_region")}
+            self._settings = replace(self._given, **where)
+        self._outputs_client = output_client(self._settings)
 
     def _submitter_of(self, plan: StoredPlan) -> Submitter:
         header = plan.header

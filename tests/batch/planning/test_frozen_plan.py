@@ -181,6 +181,40 @@ def test_suffixes_in_another_order_continue_the_plan(
     assert live_jobs(client) == dict.fromkeys(KEYS, 1)
 
 
+@pytest.mark.parametrize("other", [{}, {"output_bucket": "second-1250000000"}], ids=["own", "second"])
+@pytest.mark.parametrize("what", ["resumed", "taken over", "planned again", "changed code"])
+def test_a_bucket_that_renders_differently_is_not_written_to(
+    client: CIClient,
+    fill_bucket: Fill,
+    bucket: Path,
+    batch: Make,
+    live_outputs: Count,
+    end_leases: End,
+    what: str,
+    other: dict[str, str],
+) -> None:
+    first, second = (bucket.parent / f"{name}-1250000000" for name in ("first", "second"))
+    first.mkdir()
+    second.mkdir()
+    fill_bucket(*KEYS)
+    resume = pause(client)
+    begun = batch(client, definition="code", output_bucket=first.name, max_in_flight=2)
+    kept = parked(begun)
+    resume()
+    if what == "planned again":
+        for record in bucket.glob(f"{FOLDER}*/submitted/*"):
+            record.unlink()
+    if what != "resumed":
+        end_leases()
+        kept = {}
+    definition = "other code" if what == "changed code" else "code"
+    summary = to_end(lambda: batch(client, definition=definition, **other), kept)
+    assert (summary.total, summary.failed) == (6, 0)
+    assert live_outputs(client) == {f"out/{number}.pdf": 1 for number in range(6)} or what == "changed code"
+    wanted = {True: other.get("output_bucket", bucket.name), False: first.name}[what == "changed code"]
+    assert len(list((bucket.parent / wanted / "out").iterdir())) == 6
+
+
 # The definition decides
 
 
