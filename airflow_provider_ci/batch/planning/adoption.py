@@ -64,13 +64,14 @@ class Adoption:
         self._note(jobs)
         noted: dict[int, Mapping[str, Any]] = {}
         adopted: set[int] = set()
-        for line, job in self.draft.unrecorded.jobs():
+        for line, job, is_noted in self.draft.unrecorded.jobs():
             # A line reads outputs of its own object only, so the jobs of earlier objects are dropped.
             noted = {known: each for known, each in noted.items() if line - known < self.draft.steps}
             noted[line] = job
             decision, parent = self.draft.decision(line), line - self._back(line)
             is_same = job["is_same"] and self._has_read_current(line, noted, adopted)
-            if decision is Decision.UP_TO_DATE and not is_same:
+            is_doubted = decision is _BY_TIME and is_noted
+            if (decision is Decision.UP_TO_DATE and not is_same) or (is_doubted and not job["is_same"]):
                 self.draft.decide(line, Decision.SUBMIT)
             # The time of an output has decided already, unless what it was made from is adopted.
             elif is_same and (decision is Decision.SUBMIT or (decision is _BY_TIME and parent in adopted)):

@@ -63,6 +63,8 @@ class Planner:
 
     :param steps: the outputs of each object; the draft has the same number of steps.
     :param check: called once per thousand objects in each step; an exception from it ends the planning.
+    :param doubts_since: Unix time since which another operation of this batch may have written outputs that
+        nobody recorded.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Planner:
         *,
         skip: Skip = "fresh",
         retry_failed: bool = False,
+        doubts_since: float = float("inf"),
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._draft = draft
@@ -81,6 +84,7 @@ class Planner:
         self._namer = Namer(steps, self.lines)
         self._skip = skip
         self._retry_failed = retry_failed
+        self._doubts_since = doubts_since
         self._check = check
         self.newest_replaced = 0.0
         """Unix time at which the newest output was written that this plan makes again."""
@@ -324,6 +328,8 @@ class Planner:
             is_to_make = decision is Decision.SUBMIT
             # The time of the entry is cut to a second; the recorded job itself may be of that second.
             self._draft.unrecorded.note(each.line, recorded_at + 1, is_to_make=is_to_make)
+        elif decision is Decision.UP_TO_DATE_BY_TIME and written >= self._doubts_since:
+            self._draft.unrecorded.note(each.line, self._doubts_since, is_to_make=False)
         elif decision is not Decision.SUBMIT:
             return
         self.newest_replaced = max(self.newest_replaced, written)

@@ -50,7 +50,9 @@ class UnrecordedOutputs:
             (line, created, json.dumps(job)),
         )
 
-    def jobs(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        """The lines of which a job is known, in their order, and the jobs."""
-        rows = self._database.execute("SELECT line, job FROM unrecorded WHERE job NOTNULL ORDER BY line")
-        return ((line, json.loads(job)) for line, job in rows)
+    def jobs(self) -> Iterator[tuple[int, Mapping[str, Any], bool]]:
+        """The lines of which a job is known, in their order, the jobs, and whether the output was noted."""
+        rows = self._database.execute(
+            "SELECT line, job, since FROM unrecorded WHERE job NOTNULL ORDER BY line"
+        )
+        return ((line, json.loads(job), since > 0) for line, job, since in rows)

@@ -97,6 +97,13 @@ class Ending:
                 journal.note_cancelling()
             cancel_waiting(self._client, loop.own_jobs())
 
+    def note(self, journal: Journal, loop: Loop) -> None:
+        """Record the state, if possible, because the run goes on with another plan."""
+        try:
+            journal.write_checkpoint(loop.state)
+        except (CIError, OSError) as error:
+            log.warning("the state of the plan could not be recorded: %s", error)
+
     def leave(self, journal: Journal, loop: Loop) -> None:
         """Record as much of the state as possible, because the run ends with an error."""
         batch_id = self._settings.batch_id

@@ -67,6 +67,7 @@ class PlanMaker:
 
     :param make_submitter: makes the submitter of a plan from its token, ``jobs_not_before`` and its steps.
     :param wait: waits for some seconds, and raises if the batch was asked to stop.
+    :param doubts_since: Unix time at which another operation of this batch began whose records are lost.
     """
 
     settings: BatchSettings
@@ -76,6 +77,7 @@ class PlanMaker:
     outputs_client: CIClient
     make_submitter: Callable[[str, float, Sequence[PlanStep]], Submitter]
     wait: Callable[[float], None]
+    doubts_since: float = float("inf")
     freeze: Callable[..., StoredPlan] = freeze_plan
     left_out: LeftOut = field(default_factory=LeftOut)
     """Filled while the objects are taken."""
@@ -99,7 +101,12 @@ class PlanMaker:
         submitter = self.make_submitter(token, 0.0, steps)
         with new_draft(len(steps)) as draft:
             planner = Planner(
-                draft, steps, skip=settings.skip, retry_failed=settings.retry_failed, check=self._check
+                draft,
+                steps,
+                skip=settings.skip,
+                retry_failed=settings.retry_failed,
+                check=self._check,
+                doubts_since=self.doubts_since,
             )
             expected = max(expected_total, self._take(planner, steps, old))
             if self.state.number == 1 and draft.total > 1:

@@ -160,6 +160,7 @@ class _ClaimedSession:
         self._outputs_client = output_client(settings)
         self._secrets = session.secrets
         self._may_have_jobs = False
+        self._doubts_since = float("inf")
         self._ending = Ending(
             settings, claimed.lease, patiently=session.patiently, note_parked=session.note_parked
         )
@@ -178,9 +179,14 @@ class _ClaimedSession:
                     "batch %s has changed; waiting for the jobs of its old plan", plan.header.batch_id
                 )
                 # A job of the old operation that ends later would replace the output of the new plan.
-                summary = self._carry_out(plan, patience, submits=False)
-                if summary is None or self._session.parked:
-                    return summary if summary is None else self._judge(summary, lost=0)
+                try:
+                    summary = self._carry_out(plan, patience, submits=False, plans_again=True)
+                except MissingRecordError as error:
+                    log.warning("%s; what became of its jobs is read from the service", error)
+                    self._doubts_since = plan.header.jobs_not_before
+                else:
+                    if summary is None or self._session.parked:
+                        return summary if summary is None else self._judge(summary, lost=0)
                 plan, self._may_have_jobs = None, False
                 self._become_last()
             if plan is not None and not self._claimed.keeps_place and self._is_published(plan):
@@ -239,7 +245,7 @@ class _ClaimedSession:
         try:
             journal, state, is_clean = self._patiently(partial(self._journal, plan))
             if not journal.is_damaged:
-                return self._carry_out(plan, patience, known=(journal, state, is_clean))
+                return self._carry_out(plan, patience, plans_again=True, known=(journal, state, is_clean))
             log.warning("records of batch %s were deleted; planning its objects again", plan.header.batch_id)
         except MissingRecordError as error:
             log.warning("%s; planning again", error)
@@ -270,6 +276,7 @@ class _ClaimedSession:
             outputs_client=self._outputs_client,
             make_submitter=self._planning_submitter,
             wait=self._session.wait,
+            doubts_since=self._doubts_since,
         )
         return maker.make(old=old, expected_total=self._expected_total(), jobs_before=jobs_before)
 
@@ -299,8 +306,15 @@ class _ClaimedSession:
         patience: float | None,
         *,
         submits: bool = True,
+        plans_again: bool = False,
         known: tuple[Journal, BatchState, bool] | None = None,
     ) -> BatchSummary | None:
+        """Go on with a plan; None if jobs are in flight and the patience is over.
+
+        :param plans_again: whether this run makes another plan if a record is missing, so that it keeps its
+            lease.
+        :raises MissingRecordError: a record was deleted that the rest of the plan needs.
+        """
         if known is None:
             # Made by this run a moment ago: there is nothing to read.
             is_new = plan.header.claim == self._lease.claim.token
@@ -328,8 +342,11 @@ class _ClaimedSession:
             self._ending.cancel_if_told(journal, loop)
             self._ending.leave(journal, loop)
             raise
-        except (CIError, OSError):
-            self._ending.leave(journal, loop)
+        except (CIError, OSError) as error:
+            if plans_again and isinstance(error, MissingRecordError):
+                self._ending.note(journal, loop)
+            else:
+                self._ending.leave(journal, loop)
             raise
         lost = math.ceil(plan.header.lost_objects / len(plan.header.all_steps))
         return self._judge(summary, lost=lost) if submits else summary

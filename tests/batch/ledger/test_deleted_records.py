@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from airflow_provider_ci.batch import (
 )
 from airflow_provider_ci.batch.ledger import journal, plan_store
 from airflow_provider_ci.batch.ledger.records import MissingRecordError, RecordError
-from airflow_provider_ci.client import CIClient
+from airflow_provider_ci.client import CIClient, DocProcess
 from airflow_provider_ci.local import LocalCI
 from tests.batch.conftest import FOLDER, Kill, pause, wait_until
 
@@ -127,6 +128,37 @@ def test_a_deleted_kind_of_record_loses_and_doubles_nothing(
     summary = run_until_it_ends(lambda: batch(client, lease_seconds=3))
     check(client, bucket, summary, live_jobs(client))
     assert results(client).keys() == set(KEYS)
+
+
+@pytest.mark.parametrize("change", [{}, {"definition": "new"}, {"operation": DocProcess(end_page=1)}])
+def test_a_plan_that_is_made_again_has_its_lease_renewed(
+    change: dict[str, Any],
+    reach: Callable[..., Callable[[], object]],
+    client: CIClient,
+    bucket: Path,
+    batch: Make,
+    live_jobs: Count,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A part of the plan is missing in the middle of a run, whose jobs take longer than the lease."""
+    resume = reach("parked")
+    for path in records_of(bucket):
+        if "/plan/" in str(path):
+            path.unlink()
+    later = threading.Timer(5, resume)
+    later.start()
+    summary = run_until_it_ends(lambda: batch(client, lease_seconds=3, outage_seconds=20, **change))
+    later.join()
+    live, done = live_jobs(client), summary.total == summary.succeeded + summary.skipped
+    assert (summary.total, done) == (len(KEYS), True)
+    if "operation" in change:
+        assert set(live.values()) == {1, 2}, "what the old operation has made is made again"
+        assert sum(live.values()) == summary.jobs + 5 == 12
+    else:
+        assert live == dict.fromkeys(KEYS, 1)
+    assert "was deleted" in caplog.text
+    assert "unavailable" not in caplog.text
+    assert "could not be written" not in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(8))
