@@ -12,8 +12,8 @@ All times are the service's, so neither a wrong clock nor a suspended machine mo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Event, Lock, Thread
 from types import TracebackType
@@ -101,6 +101,7 @@ class Lease:
 
     def start(self) -> None:
         """Begin the heartbeat."""
+        self._is_over.clear()
         # A daemon thread: a process that crashes must not be kept alive by its lease.
         self._thread = Thread(target=self._keep, name="ci-lease", daemon=True)
         self._thread.start()
@@ -140,13 +141,13 @@ class Lease:
         :param details: proves a clean end, and says what the next run must find in the ledger.
         :raises CIError: that could not be written; the next run then treats this end as a crash.
         """
-        self.stop()
-        try:
-            self._heartbeat.beat(
-                seconds=PARKED_SECONDS, is_parked=True, details=details, expires_at=self._active_until
-            )
-        except RequestExpiredError as error:
-            raise LeaseExpiredError(str(error)) from error
+        with self._without_renewing():
+            try:
+                self._heartbeat.beat(
+                    seconds=PARKED_SECONDS, is_parked=True, details=details, expires_at=self._active_until
+                )
+            except RequestExpiredError as error:
+                raise LeaseExpiredError(str(error)) from error
 
     @property
     def registry_root(self) -> str:
@@ -172,12 +173,22 @@ class Lease:
         """
         if not releases:
             return self.with_registry(lambda registry: add(registry, lambda state: state))
-        # First: a heartbeat that is written after the deletion below would never be deleted.
-        self.stop()
-        state = self.with_registry(lambda registry: add(registry, self._without_claim))
+        # A heartbeat that is written after the deletion below would never be deleted.
+        with self._without_renewing():
+            state = self.with_registry(lambda registry: add(registry, self._without_claim))
         if self._has_beaten:
             self._heartbeat.end()
         return state
+
+    @contextmanager
+    def _without_renewing(self) -> Iterator[None]:
+        """Stop renewing for good, unless an error in the block leaves the run with its lease."""
+        self.stop()
+        try:
+            yield
+        except CIError:
+            self.start()
+            raise
 
     def _without_claim(self, state: State) -> State:
         # While the lease is held, no other run takes over. Then the claim is gone because objects of the

@@ -91,7 +91,7 @@ def test_a_lease_is_renewed_by_heartbeats(client: CIClient, take: Take) -> None:
     lease = take()
     first = lease.expires_at()
     assert lease.is_held
-    wait_until(lambda: lease.expires_at() > first)
+    wait_until(lambda: lease.expires_at() > first and last_beat(client, lease.claim))
     beat = last_beat(client, lease.claim)
     assert beat is not None
     assert not beat.is_parked
@@ -191,6 +191,25 @@ def test_a_late_heartbeat_is_refused(local_ci: LocalCI, client: CIClient, take: 
     wait_until(lambda: lease.is_held)
     assert lease.claim.claimed_at <= client.clock.now()
     lease.check()
+
+
+@pytest.mark.parametrize("end", ["park", "release"])
+def test_an_end_that_fails_is_no_end_of_the_renewals(
+    client_of: Callable[..., CIClient], local_ci: LocalCI, take: Take, end: str
+) -> None:
+    """An outage can be longer than the lease, and the run tries again after it."""
+    lease = take(client=client_of(local_ci, retry=RetryPolicy(max_attempts=1)))
+    first = lease.expires_at()
+    local_ci.faults.add("error", method="PUT", status=503, count=1000)
+    steps: dict[str, Callable[[], object]] = {"park": lambda: lease.park({}), "release": lease.release}
+    with pytest.raises(CIError):
+        steps[end]()
+    local_ci.faults.clear()
+    wait_until(lambda: lease.is_held and lease.expires_at() > first)
+    steps[end]()
+    ended = lease.expires_at()
+    time.sleep(1.5)  # two renewals
+    assert lease.expires_at() == ended
 
 
 def test_without_a_lease_in_time_the_error_is_worth_a_retry(client: CIClient) -> None:
