@@ -1,9 +1,8 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from airflow_provider_ci.client import CIClient, Credentials, DocProcess, JobState, RetryPolicy
 from airflow_provider_ci.jobs import cancel_waiting
@@ -12,15 +11,20 @@ from airflow_provider_ci.local import LocalCI
 Fill = Callable[..., None]
 
 
-@pytest.mark.parametrize("local_ci", [0.5], indirect=True)
 def test_cancelling_ends_what_has_not_begun_and_bears_refusals(client: CIClient, fill_bucket: Fill) -> None:
     fill_bucket("a.docx")
-    submitted = [client.submit_doc_job("a.docx", f"out/{number}.pdf", DocProcess()) for number in range(8)]
-    job_ids = [found.job_id for found in submitted]
-    cancel_waiting(client, ["d" + "0" * 32, *job_ids])
-    states = [client.get_doc_job(job_id).state for job_id in job_ids]
-    assert states[-1] is JobState.CANCEL
-    assert JobState.CANCEL not in states[:2], "two workers run the first two"
+
+    def submit(number: int) -> str:
+        return client.submit_doc_job("a.docx", f"out/{number}.pdf", DocProcess()).job_id
+
+    ended = [submit(number) for number in range(2)]
+    while not all(client.get_doc_job(job_id).state.is_final for job_id in ended):
+        time.sleep(0.02)
+    client.pause_doc_queue(client.list_doc_queues()[0].queue_id)
+    waiting = [submit(number) for number in range(2, 8)]
+    cancel_waiting(client, ["d" + "0" * 32, *ended, *waiting])
+    assert {client.get_doc_job(job_id).state for job_id in ended} == {JobState.SUCCESS}
+    assert {client.get_doc_job(job_id).state for job_id in waiting} == {JobState.CANCEL}
 
 
 def test_cancelling_is_no_error_when_the_service_is_away(tmp_path: Path) -> None:

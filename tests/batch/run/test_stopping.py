@@ -20,8 +20,7 @@ from airflow_provider_ci.client import (
     CIClient,
     JobState,
 )
-from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import REPORT, die, dies
+from tests.batch.conftest import REPORT, die, dies, pause
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
@@ -60,12 +59,12 @@ def test_a_batch_that_is_stopped_says_what_it_leaves_behind(
     assert set(left.value.job_ids) == {found.job_id for found in unfinished if found.job_id}
 
 
-@pytest.mark.parametrize("local_ci", [0.4], indirect=True)
 @pytest.mark.parametrize("cancels", [True, False])
 def test_a_stopped_batch_cancels_what_has_not_begun_if_it_is_told_to(
-    client: CIClient, fill_bucket: Fill, local_ci: LocalCI, cancels: bool, batch: Make
+    client: CIClient, fill_bucket: Fill, cancels: bool, batch: Make
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(8)))
+    pause(client)
     stop = threading.Event()
     stopped = batch(
         client, progress=lambda _: stop.set(), is_stopped=stop.is_set, cancels_when_stopped=lambda: cancels
@@ -77,18 +76,19 @@ def test_a_stopped_batch_cancels_what_has_not_begun_if_it_is_told_to(
     assert (JobState.CANCEL in states) is cancels
 
 
-@pytest.mark.parametrize("local_ci", [0.2], indirect=True)
 def test_jobs_cancelled_on_the_way_out_are_submitted_again(
     client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Callable[[CIClient], Counter[str]]
 ) -> None:
     keys = [f"in/{number}.docx" for number in range(8)]
     fill_bucket(*keys)
+    resume = pause(client)
     stop = threading.Event()
     stopped = batch(
         client, progress=lambda _: stop.set(), is_stopped=stop.is_set, cancels_when_stopped=lambda: True
     )
     with pytest.raises(BatchStoppedError):
         stopped.run()
+    resume()
     cancelled = sum(job.state is JobState.CANCEL for job in client.list_doc_jobs())
     assert cancelled > 0
     summary = batch(client).run()
@@ -96,16 +96,17 @@ def test_jobs_cancelled_on_the_way_out_are_submitted_again(
     assert live_jobs(client) == dict.fromkeys(keys, 1)
 
 
-@pytest.mark.parametrize("local_ci", [0.2], indirect=True)
 def test_a_job_that_somebody_else_cancels_stays_cancelled(
     client: CIClient, fill_bucket: Fill, batch: Make, job_count: Count
 ) -> None:
     fill_bucket(*(f"in/{number}.docx" for number in range(5)))
+    resume = pause(client)
     numbers = itertools.count()
 
     def cancel_one(_: Progress) -> None:
         if next(numbers) == 0:
             client.cancel_doc_job(next(job.job_id for job in client.list_doc_jobs(order="Desc")))
+            resume()
 
     with pytest.raises(BatchFailedError, match="1 cancelled"):
         batch(client, progress=cancel_one).run()

@@ -12,7 +12,7 @@ from airflow_provider_ci.batch import Batch, BatchSummary, ObjectResult, ObjectS
 from airflow_provider_ci.batch.run.parked import BatchWatch
 from airflow_provider_ci.client import CIClient, CIError, CIServiceError, DocProcess
 from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import FOLDER, pause
+from tests.batch.conftest import FOLDER, pause, wait_until
 
 Fill = Callable[..., None]
 Make = Callable[..., Batch]
@@ -132,11 +132,10 @@ def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
 
 def test_without_a_plan_the_batch_is_resumed_after_a_while(client: CIClient) -> None:
     """It waits for another run of the batch, or its records were deleted."""
-    between = watch(client, pace=Pace(longest=0.3))
+    between = watch(client, pace=Pace(longest=2))
     assert (between.pending, between.is_due) == (0, False)
     between.look()
-    time.sleep(between.wait_seconds())
-    assert between.is_due
+    wait_until(lambda: between.is_due)
 
 
 def test_a_service_that_is_away_is_asked_again_and_a_refusal_is_told(
