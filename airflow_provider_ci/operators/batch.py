@@ -227,7 +227,7 @@ class CIBatchOperator(CIOperator):
 
         :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
-        links = self.begin(context)
+        links = self.begin(context, event)
         # Waiting on would end in the same way; a retry resumes the batch once the queue is resumed.
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"

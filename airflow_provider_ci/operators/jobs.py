@@ -177,7 +177,7 @@ class JobOperator(CIOperator):
         :param input_bytes: size of the input, as it was when the job was submitted.
         :raises JobWaitError: waiting failed, or the event is missing.
         """
-        links = self._begin(context)
+        links = self._begin(context, event)
         if not event or event.get("status") not in ("done", "timeout"):
             reason = (event or {}).get("message") or "the trigger sent no event that this version knows"
             raise JobWaitError(f"waiting for the job of {self.input_key!r} failed: {reason}")
@@ -203,8 +203,8 @@ class JobOperator(CIOperator):
         """Set a flag. The wait loop decides whether a user ended the task or the worker is shutting down."""
         self._is_killed = True
 
-    def _begin(self, context: Context) -> TaskLinks:
-        links = self.begin(context)
+    def _begin(self, context: Context, event: dict[str, Any] | None = None) -> TaskLinks:
+        links = self.begin(context, event)
         if not isinstance(self.operation, self.operations):
             names = " or a ".join(each.__name__ for each in self.operations)
             raise TypeError(f"operation must be a {names}, not {self.operation!r}")

@@ -85,7 +85,7 @@ class CISensor(CITask, BaseSensorOperator):
         :raises AirflowSensorTimeout: the wait took too long.
         :raises AirflowException: the wait failed, or the event is missing.
         """
-        self.begin(context)
+        self.begin(context, event)
         note = (event or {}).get("note") or {}
         deadline, end_of_try = note.get("deadline") or time.time() + self.timeout, note.get("end_of_try")
         done = self._result_or_defer(

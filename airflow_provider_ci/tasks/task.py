@@ -45,9 +45,15 @@ class CITask(Templated):
         """The hook of the connection; nothing is read before its client is used."""
         return CIHook(self.tencent_ci_conn_id, bucket=self.bucket, region=self.region)
 
-    def begin(self, context: Context) -> TaskLinks:
-        """Call this first in each process of a try: it reads the arguments and forgets links."""
+    def begin(self, context: Context, event: Mapping[str, Any] | None = None) -> TaskLinks:
+        """Call this first in each process of a try: it reads the arguments and forgets links.
+
+        :param event: of the trigger; the task goes on in the bucket in which it was deferred.
+        """
         self.read_arguments()
+        for name, value in ((event or {}).get("connection") or {}).items():
+            if name in CONNECTION:
+                setattr(self, name, value)
         self.task_links = TaskLinks(context, self.hook, task=self)
         return self.task_links
 

@@ -73,7 +73,9 @@ class CITrigger(BaseTrigger):
         """Wait; one event, then nothing more."""
         event = await self._outcome()
         if self.note is not None:
-            event = {**event, "note": self.note}
+            # The templates of the task may render to another bucket by the time it goes on.
+            place = {name: getattr(self, name) for name in ("tencent_ci_conn_id", "bucket", "region")}
+            event = {**event, "note": self.note, "connection": place}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call] # as above
         # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded (measured with
         # Airflow 3.3.2, two seconds later).
