@@ -52,6 +52,8 @@ SIGNATURE_STEP_SECONDS = 60
 SIGNATURE_VALID_SECONDS = 900
 CLOCK_TOLERANCE_SECONDS = 5
 """A request rejected for its time is signed again if the clock's estimate changed by this much since."""
+_MOST_CORRECTIONS = 3
+"""The first guess may be wrong, and the service's clock may jump just then."""
 UNREADABLE = (ArithmeticError, LookupError, RecursionError, ValueError)
 """Exceptions of a reader that met an unforeseen response."""
 
@@ -162,12 +164,12 @@ class Transport:
         return request.expires_at is not None and self.clock.now() >= math.floor(request.expires_at)
 
     def _send_or_sign_again(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Send and read. Sign again once with a corrected time, and once with another key, if that may help.
+        """Send and read. Sign again with a corrected time, or once with another key, if that may help.
 
         The estimate of the service's time may have changed since the request was signed: through this
         response, or a response to another thread. These extra attempts do not count as retries.
         """
-        key, is_time_new, is_key_new = self._source.current(), False, False
+        key, corrections, is_key_new = self._source.current(), 0, False
         while True:
             offset = self.clock.offset
             try:
@@ -175,10 +177,11 @@ class Transport:
             except CIServiceError as error:
                 # An expired request is never signed for a later time: its end may be the fence of a batch
                 # (docs/protocol.md).
-                if isinstance(error, ClockSkewError) and not is_time_new and not self._is_late(request):
-                    is_time_new = abs(self.clock.offset - offset) >= CLOCK_TOLERANCE_SECONDS
-                    if is_time_new:
-                        continue
+                is_about_time = isinstance(error, ClockSkewError) and not self._is_late(request)
+                is_time_new = abs(self.clock.offset - offset) >= CLOCK_TOLERANCE_SECONDS
+                if is_about_time and is_time_new and corrections < _MOST_CORRECTIONS:
+                    corrections += 1
+                    continue
                 other = None if is_key_new or not _may_be_the_key(error) else self._source.replacing(key)
                 if other is None:
                     raise

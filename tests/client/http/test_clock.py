@@ -176,3 +176,17 @@ def test_a_wrong_wall_clock_does_not_matter(
     ):
         with pytest.raises(RequestExpiredError):
             late()
+
+
+def test_the_services_clock_may_jump_while_it_is_learned(
+    ci: CIClient, wire: Any, reply: Any, error_reply: Any
+) -> None:
+    """This machine's clock is wrong, and the service's jumps between the refusal and the second try."""
+
+    def at(seconds: float) -> dict[str, str]:
+        return {"Date": formatdate(NOW + seconds, usegmt=True)}
+
+    refusals = [error_reply(403, "RequestTimeTooSkewed", **at(seconds)) for seconds in (7200, 90_000)]
+    wire.will(*refusals, reply(**at(90_000)))
+    ci.head_bucket()
+    assert abs(ci.clock.now() - NOW - 90_000) <= 1
