@@ -107,3 +107,9 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not text")
     return value
+
+
+def place_of(output_bucket: str | None, own: str) -> str:
+    """What stands before output keys in claims and index; nothing for those in the registry's bucket."""
+    # No key of the registry's bucket begins like this.
+    return f"cos://{output_bucket}/" if output_bucket not in (None, "", own) else ""

@@ -226,9 +226,12 @@ class IndexReader:
     """Looks outputs up in the index as one state of the registry has it.
 
     It keeps one part of each run in memory, so it is quick for outputs that come in their order.
+
+    :param place: see :func:`.place_of`.
     """
 
-    def __init__(self, client: CIClient, state: State, root: str) -> None:
+    def __init__(self, client: CIClient, state: State, root: str, place: str = "") -> None:
+        self._place = place
         self._store = PartStore(client, root)
         # Newest first, because the newest entry of an output counts.
         self._runs = [_RunReader(self._store, run) for run in reversed(state.index.runs)]
@@ -245,7 +248,7 @@ class IndexReader:
         :raises RecordError: an object of the index is damaged or of a newer version.
         """
         found: dict[str, Entry] = {}
-        left = outputs
+        left = [f"{self._place}{output}" for output in outputs] if self._place else outputs
         for run in self._runs:
             known, unknown = len(found), run.find(left, found)
             if unknown or len(found) > known:
@@ -253,7 +256,9 @@ class IndexReader:
                 left = [output for output in left if output not in found and output not in unknown]
             if not left:
                 break
-        return found
+        return (
+            {output[len(self._place) :]: entry for output, entry in found.items()} if self._place else found
+        )
 
 
 class _RunReader:

@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.errors import BatchRunningError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.planning.steps import steps_fingerprint
-from airflow_provider_ci.batch.registry.claims import CLAIM_MAX_SECONDS, Claim
+from airflow_provider_ci.batch.registry.claims import CLAIM_MAX_SECONDS, Claim, place_of
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
@@ -130,10 +130,8 @@ class Claiming:
         wide = [
             each for each in begins if not any(each != other and each.startswith(other) for other in begins)
         ]
-        bucket = self._settings.output_bucket
-        if bucket not in (None, self._client.bucket):
-            wide = [f"cos://{bucket}/{prefix}" for prefix in wide]  # no key begins like this
-        return tuple(wide)
+        place = place_of(self._settings.output_bucket, self._client.bucket)
+        return tuple(place + prefix for prefix in wide)
 
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
         """Take the place of a run that is parked or dead; None if another run was quicker.

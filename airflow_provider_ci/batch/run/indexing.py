@@ -33,17 +33,23 @@ _NOT_ABOUT_CONTENT = frozenset(
 
 
 def publish_results(
-    lease: Lease, results: Callable[[], Iterable[ObjectResult]], report: str, *, releases: bool
+    lease: Lease,
+    results: Callable[[], Iterable[ObjectResult]],
+    report: str,
+    *,
+    place: str,
+    releases: bool,
 ) -> None:
     """Add the results of a plan to the index, and release the claim in the same change of the registry.
 
     :param report: key of the report, to which entries of failed objects point.
+    :param place: where the outputs lie, see :func:`.place_of`.
     :param releases: whether the claim is released.
     :raises CIError: the registry could not be changed.
     """
     recorded_at = int(lease.service_time)
     try:
-        with _sorted(_entries(results(), report), recorded_at) as entries:
+        with _sorted(_entries(results(), report, place), recorded_at) as entries:
             state = lease.publish(
                 lambda registry, also: add_entries(registry, entries, also=also), releases=releases
             )
@@ -58,12 +64,12 @@ def publish_results(
         log.info("the index of outputs is compacted by a later batch: %s", error)
 
 
-def _entries(results: Iterable[ObjectResult], report: str) -> Iterator[Entry]:
+def _entries(results: Iterable[ObjectResult], report: str, place: str) -> Iterator[Entry]:
     for result in lines_of(results):
         # A failure that was known before has its entry, which names the report of its own job.
         if not result.fingerprint or result.failed_before:
             continue
-        output = first_output_of(result.output_key)
+        output = place + first_output_of(result.output_key)
         # The batch that made it may have died before it could record it.
         if result.state is ObjectState.SUCCEEDED or result.made_by:
             yield Entry(output, result.fingerprint)

@@ -32,7 +32,7 @@ from airflow_provider_ci.batch.planning.rows import row_of_lines, with_row
 from airflow_provider_ci.batch.planning.sample import count_to_submit, sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
-from airflow_provider_ci.batch.registry.claims import Claim, intersecting
+from airflow_provider_ci.batch.registry.claims import Claim, intersecting, place_of
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
@@ -114,7 +114,8 @@ class PlanMaker:
                 # job in flight, or its output, is enough.
                 refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
             in_flight = self._jobs_in_flight(draft, submitter)
-            index = IndexReader(settings.client, self.state, self.lease.registry_root)
+            place = place_of(self.outputs_client.bucket, settings.client.bucket)
+            index = IndexReader(settings.client, self.state, self.lease.registry_root, place)
             planner.look_up(index, *map(self._existing, steps))
             # Before jobs are adopted: a job of an earlier batch is followed by that batch's records.
             self._share(draft, planner, old)

@@ -23,11 +23,12 @@ from airflow_provider_ci.batch.errors import (
     LedgerLostError,
 )
 from airflow_provider_ci.batch.ledger.journal import Journal
-from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.planning.steps import PlanStep
+from airflow_provider_ci.batch.registry.claims import place_of
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report
@@ -218,8 +219,13 @@ class _ClaimedSession:
 
     def _publish_report(self, report_key: str) -> None:
         """Publish the results of a run that died after its report and before that."""
-        results = partial(read_report, self._client, report_key)
-        publish_results(self._lease, results, report_key, releases=False)
+        results, plan = (
+            partial(read_report, self._client, report_key),
+            read_plan(self._client, self._settings.folder),
+        )
+        bucket = (plan and plan.header.output_bucket) or self._settings.output_bucket
+        place = place_of(bucket, self._client.bucket)
+        publish_results(self._lease, results, report_key, place=place, releases=False)
         self._state = self._lease.read_registry()
 
     # Which plan
@@ -233,7 +239,8 @@ class _ClaimedSession:
         """Whether the index has the outcomes of a plan. A run that resumes its own plan carries it on."""
         if self._session.resume.get("plan") == plan.header.token:
             return False
-        index = IndexReader(self._client, self._state, self._lease.registry_root)
+        place = place_of(plan.header.output_bucket or self._settings.output_bucket, self._client.bucket)
+        index = IndexReader(self._client, self._state, self._lease.registry_root, place)
         return self._patiently(partial(EarlierPlan(self._settings, plan).is_published, index))
 
     def _become_last(self) -> None:

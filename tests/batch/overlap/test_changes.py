@@ -127,3 +127,17 @@ def test_content_that_changed_after_the_first_plan_is_made_again(
     assert [total_of(summary) for summary in made] == [(2, 2)] * 2
     assert live_outputs(client) == {"out/a.pdf": 2, "out/b.pdf": 1}
     assert batch(client, batch_id="third").run().skipped == 2
+
+
+def test_outputs_of_two_buckets_are_two(
+    client: CIClient, fill_bucket: Fill, batch: Make, bucket: Path
+) -> None:
+    """The same keys, made by different operations in turn, as two nightly DAGs do it."""
+    (bucket.parent / "other-1250000000").mkdir()
+    fill_bucket("in/a.docx", "in/b.docx")
+    there: dict[str, Any] = {"output_bucket": "other-1250000000"}
+    large: dict[str, Any] = {"operation": DocProcess(paper_size=2)}
+    runs = (there, large, there, large)
+    found = [batch(client, batch_id=f"night {night}", **each).run() for night, each in enumerate(runs)]
+    assert [(each.jobs, each.skipped) for each in found] == [(2, 0), (2, 0), (0, 2), (0, 2)]
+    assert [each.judged_by_time for each in found] == [0, 0, 0, 0]

@@ -12,6 +12,7 @@ from airflow_provider_ci.batch.dispatch.submit import Submitter, keys_of_job
 from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
 from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
+from airflow_provider_ci.batch.registry.claims import place_of
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
@@ -172,7 +173,9 @@ class Following:
     ) -> list[tuple[PlannedObject, Neighbour]]:
         """Take out the objects that the index of outputs knows; returns the others."""
         outputs = sorted(planned.output for planned, _ in orphans)
-        entries = IndexReader(self._client, self._read_registry(), self._registry_root).find(outputs)
+        place = place_of(self._outputs_client.bucket, self._client.bucket)
+        index = IndexReader(self._client, self._read_registry(), self._registry_root, place)
+        entries = index.find(outputs)
         unknown = []
         for planned, neighbour in orphans:
             entry = entries.get(planned.output)
