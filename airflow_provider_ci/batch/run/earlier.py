@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -36,8 +37,10 @@ class EarlierPlan:
 
         Then the plan has ended, and only its report was deleted.
         """
-        # Entries of the same seconds may be older than the plan.
-        begin = self.plan.header.started_at + CLOCK_ERROR_SECONDS
+        begin = self.plan.header.started_at
+        # An entry of the same content and operation would have made the output up to date, had it been there
+        # before. Only without that comparison may an entry of the same seconds be older than the plan.
+        begin = math.floor(begin) if self.settings.skip == "fresh" else begin + CLOCK_ERROR_SECONDS
         lines = (planned for planned in self.plan.objects() if planned.is_claimed)
         try:
             while chunk := {planned.output: planned.fingerprint for planned in islice(lines, _CHUNK)}:

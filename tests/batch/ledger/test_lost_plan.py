@@ -155,7 +155,7 @@ def test_what_a_lost_plan_has_replaced_is_made_again(
     assert make(client, operations).run().skipped == len(KEYS)
 
 
-@pytest.mark.parametrize("local_ci", [3.0], indirect=True, ids=["slow jobs"])
+@pytest.mark.parametrize("local_ci", [0.0, 3.0], indirect=True, ids=["quick jobs", "slow jobs"])
 def test_a_plan_whose_report_was_deleted_does_not_stand_for_the_next_one(
     client: CIClient, bucket: Path, batch: Make, fill_bucket: Callable[..., None], live_outputs: Count
 ) -> None:
