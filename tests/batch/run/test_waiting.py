@@ -132,7 +132,7 @@ def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
 
 def test_without_a_plan_the_batch_is_resumed_after_a_while(client: CIClient) -> None:
     """It waits for another run of the batch, or its records were deleted."""
-    between = watch(client, pace=Pace(longest=2))
+    between = watch(client, pace=Pace(longest=5))
     assert (between.pending, between.is_due) == (0, False)
     between.look()
     wait_until(lambda: between.is_due)
