@@ -1,4 +1,4 @@
-"""The failures of batches that run, that never were, that have several steps, or whose report is damaged."""
+"""Failures of a batch that is running, never ran, has several steps, or has a damaged report, as a source."""
 
 from __future__ import annotations
 
