@@ -46,7 +46,7 @@ def batch() -> Callable[..., Batch]:
 
 @pytest.fixture
 def client_of() -> Callable[..., CIClient]:
-    """Makes a client of a local CI; the client gives up retrying soon."""
+    """Makes a client for a local CI; the client stops retrying soon."""
 
     def make(server: LocalCI, *, bucket: str = "examplebucket-1250000000", **options: Any) -> CIClient:
         credentials = Credentials(
@@ -129,7 +129,7 @@ def live_outputs() -> Callable[[CIClient], Counter[str]]:
 
 
 class PowerCut(BaseException):
-    """Stands for the death of the process, so no code of the engine may catch it."""
+    """Simulates the death of the process; the engine must not catch this exception."""
 
 
 class Power:

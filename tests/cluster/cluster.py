@@ -77,7 +77,7 @@ class Airflow:
     """The processes of one Airflow home, and its REST API.
 
     :param home: Airflow's home folder; its subfolder ``dags`` holds the DAG files.
-    :param settings: environment variables in addition to those that every test needs.
+    :param settings: environment variables, added to the defaults of :meth:`_settings`.
     :param python: the interpreter of the environment that Airflow is installed in.
     """
 
@@ -110,7 +110,7 @@ class Airflow:
         return done.stdout
 
     def start(self, part: str, *options: str, name: str = "") -> None:
-        """Start a part in a session of its own; ``name`` tells apart two processes of the same part."""
+        """Start a part in a session of its own; ``name`` distinguishes two processes of the same part."""
         skip = ["--skip-serve-logs"] if part.split()[-1] in _SERVING_LOGS else []
         with (self.home / f"{name or part}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -121,7 +121,7 @@ class Airflow:
         self._sessions.add(process.pid)
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to all processes of a part, as if it reached the whole machine."""
+        """Send a signal to all processes of a part, as if the part's machine stopped."""
         _send({self._processes[name].pid}, number)
         if number is signal.SIGKILL:
             self._processes[name].wait()
@@ -158,7 +158,7 @@ class Airflow:
         return self._address
 
     def get(self, url: str) -> requests.Response:
-        """Get a page as the user who is logged in to the API."""
+        """Get a page with the login of the API."""
         return self._session.get(url, timeout=_DATABASE_SECONDS + 30)
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def fill_archive(server: LocalCI) -> list[str]:
 def backfill(airflow: Airflow, reprocess: str = "failed") -> list[Task]:
     """Run a backfill to its end; return the task of each day."""
     airflow.wait_for_dag(DAG_ID)
-    # While the scheduler writes, SQLite often refuses the request.
+    # While the scheduler writes, SQLite often refuses the request that creates the backfill.
     airflow.send("scheduler", signal.SIGKILL)
     while not is_created(airflow, reprocess):
         close_backfills(airflow)

@@ -43,7 +43,7 @@ class Network:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve until the end of the block; gives the endpoint."""
+        """Pass requests on from a new endpoint until the end of the block."""
         network = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -51,7 +51,7 @@ class Ending(str, Enum):
 
 @dataclass(slots=True, kw_only=True)
 class WrongClock(Clock):
-    """A wall clock that is ``offset`` seconds ahead, and jumps by ``jump`` more after some readings."""
+    """A wall clock ``offset`` seconds ahead, which jumps by ``jump`` seconds after ``readings`` readings."""
 
     offset: float = 0.0
     jump: float = 0.0
@@ -188,7 +188,7 @@ class Child:
         return ending
 
     def _last_words(self) -> tuple[Ending, str]:
-        # The exit status is unreliable: each start of a process, in any thread, polls all of them.
+        # The exit status is unreliable: each start of a process, in any thread, polls all processes.
         try:
             ending, text = self._said.recv()
             return ending, text
@@ -198,7 +198,7 @@ class Child:
 
 def _run(work: Work, endpoint: str, log: Path, said: Connection) -> None:
     logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    assert JobsInFlight.__init__.__kwdefaults__  # counts jobs as forgotten sooner than after a minute
+    assert JobsInFlight.__init__.__kwdefaults__  # a forgotten job is noticed sooner than after a minute
     JobsInFlight.__init__.__kwdefaults__["unknown_seconds"] = _UNKNOWN_SECONDS
     try:
         ending = Ending.DONE, work.run(endpoint)

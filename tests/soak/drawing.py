@@ -29,7 +29,7 @@ class _Kind:
     suffix: str
     operations: Mapping[str, Step]
     changed: Mapping[str, DocProcess | PicProcess]
-    """The operations that replace those of some steps in a later phase; they change every output."""
+    """Step -> its operation in a later phase, where a batch makes the same outputs in another way."""
     categories: tuple[str, ...] = (DOC,)
     """Categories of the queues that take the jobs."""
 

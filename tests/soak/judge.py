@@ -23,7 +23,7 @@ _DEAD = (JobState.CANCEL, JobState.FAILED)
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """The errors that the judge found; every field is zero or empty if there are none."""
+    """The errors that the judge found; if it found nothing, every field is zero or empty."""
 
     lost: int = 0
     """Number of missing jobs."""

@@ -32,7 +32,7 @@ class Request(Generic[Sender]):
     """The server's port."""
 
     async def forward(self) -> bytes | None:
-        """Pass the request on; return the response, perhaps incomplete, or ``None`` if there was none."""
+        """Pass the request on; return the response, perhaps incomplete, or ``None`` if nothing arrived."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except _BROKEN:
@@ -51,7 +51,7 @@ class Relay(Generic[Sender]):
     """Passes requests through ``handle`` on a thread of its own; a context manager.
 
     Each sender has its own port, which identifies the sender. The relay sends back the response that
-    ``handle`` returns. It closes the connection if there is no response, or after an incomplete response.
+    ``handle`` returns, and closes the connection if the response is missing or incomplete.
     """
 
     def __init__(self, server_port: int, handle: Handler[Sender]) -> None:

@@ -25,7 +25,7 @@ _MOST_PROBLEMS = 3
 _AGAIN_SECONDS = 0.2
 _SECOND = 1.1
 _HIDDEN_SLACK_SECONDS = 1.2
-"""Waiting time after hidden jobs, because the local CI may hide jobs for up to one second longer."""
+"""Extra time to wait for hidden jobs, because the local CI may hide a job for up to one second longer."""
 _THREADS = 8
 _GOOD_ENDINGS = (Ending.DONE, Ending.KILLED, Ending.RUNNING)
 _PLAIN_TRAITS: Mapping[str, object] = {
@@ -122,7 +122,7 @@ class Round:
     def _delete_records(self) -> None:
         """Delete records after all requests have arrived, and wait until the listings show everything.
 
-        Only records know of a submission in flight, or of a job or an output that no listing shows yet.
+        Only the records name a submission in flight, or a job or an output that no listing shows yet.
         """
         self._relay.drain()
         self._trouble.delete_records()
@@ -148,7 +148,7 @@ class Round:
         ending, text = child.wait(_TRY_SECONDS)
         self._diary.note(f"{name}: {ending} {text}")
         is_excused = (work.is_hasty and ending is Ending.GAVE_UP) or (
-            bool(self._scenario.deletes) and ending is Ending.FAILED  # it names the deleted results
+            bool(self._scenario.deletes) and ending is Ending.FAILED  # the error names deleted results
         )
         if ending not in _GOOD_ENDINGS and not is_excused:
             self._diary.note_problem(f"{name} {ending}: {text}")

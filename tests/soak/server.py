@@ -26,7 +26,7 @@ from airflow_provider_ci.local.convert import (
 )
 
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Forks each process from one that has done the imports: a start takes 0.1 s instead of 0.5 s."""
+"""Forks each process from a process with finished imports: a start takes 0.1 s instead of 0.5 s."""
 PROCESSES.set_forkserver_preload(["tests.soak.server", "tests.soak.child"])
 
 BUCKET = "examplebucket-1250000000"

@@ -78,7 +78,7 @@ def test_a_cap_within_the_sample_leaves_the_verdict_open(kind: Make, live_output
 
 
 def test_retries_of_failed_objects_count_too(kind: Make) -> None:
-    """An object that failed permanently is retried: the jobs of both attempts count."""
+    """If an object that failed permanently is retried, the jobs of both attempts count."""
     kind.add(OBJECTS, bad=[0, 1, 2])
     options = {"retry_failed": True, "max_failures": 0}
     with pytest.raises(BatchFailedError, match="failed of") as first:

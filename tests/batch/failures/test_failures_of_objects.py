@@ -115,7 +115,7 @@ def test_the_share_that_stops_a_batch_can_be_set(
     job_count: Count,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first check comes after 50 objects instead of 1,000."""
+    """In this test, the first check comes after 50 finished objects instead of 1,000."""
     monkeypatch.setattr("airflow_provider_ci.batch.limits.EARLY_OBJECTS", 50)
     fill_bucket(*(f"in/{number:02}.docx" for number in range(80)))
     fill_bucket(*(f"in/{number:02}.docx" for number in range(80) if number % 16 < 9), content=b"")

@@ -1,4 +1,4 @@
-"""The journal of a plan: what was written is read back, and deleted records are noticed."""
+"""The journal of a plan: written entries are read back, and deleted records are noticed."""
 
 from __future__ import annotations
 

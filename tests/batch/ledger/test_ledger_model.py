@@ -46,7 +46,7 @@ Subject = tuple[str, str, int | None]
 
 
 class PowerCut(BaseException):
-    """Stands for the death of the batch's process, so no code of the engine may catch it."""
+    """Simulates the death of the batch's process; the engine must not catch this exception."""
 
 
 class Wire:
@@ -212,7 +212,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.no_object_has_two_live_jobs_for_one_content()
 
     def drive(self, names: set[str]) -> set[str]:
-        """Run both batches in turns, as one may wait for the other; return those of ``names`` that ended."""
+        """Run both batches in turns, as one may wait for the other; return the batches that ended."""
         done: set[str] = set()
         for _ in range(200):
             done |= {name for name in ("one", "two") if name not in done and self.run(name, patience=0.0)}
@@ -260,7 +260,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 def leases_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a minute seem to pass between two checks of another run's claim, so that its lease expires soon."""
+    """Let a minute seem to pass between two checks of another run's claim, so that leases expire soon."""
     looks = count(1)
     monkeypatch.setattr(
         "airflow_provider_ci.batch.registry.heartbeat.service_now",

@@ -36,7 +36,7 @@ LATER = 1_900_000_000
 
 
 class Index:
-    """Stands in for the index of outputs; holds the given entries."""
+    """A replacement for the index of outputs, with fixed entries."""
 
     def __init__(self, *entries: Entry) -> None:
         self._entries = {entry.output: entry for entry in entries}
@@ -413,7 +413,7 @@ def test_a_fingerprint_changes_with_content_operation_and_output() -> None:
 
 
 def test_the_name_of_the_object_counts_only_by_its_suffix() -> None:
-    """The output of a renamed object is not made again if its own name stays the same."""
+    """A renamed object is not converted again if its suffix and its output key stay the same."""
     of = Fingerprints(PDF).of
     assert of("in/a.docx", "e", "o") == of("in/b.DOCX", "e", "o") != of("in/a.doc", "e", "o")
 

@@ -215,7 +215,7 @@ def test_merged_runs_are_deleted_one_hour_and_one_compaction_later(
     assert stored(bucket) == state.index.tokens()
     reader = IndexReader(client, before, ROOT)
     assert not reader.find([f"out/{number:06}.pdf" for number in range(800)])
-    assert reader.missing_parts == 2  # for each run, the object with the first outputs of its parts
+    assert reader.missing_parts == 2  # parts.json of each of the two runs
 
 
 def test_a_missing_part_is_unknown(

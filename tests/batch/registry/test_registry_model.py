@@ -131,7 +131,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def delete_states(self, data: st.DataObject) -> None:
-        """Delete some states; new registries stand for writers that have noticed the deletion."""
+        """Delete some states; new registries act as writers that have noticed the deletion."""
         names = sorted(path.name for path in self.folder.glob("0*.json"))
         for name in data.draw(st.sets(st.sampled_from(names)) if names else st.just(set[str]())):
             (self.folder / name).unlink()
@@ -179,7 +179,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.attempt(lambda: self.registries[writer].change(fn))
 
     def attempt(self, what: Callable[[], Any]) -> None:
-        """Call ``what``; ignore errors that a fault explains: the bucket shows whether it took effect."""
+        """Call ``what``; ignore errors that a fault explains: the bucket shows whether the call worked."""
         faults = self.server.faults.pending()
         try:
             what()

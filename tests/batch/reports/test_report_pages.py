@@ -213,7 +213,7 @@ def test_a_report_that_is_replaced_while_it_is_read_is_read_again(
 def test_parts_without_an_index_are_read_from_their_beginning(
     client: CIClient, long_report: BatchReport, bucket: Path
 ) -> None:
-    """Version 0.3 wrote such reports."""
+    """Version 0.3 wrote reports without an index."""
     path = bucket / report_key(FOLDER)
     header = json.loads(path.read_text())
     del header["index"], header["failures"]

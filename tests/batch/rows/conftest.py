@@ -1,4 +1,4 @@
-"""Sources whose objects have settings of their own, and everything that the engine stores."""
+"""A source whose objects have settings of their own, and the text of everything that the engine stores."""
 
 from __future__ import annotations
 

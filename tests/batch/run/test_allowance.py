@@ -1,4 +1,4 @@
-"""``max_jobs`` and the canary limit the cost of a batch, also when its runs die and are repeated."""
+"""``max_jobs`` and the canary limit the cost of a batch, even if its runs die and are repeated."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ except OSError as error:
 
 @pytest.fixture
 def run_child(local_ci: LocalCI) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a batch in a process with limits on open files and file size, in bytes."""
+    """Runs a batch in a process with at most ``files`` open files, and ``size`` bytes in a file."""
 
     def run(*, files: int = 0, size: int = 0, tmp: str = "") -> subprocess.CompletedProcess[str]:
         arguments = [str(files), str(size), tmp, local_ci.endpoint, local_ci.secret_id, local_ci.secret_key]

@@ -131,7 +131,7 @@ def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
 
 
 def test_without_a_plan_the_batch_is_resumed_after_a_while(client: CIClient) -> None:
-    """There is no plan if another run is still making it, or if the records were deleted."""
+    """A plan is missing while another run is making it, or if the records were deleted."""
     between = watch(client, pace=Pace(longest=5))
     assert (between.pending, between.is_due) == (0, False)
     between.look()

@@ -138,7 +138,7 @@ def test_a_lost_submission_that_is_taken_late_is_found(
 def test_a_late_job_that_the_listing_hides_is_found(
     local_ci: LocalCI, client: CIClient, batch: Make, live_jobs: Count
 ) -> None:
-    """The service takes the submission just before the signature expires, lists it late without UserData."""
+    """The service takes the submission just before its signature expires, and lists the job late."""
     local_ci.traits.set(hide_jobs_seconds=2.5, user_data_limit=0)
     local_ci.faults.add("taken_late", seconds=5.0, method="POST", count=2)
     summary = batch(client, lease_seconds=9, threads=2).run()
@@ -221,7 +221,7 @@ def test_slow_responses_end_the_batch_in_bounded_time(
 
 
 def test_a_plan_allows_for_an_estimate_of_the_time_that_is_ahead(client: CIClient, batch: Make) -> None:
-    """After a jump of the service's clock, a job's creation time can be a second before that of the plan."""
+    """After a jump of the service's clock, a job can show a creation time one second before the plan."""
     batch(client).run()
     plan = read_plan(client, FOLDER)
     assert plan is not None

@@ -1,4 +1,4 @@
-"""Shards are disjoint, complete, at most as large as requested, and the same at every attempt."""
+"""Shards are disjoint, complete, not larger than requested, and the same in every attempt."""
 
 from __future__ import annotations
 

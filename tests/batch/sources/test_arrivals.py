@@ -24,7 +24,7 @@ def arrival(prefix: str = "in/", **options: Any) -> Arrival:
 
 
 def sighting(objects: int = 1, *, idle_seconds: float = 0.0) -> Sighting:
-    newest = NOON - timedelta(seconds=idle_seconds + 1)  # times are whole seconds: up to one may be missing
+    newest = NOON - timedelta(seconds=idle_seconds + 1)  # + 1: the service's times are whole seconds
     return Sighting(objects=objects, bytes=0, newest=newest if objects else None, seen_at=NOON)
 
 
@@ -101,7 +101,7 @@ def test_the_next_look_comes_sooner_where_objects_only_have_to_settle() -> None:
 def test_a_wrong_clock_of_this_machine_changes_nothing(
     client: CIClient, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
-    """The service's clock is half an hour ahead, so by its clock the object is half an hour old."""
+    """The service's clock is half an hour ahead of the machine's, which makes the object look settled."""
     fill_bucket("in/a.docx")
     local_ci.faults.add("clock", seconds=1800, count=99)
     wanted = arrival(settled_seconds=1500)

@@ -191,7 +191,7 @@ def test_rows_that_repeat(client: CIClient, fill_bucket: Callable[..., None]) ->
 
 
 def test_rows_that_tell_all_need_no_request(client: CIClient) -> None:
-    """Size and ETag are not enough: the last-modified time decides what is up to date."""
+    """Size and ETag are not enough: the last-modified time decides whether an output is up to date."""
     rows = found(client, "m.csv", 'key,size,etag,last_modified\na,5,"""e""",2026-01-02T03:04:05Z\n')
     assert rows == [ObjectInfo("a", 5, "e", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))]
 

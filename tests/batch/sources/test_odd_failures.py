@@ -1,4 +1,4 @@
-"""Failures of a batch that is running, never ran, has several steps, or has a damaged report, as a source."""
+"""Failures as a source, from batches that are running, never ran, have steps, or have a damaged report."""
 
 from __future__ import annotations
 
