@@ -1,4 +1,4 @@
-"""One Airflow home per process, a local CI for each test that asks for one, and how tests are shared out."""
+"""An Airflow home per process, a local CI per test, and how tests are marked and distributed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from typing import Any, TextIO
 import pytest
 from hypothesis import settings
 
-# Neither time nor chance decides what lands; on a developer's machine other examples are tried each time.
+# No deadline, and fixed examples where the environment variable CI is set: neither time nor chance may fail
+# a commit. On a developer's machine, each run tries other examples.
 settings.register_profile("ours", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("ours")
 
-# Airflow reads its settings when it is first imported, so they come before any import of it.
+# Airflow reads its settings when it is first imported, so they are set before any import of Airflow.
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="ci-tests-airflow-"))
 os.environ.update(
     {
@@ -57,7 +58,7 @@ from airflow_provider_ci.local.convert import DocumentResult, InstantConverters 
 
 
 def _print_plainly(_: structlog.dev.RichTracebackFormatter, stream: TextIO, exception: Any) -> None:
-    """Without the colours and frames that take two thirds of the time of a DAG that fails."""
+    """Print a plain traceback: colours and frames would take two thirds of the time of a failing DAG."""
     structlog.dev.plain_traceback(stream, exception)
 
 
@@ -69,7 +70,7 @@ _ask_for_date = RuntimeTaskInstance.get_first_reschedule_date
 
 
 def _first_reschedule_date(ti: RuntimeTaskInstance, context: Any) -> Any:
-    """A date also on Airflow 3.0, where a sensor that is rescheduled in a test run gets it as text."""
+    """Return a date also on Airflow 3.0, where a rescheduled sensor in a test run gets the date as text."""
     found: Any = _ask_for_date(ti, context)
     return pendulum.parse(found) if isinstance(found, str) else found
 
@@ -77,23 +78,23 @@ def _first_reschedule_date(ti: RuntimeTaskInstance, context: Any) -> Any:
 RuntimeTaskInstance.get_first_reschedule_date = _first_reschedule_date  # type: ignore[method-assign, assignment]
 
 SHARED = ("tests/cluster", "tests/local/convert", "tests/plugin")
-"""Folders whose tests share a cluster, or a LibreOffice, that takes long to start."""
+"""Folders whose tests share an Airflow or a LibreOffice, which take long to start."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each process whole files, and whole folders where their tests share something; in their order.
+    """Give each process whole files, or whole folders if their tests share something, in the tests' order.
 
     The ``--dist loadgroup`` of pytest-xdist 3.8 changes node ids, which pytest 9.2 does not allow.
     """
-    from xdist.scheduler import LoadScopeScheduling  # not in every environment that runs these tests
+    from xdist.scheduler import LoadScopeScheduling  # some environments that run these tests lack it
 
     class FilesAndFolders(LoadScopeScheduling):  # type: ignore[misc] # it has no types
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
 
-    config.option.loadscopereorder = False  # else the order below is lost
+    config.option.loadscopereorder = False  # otherwise the order of FIRST is lost
     return FilesAndFolders(config, log)
 
 
@@ -109,7 +110,7 @@ SLOW_TESTS = (
     "tests/local/convert/",
     "tests/local/objects/test_listing.py",
 )
-"""Each takes seconds of a processor; the long ones below are slow, too."""
+"""Tests that each take seconds of processor time; the tests of ``LONG_TESTS`` are slow as well."""
 
 
 LONG_TESTS = (
@@ -144,7 +145,7 @@ LONG_TESTS = (
     "tests/operators/test_time_limits.py",
     "tests/project/test_weight.py",
 )
-"""They kill, freeze and wait, or run whole programs: two thirds of the time of all tests."""
+"""Tests that kill, freeze and wait, or run whole programs: they take two thirds of the time of all tests."""
 
 
 FIRST = (
@@ -155,7 +156,7 @@ FIRST = (
     "tests/local/pages/test_browser.py",
     "tests/test_crashes.py",
 )
-"""The folders and files that take longest: at the end, one process would run them alone."""
+"""The folders and files that take longest; if they came last, the other processes would idle."""
 
 
 def _turn(item: pytest.Item) -> int:
@@ -163,7 +164,7 @@ def _turn(item: pytest.Item) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as long what ``make test`` leaves out, and as slow what ``make quick`` leaves out."""
+    """Mark tests that ``make test`` leaves out as long, and tests that ``make quick`` leaves out as slow."""
     items.sort(key=_turn)
     for item in items:
         starts_slowly = SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))
@@ -175,14 +176,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stop the real Airflow after its last test: idle, it takes a fifth of a core until the run ends."""
+    """Stop the real Airflow after its last test: even idle, it takes a fifth of a core."""
     airflow = getattr(item, "funcargs", {}).get("airflow")
     if airflow and "airflow" not in getattr(nextitem, "fixturenames", ()):
         airflow.stop()
 
 
 def pytest_unconfigure() -> None:
-    """Leave nothing behind."""
+    """Delete the Airflow home of this process."""
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
@@ -192,14 +193,14 @@ BUCKET = "examplebucket-1250000000"
 
 @pytest.fixture
 def local_ci(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalCI]:
-    """A local CI that converts instantly, with an empty bucket."""
+    """A local CI with an empty bucket; the fixture's parameter delays each conversion by seconds."""
     (tmp_path / "buckets" / BUCKET).mkdir(parents=True)
     with LocalCI(tmp_path / "buckets", convert=SlowConverters(getattr(request, "param", 0.0))) as server:
         yield server
 
 
 class SlowConverters(InstantConverters):
-    """Instant conversion after a delay, in seconds."""
+    """Converters that wait ``seconds`` and then convert a document instantly."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -218,7 +219,7 @@ def bucket(local_ci: LocalCI) -> Path:
 
 @pytest.fixture
 def fill_bucket(bucket: Path) -> Callable[..., None]:
-    """Puts objects into the bucket; those named without content get some."""
+    """Puts objects with the given keys into the bucket; ``content`` is their content."""
 
     def fill(*keys: str, content: bytes = b"Some text.\n") -> None:
         for key in keys:
@@ -239,7 +240,7 @@ def client(local_ci: LocalCI) -> Iterator[CIClient]:
 
 @pytest.fixture
 def connection(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The default Airflow connection, leading to the local CI."""
+    """The default Airflow connection, which points to the local CI."""
     values = {
         "conn_type": "tencent_ci",
         "login": local_ci.secret_id,
@@ -252,7 +253,7 @@ def connection(local_ci: LocalCI, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
 
 @pytest.fixture
 def set_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Changes the default connection; the extra's values are merged into the defaults for the local CI."""
+    """Changes the default connection; ``extra`` is merged into the extra that points to the local CI."""
 
     def change(extra: dict[str, Any] | None = None, **values: Any) -> None:
         changed = {**connection, **values, "extra": {**connection["extra"], **(extra or {})}}
@@ -263,7 +264,7 @@ def set_connection(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def own_buckets(tmp_path: Path) -> Path:
-    """Buckets for a local CI that the test starts itself."""
+    """The root folder, with an empty bucket, of a local CI that the test starts itself."""
     (tmp_path / "own" / BUCKET).mkdir(parents=True)
     return tmp_path / "own"
 
@@ -276,15 +277,15 @@ class DagResult:
     tasks: dict[str, str]
     """State by task id."""
     results: dict[str, Any]
-    """Returned value by task id; for a mapped task, its last instance's."""
+    """Return value by task id; for a mapped task, the value of its last instance."""
     run: Any
     stored: Any
-    """The DAG as Airflow stores it."""
+    """The DAG as Airflow serializes it."""
 
 
 @pytest.fixture(scope="session")
 def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database of Airflow to copy, made once for the whole run."""
+    """The file of a new Airflow database to copy, made once for the whole test run."""
     folder = tmp_path_factory.getbasetemp()
     shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     original = shared / "airflow.db"
@@ -297,20 +298,20 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def airflow_database(new_database: Path) -> None:
-    """The database of the Airflow in this process."""
+    """Creates the database of the Airflow in this process."""
     (AIRFLOW_HOME / "dags").mkdir(exist_ok=True)
     shutil.copy(new_database, AIRFLOW_HOME / "airflow.db")
 
 
 def _make_database() -> Path:
-    """A new database in the Airflow home of this process."""
+    """Make a new database in the Airflow home of this process; return its path."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
     return AIRFLOW_HOME / "airflow.db"
 
 
 @pytest.fixture
 def run_dag(airflow_database: None, connection: dict[str, Any]) -> Iterator[Callable[..., DagResult]]:
-    """Runs DAG source text to its end in real Airflow; the text may use ``DAG_ID``."""
+    """Runs the source text of a DAG to its end in real Airflow; the text may use ``DAG_ID``."""
     files: list[Path] = []
 
     def run(source: str, **test_arguments: Any) -> DagResult:
@@ -338,13 +339,13 @@ with DAG(DAG_ID, schedule=None, params={"folder": "in", "rule": "imageMogr2/rota
 
 @pytest.fixture
 def run_tasks(run_dag: Callable[..., DagResult]) -> Callable[[str], DagResult]:
-    """Runs tasks as one DAG; their text may use the parameters ``folder`` and ``rule``."""
+    """Runs the source text of tasks as one DAG, which has the parameters ``folder`` and ``rule``."""
     return lambda tasks: run_dag(TASKS.replace("{tasks}", tasks))
 
 
 @pytest.fixture
 def run_dag_file(airflow_database: None, connection: dict[str, Any]) -> Iterator[Callable[..., DagResult]]:
-    """Runs a DAG of a file to its end in real Airflow; ``dag_id`` defaults to the file's name."""
+    """Runs a DAG from a file to its end in real Airflow; ``dag_id`` defaults to the file's name."""
     files: set[Path] = set()
 
     def run(source: Path, *, dag_id: str | None = None, **test_arguments: Any) -> DagResult:
@@ -358,7 +359,7 @@ def run_dag_file(airflow_database: None, connection: dict[str, Any]) -> Iterator
 
 
 def load_dag(path: Path, dag_id: str) -> Any:
-    """The DAG object of a file."""
+    """Load a DAG from a file."""
     bag = DagBag(path)
     assert not bag.import_errors, bag.import_errors
     return bag.dags[dag_id]
@@ -379,9 +380,9 @@ def run_to_end(dag: Any, **test_arguments: Any) -> DagResult:
 
 @pytest.fixture
 def printed(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """The printed text, without colours and line breaks, which Airflow 3.0 puts into messages.
+    """Returns the printed text without colours and line breaks, which Airflow 3.0 puts into messages.
 
-    When that release runs a task for a test, it also prints the values to be masked.
+    The lines with which Airflow 3.0 prints the values to mask in a test run are left out.
     """
 
     def read() -> str:
@@ -392,7 +393,7 @@ def printed(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
 
 
 class Store:
-    """A task state store that lives in a test."""
+    """A task state store in memory."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -419,5 +420,5 @@ class Instance:
 
 @pytest.fixture
 def context(connection: dict[str, Any]) -> dict[str, Any]:
-    """What an operator that a test executes by itself gets from Airflow; all its tries get the same."""
+    """The context that an operator gets from Airflow; all attempts in a test share the context."""
     return {"task_state_store": Store(), "ti": Instance()}

@@ -111,7 +111,7 @@ with DAG(DAG_ID, schedule=None) as dag:
 
 
 def events_of(result: Any) -> list[tuple[str, dict[str, Any], list[str]]]:
-    """URI, extra and aliases of the asset events of a run."""
+    """URI, extra and aliases of each asset event of a run."""
     with create_session() as session:
         found = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == result.run.run_id))
         return [(event.asset.uri, event.extra, [a.name for a in event.source_aliases]) for event in found]

@@ -1,4 +1,4 @@
-"""A short soak, and proof that its judge sees lost and doubled jobs."""
+"""A short soak, and a proof that its judge notices lost and doubled jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PDF = DocProcess(target="pdf")
 
 
 SEEDS = (1587, 388, 51, 1484, 34, 19, 23, 59)
-"""Few and short rounds that together have every kind of event, trait and work."""
+"""Seeds of a few short rounds, which together have every kind of event, trait and work."""
 
 
 def soak(folder: Path, *arguments: str) -> tuple[int, str]:

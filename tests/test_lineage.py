@@ -1,4 +1,4 @@
-"""The events of OpenLineage's own provider about our tasks, through its transport that writes a file."""
+"""The events that the OpenLineage provider emits about our tasks, written to a file by its file transport."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ with DAG("lineage", schedule=None, params={"folder": "in"}) as dag:
 def events(
     airflow_database: None, connection: dict[str, Any], fill_bucket: Fill, tmp_path: Path
 ) -> Iterator[list[dict[str, Any]]]:
-    """The events about the tasks of a DAG run, in a process whose Airflow has the transport."""
+    """The events about the tasks of a DAG run, which runs in a process that has the file transport."""
     fill_bucket("in/good.docx", content=b"x" * 100)
     fill_bucket("in/deep/also.docx", content=b"x" * 11)
     fill_bucket("in/empty.docx", content=b"")
@@ -87,7 +87,7 @@ def of_task(events: list[dict[str, Any]], task_id: str, event_type: str) -> list
 
 
 def datasets(event: dict[str, Any]) -> list[tuple[str, str, int | None, int | None]]:
-    """Namespace and name, objects and bytes of the inputs, then of the outputs."""
+    """Namespace, name, number of objects and bytes of each dataset: first the inputs, then the outputs."""
     found = []
     for direction in ("input", "output"):
         for dataset in event[f"{direction}s"]:
@@ -138,7 +138,7 @@ def test_keys_are_told_by_the_folder_that_all_are_in(keys: list[str], name: str)
 
 
 class Instance:
-    """The parts of a task instance that an operator uses here."""
+    """The parts of a task instance that an operator uses in these tests."""
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed = (key, value)

@@ -1,4 +1,4 @@
-"""Links of tasks are there while they run, lead where they say, and hold no secret."""
+"""A task has its links while it runs; they lead to the pages they name and hold no secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Printed = Callable[[], str]
 
 BUCKET = "examplebucket-1250000000"
 PAGE_LINK = {"CI batch"} if compat.has_batch_pages() else set[str]()
-"""Airflow 3.0 cannot have the page that this link leads to."""
+"""The link to the page of a batch, which Airflow 3.0 cannot have."""
 KEYS = {link.name: link.xcom_key for link in (CIBatchLink(), CIJobLink(), CIQueueLink(), CIReportLink())}
 
 DAG_TEXT = """
@@ -46,7 +46,7 @@ with DAG(DAG_ID, schedule=None) as dag:
 
 @pytest.fixture
 def task_id() -> str:
-    """Of the only task of a test; no other test has it."""
+    """A unique id for the only task of a test."""
     return f"task_{uuid.uuid4().hex}"
 
 
@@ -65,7 +65,7 @@ BATCH = """CIBatchOperator(
 
 
 def links(task_id: str) -> dict[int, dict[str, str]]:
-    """The links of a task by map index, as Airflow's pages read them now."""
+    """The links of a task that Airflow has stored so far, by map index."""
     names = {key: name for name, key in KEYS.items()}
     found: dict[int, dict[str, str]] = {}
     with create_session() as session:
@@ -83,7 +83,7 @@ def page(url: str) -> str:
 
 
 class Watched(InstantConverters):
-    """Ends no job before Airflow has a link of the task, and keeps what there was."""
+    """Ends no job before Airflow has stored a link of the task, and keeps the links found in ``seen``."""
 
     def __init__(self, task_id: str) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ def test_a_batch_that_fails_leads_to_its_report_too(
 def test_a_batch_leads_to_its_page(
     run_task: RunDag, task_id: str, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch, printed: Printed
 ) -> None:
-    """Where Airflow's address is known, the report's link and the failure's message lead there too."""
+    """If Airflow's address is set, the report's link and the failure message also lead to the page."""
     fill_bucket("in/a.docx")
     fill_bucket("in/b.docx", content=b"")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/team/")
@@ -240,7 +240,7 @@ def test_airflow_knows_the_links(run_task: RunDag, task_id: str, fill_bucket: Fi
 
 
 class Instance:
-    """Keeps what a task pushes."""
+    """A task instance that keeps the values that a task pushes to XCom."""
 
     def __init__(self) -> None:
         self.pushed: dict[str, str] = {}
@@ -250,7 +250,7 @@ class Instance:
 
 
 def told(connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **extra: str) -> dict[str, str]:
-    """All the links of a task whose connection has this extra, by name."""
+    """The links of a task whose connection has this extra, by name."""
     values = {**connection, "extra": {"region": "ap-guangzhou", "bucket": BUCKET, **extra}}
     monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(values))
     ti = Instance()

@@ -1,4 +1,4 @@
-"""Batches over the local CI, the jobs and records they leave there, and how batches die."""
+"""Fixtures that make batches over the local CI, count their jobs, read their reports and kill them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPORT = report_key(FOLDER)
 
 @pytest.fixture
 def batch() -> Callable[..., Batch]:
-    """Makes a batch of the objects in ``in/``; each of its parts can be another."""
+    """Makes a batch of the objects in ``in/``; arguments replace the defaults."""
 
     def make(client: CIClient, source: Any = INBOX, operation: Any = PDF, **options: Any) -> Batch:
         output = options.pop("output", "out/{dir}{stem}.pdf")
@@ -46,7 +46,7 @@ def batch() -> Callable[..., Batch]:
 
 @pytest.fixture
 def client_of() -> Callable[..., CIClient]:
-    """Makes a client of a local CI that soon gives up."""
+    """Makes a client for a local CI; the client stops retrying soon."""
 
     def make(server: LocalCI, *, bucket: str = "examplebucket-1250000000", **options: Any) -> CIClient:
         credentials = Credentials(
@@ -62,7 +62,7 @@ def client_of() -> Callable[..., CIClient]:
 
 @pytest.fixture
 def live_jobs() -> Callable[[CIClient], Counter[str]]:
-    """Counts the jobs that are neither cancelled nor failed, by the key of their object."""
+    """Counts the jobs that are neither cancelled nor failed, by input key."""
 
     def count(client: CIClient) -> Counter[str]:
         jobs = (*client.list_doc_jobs(), *client.list_pic_jobs())
@@ -79,7 +79,7 @@ def job_count() -> Callable[[CIClient], int]:
 
 @pytest.fixture
 def results() -> Callable[..., dict[str, ObjectResult]]:
-    """Reads a report: the result of each object, of which there must be one."""
+    """Reads a report and returns the result of each object by key; fails if an object has two results."""
 
     def read(client: CIClient, report_key: str = REPORT) -> dict[str, ObjectResult]:
         found = list(read_report(client, report_key))
@@ -92,7 +92,7 @@ def results() -> Callable[..., dict[str, ObjectResult]]:
 
 @pytest.fixture
 def verdicts(results: Callable[..., dict[str, ObjectResult]]) -> Callable[..., dict[str, ObjectResult]]:
-    """The same under its former name."""
+    """The former name of ``results``."""
     return results
 
 
@@ -129,11 +129,11 @@ def live_outputs() -> Callable[[CIClient], Counter[str]]:
 
 
 class PowerCut(BaseException):
-    """The process is gone: nothing of ours may catch this."""
+    """Simulates the death of the process; the engine must not catch this exception."""
 
 
 class Power:
-    """Cuts the power of whoever uses a client at one of its requests; none is sent after that."""
+    """Cuts the power of the client's process at a chosen request; the client sends nothing after it."""
 
     def __init__(self, client: CIClient, monkeypatch: pytest.MonkeyPatch) -> None:
         self._attempt = client._transport._attempt
@@ -145,14 +145,14 @@ class Power:
         monkeypatch.setattr(client._transport, "_attempt", self._pass_on)
 
     def _end_of_thread(self, thread: threading.ExceptHookArgs) -> None:
-        """The threads of a process, such as that of the lease, die with it and say nothing."""
+        """Print no traceback of threads that die of a :class:`PowerCut`, such as the lease's thread."""
         if not isinstance(thread.exc_value, PowerCut):
             self._report(thread)
 
     def last_for(self, requests: float = float("inf"), *, method: str = "", is_heard: bool = False) -> None:
-        """Go on until this request, counting only requests with ``method``.
+        """Cut the power at request number ``requests``, counting only requests with ``method``.
 
-        ``is_heard`` decides whether the service still receives that last request.
+        :param is_heard: whether the service still receives that request.
         """
         self._is_cut, self._left, self._method, self._is_heard = False, requests, method, is_heard
 
@@ -170,12 +170,12 @@ class Power:
 
 @pytest.fixture
 def power(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> Power:
-    """Power of the client's process."""
+    """The power supply of the process that uses ``client``."""
     return Power(client, monkeypatch)
 
 
 def dies(*looks: int) -> Callable[[Progress], None]:
-    """Ends the process at these looks at the jobs."""
+    """Make a ``progress`` callback that kills the process at these calls, counted from 1."""
     numbers = itertools.count(1)
 
     def look(_: Progress) -> None:
@@ -196,7 +196,7 @@ Kill = Callable[[int, Callable[[CIClient], Batch]], None]
 
 @pytest.fixture
 def kill(local_ci: LocalCI, client_of: Callable[..., CIClient], monkeypatch: pytest.MonkeyPatch) -> Kill:
-    """Runs a batch, made for a client of its own, until its power is cut after so many submissions."""
+    """Runs a batch with its own client and cuts the power after the given number of submissions."""
 
     def kill(submissions: int, make: Callable[[CIClient], Batch]) -> None:
         with client_of(local_ci) as doomed:
@@ -207,7 +207,7 @@ def kill(local_ci: LocalCI, client_of: Callable[..., CIClient], monkeypatch: pyt
 
 
 def in_threads(*steps: Callable[[], Any]) -> list[Any]:
-    """Do things at once; the result of each, or its exception."""
+    """Call all functions at the same time; return the result or the exception of each."""
 
     def outcome(step: Callable[[], Any]) -> Any:
         try:
@@ -220,14 +220,14 @@ def in_threads(*steps: Callable[[], Any]) -> list[Any]:
 
 
 def pause(client: CIClient) -> Callable[[], object]:
-    """Pause the queue of documents; calling the returned function resumes it."""
+    """Pause the document queue; return a function that resumes it."""
     (queue,) = client.list_doc_queues()
     client.pause_doc_queue(queue.queue_id)
     return lambda: client.resume_doc_queue(queue.queue_id)
 
 
 def wait_until(holds: Callable[[], Any]) -> None:
-    """Wait until something holds."""
+    """Wait up to 30 seconds until ``holds()`` is true."""
     until = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < until

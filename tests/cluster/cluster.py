@@ -1,4 +1,4 @@
-"""A real Airflow whose parts are processes of their own, so that each can be killed and started again."""
+"""A real Airflow with a process for each part, so that each part can be killed and started again."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PATIENCE_SECONDS = 200
 LOOK_SECONDS = 0.2
 
 _DATABASE_SECONDS = 60
-"""How long a statement waits for its turn at SQLite; an answer of the API may take as long."""
+"""Maximum time that a statement waits for SQLite's lock; a response of the API may take as long."""
 
 _SERVING_LOGS = ("scheduler", "triggerer", "worker")
-"""They would serve their logs on fixed ports."""
+"""Parts that would serve their logs on fixed ports."""
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Ask until it holds; in between the API may be away, or fail because SQLite is locked for minutes."""
+    """Wait until ``holds()`` is true; meanwhile the API may be down, or fail while SQLite is locked."""
     end = time.monotonic() + seconds
     while not _tried(holds):
         if time.monotonic() > end:
@@ -53,7 +53,7 @@ def _tried(holds: Callable[[], object]) -> object:
 
 
 def free_port() -> int:
-    """A port that no process listens on, and that the system gives to nobody who asks for any port."""
+    """A free port below the range from which the system assigns ports to other processes."""
     first_of_any = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = SystemRandom().randrange(first_of_any // 2, first_of_any)
@@ -63,7 +63,7 @@ def free_port() -> int:
 
 
 def heartbeats(bucket: Path, dag_id: str) -> list[Path]:
-    """What the runs of a DAG's batches wrote as signs of life: each its first one after 15 s."""
+    """The heartbeats of the runs of a DAG's batches; a run writes its first heartbeat after 15 s."""
     return list((bucket / "_ci_batches" / dag_id).glob("**/runs/*.json"))
 
 
@@ -76,8 +76,8 @@ def connection(endpoint: str, secret_id: str, secret_key: str, **extra: str) -> 
 class Airflow:
     """The processes of one Airflow home, and its REST API.
 
-    :param home: a folder; its ``dags`` are the DAGs.
-    :param settings: environment variables, in addition to the ones that every test needs.
+    :param home: Airflow's home folder; its subfolder ``dags`` holds the DAG files.
+    :param settings: environment variables, added to the defaults of :meth:`_settings`.
     :param python: the interpreter of the environment that Airflow is installed in.
     """
 
@@ -94,7 +94,7 @@ class Airflow:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment of its processes."""
+        """The environment variables of its processes."""
         return self._environment
 
     # Processes
@@ -121,26 +121,26 @@ class Airflow:
         self._sessions.add(process.pid)
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """A signal to all processes of a part, as when its machine goes."""
+        """Send a signal to all processes of a part, as if the part's machine stopped."""
         _send({self._processes[name].pid}, number)
         if number is signal.SIGKILL:
             self._processes[name].wait()
 
     def session(self, name: str) -> int:
-        """The session of a part: what all its processes have in common."""
+        """The id of the session that all processes of a part belong to."""
         return self._processes[name].pid
 
     def kill(self, name: str) -> None:
-        """SIGKILL to the process of a part only; the processes that it started live on."""
+        """Kill only the main process of a part with SIGKILL; the processes that it started live on."""
         self._processes[name].kill()
         self._processes[name].wait()
 
     def wait_for_answers(self) -> None:
-        """Return when its API answers."""
+        """Wait until the API responds."""
         wait_until(self._log_in, "Airflow answers")
 
     def stop(self) -> None:
-        """End every process that was started."""
+        """End all processes that were started."""
         for number in (signal.SIGCONT, signal.SIGTERM):
             _send(self._sessions, number)
         end = time.monotonic() + 5
@@ -154,15 +154,15 @@ class Airflow:
 
     @property
     def url(self) -> str:
-        """The address of its UI."""
+        """The address of Airflow's UI."""
         return self._address
 
     def get(self, url: str) -> requests.Response:
-        """A page, as the user of the API gets it."""
+        """Get a page with the login of the API."""
         return self._session.get(url, timeout=_DATABASE_SECONDS + 30)
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        """Ask the API until it answers: only for requests that are safe to repeat."""
+        """Send a request to the API until it succeeds; only for requests that are safe to repeat."""
         answers: list[dict[str, Any]] = []
 
         def ask() -> bool:
@@ -173,7 +173,7 @@ class Airflow:
         return answers[0]
 
     def call_once(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        """Ask the API."""
+        """Send a request to the API once."""
         url = f"{self._address}/api/v2/{path}"
         answer = self._session.request(method, url, json=body or None, timeout=_DATABASE_SECONDS + 30)
         answer.raise_for_status()
@@ -181,7 +181,7 @@ class Airflow:
         return found
 
     def run(self, dag_id: str, task_id: str = "task") -> Task:
-        """Start a run as soon as the DAG is parsed; gives one of its tasks."""
+        """Start a run as soon as the DAG is parsed; return one of its tasks."""
         self.wait_for_dag(dag_id)
         run_id = f"test__{uuid4().hex}"
         wait_until(lambda: self._has_run(dag_id, run_id), f"{dag_id} is started")
@@ -196,7 +196,7 @@ class Airflow:
         return True
 
     def wait_for_dag(self, dag_id: str) -> None:
-        """Return when the DAG is parsed."""
+        """Wait until the DAG is parsed."""
         path = f"dags?dag_id_pattern={dag_id}"
         wait_until(lambda: self.call("GET", path)["total_entries"], f"{dag_id} is parsed")
 
@@ -223,9 +223,9 @@ class Airflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-" * 5,
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
-            # Its DAG files never change, and each look at them imports Airflow again.
+            # The DAG files never change, and each parsing would import Airflow again.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-            # The death of a part is noticed in seconds instead of minutes.
+            # Airflow notices the death of a part within seconds instead of minutes.
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -237,7 +237,7 @@ class Airflow:
 
 
 def add_plugin(home: Path) -> None:
-    """The plugin, also where the installed package is of a version that has no entry point for it."""
+    """Add the plugin as a file if the installed version of the package has no entry point for it."""
     (home / "plugins").mkdir()
     if not entry_points(group="airflow.plugins", name="ci_batches"):
         module = "from airflow_provider_ci.plugin import CIBatchesPlugin\n\n__all__ = ['CIBatchesPlugin']\n"
@@ -246,7 +246,7 @@ def add_plugin(home: Path) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a run, as the API sees it."""
+    """A task of a DAG run, as the API shows it."""
 
     airflow: Airflow
     dag_id: str
@@ -263,20 +263,20 @@ class Task:
 
     @property
     def pid(self) -> int:
-        """The process that runs the operator."""
+        """Id of the process that runs the operator."""
         return int(self._look()["pid"])
 
     @property
     def result(self) -> Any:
-        """What it returned."""
+        """The task's return value."""
         return self.airflow.call("GET", f"{self._path}/xcomEntries/return_value")["value"]
 
     def mark_failed(self) -> None:
-        """As a user does, once more where that fails."""
+        """Mark the task as failed, as a user would; repeat the request if it fails."""
         wait_until(self._marked_failed, f"{self.dag_id} is marked failed")
 
     def clear(self) -> None:
-        """Clear it once its run has ended: a clear just before that is overwritten by the scheduler."""
+        """Clear the task after its run has ended: the scheduler would overwrite an earlier clear."""
         run = f"dags/{self.dag_id}/dagRuns/{self.run_id}"
         ended = ("success", "failed")
         wait_until(lambda: self.airflow.call("GET", run)["state"] in ended, f"the run of {self.dag_id} ends")
@@ -293,23 +293,23 @@ class Task:
         wait_until(lambda: self.try_number == number, f"{self.dag_id} is tried a {number}. time")
 
     def wait_for_trigger(self, number: int = 1) -> None:
-        """Return when ``number`` triggerers have started its trigger; earlier kills do not reach it."""
+        """Wait until ``number`` triggerers have started its trigger; earlier kills do not reach it."""
         wait_until(
             lambda: sum("starting" in log.read_text() for log in self.trigger_logs()) >= number,
             f"the trigger of {self.dag_id} runs",
         )
 
     def end(self) -> str:
-        """Its state after its last try."""
+        """Wait for the task to end; return its state."""
         self.wait_for("success", "failed")
         return self.state
 
     def trigger_says(self, words: str) -> bool:
-        """Whether these words are in the log of its trigger."""
+        """Whether a log of its trigger contains these words."""
         return any(words in log.read_text() for log in self.trigger_logs())
 
     def trigger_logs(self) -> list[Path]:
-        """Its triggers' logs; an empty list if the task was never deferred."""
+        """The logs of its triggers; an empty list if the task was never deferred."""
         run = f"logs/dag_id={self.dag_id}/run_id={self.run_id}/task_id={self.task_id}"
         return sorted(self.airflow.home.glob(f"{run}/*.trigger.*.log"))
 
@@ -325,13 +325,13 @@ class Task:
 
 
 def parent(pid: int) -> int:
-    """The process that started another one: the worker that supervises a task's process."""
+    """Id of the parent process; for a task's process, that is the worker that supervises it."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("PPid:")[2].split()[0])
 
 
 def _send(sessions: set[int], number: signal.Signals) -> None:
-    """A signal to all processes of these sessions, whatever process groups they have made."""
+    """Send a signal to all processes of these sessions, whatever their process groups."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(ProcessLookupError):
             if os.getsid(int(folder.name)) in sessions:

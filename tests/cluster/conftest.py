@@ -1,4 +1,4 @@
-"""One real Airflow and one local CI for all the tests of this folder."""
+"""One real Airflow and one local CI for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def gate() -> Iterator[Gate]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> Iterator[LocalCI]:
-    """A local CI that does one job at a time."""
+    """A local CI that runs one job at a time."""
     root = tmp_path_factory.mktemp("buckets")
     (root / BUCKET).mkdir()
     with LocalCI(root, convert=gate, workers=1) as server:
@@ -60,13 +60,13 @@ def put(server: LocalCI) -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="session")
 def jobs_of(ci: CIClient) -> Callable[[str], list[Job]]:
-    """The service's job table is the judge: all jobs of the objects in a folder."""
+    """Returns all jobs of the objects in a folder from the service's job table, by which the tests judge."""
     return lambda folder: [job for job in ci.list_doc_jobs() if job.input_key.startswith(f"{folder}/")]
 
 
 @pytest.fixture(scope="session")
 def states_of(jobs_of: Callable[[str], list[Job]]) -> Callable[[str], Counter[str]]:
-    """How many jobs of a folder are in each state."""
+    """Returns the number of jobs of a folder in each state."""
     return lambda folder: Counter(str(job.state) for job in jobs_of(folder))
 
 
@@ -74,7 +74,7 @@ def states_of(jobs_of: Callable[[str], list[Job]]) -> Callable[[str], Counter[st
 def airflow(
     tmp_path_factory: pytest.TempPathFactory, server: LocalCI, new_database: Path
 ) -> Iterator[Airflow]:
-    """A whole Airflow on SQLite with a LocalExecutor, its death-watch set to seconds."""
+    """A complete Airflow on SQLite with a LocalExecutor; it notices dead parts within seconds."""
     home = tmp_path_factory.mktemp("airflow")
     shutil.copytree(HERE / "dags", home / "dags")
     shutil.copy(EXAMPLES / "backfill_archive.py", home / "dags")

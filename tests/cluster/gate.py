@@ -1,4 +1,4 @@
-"""Conversion that can be held up, so that jobs wait as long as a test needs them to."""
+"""Conversion that a test can hold up, so that jobs wait as long as the test needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ci.local.convert import DocumentResult, InstantConverters
 
 
 class Gate(InstantConverters):
-    """Instant conversion while it is open; while it is closed one job runs and the others wait."""
+    """Converts instantly while open; while closed, one job keeps running and the others wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class Gate(InstantConverters):
 
     @contextmanager
     def closed(self, *, after: int = 0) -> Iterator[None]:
-        """Closed, after some more conversions, until the end of the block."""
+        """Close the gate after ``after`` more conversions; open it at the end of the block."""
         self._let_through(after)
         try:
             yield

@@ -1,4 +1,4 @@
-"""The example that backfills an archive, run by Airflow's own backfill."""
+"""The example DAG ``backfill_archive``, run by Airflow's own backfill."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.cluster.conftest import BUCKET
 DAG_ID = "backfill_archive"
 FIRST = datetime(2026, 3, 1, tzinfo=timezone.utc)
 DAYS = 5
-"""One more than run at a time."""
+"""Number of days: one more than the runs that are active at the same time."""
 ENDED = {"success", "failed"}
 HOURS = (0, 9, 23.99)
-"""When the objects of each day were written; one exactly when a day begins."""
+"""Hours of each day at which its objects were written; the first one is exactly the start of the day."""
 
 
 def fill_archive(server: LocalCI) -> list[str]:
@@ -40,9 +40,9 @@ def fill_archive(server: LocalCI) -> list[str]:
 
 
 def backfill(airflow: Airflow, reprocess: str = "failed") -> list[Task]:
-    """Run it to its end; gives the task of each day."""
+    """Run a backfill to its end; return the task of each day."""
     airflow.wait_for_dag(DAG_ID)
-    # While the scheduler writes, SQLite often refuses the request.
+    # While the scheduler writes, SQLite often refuses the request that creates the backfill.
     airflow.send("scheduler", signal.SIGKILL)
     while not is_created(airflow, reprocess):
         close_backfills(airflow)
@@ -53,10 +53,10 @@ def backfill(airflow: Airflow, reprocess: str = "failed") -> list[Task]:
 
 
 def is_created(airflow: Airflow, reprocess: str) -> bool:
-    """Whether it was created for all days, and not refused amid the triggerer's writing.
+    """Create a backfill for all days; return False if Airflow refused, as it may while the triggerer writes.
 
-    When it was refused, Airflow deletes the runs that it has already taken for it. The next request makes
-    them anew, and their tasks begin with their first try again.
+    After a refusal, Airflow deletes the runs that the backfill had already taken. The next request creates
+    these runs again, and their tasks begin with try 1.
     """
     last = FIRST + timedelta(days=DAYS - 1)
     try:
@@ -73,14 +73,14 @@ def is_created(airflow: Airflow, reprocess: str) -> bool:
 
 
 def close_backfills(airflow: Airflow) -> None:
-    """End them, which the scheduler does only half a minute after the last run; runs in the queue fail."""
+    """Cancel open backfills, which the scheduler closes only 30 s after the last run; queued runs fail."""
     for one in airflow.call("GET", f"backfills?dag_id={DAG_ID}")["backfills"]:
         if not one["completed_at"]:
             airflow.call("PUT", f"backfills/{one['id']}/cancel")
 
 
 def have_ended(found: list[dict[str, Any]]) -> bool:
-    """On SQLite, the list of runs is empty now and then."""
+    """Whether all runs have ended; on SQLite, the list of runs is sometimes empty by mistake."""
     return len(found) == DAYS and {run["state"] for run in found} <= ENDED
 
 

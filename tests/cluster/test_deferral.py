@@ -1,4 +1,4 @@
-"""When a task defers, and what a deferral leaves behind."""
+"""When a task defers, and how its trigger ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LATE = ("job_too_slow", "times_out")
 def test_a_batch_that_ends_soon_never_defers_and_a_clear_does_only_what_has_changed(
     airflow: Airflow, put: Put, server: LocalCI, states_of: States
 ) -> None:
-    """Airflow 3.3 keeps what a task has stored when it is cleared; only the content decides here."""
+    """Airflow 3.3 keeps the stored state of a cleared task, but only the objects' content counts here."""
     first, *_ = put("ends_soon", 3)
     task = airflow.run("ends_soon")
     assert task.end() == "success"
@@ -48,7 +48,7 @@ def test_the_xcom_of_a_batch_is_small_whatever_its_keys_and_failures(airflow: Ai
 
 @pytest.fixture(scope="module")
 def late(airflow: Airflow, put: Put, gate: Gate) -> Iterator[dict[str, Task]]:
-    """Tasks whose time is up while their jobs have not ended."""
+    """Tasks that timed out while their jobs had not ended."""
     with gate.closed():
         for dag_id in LATE:
             put(dag_id, 1)
@@ -61,7 +61,7 @@ def late(airflow: Airflow, put: Put, gate: Gate) -> Iterator[dict[str, Task]]:
 def test_a_trigger_returns_right_after_its_event(
     late: dict[str, Task], states_of: States, dag_id: str
 ) -> None:
-    """A trigger that keeps running gets a cancellation, although no user has ended its task."""
+    """Airflow would cancel a trigger that keeps running after its event, although no user ended its task."""
     wait_until(lambda: late[dag_id].trigger_says("trigger completed"), "the trigger has ended")
     assert not late[dag_id].trigger_says("on_kill")
     assert "Cancel" not in states_of(dag_id)

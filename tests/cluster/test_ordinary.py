@@ -1,4 +1,4 @@
-"""Ordinary uses in a real scheduler and triggerer: mapped upstreams, limits of time, overlap."""
+"""Ordinary uses in a real scheduler and triggerer: mapped tasks, time limits and overlapping runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ States = Callable[[str], Counter[str]]
 def test_mapped_tasks_wait_for_the_upstream_inside_their_selection(
     airflow: Airflow, put: Put, server: LocalCI, jobs_of: Jobs
 ) -> None:
-    """Without the dependency they would run first, without their bound, and take old objects too."""
+    """Without this dependency, the mapped tasks would run before their upstream and take old objects too."""
     keys = put("mapped_after_upstream", 5)
     for key in keys[1:]:
         os.utime(server.bucket_path(BUCKET) / key, (0, 0))

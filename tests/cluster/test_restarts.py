@@ -1,4 +1,4 @@
-"""What happens to batches when Airflow's own parts die."""
+"""Batches go on when a scheduler or a triggerer of Airflow dies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IN_PLACE = "scheduler_dies_in_place"
 
 @pytest.fixture(scope="module")
 def tasks(airflow: Airflow, gate: Gate, put: Callable[..., list[str]], states_of: States) -> Iterator[Tasks]:
-    """Batches whose jobs wait, all but one in the triggerer."""
+    """Batches whose jobs are waiting; all batches but one are deferred."""
     with gate.closed():
         tasks = {}
         for dag_id in (*DEFERRED, IN_PLACE):
@@ -35,7 +35,7 @@ def tasks(airflow: Airflow, gate: Gate, put: Callable[..., list[str]], states_of
 def test_a_triggerer_that_comes_back_cancels_nothing_of_what_another_waits_for(
     tasks: Tasks, airflow: Airflow, states_of: States
 ) -> None:
-    """Airflow 3.3 calls ``on_kill`` for triggers that were given to another triggerer."""
+    """Airflow 3.3 calls ``on_kill`` for triggers that it has moved to another triggerer."""
     task = tasks["triggerer_is_away"]
     airflow.send("triggerer", signal.SIGSTOP)
     airflow.start("triggerer", name="other triggerer")
@@ -61,7 +61,7 @@ def test_when_the_triggerer_dies_its_successor_waits(
 def test_when_the_scheduler_dies_its_successor_starts_anew_what_ran_in_place(
     tasks: Tasks, airflow: Airflow, states_of: States
 ) -> None:
-    """The process that the first one had started is still there, and has to give way."""
+    """The process that the dead scheduler had started is still running and must stop."""
     airflow.kill("scheduler")
     airflow.start("scheduler", name="next scheduler")
     tasks[IN_PLACE].wait_for_try(2)

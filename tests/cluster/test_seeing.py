@@ -1,4 +1,4 @@
-"""What users see in Airflow of work in progress."""
+"""The links and the progress that users see in Airflow while a task runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ask(task: Task, what: str) -> dict[str, Any]:
 
 
 def link(task: Task, name: str) -> str:
-    """The address behind a button of the task's page, as soon as there is one."""
+    """Wait for a link of the task; return the address that it leads to."""
     wait_until(lambda: ask(task, "links")["extra_links"].get(name), f"{task.dag_id} has the link {name!r}")
     return str(ask(task, "links")["extra_links"][name])
 
@@ -30,7 +30,7 @@ def page(url: str) -> str:
 
 
 def batch_page(task: Task) -> str:
-    """The page behind the link to a batch, without the frame that Airflow's UI puts around it."""
+    """The text of the page that a batch links to, without the frame of Airflow's UI."""
     url = link(task, "CI batch")
     assert link(task, "CI report").startswith(url)
     address = f"{task.airflow.url}/ci-batches/{url.rpartition('/')[2]}&state=all"

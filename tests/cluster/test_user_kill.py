@@ -1,4 +1,4 @@
-"""What happens to jobs when a user ends their task."""
+"""What happens to the jobs of a task when a user ends the task."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ States = Callable[[str], Counter[str]]
 Tasks = dict[str, Task]
 
 OBJECTS = {"job_in_place": 1, "job_deferred": 1, "killed_in_place": 200, "killed_for_good": 5}
-"""How many wait in each folder."""
+"""Number of waiting jobs in the folder of each DAG."""
 
 
 @pytest.fixture(scope="module")
 def tasks(airflow: Airflow, gate: Gate, put: Callable[..., list[str]], states_of: States) -> Iterator[Tasks]:
-    """Tasks whose jobs wait; of ``killed_deferred`` four have ended, and one runs."""
+    """Tasks whose jobs wait; four jobs of ``killed_deferred`` have ended, and one is running."""
     with gate.closed(after=4):
         put("killed_deferred", 12)
         tasks = {"killed_deferred": airflow.run("killed_deferred")}
@@ -59,7 +59,7 @@ def test_nothing_is_cancelled_where_the_task_says_so(tasks: Tasks, states_of: St
 def test_a_deferred_batch_is_cancelled_and_a_clear_does_once_more_what_was_cancelled(
     tasks: Tasks, states_of: States, jobs_of: Callable[[str], list[Job]], gate: Gate
 ) -> None:
-    """The last one here: it opens the gate."""
+    """This test must be the last one in this file, because it opens the gate."""
     task = tasks["killed_deferred"]
     task.wait_for_trigger()
     task.mark_failed()

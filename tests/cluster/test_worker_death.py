@@ -28,9 +28,10 @@ MANY = 300
 def tasks(
     airflow: Airflow, gate: Gate, put: Callable[..., list[str]], server: LocalCI, jobs_of: Jobs
 ) -> Iterator[Tasks]:
-    """Tasks whose workers were killed or sent away while their jobs waited; then the jobs went on.
+    """Tasks whose workers were killed or evicted while their jobs waited; after that, the jobs went on.
 
-    They die after their first heartbeats. Before it, the retry would have to watch for another minute.
+    The workers are killed after the first heartbeat of their run. Without a heartbeat, the retry would have
+    to watch the claim for another minute.
     """
     bucket = server.bucket_path(BUCKET)
     with gate.closed():
@@ -69,7 +70,7 @@ def end_workers(tasks: Tasks) -> None:
 
 
 def die(task: Task) -> None:
-    """The worker that supervises the task, and the task: as when the machine is gone."""
+    """Kill the task and the worker that supervises it, as if their machine had died."""
     pid = task.pid
     for process in (parent(pid), pid):
         os.kill(process, signal.SIGKILL)
@@ -103,6 +104,6 @@ def test_after_an_eviction_the_retry_need_not_wait(tasks: Tasks) -> None:
 
 
 def test_a_task_that_was_told_to_stop_does_not_end_well(tasks: Tasks, states_of: States) -> None:
-    """Airflow lets it go on after ``on_kill``, and would believe a result."""
+    """Airflow lets a task go on after ``on_kill`` and would accept its result."""
     assert tasks["worker_evicted_for_good"].end() == "failed"
     wait_until(lambda: states_of("worker_evicted_for_good") == {"Success": 6}, "its jobs have gone on")

@@ -1,4 +1,4 @@
-"""A network that delivers submissions late, and a service whose listing of jobs is odd."""
+"""A network that delivers submissions late, and a service with unusual listings of jobs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ BUCKET = "examplebucket-1250000000"
 
 
 class Network:
-    """Passes requests on. The next submission may reach the service late, after its client has given up."""
+    """Passes requests on to the service; can deliver a submission late, after its client has given up."""
 
     def __init__(self, server: LocalCI) -> None:
         self._to = urlsplit(server.endpoint).netloc
         self._late: list[float] = []
         self._on_their_way: list[threading.Thread] = []
         self.statuses: list[int] = []
-        """The service's responses to late requests."""
+        """Status of the service's response to each late request."""
 
     def delay_next(self, seconds: float) -> None:
-        """Deliver the next submission ``seconds`` late; its connection is lost at once."""
+        """Close the next submission's connection at once, and deliver the submission ``seconds`` later."""
         self._late.append(seconds)
 
     def wait(self) -> None:
@@ -43,12 +43,12 @@ class Network:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """The endpoint."""
+        """Pass requests on from a new endpoint until the end of the block."""
         network = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # one packet for each response
+            wbufsize = -1  # buffered: one packet per response
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)
@@ -71,7 +71,7 @@ class Network:
                 self.wait()
 
     def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
-        """Deliver one request, now or late."""
+        """Deliver one request, at once or late."""
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         request = handler.command, handler.path, list(handler.headers.items()), body
         if handler.command == "POST" and self._late:
@@ -111,13 +111,13 @@ class Network:
 
 @pytest.fixture
 def network(local_ci: LocalCI) -> Network:
-    """The way to the local CI of the test."""
+    """A network in front of the test's local CI."""
     return Network(local_ci)
 
 
 @pytest.fixture
 def far_client(network: Network, local_ci: LocalCI) -> Iterator[CIClient]:
-    """A client behind that network, which does not repeat anything by itself."""
+    """A client that reaches the local CI through ``network`` and never repeats a request."""
     keys = Credentials(secret_id=local_ci.secret_id, secret_key=local_ci.secret_key)
     once = RetryPolicy(max_attempts=1)
     with (
@@ -137,7 +137,7 @@ class OddJob:
     queue_id: str = "p1"
 
     def to_xml(self) -> str:
-        """``JobsDetail``, as far as the client reads it."""
+        """The job's ``JobsDetail`` element, with the parts that the client reads."""
         created = datetime.fromtimestamp(self.created, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S+0000")
         return (
             f"<JobsDetail><JobId>{self.job_id}</JobId><Tag>DocProcess</Tag><State>{self.state}</State>"
@@ -147,30 +147,30 @@ class OddJob:
 
 @dataclass(slots=True)
 class OddService:
-    """Document jobs of a service that does what the API pages allow, or do not rule out."""
+    """Document jobs of a service that behaves oddly in ways that the API pages do not rule out."""
 
     jobs: list[OddJob] = field(default_factory=list)
-    """In the order of their creation."""
+    """All jobs, in the order of their creation."""
     queue_ids: tuple[str, ...] = ("p1",)
     by_offset: bool = False
-    """Tokens are offsets, so that pages move when old jobs are deleted."""
+    """Whether tokens are offsets, so that pages shift when old jobs are deleted."""
     token_uses: int | None = None
-    """A token is refused after this many uses."""
+    """Number of times that a token may be used; None if that number has no limit."""
     empty_pages: int = 0
-    """So many of them come before each page that has jobs."""
+    """Number of empty pages before each page with jobs."""
     repeats: bool = False
-    """The last page has the token of the first one."""
+    """Whether the last page of several repeats the token of its own request."""
     is_endless: bool = False
-    """After the last page come empty ones with new tokens, without end."""
+    """Whether the last page is followed by empty pages with new tokens, without end."""
     unlisted: set[str] = field(default_factory=set)
-    """Jobs that the listing does not show."""
+    """Ids of the jobs that listings do not show."""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    """Path and parameters."""
+    """Path and query parameters of each request."""
     _tokens: dict[str, tuple[int | str, int]] = field(default_factory=dict)
     _uses: dict[str, int] = field(default_factory=dict)
 
     def respond(self, target: str) -> tuple[int, str]:
-        """Status and body."""
+        """Return the status and the body of the response."""
         url = urlsplit(target)
         given = dict(parse_qsl(url.query))
         self.requests.append((url.path, given))
@@ -240,11 +240,11 @@ def odd_service() -> OddService:
 
 @pytest.fixture
 def odd_client(odd_service: OddService) -> Iterator[CIClient]:
-    """A client of the odd service."""
+    """A client for the odd service."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # one packet for each response
+        wbufsize = -1  # buffered: one packet per response
 
         def do_GET(self) -> None:
             status, body = odd_service.respond(self.path)

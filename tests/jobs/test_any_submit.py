@@ -1,4 +1,4 @@
-"""Jobs of other tags are submitted once: they are found in a listing, or never repeated without one."""
+"""Jobs of other tags are submitted once: lost jobs are found in a listing, or not submitted again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ unlisted = pytest.mark.parametrize("request_of_job", UNLISTED, ids=lambda each: 
 
 @pytest.fixture(autouse=True)
 def little_skew(monkeypatch: pytest.MonkeyPatch, fill_bucket: Callable[..., None]) -> None:
-    """The clocks of a test are one clock."""
+    """Wait no extra time after a signature expires, because client and service share one clock in a test."""
     monkeypatch.setattr(submit, "EXPIRY_SLACK_SECONDS", 0.0)
     fill_bucket("in/a.pdf", "in/stamp.png")
 

@@ -28,7 +28,7 @@ def test_cancelling_ends_what_has_not_begun_and_bears_refusals(client: CIClient,
 
 
 def test_cancelling_is_no_error_when_the_service_is_away(tmp_path: Path) -> None:
-    """A task that is being killed has something else to say than that."""
+    """A task that is being killed must not fail because its jobs cannot be cancelled."""
     with LocalCI(tmp_path / "elsewhere", convert="instant") as server:
         credentials = Credentials(secret_id=server.secret_id, secret_key=server.secret_key)
     once = RetryPolicy(max_attempts=1)

@@ -1,4 +1,4 @@
-"""Which jobs have ended is found out whatever the listing is like; the service's table judges."""
+"""Ended jobs are found whatever the listing looks like, as checked against the service's job table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOUR_AGO = int(time.time()) - 3600
 
 @pytest.fixture
 def add(odd_service: Any) -> Any:
-    """Adds jobs to the service; returns their ids."""
+    """Adds jobs to the service and returns their ids."""
     numbers = itertools.count()
     job_class = sys.modules[type(odd_service).__module__].OddJob
 
@@ -50,7 +50,7 @@ def created(service: Any, job_ids: Sequence[str]) -> dict[str, datetime | None]:
 
 
 class Watch:
-    """Looks again and again, as a batch does."""
+    """Checks the pending jobs again and again, as a batch does."""
 
     def __init__(self, client: CIClient, service: Any, pending: Mapping[str, datetime | None]) -> None:
         self.in_flight = JobsInFlight(client, DOCUMENTS)
@@ -58,7 +58,7 @@ class Watch:
         self.pending = dict(pending)
 
     def look(self) -> set[str]:
-        """The ids of the jobs that ended; each must have ended indeed."""
+        """Return the ids of the jobs found to have ended; fails if the service's table says otherwise."""
         states = {job.job_id: job.state for job in self.service.jobs}
         ended = {job.job_id for job in self.in_flight.ended(self.pending)}
         assert {states[job_id] for job_id in ended} <= {"Success", "Failed", "Cancel"}
@@ -67,7 +67,7 @@ class Watch:
         return ended
 
     def requests(self) -> int:
-        """Requests of one poll."""
+        """Check once; return the number of requests sent."""
         before = len(self.service.requests)
         self.look()
         return len(self.service.requests) - before
@@ -124,7 +124,7 @@ def test_of_several_queues_a_job_tells_ours(odd_client: CIClient, odd_service: A
 
 
 def test_jobs_in_another_queue_are_found_too(odd_client: CIClient, odd_service: Any, add: Any) -> None:
-    """As after a change of the batch's queue."""
+    """The batch's queue has changed since some of its jobs were submitted."""
     ours = add(100, queue_id="p-old") + add(100, created=HOUR_AGO + 100)
     watch = Watch(odd_client, odd_service, created(odd_service, ours))
     end(odd_service, ours)
@@ -160,7 +160,7 @@ def test_jobs_of_others_between_old_and_new_ones_are_left_out(
 
 
 def test_a_straggler_costs_a_request_a_look(odd_client: CIClient, odd_service: Any, add: Any) -> None:
-    """Otherwise every poll would read all jobs that ended since its submission again."""
+    """Listing from the oldest pending job on would read all later jobs, most of them ended, at each check."""
     ours = add(1000)
     watch = Watch(odd_client, odd_service, created(odd_service, ours))
     end(odd_service, ours[:1], "Running")
@@ -187,7 +187,7 @@ def test_jobs_that_overtake_others_are_noticed(odd_client: CIClient, odd_service
 
 @pytest.mark.parametrize("count", [2, 40])
 def test_a_forgotten_job_is_named(odd_client: CIClient, odd_service: Any, add: Any, count: int) -> None:
-    """The service keeps jobs for a month."""
+    """The service keeps jobs for a month and then forgets them."""
     ours = add(count)
     pending = created(odd_service, ours)
     odd_service.jobs = [job for job in odd_service.jobs if job.job_id != ours[1]]
@@ -225,7 +225,7 @@ def test_when_all_are_forgotten_all_are_named_sooner_or_later(
 
 
 def test_pages_that_move_lose_no_job(odd_client: CIClient, odd_service: Any, add: Any) -> None:
-    """Tokens may be offsets, and old jobs are deleted."""
+    """Pages shift if tokens are offsets and old jobs are deleted."""
     odd_service.by_offset = True
     old = add(150, name="dforeign", state="Success")
     ours = add(400)
@@ -307,5 +307,5 @@ def test_whatever_happens_in_whatever_order_every_job_is_settled(
         assert watch.in_flight.forgotten.keys() <= gone
         for job_id in watch.in_flight.forgotten:
             del watch.pending[job_id]
-    # A job that was never seen may be gone or only just submitted; for a minute both are possible.
+    # For a minute, a job that was never seen may be either forgotten or just submitted.
     assert watch.pending.keys() <= gone & watch.in_flight.unknown.keys()

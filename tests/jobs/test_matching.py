@@ -29,7 +29,7 @@ RECORDED = {
     **{"PageRanges": "", "PaperDirection": "0", "PaperSize": "0", "PicPagination": "0", "Quality": "100"},
     **{"SheetId": "0", "SrcType": "", "StartPage": "0", "TgtType": "", "Zoom": "100"},
 }
-"""The echo of an operation that set nothing (1045/51266)."""
+"""The echoed parameters of an operation that set none (1045/51266)."""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_was_set_and_is_echoed_otherwise_is_another_operation(
     ],
 )
 def test_a_job_that_sets_more_is_another_one(echo: dict[str, str]) -> None:
-    """Such as a preview of three pages, which is no conversion of the whole document."""
+    """For example, a job that converts three pages is not a conversion of the whole document."""
     assert not matches_operation(document(**RECORDED | echo), DocProcess(target="pdf"))
     assert not matches_operation(document(**echo), DocProcess(target="pdf"))
 

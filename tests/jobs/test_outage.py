@@ -16,7 +16,7 @@ from airflow_provider_ci.jobs.outage import Outage
 
 
 class Step:
-    """Fails with these errors in turn, then works."""
+    """A call that raises these errors in turn and then succeeds."""
 
     def __init__(self, *errors: CIError) -> None:
         self.errors = list(errors)

@@ -1,4 +1,4 @@
-"""How often a wait looks, and how many requests that takes. Time is simulated, requests are real."""
+"""How often a wait checks its jobs, and how many requests it sends; time is simulated, requests are real."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def queue_id(client: CIClient) -> str:
 
 @pytest.fixture
 def job_id(client: CIClient, queue_id: str, fill_bucket: Fill) -> str:
-    """A job that waits in the paused queue."""
+    """Id of a job that waits in a paused queue."""
     fill_bucket("in/a.docx")
     client.pause_doc_queue(queue_id)
     return client.submit_doc_job("in/a.docx", "out/a.pdf", DocProcess(target="pdf")).job_id

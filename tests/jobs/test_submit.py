@@ -1,4 +1,4 @@
-"""One submission makes one job, whatever becomes of requests and responses; the job table judges."""
+"""One submission makes one job even if requests are late or responses lost, as the job table shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REQUEST = JobRequest("in/a.docx", "out/a.pdf", DocProcess(target="pdf"))
 
 @pytest.fixture(autouse=True)
 def little_skew(monkeypatch: pytest.MonkeyPatch, fill_bucket: Fill) -> None:
-    """The clocks of a test are one clock."""
+    """Wait no extra time after a signature expires, because client and service share one clock in a test."""
     monkeypatch.setattr(submit, "EXPIRY_SLACK_SECONDS", 0.0)
     fill_bucket("in/a.docx")
 
@@ -62,7 +62,7 @@ def test_one_job_comes_of_a_lost_response(client: CIClient, local_ci: LocalCI, a
 def test_a_request_that_the_service_takes_late_makes_one_job(
     far_client: CIClient, client: CIClient, network: Any, seconds: float
 ) -> None:
-    """However late that is, up to the end of its signature."""
+    """The service may take a submission at any time until its signature expires."""
     network.delay_next(seconds)
     job = submit_once(far_client, REQUEST, token="t1", valid_seconds=4)
     network.wait()
@@ -96,7 +96,7 @@ def test_a_job_that_failed_at_once_is_ours_as_well(
     echo_instead(monkeypatch, user_data="")
     fill_bucket("in/a.docx", content=b"")
     started = client.server_time()
-    while client.server_time() == started:  # jobs are distinguished by whole seconds
+    while client.server_time() == started:  # creation times are whole seconds
         pass
     local_ci.faults.add("cut_after", method="POST", count=1)
     job = submit_once(client, REQUEST, token="token", valid_seconds=2)
@@ -187,10 +187,10 @@ def test_pictures_are_found_too(client: CIClient, local_ci: LocalCI, fill_bucket
 
 def test_a_signature_needs_time() -> None:
     with pytest.raises(ValueError, match="valid_seconds must be at least 1, not 0"):
-        submit_once(None, REQUEST, token="t1", valid_seconds=0)  # type: ignore[arg-type] # not asked
+        submit_once(None, REQUEST, token="t1", valid_seconds=0)  # type: ignore[arg-type] # sends no request
 
 
-# What a process that died has submitted
+# Jobs that a dead process submitted
 
 
 def since() -> datetime:
@@ -238,7 +238,7 @@ def test_what_has_expired_is_looked_for_once(client: CIClient) -> None:
 
 
 def echo_instead(monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
-    """Let the listing show jobs with these values."""
+    """Replace these fields of every listed job."""
     from dataclasses import replace
 
     def listed(client: CIClient, **options: Any) -> Iterator[Job]:

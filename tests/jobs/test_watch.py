@@ -35,7 +35,7 @@ def test_documents_and_pictures_are_watched_together(client: CIClient, fill_buck
 
 @pytest.mark.parametrize("local_ci", [1000.0], indirect=True)
 def test_the_first_look_at_many_jobs_is_one_listing(client: CIClient, fill_bucket: Fill) -> None:
-    """120 jobs are two pages; one more request looks up the queue."""
+    """The listing of 120 jobs has two pages, and one more request looks up the queue."""
     (queue,) = client.list_doc_queues()
     client.pause_doc_queue(queue.queue_id)
     fill_bucket("a.docx")

@@ -14,11 +14,11 @@ from tests.soak.drawing import draw
 from tests.soak.round import Round
 
 _SHOWN = 9
-"""Maximum number of problems of a round that are printed; its folder has all of them."""
+"""Maximum number of problems printed for a round; the round's folder has all of them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0 when every round was good, 1 when not."""
+    """Play the rounds; return exit status 0 if every round was good, and 1 otherwise."""
     options = _parser().parse_args(arguments)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="ci-soak-"))
 

@@ -1,4 +1,4 @@
-"""A try at a batch, in a process of its own."""
+"""A try: one attempt to complete a batch, in a process of its own."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Ending(str, Enum):
     DONE = "done"
     RUNNING = "running elsewhere"
     FAILED = "failed"
-    """With the batch's own verdict that too many objects failed."""
+    """The batch failed because too many objects failed or were unfinished."""
     GAVE_UP = "gave up"
-    """With any other error of the client or the batch."""
+    """The try ended with another error of the client or the batch."""
     KILLED = "killed"
     CRASHED = "crashed"
-    """With an exception that is not documented for callers."""
+    """The try ended with an exception that is not documented for callers."""
     HUNG = "hung"
 
     __str__ = str.__str__
@@ -51,7 +51,7 @@ class Ending(str, Enum):
 
 @dataclass(slots=True, kw_only=True)
 class WrongClock(Clock):
-    """A wall clock that is ``offset`` seconds ahead, and jumps by ``jump`` more after some readings."""
+    """A wall clock ``offset`` seconds ahead, which jumps by ``jump`` seconds after ``readings`` readings."""
 
     offset: float = 0.0
     jump: float = 0.0
@@ -64,11 +64,11 @@ class WrongClock(Clock):
 
 @dataclass(slots=True, kw_only=True)
 class PausedClock(Clock):
-    """Clocks that stood still while the machine was paused, for as long as a file says."""
+    """Clocks that stood still while the machine was paused; the file ``path`` holds the pause in seconds."""
 
     path: Path
     wall_goes_on: bool
-    """Only the steady clock stood still, as after hibernation."""
+    """Whether only the steady clock stood still, as after hibernation."""
 
     def now(self) -> float:
         return time.time() - (0.0 if self.wall_goes_on else self._paused_seconds)
@@ -83,28 +83,28 @@ class PausedClock(Clock):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A batch; every try at it gets the same."""
+    """A batch, the same for every try."""
 
     batch_id: str
     operations: Mapping[str, Step]
-    """The outputs of each object; the one operation of a plain batch has no name."""
+    """The steps of each object by name; the only step of a plain batch is named ``""``."""
     keys: tuple[str, ...] | None
-    """The objects by name, or ``None`` for a selection of ``folder``."""
+    """The keys of the objects, or ``None`` to select all objects in ``folder``."""
     folder: str = "in/"
     clock: Clock = field(default_factory=Clock)
     """The clocks of the machine."""
     has_rows: bool = False
-    """Whether each object has parameters of its own."""
+    """Whether objects have parameters of their own."""
     options: dict[str, Any] = field(default_factory=dict)
-    """More arguments of the batch."""
+    """Further arguments of the batch."""
     timeout_seconds: float = 10.0
-    """Of one request."""
+    """Timeout of one request."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     is_hasty: bool = False
-    """It may give up when the service is unavailable."""
+    """Whether a try may give up when the service is unavailable."""
 
     def run(self, endpoint: str) -> str:
-        """Run it, and return the key of its report."""
+        """Run the batch; return the key of its report."""
         credentials = Credentials(secret_id=DEFAULT_SECRET_ID, secret_key=DEFAULT_SECRET_KEY)
         with CIClient(
             credentials,
@@ -126,7 +126,7 @@ class Work:
             return Batch(client, source, only.operation, only.output, **options).run().report_key
 
     def outputs_of(self, key: str) -> list[str]:
-        """What is made of an object: the first output of each step."""
+        """The first output of each step for an object."""
         prefix = "" if self.keys else self.folder
         return [
             OutputTemplate(text=step.output, prefix=prefix).first_output(key)
@@ -135,7 +135,7 @@ class Work:
 
 
 def row_of(info: ObjectInfo) -> dict[str, Any]:
-    """Parameters that depend on the key alone; they are the same in every phase."""
+    """Parameters of an object; they depend only on its key, so they are the same in every phase."""
     number = int("".join(each for each in info.key if each.isdigit()))
     own = {"is_pic_info": bool(number % 2)} if info.key.endswith(".png") else {"paper_size": number % 3}
     return {**own, "job_level": number % 3} if number % 4 else {}
@@ -152,7 +152,7 @@ class Child:
         return self.name
 
     def start(self, work: Work, port: int, log: Path) -> None:
-        """Start it; ``port`` is where it finds the service."""
+        """Start the process; it reaches the service at ``port``."""
         self._said, sender = PROCESSES.Pipe(duplex=False)
         self._process = PROCESSES.Process(
             target=_run, args=(work, f"http://127.0.0.1:{port}", log, sender), daemon=True
@@ -161,16 +161,16 @@ class Child:
         sender.close()
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End the process with SIGKILL."""
         self._is_killed = True
         self._process.kill()
 
     def freeze(self) -> None:
-        """Stop it where it stands."""
+        """Suspend the process with SIGSTOP."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the process continue after :meth:`freeze`."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -179,7 +179,7 @@ class Child:
             os.kill(self._process.pid, number)
 
     def wait(self, seconds: float) -> tuple[Ending, str]:
-        """How the process ended, and its last message; a process that does not end in time is killed."""
+        """Wait up to ``seconds``, then kill the process; return how it ended and its last message."""
         has_ended = self._said.poll(seconds)
         ending = self._last_words() if has_ended else (Ending.HUNG, f"no end after {seconds:g} s")
         self._process.kill()
@@ -188,7 +188,7 @@ class Child:
         return ending
 
     def _last_words(self) -> tuple[Ending, str]:
-        # Not the exit status: several threads start processes, and each start asks for all of them.
+        # The exit status is unreliable: each start of a process, in any thread, polls all processes.
         try:
             ending, text = self._said.recv()
             return ending, text
@@ -198,7 +198,7 @@ class Child:
 
 def _run(work: Work, endpoint: str, log: Path, said: Connection) -> None:
     logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    assert JobsInFlight.__init__.__kwdefaults__  # a forgotten job need not be waited for a minute
+    assert JobsInFlight.__init__.__kwdefaults__  # a forgotten job is noticed sooner than after a minute
     JobsInFlight.__init__.__kwdefaults__["unknown_seconds"] = _UNKNOWN_SECONDS
     try:
         ending = Ending.DONE, work.run(endpoint)

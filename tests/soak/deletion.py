@@ -1,4 +1,4 @@
-"""Deletes records of batches from a bucket, as people and lifecycle rules do."""
+"""Deletes records of batches from a bucket, as users and lifecycle rules do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IS_MEANT: Mapping[str, Callable[[str, Random], bool]] = {
 
 
 def delete_records(bucket: Path, what: str, dice: Random) -> list[str]:
-    """Delete them; returns their keys."""
+    """Delete the records that ``what`` names; return their keys."""
     deleted = [key for key in sorted(_records(bucket)) if _IS_MEANT[what](key, dice)]
     for key in deleted:
         (bucket / key).unlink(missing_ok=True)

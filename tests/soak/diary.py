@@ -1,4 +1,4 @@
-"""What happened in a round, from its first request to its verdict."""
+"""The log of a round, from its first request to its verdict."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.soak.scenario import Event, Scenario
 
 @dataclass(slots=True, kw_only=True)
 class Diary:
-    """Written by the threads of a round, and read at its end."""
+    """The log of a round: its threads write it, and it is read at the round's end."""
 
     scenario: Scenario
     lost: int = 0
     doubled: int = 0
     problems: list[str] = field(default_factory=list)
-    """All that is wrong; a good round has none."""
+    """Everything that went wrong; empty for a good round."""
     requests: int = 0
     tries: int = 0
     seconds: float = 0.0
@@ -33,11 +33,11 @@ class Diary:
         return f"seed {self.scenario.seed}: {self.scenario} | {happened} | {figures} | {verdict}"
 
     def note(self, text: str) -> None:
-        """Write a line."""
+        """Write a line with the time."""
         self._lines.append(f"{time.time():.3f} {text}")
 
     def note_request(self, text: str, event: Event | None) -> int:
-        """Write down a request and what happens at it; returns its number."""
+        """Write a line for a request and the event that happens at it; return the request's number."""
         self.requests += 1
         if event:
             self._happened.append(event)
@@ -45,10 +45,10 @@ class Diary:
         return self.requests
 
     def note_problem(self, text: str) -> None:
-        """Write down a problem of the round."""
+        """Write a line for a problem, and add it to the round's problems."""
         self.problems.append(text)
         self.note(f"PROBLEM {text}")
 
     def save(self, path: Path) -> None:
-        """Keep it all in a file."""
+        """Write the problems and all lines to a file."""
         path.write_text("\n".join([str(self), *self.problems, "", *self._lines, ""]))

@@ -1,4 +1,4 @@
-"""Draws a round: everything in it comes from its seed."""
+"""Draws a round; everything in the round depends only on its seed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.soak.server import BUCKET, FLAKY, ServerOptions
 
 LEASE_SECONDS = 3.0
 VERSIONED_LEASE_SECONDS = 8.0
-"""In a bucket with versioning, each change of the registry takes several seconds."""
+"""Longer, because each change of the registry takes several seconds in a bucket with versioning."""
 TIMEOUT_SECONDS = 2.0
-"""Of a request. The client gives up a request that takes longer."""
+"""Timeout of a request: the client gives up on a request that takes longer."""
 _SHORT_SECONDS = 0.1
 _LONG_SECONDS = TIMEOUT_SECONDS + 0.2
-"""A little longer than the timeout: the client gives up, and the service takes the request all the same."""
+"""A little longer than the timeout: the client gives up, but the service still takes the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +29,9 @@ class _Kind:
     suffix: str
     operations: Mapping[str, Step]
     changed: Mapping[str, DocProcess | PicProcess]
-    """Other operations of steps; they change every output."""
+    """Step -> its operation in a later phase, where a batch makes the same outputs in another way."""
     categories: tuple[str, ...] = (DOC,)
-    """Of the queues that take the jobs."""
+    """Categories of the queues that take the jobs."""
 
 
 _PDF = _Kind(
@@ -86,9 +86,9 @@ _OTHER = "start another batch"
 _DELETION = "delete records"
 _JUMP = "let the service's clock jump"
 ACTIONS = (*_BATCH_KILLS, *_SERVER_KILLS, *_RIVALS, _OTHER, _DELETION, _JUMP, "fault")
-"""All that may happen."""
+"""All actions of events."""
 DELETIONS = ("all", "some", "registry", "plan", "results", "runs", "index")
-"""Which records may be deleted."""
+"""The choices for the records that are deleted, as :func:`delete_records` names them."""
 
 _REQUESTS = ("request", "request", "submission", "submission", *REQUESTS)
 _WRITES = ("lease", "registry", "plan", "block", "results")
@@ -139,10 +139,10 @@ _OF_ONE_REQUEST = ("slow", "late")
 _MOST_FAULTS = 4
 _WINDOWS = (1, 2, 3, 5, 10, 20, 1000)
 _FILLINGS = 12
-"""Maximum number of times that the window is filled."""
+"""Maximum number of times that a round fills its window with jobs."""
 _KILLS = (1, 1, 1, 2, 2, 3)
 _KILLS_WITH_VERSIONING = (1,)
-"""Each takes the time of a long lease."""
+"""After each kill, the next try waits until a long lease has expired."""
 _COMPANY = (*_RIVALS, _OTHER, _OTHER, _JUMP, "", "", "", "")
 _DRAWS: Mapping[str, tuple[float, Callable[[Random], Any]]] = {
     "clock_offset_seconds": (0.12, lambda dice: dice.choice((-90_000, -900, -3, 5, 600, 86_400))),
@@ -156,14 +156,14 @@ _DRAWS: Mapping[str, tuple[float, Callable[[Random], Any]]] = {
     "require_queue_id": (0.1, lambda _: True),
     "strict_signature": (0.1, lambda _: True),
 }
-"""Trait of the service -> the share of rounds that have it, and its value. It lasts for the whole round."""
+"""Trait of the service -> share of rounds that have the trait, and a function that draws its value."""
 
 TRAITS = tuple(_DRAWS)
-"""Names of all traits that are drawn."""
+"""Names of all traits of the service that can be drawn."""
 
 
 def draw(seed: int) -> Scenario:
-    """The round of this seed."""
+    """Draw the round of this seed."""
     dice = Random(seed)
     kind = dice.choice(_KINDS)
     contents = dict(_objects(dice, kind.suffix))
@@ -222,7 +222,7 @@ def _work(dice: Random, seed: int, kind: _Kind, contents: Mapping[str, bytes], s
 
 
 def _with_queues(work: Work, kind: _Kind, server: ServerOptions) -> Work:
-    """The batch with all queues of the bucket, where there are several."""
+    """The same batch, with all queues of the bucket if there are several."""
     if server.queues == 1:
         return work
     suffixes = ("", *(f"/{number}" for number in range(2, server.queues + 1)))
@@ -252,17 +252,17 @@ def _server(dice: Random, objects: int, deletes: str) -> ServerOptions:
 
 
 def _traits(dice: Random, *, may_forget: bool) -> dict[str, Any]:
-    """The traits of a round, which can be combined."""
+    """Draw traits of the service that can be combined."""
     drawn = {name: draw(dice) for name, (share, draw) in _DRAWS.items() if dice.random() < share}
     if not may_forget:
         drawn.pop("forget_jobs_seconds", None)
     if "forget_jobs_seconds" in drawn:
-        drawn.pop("hide_jobs_seconds", None)  # a job must be visible for some time
+        drawn.pop("hide_jobs_seconds", None)  # otherwise a job might never be visible
     return drawn
 
 
 def _other(dice: Random, work: Work, contents: Mapping[str, bytes]) -> Work:
-    """A batch over a part of the objects; it runs only if an event starts it."""
+    """Draw another batch over some of the objects; it runs only if an event starts it."""
     batch_id = f"{work.batch_id} beside"
     if work.keys is not None:
         keys = dice.sample(sorted(contents), dice.randint(1, len(contents)))
@@ -295,7 +295,7 @@ def _later_phases(
         changed = tuple(dice.sample(sorted(contents), max(1, len(contents) // 4)))
         return [Phase(name=name, work=elsewhere, events=events, changed=changed)]
     if name == "operation" and work.options["skip"] == "fresh" and not deletes:
-        # Without the index of outputs, the operation that made an output is unknown.
+        # Not with deletions: without the index, the operation that made an output is unknown.
         operations = {
             step: replace(content, operation=kind.changed.get(step, content.operation))
             for step, content in elsewhere.operations.items()
@@ -310,9 +310,9 @@ def _later_phases(
 def _events(
     dice: Random, server: ServerOptions, work: Work, objects: int, deletes: str, *, alone: bool
 ) -> tuple[Event, ...]:
-    """The events of a phase.
+    """Draw the events of a phase.
 
-    :param alone: without other processes, because they would not know of each other.
+    :param alone: draw no event that starts another process: the processes would not know of each other.
     """
     lease = float(work.options["lease_seconds"])
     extra = _company(dice, objects, lease, alone=alone)
@@ -327,26 +327,26 @@ def _events(
     if lease == LONG_LEASE_SECONDS:
         count = 1
     faults = [_fault(dice, work, objects, deletes) for _ in range(count)]
-    if _is_forgetful(server):  # nothing that loses the response to a submission
+    if _is_forgetful(server):  # no fault may lose the response to a submission
         faults = [each for each in faults if each.fault and each.fault.get("method") in ("GET", "PUT")]
     return (*kills, *faults, *extra)
 
 
 def _company(dice: Random, objects: int, lease: float, *, alone: bool) -> list[Event]:
-    # With versioning, a change of the registry takes longer than this lease: a lost lease cannot be renewed.
+    # With versioning, a change of the registry takes longer than this lease: a lost one cannot be renewed.
     action = dice.choice(_COMPANY if lease == LEASE_SECONDS else (_OTHER, "start a rival", "", ""))
     if not action or (alone and action != _JUMP):
         return []
     moment = _moment(dice, objects, _WRITES if action == _OVERTAKING else _REQUESTS)
     if action == _OTHER:
-        moment["number"] = min(moment["number"], objects)  # in time
-    # A jump back makes signatures valid for longer, and new jobs look older than known ones.
+        moment["number"] = min(moment["number"], objects)  # before the phase ends
+    # After a jump back, signatures are valid for longer, and new jobs look older than known jobs.
     seconds = dice.choice((-30, 30, 600, 90_000)) if action == _JUMP else 0.0
     return [Event(action=action, seconds=seconds, **moment)]
 
 
 def _is_forgetful(server: ServerOptions) -> bool:
-    """Whether a job may be forgotten before a run after a crash can find it."""
+    """Whether the service may forget a job before the next run after a crash can find the job."""
     return "forget_jobs_seconds" in server.traits
 
 
@@ -361,7 +361,7 @@ def _fault(dice: Random, work: Work, objects: int, deletes: str) -> Event:
     if lease == LONG_LEASE_SECONDS:
         fault = dict(_TAKEN_LATE)
     if fault == _TAKEN_LATE:
-        # Some are taken at the end of their signature, and some are refused.
+        # The service takes some just before their signature expires, and refuses others after that.
         fault["seconds"] = dice.uniform(0.1, lease) if not deletes else _SHORT_SECONDS
     if fault == _TAKEN_AFTER_TIMEOUT and deletes:
         fault["seconds"] = _SHORT_SECONDS
@@ -374,7 +374,7 @@ def _fault(dice: Random, work: Work, objects: int, deletes: str) -> Event:
 
 
 def _moment(dice: Random, objects: int, requests: tuple[str, ...] = _REQUESTS) -> dict[str, Any]:
-    """A request that is likely to come: each kind has its own usual number."""
+    """Draw a kind of request, and a number that the requests of this kind are likely to reach."""
     request = dice.choice(requests)
     most = {"request": 2 * objects + 20, "submission": objects, "job listing": 6, "write to the ledger": 12}
     return {"request": request, "number": dice.randint(1, most.get(request, 3))}

@@ -1,4 +1,4 @@
-"""Whether every object has exactly the jobs that it should have, by the server's own table."""
+"""Judges by the server's own table whether every object has exactly the jobs that it should have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEAD = (JobState.CANCEL, JobState.FAILED)
 
 @dataclass(slots=True, kw_only=True)
 class Verdict:
-    """The errors of a round; every field is zero or empty if the round is good."""
+    """The errors that the judge found; if it found nothing, every field is zero or empty."""
 
     lost: int = 0
     """Number of missing jobs."""
@@ -34,13 +34,13 @@ class Verdict:
 
 
 def connect(endpoint: str) -> CIClient:
-    """A client that does not use the relay."""
+    """A client that connects to the server without the relay."""
     credentials = Credentials(secret_id=DEFAULT_SECRET_ID, secret_key=DEFAULT_SECRET_KEY)
     return CIClient(credentials, "ap-guangzhou", BUCKET, endpoint=endpoint)
 
 
 def jobs_by_output(client: CIClient) -> dict[str, list[Job]]:
-    """The whole table of jobs, by the first output of each."""
+    """All jobs of the server, by the first output of each job."""
     found: dict[str, list[Job]] = {}
     for job in (*client.list_doc_jobs(), *client.list_pic_jobs()):
         found.setdefault(first_output_of(job.output_key), []).append(job)
@@ -50,7 +50,7 @@ def jobs_by_output(client: CIClient) -> dict[str, list[Job]]:
 def judge_jobs(
     jobs: Mapping[str, Iterable[Job]], expected: Mapping[str, int], may_fail: Mapping[str, int]
 ) -> Verdict:
-    """Compare the table with how many jobs each output should have, and how many more may have failed."""
+    """Compare each output's jobs with the expected number of jobs and the allowed number of failed jobs."""
     verdict = Verdict()
     for key in sorted({*jobs, *expected}):
         states = Counter(job.state for job in jobs.get(key, ()))
@@ -73,7 +73,7 @@ def judge_report(
     jobs: Mapping[str, Iterable[Job]],
     expected: Mapping[str, frozenset[ObjectState]],
 ) -> list[str]:
-    """The problems of a report, given the states that each object may have in it."""
+    """The problems of a report; ``expected`` holds the states that each object may have."""
     problems, seen = [], Counter[str]()
     for verdict in verdicts:
         seen[verdict.key] += 1
@@ -89,13 +89,13 @@ def judge_report(
 
 
 def judge_outputs(results: Iterable[ObjectResult], bucket: Path) -> list[str]:
-    """Which of the reported outputs are not in the bucket."""
+    """A problem for each reported output that is not in the bucket."""
     named = (first_output_of(result.output_key) for result in lines_of(results) if result.is_good)
     return [f"the report names {key}, which is missing" for key in named if not (bucket / key).exists()]
 
 
 def judge_summary(client: CIClient, batch_id: str, results: Iterable[ObjectResult]) -> list[str]:
-    """The problems of a report's header, given the report's lines."""
+    """The problems of a report's header, compared with the results in the report."""
     header = read_report_header(client, batch_folder("_ci_batches/", batch_id))
     if header is None:
         return [f"batch {batch_id} has no report"]

@@ -1,4 +1,4 @@
-"""The wire between the batches and the server: every request passes here, one by one, and can be cut."""
+"""A relay between batches and the server: it passes each request to a handler, which may drop the request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BROKEN = (ConnectionError, IncompleteReadError, OSError)
 
 @dataclass(slots=True, kw_only=True)
 class Request(Generic[Sender]):
-    """A request that has arrived whole and has not been passed on."""
+    """A request that has arrived completely and has not been passed on yet."""
 
     sender: Sender
     method: str
@@ -29,10 +29,10 @@ class Request(Generic[Sender]):
     content: bytes = field(repr=False)
     """The request as it was sent."""
     port: int
-    """The server's."""
+    """The server's port."""
 
     async def forward(self) -> bytes | None:
-        """Pass it on; return the server's answer, perhaps cut short, or ``None`` if nothing arrived."""
+        """Pass the request on; return the response, perhaps incomplete, or ``None`` if nothing arrived."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except _BROKEN:
@@ -48,10 +48,10 @@ Handler = Callable[[Request[Sender]], Awaitable[bytes | None]]
 
 
 class Relay(Generic[Sender]):
-    """Passes requests through ``handle``, on a thread of its own; a context manager.
+    """Passes requests through ``handle`` on a thread of its own; a context manager.
 
-    Each sender has a port of its own, by which it is known. What ``handle`` returns is sent back; without an
-    answer, or after an incomplete one, the connection is closed.
+    Each sender has its own port, which identifies the sender. The relay sends back the response that
+    ``handle`` returns, and closes the connection if the response is missing or incomplete.
     """
 
     def __init__(self, server_port: int, handle: Handler[Sender]) -> None:
@@ -62,7 +62,7 @@ class Relay(Generic[Sender]):
         self._busy = 0
         self._servers: list[asyncio.Server] = []
         self._connections: set[asyncio.Task[None] | None] = set()
-        """The loop alone would forget a connection whose sender is gone and whose request is under way."""
+        """Keeps tasks alive: the loop may drop a task whose sender is gone while its request is in flight."""
 
     def __enter__(self) -> Relay[Sender]:
         self._thread.start()
@@ -77,11 +77,11 @@ class Relay(Generic[Sender]):
         self._loop.close()
 
     def listen(self, sender: Sender) -> int:
-        """The port for the requests of ``sender``."""
+        """Open a port for the requests of ``sender``; return its number."""
         return self._call(self._listen(sender))
 
     def drain(self) -> None:
-        """Return once nothing is under way any more; the senders have ended."""
+        """Return once no request is in flight any more; call it after the senders have ended."""
         self._call(self._drain())
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -91,7 +91,7 @@ class Relay(Generic[Sender]):
         async def serve(reader: StreamReader, writer: StreamWriter) -> None:
             self._connections.add(asyncio.current_task())
             try:
-                with suppress(*_BROKEN, asyncio.CancelledError):  # the latter when the relay ends
+                with suppress(*_BROKEN, asyncio.CancelledError):  # cancelled when the relay ends
                     while await self._exchange(sender, reader, writer):
                         pass
             finally:
@@ -113,10 +113,10 @@ class Relay(Generic[Sender]):
             for connection in connections:
                 connection.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
-            await asyncio.sleep(0)  # connections that were being accepted are tasks now
+            await asyncio.sleep(0)  # a connection that was just accepted is a task now
 
     async def _exchange(self, sender: Sender, reader: StreamReader, writer: StreamWriter) -> bool:
-        """One request and its answer; whether the connection goes on."""
+        """Handle one request and send its response; return whether the connection stays open."""
         head = await reader.readuntil(HEAD_END)
         body = await reader.readexactly(int(_header(head, "content-length") or 0))
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
@@ -141,7 +141,7 @@ class Relay(Generic[Sender]):
 
 
 async def _answer(reader: StreamReader, method: str) -> bytes:
-    """An answer, or the part that arrived. The local CI gives the length of every body."""
+    """Read a response, or the part of it that arrives; the local CI sends the length of every body."""
     head = b""
     try:
         head = await reader.readuntil(HEAD_END)

@@ -1,4 +1,4 @@
-"""One round: the batch is started until it completes, while the events of its scenario happen."""
+"""One round: the batch is started again and again until it completes, while the scenario's events happen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_PROBLEMS = 3
 _AGAIN_SECONDS = 0.2
 _SECOND = 1.1
 _HIDDEN_SLACK_SECONDS = 1.2
-"""The local CI hides jobs for up to one second more."""
+"""Extra time to wait for hidden jobs, because the local CI may hide a job for up to one second longer."""
 _THREADS = 8
 _GOOD_ENDINGS = (Ending.DONE, Ending.KILLED, Ending.RUNNING)
 _PLAIN_TRAITS: Mapping[str, object] = {
@@ -36,7 +36,7 @@ _PLAIN_TRAITS: Mapping[str, object] = {
     "endless_tokens": "",
     "require_queue_id": False,
 }
-"""With these, the job table shows everything."""
+"""Traits with which the service shows its whole job table."""
 
 
 class Round:
@@ -64,7 +64,7 @@ class Round:
         }
 
     def play(self) -> Diary:
-        """Play it to its end; a round without problems leaves nothing behind."""
+        """Play the round to its end; delete its folder if there were no problems."""
         started = time.monotonic()
         try:
             self._play_phases()
@@ -88,21 +88,21 @@ class Round:
         self._is_ended.clear()
         if phase.changed:
             if self._scenario.deletes:
-                time.sleep(_SECOND)  # without records, times decide, and they are in whole seconds
+                time.sleep(_SECOND)  # without records, modification times decide; they are whole seconds
             self._server.fill((key, f"{phase.name} {key}".encode()) for key in phase.changed)
-            time.sleep(self._scenario.server.listing_delay_seconds)  # no batch can list them sooner
+            time.sleep(self._scenario.server.listing_delay_seconds)  # listings do not show the objects sooner
         before = self._trouble.plans(phase.work.batch_id)
         self._diary.note(f"phase {phase.name}")
         self._trouble.begin(phase.events)
         report_key = self._persist()
         self._calm_down()
         if not judge.is_finished(self._server.bucket, self._phase.work.batch_id):
-            report_key = self._persist()  # a rival planned the batch once more, and was killed
+            report_key = self._persist()  # a rival planned the batch again and was killed
         if report_key:
             self._judge(report_key, self._trouble.plans(phase.work.batch_id) - before)
 
     def _persist(self) -> str:
-        """Try until the batch completes, and return the report's key."""
+        """Start tries until the batch completes; return the report's key, or ``""`` if it never completes."""
         for number in range(1, _MOST_TRIES + 1):
             if number > 1 and self._amnesia:
                 for folder in ("_ci_batches", "_ci_batches.registry", "out"):
@@ -120,9 +120,9 @@ class Round:
         return ""
 
     def _delete_records(self) -> None:
-        """Delete records, once the bucket and the listings show everything that happened.
+        """Delete records after all requests have arrived, and wait until the listings show everything.
 
-        A submission on its way, or a job or an output that no listing shows yet, is known only by records.
+        Only the records name a submission in flight, or a job or an output that no listing shows yet.
         """
         self._relay.drain()
         self._trouble.delete_records()
@@ -131,7 +131,7 @@ class Round:
         time.sleep(server.listing_delay_seconds + (hidden + _HIDDEN_SLACK_SECONDS if hidden else 0.0))
 
     def _calm_down(self) -> None:
-        """Wait for everything under way, and let nothing more happen."""
+        """Wait for all other batches and all requests in flight, and let no more events happen."""
         self._is_ended.set()
         for rival in self._rivals:
             rival.result()
@@ -148,7 +148,7 @@ class Round:
         ending, text = child.wait(_TRY_SECONDS)
         self._diary.note(f"{name}: {ending} {text}")
         is_excused = (work.is_hasty and ending is Ending.GAVE_UP) or (
-            bool(self._scenario.deletes) and ending is Ending.FAILED  # it says which results were deleted
+            bool(self._scenario.deletes) and ending is Ending.FAILED  # the error names deleted results
         )
         if ending not in _GOOD_ENDINGS and not is_excused:
             self._diary.note_problem(f"{name} {ending}: {text}")
@@ -222,7 +222,7 @@ class Round:
         return tuple(key for key in self._scenario.contents if key.startswith(work.folder))
 
     def _may_fail(self) -> dict[str, int]:
-        """How often the jobs of each output fail."""
+        """The number of jobs that may fail for each output."""
         contents, work = self._scenario.contents.items(), self._phase.work
         return {
             output: int(content.split()[1])
@@ -232,10 +232,10 @@ class Round:
         }
 
     def _states(self, plannings: int) -> dict[str, frozenset[ObjectState]]:
-        """The states that the report may give.
+        """The states that each object may have in the report.
 
-        A batch that was killed after its end is planned once more, and finds everything done. A batch beside
-        another one skips what the other made.
+        A batch that was killed after its end is planned again and finds every output up to date. A batch that
+        runs beside another one skips the outputs that the other one made.
         """
         name = self._phase.name
         may_skip = (plannings > 1 and name != "never") or bool(self._others)
@@ -254,4 +254,4 @@ _JOBS: Mapping[str, Callable[[int], int]] = {
     "operation": lambda plannings: 1,
     "never": lambda plannings: max(1, plannings),
 }
-"""How many more jobs an object gets in a phase in which the batch was planned so often."""
+"""Name of a phase -> the number of jobs each output gets in it, given how often the batch was planned."""

@@ -1,4 +1,4 @@
-"""What a round is: its objects, its batches in several phases, its server, and what happens to them."""
+"""The parts of a round: its objects, its batches in several phases, its server, and its events."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REQUESTS: Mapping[str, tuple[str, str]] = {
     "results": ("PUT", "/results/"),
     "report": ("PUT", "/report.jsonl"),
 }
-"""The requests at which something may happen: method, and a part of the target."""
+"""Kinds of requests at which an event may happen: name -> method, and a part of the request's target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Event:
-    """Something that happens at the ``number``-th request of this kind in a phase."""
+    """An action that happens at the ``number``-th request of a kind in a phase."""
 
     action: str
     request: str
@@ -42,14 +42,14 @@ class Event:
         return f"{what} at {self.request} {self.number}"
 
     def matches(self, method: str, target: str) -> bool:
-        """Whether it counts such a request."""
+        """Whether a request is of the kind that this event counts."""
         wanted, part = REQUESTS[self.request]
         return wanted in ("", method) and part in target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One part of a round: the batch is started until it completes once."""
+    """One part of a round: the batch is started again and again until it completes once."""
 
     name: str
     """``first``; ``again`` (nothing is left to do); ``changed`` (some objects have new content);
@@ -57,28 +57,28 @@ class Phase:
     ``skip="never"``)."""
     work: Work
     other: Work | None = None
-    """Another batch, whose outputs are a subset of this batch's outputs."""
+    """Another batch, whose outputs are a subset of the outputs of ``work``."""
     events: tuple[Event, ...] = ()
     changed: tuple[str, ...] = ()
-    """Objects that get new content before."""
+    """Keys of the objects that get new content before the phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A round."""
+    """A round as drawn from its seed."""
 
     seed: int
     contents: Mapping[str, bytes]
-    """The objects."""
+    """Key of each object -> its content."""
     server: ServerOptions
     phases: tuple[Phase, ...]
     deletes: str = ""
-    """Which records are deleted before each new try, and by events: ``all``, ``some``, or one kind of them;
-    empty if none are."""
+    """The records that are deleted before each new try and by events: ``all``, ``some`` or a kind of records;
+    empty if none are deleted."""
 
     @property
     def lease_seconds(self) -> float:
-        """Of the batch, in all phases."""
+        """Duration of the batch's lease, which is the same in all phases."""
         return float(self.phases[0].work.options["lease_seconds"])
 
     @property

@@ -1,4 +1,4 @@
-"""A local CI in a process of its own, that can be killed and started again on the same root and port."""
+"""A local CI in its own process, which can be killed and started again with the same root and port."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_ci.local.convert import (
 )
 
 PROCESSES = multiprocessing.get_context("forkserver")
-"""Starts every process fresh, but with the imports done: a tenth of a second instead of half a second."""
+"""Forks each process from a process with finished imports: a start takes 0.1 s instead of 0.5 s."""
 PROCESSES.set_forkserver_preload(["tests.soak.server", "tests.soak.child"])
 
 BUCKET = "examplebucket-1250000000"
@@ -38,27 +38,27 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """How the server of a round is started."""
+    """Options with which the server of a round is started."""
 
     workers: int = 2
     job_seconds: float = 0.0
-    """How long a job runs."""
+    """Duration of each job."""
     latency_ms: int = 0
     queue_size: int = 10_000
     queues: int = 1
-    """Queues of the bucket for each feature."""
+    """Number of the bucket's queues for each feature."""
     listing_delay_seconds: float = 0.0
-    """How far listings of objects are behind."""
+    """Age that an object must have to appear in listings."""
     is_versioned: bool = False
-    """Whether the bucket has versioning, so that a PUT always replaces."""
+    """Whether the bucket has versioning, so that a PUT replaces an object even if its headers forbid that."""
     traits: Mapping[str, Any] = field(default_factory=dict)
-    """Further traits of the service, by the names of the local CI."""
+    """Further traits of the service, by the local CI's names for them."""
 
 
 class FlakyConverters(InstantConverters):
-    """Instant conversion after a while; an object that says ``flaky 2`` fails twice before it succeeds.
+    """Conversion that takes ``seconds``; an object whose content is ``flaky 2 …`` fails twice, then succeeds.
 
-    The failures are counted in ``folder``, so that they outlive the server.
+    The failures are counted in files in ``folder``, so that the counts survive a restart of the server.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
@@ -108,7 +108,7 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens; the relay is not in between."""
+        """The server's own endpoint, which bypasses the relay."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Server:
@@ -121,9 +121,9 @@ class Server:
         self.kill()
 
     def start(self) -> None:
-        """Start it and return once it answers; on the port that it had before, if it ran before."""
+        """Start the server, on its earlier port if it ran before; return once it responds."""
         receiver, sender = PROCESSES.Pipe(duplex=False)
-        options = replace(self._options, traits=self._traits)  # its clock does not jump back
+        options = replace(self._options, traits=self._traits)  # keeps jumps of its clock
         arguments = (self._root, self.port, self._flaky, self._log, options, sender)
         self._process = PROCESSES.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
@@ -134,28 +134,29 @@ class Server:
             self.port = receiver.recv()
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End the server's process with SIGKILL."""
         if self._process:
             self._process.kill()
             self._process.join()
 
     def add_fault(self, fault: Mapping[str, object]) -> None:
-        """Set a fault for requests to come."""
+        """Add a fault for later requests."""
         self._control("POST", FAULTS_PATH, fault)
 
     def clear_faults(self) -> None:
-        """Remove the faults that are left."""
+        """Remove the remaining faults."""
         self._control("DELETE", FAULTS_PATH, {})
 
     def set_traits(self, **traits: object) -> None:
-        """Change traits; they stay when the server is started again."""
+        """Change traits; a restart of the server keeps them."""
         self._traits.update(traits)
         self._control("POST", TRAITS_PATH, traits)
 
     def jump_clock(self, seconds: float) -> None:
-        """Move the service's clock; after a jump ahead, what was written before keeps its time."""
-        # The local CI shows the time of a file plus the offset of its clock: old outputs would seem new.
-        # After a jump back they only seem older, and a late listing would hide files of the future.
+        """Move the service's clock; after a jump ahead, existing objects keep their times."""
+        # Without this, old outputs would seem new: the local CI shows a file's time plus the clock's offset.
+        # After a jump back, they only seem older; corrected, they would lie in the future, and late listings
+        # would hide them.
         for path in self.bucket.rglob("*") if seconds > 0 else ():
             with suppress(FileNotFoundError):
                 if path.is_file():

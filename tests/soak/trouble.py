@@ -1,4 +1,4 @@
-"""What happens at the requests of a phase: kills, faults, other processes, deletions, jumps of the clock."""
+"""Makes events happen at requests: kills, faults, other processes, deletions, jumps of the clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLAN = re.compile(rb'"batch_id": "([^"]*)", "token": "([0-9a-f]+)"')
 
 
 class Trouble:
-    """Passes the requests of all tries on to the server, and makes the events of the phase happen."""
+    """Passes the requests of all tries on to the server and makes the events of the phase happen."""
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class Trouble:
         self._plans: set[tuple[bytes, bytes]] = set()
 
     def begin(self, events: Iterable[Event]) -> None:
-        """Count the requests from now on."""
+        """Begin a phase with these events: count requests from zero."""
         self._counts = dict.fromkeys(events, 0)
 
     async def pass_on(self, request: Request[Child]) -> bytes | None:
-        """The response for the sender; None to leave it without one."""
+        """Return the response for the sender, or None if the sender gets no response."""
         event = self._due(request)
         number = self._diary.note_request(f"{request.sender}: {request.method} {request.target}", event)
         response = await self._happen(event, request) if event else await self._forward(request)
@@ -62,7 +62,7 @@ class Trouble:
         return await request.forward()
 
     def plans(self, batch_id: str) -> int:
-        """How many plans of a batch were frozen so far."""
+        """The number of plans of a batch that were frozen so far."""
         return sum(batch_id.encode() == each for each, _ in self._plans)
 
     async def _happen(self, event: Event, request: Request[Child]) -> bytes | None:
@@ -73,7 +73,7 @@ class Trouble:
             raise
 
     def _due(self, request: Request[Child]) -> Event | None:
-        """What happens at this request: at most one thing; others wait for the next that they match."""
+        """The event due at this request, if any; further events wait for the next request that they match."""
         matching = [event for event in self._counts if event.matches(request.method, request.target)]
         for event in matching:
             self._counts[event] += 1
@@ -145,7 +145,7 @@ class Trouble:
         return await self._forward(request)
 
     def delete_records(self) -> None:
-        """Delete the records that the scenario names."""
+        """Delete the records that the scenario chose."""
         scenario = self._diary.scenario
         deleted = delete_records(self._server.bucket, scenario.deletes, self._dice)
         self._diary.note(f"deleted {len(deleted)} records: {', '.join(deleted)}")
@@ -172,7 +172,7 @@ class Trouble:
 
     @property
     def _frozen_seconds(self) -> float:
-        """Long enough for the rival to take over before."""
+        """Duration of a freeze, long enough for the rival to take over."""
         return _FROZEN_LEASES * self._diary.scenario.lease_seconds
 
 

@@ -1,4 +1,4 @@
-"""Batches of every make, for tests of what a batch may cost."""
+"""Batches of every kind of work, for tests of the limits on what a batch may cost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def local_ci(tmp_path: Path) -> Iterator[LocalCI]:
 
 @dataclass(frozen=True)
 class Make:
-    """How a batch is made: its work, and how many jobs an object has."""
+    """Makes batches of one kind of work, in which each object has ``steps`` jobs."""
 
     name: str
     steps: int
@@ -40,11 +40,11 @@ class Make:
         return self.make(self.client, **options)
 
     def objects(self, count: int) -> int:
-        """How many objects of the batch so many objects of the bucket are: each row is one."""
+        """The number of objects in the batch for ``count`` objects in the bucket: each row is an object."""
         return count * (2 if self.name == "rows" else 1)
 
     def add(self, count: int, *, bad: Sequence[int] = ()) -> None:
-        """Put so many objects into the bucket; these numbers of them cannot be converted."""
+        """Put ``count`` objects into the bucket; the objects with the numbers ``bad`` cannot be converted."""
         keys = [f"in/{number:03}.docx" for number in range(count)]
         self.fill(*(key for number, key in enumerate(keys) if number not in bad))
         self.fill(*(keys[number] for number in bad), content=b"")
@@ -52,7 +52,7 @@ class Make:
 
 
 def _rows(key: str) -> str:
-    """Two rows of each key: two pages, each an object of its own."""
+    """Two manifest rows for a key, one for each of two pages; the batch counts each row as an object."""
     stem = key[3:-5]
     rows = [
         {"key": key, "output": f"out/{stem}-{page}.pdf", "start_page": page, "end_page": page}
@@ -68,14 +68,14 @@ KINDS: dict[str, tuple[int, dict[str, Any]]] = {
     "chain": (3, {"operation": None, "output": "", "operations": CHAIN}),
     "queues": (1, {}),
 }
-"""Name of the work -> jobs of each object in the bucket, and the arguments of the batch."""
+"""Name of the kind of work -> number of jobs for each object in the bucket, and the batch's arguments."""
 
 
 @pytest.fixture
 def make_of(
     client: CIClient, batch: Callable[..., Batch], fill_bucket: Callable[..., None]
 ) -> Callable[[str], Make]:
-    """Makes batches of a kind."""
+    """Returns the :class:`Make` of a kind of work."""
 
     def of_kind(name: str) -> Make:
         steps, arguments = KINDS[name]
@@ -93,10 +93,10 @@ def make_of(
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, make_of: Callable[[str], Make]) -> Make:
-    """Each kind of work in its turn."""
+    """Runs the test once for each kind of work."""
     return make_of(request.param)
 
 
 def two_queues(client: CIClient) -> list[str]:
-    """Ids of two queues of documents."""
+    """The ids of the two document queues."""
     return [queue.queue_id for queue in client.list_doc_queues()]

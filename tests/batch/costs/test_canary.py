@@ -1,4 +1,4 @@
-"""The canary, whatever a batch makes of its objects: a sample of whole objects goes first and is judged."""
+"""The canary: a sample of whole objects is converted and judged first, for every kind of work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Outputs = Callable[[CIClient], "Counter[str]"]
 Count = Callable[[CIClient], int]
 
 SAMPLE = (2, 5, 8, 11)
-"""Of twelve objects, the numbers that a sample of four takes."""
+"""Numbers of the objects that a sample of four takes from twelve objects."""
 
 
 def report_of(client: CIClient) -> list[ObjectResult]:
@@ -69,7 +69,7 @@ def test_an_object_fails_once_however_many_of_its_steps_fail(
 
 
 def test_an_object_fails_with_one_of_its_steps(tmp_path: Path, client_of: Any, batch: Any) -> None:
-    """All objects lack their last output: that is the whole sample, not a third of it."""
+    """The last of three steps fails for every object, and the canary counts each object as failed."""
     folder, switch = tmp_path / "own" / "examplebucket-1250000000" / "in", tmp_path / "switch"
     folder.mkdir(parents=True)
     switch.touch()
@@ -105,7 +105,7 @@ def test_what_is_up_to_date_is_no_part_of_the_sample(kind: Make, live_outputs: O
 
 
 def test_what_failed_before_is_no_part_of_the_sample(kind: Make) -> None:
-    """Also where only later steps of it have no output yet."""
+    """An object that failed before is not in the sample, even if its later steps were never submitted."""
     kind.add(12, bad=range(1, 12, 2))
     with pytest.raises(BatchFailedError):
         kind(batch_id="before").run()

@@ -1,4 +1,4 @@
-"""Caps and samples of processes that are killed with SIGKILL, again and again."""
+"""``max_jobs`` and the canary hold in processes that are killed with SIGKILL again and again."""
 
 from __future__ import annotations
 

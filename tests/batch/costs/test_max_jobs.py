@@ -1,4 +1,4 @@
-"""``max_jobs`` counts jobs, whatever a batch makes of its objects, and whatever happens to its runs."""
+"""``max_jobs`` limits the number of jobs, for every kind of work and even if runs are killed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_count_survives_a_killed_run(
     posts: int, keeps_claim: bool, kind: Make, power: Power, bucket: Path,
     end_leases: Callable[[], None], live_outputs: Outputs,
 ) -> None:  # fmt: skip
-    """The power fails at a submission, which the service has received or not."""
+    """The power is cut at a submission; in some cases the service still receives that submission."""
     kind.add(OBJECTS)
     options: dict[str, Any] = {"max_jobs": 7 if kind.steps > 1 else 4, "lease_seconds": 3}
     options |= {"max_in_flight": 3, "threads": 1, "canary": 2}
@@ -50,12 +50,12 @@ def test_the_count_survives_a_killed_run(
         power.last_for(posts + number, method="POST", is_heard=posts % 2 == 0)
         try:
             kind(**options).run()
-        except BaseException as error:  # the run may have ended before
+        except BaseException as error:  # the run may have ended before the power cut
             assert type(error).__name__ in ("PowerCut", "BatchFailedError"), error
         power.last_for()
         assert jobs(kind.client) <= options["max_jobs"]
         end_leases()
-        if not keeps_claim:  # another batch may have forgotten it
+        if not keeps_claim:  # another batch may have removed the claim
             shutil.rmtree(bucket / REGISTRY_PREFIX, ignore_errors=True)
     with pytest.raises(BatchFailedError, match=f"max_jobs is {options['max_jobs']}"):
         kind(**options).run()
@@ -78,7 +78,7 @@ def test_a_cap_within_the_sample_leaves_the_verdict_open(kind: Make, live_output
 
 
 def test_retries_of_failed_objects_count_too(kind: Make) -> None:
-    """A try that fails for good is retried: the jobs of both tries count."""
+    """If an object that failed permanently is retried, the jobs of both attempts count."""
     kind.add(OBJECTS, bad=[0, 1, 2])
     options = {"retry_failed": True, "max_failures": 0}
     with pytest.raises(BatchFailedError, match="failed of") as first:
@@ -109,7 +109,7 @@ def test_a_batch_that_was_good_enough_begins_to_count_anew(kind: Make, live_outp
 def test_the_count_survives_deleted_records(
     name: str, deleted: str, make_of: Callable[[str], Make], bucket: Path, end_leases: Callable[[], None]
 ) -> None:
-    """All but the plan: the service still lists the jobs."""
+    """Every record except the plan may be deleted, because the service still lists the jobs."""
     made = make_of(name)
     made.add(OBJECTS)
     with pytest.raises(PowerCut):

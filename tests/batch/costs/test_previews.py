@@ -1,4 +1,4 @@
-"""A preview says what a run then does, whatever a batch makes of its objects, and wherever it stands."""
+"""A preview predicts what the next run does, for every kind of work and every state of the batch."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_run_submits_what_the_preview_said(state: str, kind: Make, end_leases:
     end_leases()
     kind().run()
     found = jobs(kind.client) - before
-    # In a killed run, the service may have taken jobs that nobody has recorded yet.
+    # After a killed run, the service may have jobs that no record names: the next run adopts them.
     assert preview.jobs == found if state != "killed_early" else preview.jobs >= found
     assert kind().preview().jobs == 0
 
@@ -103,7 +103,7 @@ def test_failures_are_counted_by_object(retry_failed: bool, kind: Make) -> None:
 def test_the_jobs_of_each_step_are_counted(make_of: Callable[[str], Make]) -> None:
     chain = make_of("chain")
     chain.add(OBJECTS)
-    chain.client.put_object("small/000.jpg", b"x")  # newer than the object, but the others are not made
+    chain.client.put_object("small/000.jpg", b"x")  # newer than the object, whose other outputs are missing
     preview = chain().preview()
     assert preview.steps == {"pdf": 6, "thumb": 6, "small": 6}
     assert (preview.jobs, preview.outputs, preview.to_submit, preview.bytes) == (18, 18, 6, 6 * 11)
@@ -133,11 +133,11 @@ def test_the_cap_counts_a_run_that_ended_badly(kind: Make) -> None:
     assert kind(max_jobs=100, max_failures="90%").preview().max_jobs_left == 100
 
 
-# Money
+# Cost estimates
 
 
 FREE = PriceTable(per_1000_pages=1000, pages_per_document=10, per_10000_requests=0, per_gb_of_pictures=0)
-"""A page costs 1."""
+"""A price table in which each page costs 1, and nothing else costs anything."""
 PAGES: dict[str, tuple[dict[str, Any], float]] = {
     "pdf": ({"target": "pdf"}, 10),
     "all pages": ({"target": "jpg"}, 10),

@@ -1,4 +1,4 @@
-"""What the batches of these tests do; child processes load it without pytest and Airflow."""
+"""The operations of these tests; child processes import this module without pytest and Airflow."""
 
 from __future__ import annotations
 

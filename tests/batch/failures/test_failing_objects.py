@@ -80,7 +80,7 @@ def test_a_rule_that_makes_no_sense_fails_its_jobs_and_says_so(
 
 
 class FailingConverters(InstantConverters):
-    """The first ``failures`` conversions fail with this code."""
+    """Converters whose first ``failures`` conversions fail with ``code``."""
 
     def __init__(self, code: str, failures: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Objects that fail: one stops nothing, none is paid for twice, and the summary says why."""
+"""A failing object stops no other, is not paid for twice, and is explained in the summary."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_share_that_stops_a_batch_can_be_set(
     job_count: Count,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first check comes after 50 objects instead of 1,000."""
+    """In this test, the first check comes after 50 finished objects instead of 1,000."""
     monkeypatch.setattr("airflow_provider_ci.batch.limits.EARLY_OBJECTS", 50)
     fill_bucket(*(f"in/{number:02}.docx" for number in range(80)))
     fill_bucket(*(f"in/{number:02}.docx" for number in range(80) if number % 16 < 9), content=b"")
@@ -142,7 +142,7 @@ def test_a_stop_early_that_makes_no_sense_is_refused(stop_early: Any, client: CI
         batch(client, stop_early=stop_early)
 
 
-# What failed before
+# Objects that failed in an earlier run
 
 
 def test_retries_submit_nothing_for_permanent_failures(
@@ -232,7 +232,7 @@ def test_a_missing_key_is_looked_for_again(
     assert job_count(client) == 1
 
 
-# Keys that no object can have
+# Invalid keys
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_the_error_is_short_whatever_has_failed(
     assert len(str(failed.value)) < 1500
 
 
-# What concerns the bucket
+# Failures that concern the whole bucket
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Any record may be deleted at any time: no object is lost, none gets a second job, no report is wrong."""
+"""Any record may be deleted at any time: no object is lost or gets a second job, and every report is true."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RECORDS = (
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of two objects each, so that each kind of record is there."""
+    """Store two objects in each record, so that the batches of these tests write every kind of record."""
     monkeypatch.setattr(plan_store, "INLINE_LINES", 1)
     monkeypatch.setattr(plan_store, "PART_LINES", 3)
     monkeypatch.setattr(journal, "PART_LINES", 2)
@@ -63,7 +63,7 @@ def reach(
     batch: Make,
     end_leases: Phase,
 ) -> Callable[..., Callable[[], object]]:
-    """Brings a batch of ``KEYS`` to a phase; calling the returned function lets its jobs run."""
+    """Brings a batch of ``KEYS`` to a phase; returns a function that lets the batch's jobs run."""
     fill_bucket(*KEYS)
 
     def finished(_: int) -> Callable[[], object]:
@@ -91,7 +91,7 @@ def records_of(bucket: Path) -> list[Path]:
 
 
 def run_until_it_ends(make: Callable[[], Batch]) -> BatchSummary:
-    """Run again after errors that say that something is unfinished, as Airflow's retries do."""
+    """Run the batch up to four times while objects are unfinished, as Airflow's retries do."""
     for _ in range(3):
         try:
             return make().run()
@@ -140,7 +140,7 @@ def test_a_plan_that_is_made_again_has_its_lease_renewed(
     live_jobs: Count,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A part of the plan is missing in the middle of a run, whose jobs take longer than the lease."""
+    """The plan's parts are deleted while the batch is parked, and its jobs take longer than the lease."""
     resume = reach("parked")
     for path in records_of(bucket):
         if "/plan/" in str(path):
@@ -190,7 +190,7 @@ def test_records_may_be_deleted_while_the_batch_runs(
     batch: Make,
     live_jobs: Count,
 ) -> None:
-    """The run may end with an error that names the record; the next run does the missing work."""
+    """The run may fail with an error that names the missing record; the next run does the remaining work."""
     fill_bucket(*KEYS)
     draw = random.Random(seed)
 
@@ -248,13 +248,13 @@ def test_after_sigkill_the_next_run_doubles_nothing(
     check(client, bucket, summary, live_jobs(client))
 
 
-# One record is deleted
+# One kind of record is deleted
 
 
 def test_a_deleted_plan_with_new_objects_loses_nothing(
     client: CIClient, bucket: Path, fill_bucket: Fill, batch: Make, live_jobs: Count
 ) -> None:
-    """The results of the deleted plan count for no other plan."""
+    """The results of the deleted plan do not count for the new plan."""
     fill_bucket(*KEYS)
     batch(client).run()
     new = [f"in/+{number}.docx" for number in range(5)]
@@ -274,7 +274,7 @@ def test_an_old_report_does_not_end_a_new_plan(
     end_leases: Phase,
     kill: Kill,
 ) -> None:
-    """The report of the plan before is still there when the next run dies."""
+    """The report of the previous plan is still in the bucket when the next run dies."""
     fill_bucket(*KEYS[:3])
     batch(client).run()
     fill_bucket(*KEYS)
@@ -289,7 +289,7 @@ def test_objects_of_a_deleted_plan_that_are_gone_are_named(
     bucket: Path,
     batch: Make,
 ) -> None:
-    """Two objects of the plan are gone from the source, and no record describes them."""
+    """Two objects of the plan were deleted from the bucket, and no record describes them."""
     resume = reach("parked")
     for path in (bucket / FOLDER).rglob("*.json*"):
         if path.parent.name != "runs":
@@ -323,14 +323,14 @@ def test_a_resumed_batch_knows_how_many_objects_were_planned(
 def test_a_missing_part_of_the_results_is_noticed(
     reach: Callable[..., Callable[[], object]], client: CIClient, bucket: Path, batch: Make, live_jobs: Count
 ) -> None:
-    """The batch is killed late, so that there are several parts."""
+    """The batch is killed late, so that its results have several parts."""
     reach("killed", 7)
     for path in sorted((bucket / FOLDER).glob("*/results/*"))[:1]:
         path.unlink()
     check(client, bucket, run_until_it_ends(lambda: batch(client)), live_jobs(client))
 
 
-# Records that are late, newer or damaged
+# Records that arrive late, come from a newer version, or are damaged
 
 
 def test_a_late_report_of_a_dead_run_is_refused(
@@ -341,7 +341,7 @@ def test_a_late_report_of_a_dead_run_is_refused(
     batch: Make,
     bucket: Path,
 ) -> None:
-    """The report is on its way for longer than the lease lasts."""
+    """The report reaches the service only after the lease has expired."""
     fill_bucket(*KEYS[:2])
     local_ci.faults.add("slow", seconds=4, method="PUT", path=f"/{FOLDER}report.jsonl")
     summary = batch(client, lease_seconds=3).run()
@@ -459,7 +459,7 @@ def test_an_old_folder_of_version_1_is_left_alone(
 def test_a_lost_checkpoint_of_a_short_run_is_no_clean_end(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, live_jobs: Count
 ) -> None:
-    """Such a run has no block and no part: only the checkpoint says which jobs it submitted."""
+    """A short run writes no blocks and no parts: only its checkpoint records the jobs that it submitted."""
     keys = [f"in/{number}.docx" for number in range(5)]
     fill_bucket(*keys)
     resume = pause(client)

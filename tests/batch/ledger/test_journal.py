@@ -1,4 +1,4 @@
-"""The journal of a plan: reading returns the written entries, and deletions are noticed."""
+"""The journal of a plan: written entries are read back, and deleted records are noticed."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ STEPS: list[Step] = [
 
 
 def conclude(made: Journal, index: int, state: ObjectState) -> None:
-    """The next block takes it along."""
+    """Add a result, and write a block so that the result is stored."""
     made.add_result(result_without_job(planned(index), state), is_pressing=True)
     write_block(made, 0, [])
 
@@ -157,7 +157,7 @@ def test_the_state_is_the_same_wherever_a_checkpoint_was_written(client: CIClien
 
 
 def told(client: CIClient, folder: str, end: int, checkpoints: Any) -> Any:
-    """The state read after ``end`` steps, with a checkpoint after each step in ``checkpoints``."""
+    """Write ``end`` steps, and a checkpoint after each step in ``checkpoints``; return the state as read."""
     made = opened(client, folder)
     for number, step in enumerate(STEPS[:end]):
         step(made)
@@ -272,7 +272,7 @@ def test_cancelling_is_noted_until_it_is_forgotten(client: CIClient) -> None:
 
 
 def test_each_deleted_record_is_noticed_or_harmless(client: CIClient, bucket: Path) -> None:
-    """Objects whose job was forgotten make the journal damaged; objects with a result do not."""
+    """A journal that lost an object's job is damaged, unless the object has a result."""
     made = opened(client)
     for step in STEPS:
         step(made)

@@ -1,4 +1,4 @@
-"""A lease: kept while it is renewed, lost when another run takes over, and never acted on after its end."""
+"""A lease lasts while it is renewed, ends when another run takes over, and allows nothing after its end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def claim_of(client: CIClient, token: str = "ours", seconds: float = 3.0) -> Cla
 
 @pytest.fixture
 def take(client: CIClient) -> Iterator[Take]:
-    """Takes leases that are renewed until the end of the test."""
+    """Takes leases, which are renewed until the end of the test."""
     with ExitStack() as stack:
 
         def take(token: str = "ours", *, seconds: float = 3.0, client: CIClient = client) -> Lease:
@@ -64,7 +64,7 @@ def take(client: CIClient) -> Iterator[Take]:
 
 
 def take_over(client: CIClient, token: str = "theirs") -> None:
-    """Replace the claims of the batch, as a run does that takes over."""
+    """Replace the claims of the batch, as a run that takes over does."""
     claim = claim_of(client, token)
 
     def taken(state: State) -> State:
@@ -160,7 +160,7 @@ def test_a_run_that_was_taken_over_may_not_act(
 
 
 def test_a_living_run_notices_that_it_was_taken_over(client: CIClient, take: Take) -> None:
-    """The registry is read now and then, although the heartbeats go well."""
+    """The registry is read now and then, even while the heartbeats succeed."""
     lease = take()
     take_over(client)
     wait_until(lambda: isinstance(problem_of(lease), BatchRunningError))
@@ -197,7 +197,7 @@ def test_a_late_heartbeat_is_refused(local_ci: LocalCI, client: CIClient, take: 
 def test_an_end_that_fails_is_no_end_of_the_renewals(
     client_of: Callable[..., CIClient], local_ci: LocalCI, take: Take, end: str
 ) -> None:
-    """An outage can be longer than the lease, and the run tries again after it."""
+    """An outage can be longer than the lease, and the run tries to park or release again after the outage."""
     lease = take(client=client_of(local_ci, retry=RetryPolicy(max_attempts=1)))
     first = lease.expires_at()
     local_ci.faults.add("error", method="PUT", status=503, count=1000)
@@ -260,7 +260,7 @@ def test_a_second_run_of_a_batch_changes_nothing(
 
 
 def state_of(bucket: Path) -> dict[str, bytes]:
-    """The batch's objects, without the heartbeat."""
+    """The content of the batch's ledger by path, without the heartbeat."""
     paths = [path for path in (bucket / FOLDER).rglob("*") if path.is_file() and path.parent.name != "runs"]
     assert paths
     return {str(path): path.read_bytes() for path in paths}
@@ -297,7 +297,7 @@ def test_a_batch_that_was_taken_over_submits_nothing_more(
     def overtake(now: Progress) -> None:
         if now.in_flight and not jobs:
             take_over(client)
-            time.sleep(4)  # until the registry should have been read
+            time.sleep(4)  # long enough for the run to read the registry
         jobs.append(len(list(client.list_doc_jobs())))
 
     with pytest.raises(BatchRunningError, match="took over"):
@@ -321,7 +321,7 @@ def test_the_claim_names_the_process_that_holds_it(client: CIClient, fill_bucket
 def test_the_first_fence_follows_the_services_clock(
     hours: int, client: CIClient, local_ci: LocalCI, fill_bucket: Fill, batch: Make
 ) -> None:
-    """A client that has sent no request yet knows only the clock of its machine."""
+    """Before its first request, a client knows only the clock of its machine."""
     local_ci.traits.set(clock_offset_seconds=hours * 3600)
     fill_bucket("in/a.docx")
     claimed: list[float] = []

@@ -1,4 +1,4 @@
-"""The engine under everything that can happen to two batches, in every order that hypothesis thinks of."""
+"""A model of two batches: hypothesis draws the events that can happen to them, in any order."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ NAMES = st.sampled_from(["one", "two"])
 FAULTS = st.sampled_from(["cut_before", "cut_after", "error_after", "page_after"])
 NUMBERS = count(1)
 Subject = tuple[str, str, int | None]
-"""What a job is about: key and ETag of its object, and the operation."""
+"""The input of a job: the object's key and ETag, and the last page that its operation converts."""
 
 
 class PowerCut(BaseException):
-    """The process of the batch is gone, so nothing may catch this."""
+    """Simulates the death of the batch's process; the engine must not catch this exception."""
 
 
 class Wire:
-    """Passes on the requests of a batch until its power is cut; then none passes any more."""
+    """Passes on the requests of a batch until its power is cut; after that, it drops them."""
 
     def __init__(self) -> None:
         self.live()
 
     def live(self) -> None:
-        """Let everything pass."""
+        """Pass on all requests."""
         self.die_at("none", 0, arrives=False)
 
     def die_at(self, method: str, number: int, *, arrives: bool) -> None:
-        """Cut the power at a request of this method, which arrives at the service or does not."""
+        """Cut the power at request ``number`` of ``method``, which the service receives if ``arrives``."""
         self.is_dead, self._method, self._left, self._arrives = False, method, number, arrives
 
     async def pass_on(self, request: Request[str]) -> bytes | None:
@@ -76,7 +76,7 @@ class Wire:
 
 
 class EngineMachine(RuleBasedStateMachine):
-    """Two batches over the same outputs, in a bucket of their own on a server that all examples share."""
+    """Two batches with the same outputs; each example has a bucket of its own on a shared server."""
 
     def __init__(self, server: LocalCI) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class EngineMachine(RuleBasedStateMachine):
             cancels_when_stopped=lambda: self.stops,
         )
 
-    # What happens
+    # Events
 
     @initialize(keys=st.sets(st.sampled_from(KEYS), min_size=1))
     def begin(self, keys: set[str]) -> None:
@@ -142,7 +142,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS))
     def write(self, key: str) -> None:
-        """Make an object, or change its content."""
+        """Create an object, or change its content."""
         (self.bucket / key).write_text(f"content {next(self.versions)}")
 
     @rule()
@@ -155,7 +155,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def advance(self, name: str) -> None:
-        """Do the work that is possible now, and leave."""
+        """Do the work that is possible without waiting, and end the run."""
         self.run(name, patience=0)
 
     @rule(
@@ -172,7 +172,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def cancel(self, name: str) -> None:
-        """A user ends the run and its jobs."""
+        """A user stops the run and cancels its jobs."""
         self.stops = True
         self.run(name, patience=0)
         self.stops = False
@@ -184,11 +184,11 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def finish(self, name: str) -> None:
-        """Run to the end; a batch that has ended runs again."""
+        """Run the batch to its end; a batch that has already ended runs again."""
         self.server.faults.clear()
         self.drive({name})
 
-    # What must hold
+    # Invariants
 
     @invariant()
     def no_object_has_two_live_jobs_for_one_content(self) -> None:
@@ -197,7 +197,7 @@ class EngineMachine(RuleBasedStateMachine):
     def finish_all(self) -> None:
         self.server.faults.clear()
         assert self.drive({"one", "two"}) == {"one", "two"}
-        assert self.drive({"one", "two"}) == {"one", "two"}  # new plans, for what came after the old ones
+        assert self.drive({"one", "two"}) == {"one", "two"}  # new plans include the latest changes
         wanted = {path.relative_to(self.bucket).as_posix() for path in (self.bucket / "in").iterdir()}
         for key in wanted:
             assert (self.bucket / key.replace("in/", "out/").replace(".docx", ".pdf")).exists()
@@ -212,7 +212,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.no_object_has_two_live_jobs_for_one_content()
 
     def drive(self, names: set[str]) -> set[str]:
-        """Run both batches in turns, as two triggers would, because one may wait for the other."""
+        """Run both batches in turns, as one may wait for the other; return the batches that ended."""
         done: set[str] = set()
         for _ in range(200):
             done |= {name for name in ("one", "two") if name not in done and self.run(name, patience=0.0)}
@@ -221,13 +221,13 @@ class EngineMachine(RuleBasedStateMachine):
             time.sleep(0.05)
         return done & names
 
-    # How it is done and seen
+    # Helpers
 
     def etag(self, key: str) -> str:
         return hashlib.md5((self.bucket / key).read_bytes(), usedforsecurity=False).hexdigest()
 
     def run(self, name: str, *, patience: float | None) -> BatchSummary | None:
-        """A new run of a batch; None if it did not get to the end."""
+        """Start a new run of a batch; return None if the batch did not end."""
         try:
             return self.batch(name).advance(patience=patience, deadline=time.time() + 60)
         except (PowerCut, BatchStoppedError, OutputConflictError):
@@ -240,7 +240,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.note_plans()
 
     def note_plans(self) -> None:
-        """Remember what the jobs of the plans are about."""
+        """Remember the object's key and ETag for each line of the plans, by the user data of its jobs."""
         for path in self.bucket.glob("_ci_batches/*/plan.json"):
             header, *lines = map(json.loads, path.read_text().splitlines())
             for line in lines:
@@ -260,7 +260,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 def leases_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at the claim of another run is a minute later than the one before."""
+    """Let a minute seem to pass between two checks of another run's claim, so that leases expire soon."""
     looks = count(1)
     monkeypatch.setattr(
         "airflow_provider_ci.batch.registry.heartbeat.service_now",

@@ -1,4 +1,4 @@
-"""A plan or its report was deleted: what its jobs have made is not made again, and what has changed is."""
+"""After a plan or its report was deleted, only outputs whose object or operation changed are made again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wait_for_jobs(client: CIClient) -> None:
 
 @pytest.fixture
 def make(batch: Make) -> Make:
-    """Makes a batch with these steps."""
+    """Makes a batch with the given steps."""
 
     def make(client: CIClient, operations: Mapping[str, Step]) -> Batch:
         options = {"operations": operations, "lease_seconds": 30, "max_in_flight": 2, "threads": 1}
@@ -132,7 +132,7 @@ def test_what_a_lost_plan_has_replaced_is_made_again(
     fill_bucket: Callable[..., None],
     live_outputs: Count,
 ) -> None:
-    """Back to what it was before: the index knows that output, but another one has taken its place."""
+    """The index still names the first output, but the plan that was lost had replaced that output."""
     operations, before = STEPS[steps], b"Some text."
     fill_bucket(*KEYS, content=before)
     make(client, operations).run()
@@ -141,7 +141,7 @@ def test_what_a_lost_plan_has_replaced_is_made_again(
         fill_bucket(*KEYS, content=b"Other text.")
         make(client, operations).run()
         now = int(time.time())
-        wait_until(lambda: time.time() >= now + 1)  # the service tells times in whole seconds
+        wait_until(lambda: time.time() >= now + 1)  # the service's times are whole seconds
         fill_bucket(*KEYS, content=before)
     else:
         make(client, {**operations, "pdf": OTHER_PDF}).run()
@@ -159,7 +159,7 @@ def test_what_a_lost_plan_has_replaced_is_made_again(
 def test_a_plan_whose_report_was_deleted_does_not_stand_for_the_next_one(
     client: CIClient, bucket: Path, batch: Make, fill_bucket: Callable[..., None], live_outputs: Count
 ) -> None:
-    """The batch of each night has one id; its report was cleaned up, its other records were not."""
+    """A nightly batch always has the same id; its report was deleted, but its other records were not."""
     fill_bucket(*KEYS[:3])
     assert batch(client).run().succeeded == 3
     delete_records(bucket, "report")

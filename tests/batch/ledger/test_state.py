@@ -1,4 +1,4 @@
-"""Every object of a plan is in exactly one place, also after the way through JSON."""
+"""Each object of a plan is in exactly one part of the state, even after a round trip through JSON."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_an_object_survives_the_way_through_its_line(one: PlannedObject) -> None
 
 @given(attempts)
 def test_an_attempt_can_be_looked_up(one: Attempt) -> None:
-    """Its planned object holds details, which are a dict."""
+    """An attempt is hashable, although the details of its planned object are a dict."""
     assert {one: 1}[one] == 1
 
 

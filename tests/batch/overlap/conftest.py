@@ -1,4 +1,4 @@
-"""Batches that overlap: their objects, and the outputs of each."""
+"""Objects and outputs of batches that overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Make = Callable[..., Batch]
 
 @pytest.fixture
 def batch(batch: Make) -> Make:
-    """Makes a batch whose output names do not depend on the kind of source."""
+    """Makes a batch; its output names are the same for a selection and for a list of keys."""
     return lambda *arguments, **options: batch(*arguments, **{"output": "out/{stem}.pdf", **options})
 
 

@@ -1,4 +1,4 @@
-"""What changed is made again, and what did not is skipped, whatever the batch id."""
+"""An output is made again if its object or operation changed, and skipped otherwise, for any batch id."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_old_content_with_a_new_time_is_skipped(
 def test_an_older_file_in_place_of_the_object_is_made_again(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make
 ) -> None:
-    """The times alone would say that the output is up to date."""
+    """Judged by its modification time alone, the output would be up to date."""
     fill_bucket("in/a.docx")
     batch(client, batch_id="one").run()
     fill_bucket("in/a.docx", content=b"restored from a backup")
@@ -118,7 +118,7 @@ def test_content_that_changed_after_the_first_plan_is_made_again(
     resume = pause(client)
     first = batch(client, batch_id="first")
     assert first.advance(patience=0, deadline=time.time() + 60) is None
-    time.sleep(1.1)  # the service gives times in whole seconds
+    time.sleep(1.1)  # the service's times are whole seconds
     fill_bucket("in/a.docx", content=b"Other text.\n")
     second = batch(client, batch_id="second")
     assert second.advance(patience=0, deadline=time.time() + 60) is None
@@ -132,7 +132,7 @@ def test_content_that_changed_after_the_first_plan_is_made_again(
 def test_outputs_of_two_buckets_are_two(
     client: CIClient, fill_bucket: Fill, batch: Make, bucket: Path
 ) -> None:
-    """The same keys, made by different operations in turn, as two nightly DAGs do it."""
+    """Two batches take turns, like two nightly DAGs: same output keys, different operations and buckets."""
     (bucket.parent / "other-1250000000").mkdir()
     fill_bucket("in/a.docx", "in/b.docx")
     there: dict[str, Any] = {"output_bucket": "other-1250000000"}

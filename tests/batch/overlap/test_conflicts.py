@@ -1,4 +1,4 @@
-"""Two operations for one output: the second is an error while the first is in flight."""
+"""Two operations for one output: the second batch fails while jobs of the first are in flight."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_job_of_nobody_known_with_our_operation_is_adopted(
 def test_another_operation_after_a_dead_batch_waits_for_its_jobs(
     client: CIClient, fill_bucket: Fill, batch: Make, end_leases: End
 ) -> None:
-    """The dead batch has left a job in flight: its operation must not win over the new one."""
+    """The dead batch left a job in flight, which must not overwrite the output of the new operation."""
     fill_bucket("in/a.docx")
     resume = pause(client)
     pages = {"output": "out/{stem}-${Number}.png"}

@@ -1,4 +1,4 @@
-"""A batch dies or is suspended: others do its rest, and it shares with them when it comes back."""
+"""Other batches finish the work of a dead or suspended batch, which uses their outputs when it returns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_followers_of_a_killed_batch_finish_its_outputs(
     batch: Make,
     live_outputs: Count,
 ) -> None:
-    """X dies with one job in flight. Y and Z, which share with X and with each other, do what X left."""
+    """X dies with one job in flight. Y and Z share outputs with X and each other, and finish X's work."""
     fill_bucket(*keys(8))
     resume = pause(client)
     kill(2, lambda doomed: batch(doomed, keys(6), batch_id="x", max_in_flight=2, lease_seconds=3))
@@ -55,7 +55,7 @@ def test_what_a_killed_batch_has_made_is_made_again_by_another_operation(
     batch: Make,
     live_outputs: Count,
 ) -> None:
-    """The follower records what it finds, for the batch that made it has no next run."""
+    """Batch Y records the outputs of the killed batch X in the index, because X never runs again."""
     fill_bucket(*keys(4))
     kill(4, lambda doomed: batch(doomed, batch_id="x", threads=1, lease_seconds=3))
     assert batch(client, batch_id="y").run().skipped == 4
@@ -102,7 +102,7 @@ Batch(
 
 @pytest.fixture
 def child(local_ci: LocalCI, fill_bucket: Fill) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs a batch of twenty objects, two at a time."""
+    """A process that runs a batch of twenty objects, with at most two jobs in flight."""
     fill_bucket(*keys(20))
     arguments = [local_ci.endpoint, local_ci.secret_id, local_ci.secret_key]
     with subprocess.Popen(
@@ -138,7 +138,7 @@ def test_a_suspended_batch_stops_if_another_has_done_its_rest(
     live_outputs: Count,
     child: subprocess.Popen[str],
 ) -> None:
-    """It wakes up with a plan whose remaining outputs another batch has made."""
+    """When the suspended batch continues, another batch has made all remaining outputs of its plan."""
     wait_until(lambda: len(list(client.list_doc_jobs())) >= 4)
     child.send_signal(signal.SIGSTOP)
     summary = batch(client, batch_id="other", lease_seconds=3).run()

@@ -1,4 +1,4 @@
-"""Two runs of one batch: the second waits, is refused, or comes back later."""
+"""Two runs of one batch at the same time: the second one waits, fails, or is deferred."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_short_batch_beside_a_long_one_does_its_own_at_once(
     batch: Make,
     live_outputs: Count,
 ) -> None:
-    """The long batch is kept from submitting the rest of its objects until the short one has ended."""
+    """The long batch cannot submit its remaining objects until the short batch has ended."""
     fill_bucket(*keys(60))
     may_go_on = threading.Event()
 
@@ -168,7 +168,7 @@ def test_disjoint_prefixes_do_not_wait_for_each_other(
 def test_a_chain_of_three_batches_makes_each_output_once(
     client: CIClient, fill_bucket: Fill, batch: Make, live_outputs: Count
 ) -> None:
-    """X shares with Y, and Y shares with Z."""
+    """X and Y share outputs, and so do Y and Z."""
     fill_bucket(*keys(9))
     resume = pause(client)
     sources = {"x": keys(5), "y": keys(5, 2), "z": keys(6, 3)}
@@ -204,7 +204,7 @@ def test_a_shared_object_that_failed_is_reported_as_failed(
 def test_an_object_the_first_batch_left_out_is_made_by_the_second(
     client: CIClient, fill_bucket: Fill, batch: Make, live_outputs: Count
 ) -> None:
-    """The first batch is stopped with objects that it has not submitted."""
+    """The first batch is stopped before it has submitted all its objects."""
     fill_bucket(*keys(6))
     stop = threading.Event()
     first = batch(
@@ -230,7 +230,7 @@ def test_a_selection_and_a_list_of_keys_share_their_outputs(
 def test_what_a_short_neighbour_left_out_is_read_from_its_report(
     client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
-    """The index knows what a batch made, and not what it left out because another one had made it."""
+    """The index names the outputs that a batch made, not those it skipped because they were up to date."""
     fill_bucket("in/a.docx")
     batch(client, batch_id="maker").run()
     batch(client, batch_id="neighbour").run()

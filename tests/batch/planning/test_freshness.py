@@ -1,4 +1,4 @@
-"""Which outputs exist: the truth about each, and the cost in requests."""
+""":class:`ExistingOutputs` finds the outputs that exist, with few requests."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ KEYS = st.lists(
     unique=True,
     max_size=30,
 )
-"""Also such as UTF-16 would sort otherwise than UTF-8."""
+"""Keys that include characters which UTF-16 and UTF-8 sort differently."""
 
 
 @pytest.fixture
 def requests(local_ci: LocalCI) -> Callable[[], dict[str, int]]:
-    """How many GET and HEAD requests there were."""
+    """Returns the number of GET and HEAD requests so far, by method."""
     many = 1_000_000
     for method in ("GET", "HEAD"):
         local_ci.faults.add("slow", seconds=0, method=method, count=many)
@@ -101,7 +101,7 @@ def test_pages_are_read_only_as_long_as_they_save_time(
     fill_bucket: Fill,
     requests: Callable[[], dict[str, int]],
 ) -> None:
-    """Never more than one page for twenty keys."""
+    """At most one page is read for every twenty keys."""
     fill_bucket(*numbered(range(6000)))
     keys = numbered(range(0, 6000, every))[:75]
     assert list(outputs.last_modified(keys)) == keys
@@ -122,7 +122,7 @@ def test_an_error_is_no_absence_and_leaves_no_thread_behind(
 
 
 class SmallPages(CIClient):
-    """Lists three objects a page."""
+    """A client whose listings have three objects a page."""
 
     def list_objects_page(self, *arguments: Any, **options: Any) -> ObjectPage:
         return super().list_objects_page(*arguments, **{**options, "page_size": 3})
@@ -152,5 +152,5 @@ def test_whatever_the_keys_are_called_those_that_are_there_are_found(
 
 @pytest.fixture
 def folders() -> Iterator[int]:
-    """A number for each example."""
+    """Numbers from 0 on: each example puts its outputs into a folder of its own."""
     return itertools.count()

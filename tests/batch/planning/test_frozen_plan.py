@@ -1,4 +1,4 @@
-"""A frozen plan is carried out, however the templates render by then; other code makes another plan."""
+"""A frozen plan is carried out even if templates render differently later; changed code makes a new plan."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def advance(batch: Batch, resume: Mapping[str, Any] | None = None) -> BatchSumma
 
 
 def parked(batch: Batch, resume: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Advance to the next deferral; what the trigger keeps."""
+    """Advance the batch until it defers; return the arguments of its trigger."""
     assert advance(batch, resume) is None
     kept: dict[str, Any] = json.loads(json.dumps(batch.parked))
     return kept
@@ -51,7 +51,7 @@ def to_end(make: Callable[[], Batch], resume: dict[str, Any]) -> BatchSummary:
     pytest.fail("the batch does not end")
 
 
-# Other renderings at each resume
+# Templates that render differently at each resume
 
 
 def test_an_output_that_renders_differently_continues_the_plan(
@@ -106,7 +106,7 @@ def test_the_operation_of_the_plan_is_done_on_resume(
     assert pages == {"3"}
 
 
-# A rolling window
+# A rolling time window
 
 
 def test_a_rolling_window_does_not_shrink_the_plan(
@@ -129,7 +129,7 @@ def test_a_rolling_window_does_not_shrink_the_plan(
 def test_a_retry_with_a_rolling_window_continues_the_plan(
     client: CIClient, fill_bucket: Fill, batch: Make, live_jobs: Count, end_leases: End
 ) -> None:
-    """A retry knows nothing of the previous run; the time bounds are not part of the definition."""
+    """The retry gets no trigger arguments, and the time bounds are not part of the definition."""
     fill_bucket(*KEYS)
     begin = datetime.now(timezone.utc) - timedelta(hours=1)
     source = ObjectSelection(prefix="in/", modified_after=begin)
@@ -141,7 +141,7 @@ def test_a_retry_with_a_rolling_window_continues_the_plan(
     assert live_jobs(client) == dict.fromkeys(KEYS, 1)
 
 
-# The order within sets
+# Sets whose order changes
 
 
 @pytest.mark.parametrize("seeds", [("0", "1"), ("7", "42")])
@@ -215,7 +215,7 @@ def test_a_bucket_that_renders_differently_is_not_written_to(
     assert len(list((bucket.parent / wanted / "out").iterdir())) == 6
 
 
-# The definition decides
+# Changes of the definition
 
 
 def test_the_same_definition_continues_whatever_is_rendered(
@@ -284,7 +284,7 @@ def test_a_finished_plan_is_not_continued(client: CIClient, fill_bucket: Fill, b
 def test_a_resume_after_the_plan_has_ended_returns_its_summary(
     client: CIClient, fill_bucket: Fill, batch: Make
 ) -> None:
-    """Another run has finished the batch while this one was deferred."""
+    """Another run finished the batch while this one was deferred."""
     fill_bucket(*KEYS)
     resume = pause(client)
     kept = parked(batch(client))
@@ -322,7 +322,7 @@ def test_a_plan_made_again_keeps_its_output_names(
     live_outputs: Count,
     end_leases: End,
 ) -> None:
-    """The registry was deleted, and the retry renders another output."""
+    """The registry was deleted, and the template of the output renders differently in the retry."""
     fill_bucket(*KEYS)
     kill(posts, lambda doomed: batch(doomed, definition="code", max_in_flight=2, threads=1))
     end_leases()
@@ -333,7 +333,7 @@ def test_a_plan_made_again_keeps_its_output_names(
     assert live_outputs(client) == {f"out/{number}.pdf": 1 for number in range(6)}
 
 
-# A password
+# Passwords
 
 
 def test_a_password_is_in_no_object_of_the_bucket(

@@ -1,4 +1,4 @@
-"""A batch of another tag, and operations that a batch refuses before anything is submitted."""
+"""Batches of jobs with other tags, and operations that a batch refuses before anything is submitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of outputs and of batches: which objects are taken, and which settings are refused."""
+"""Output names and batch ids: which objects a batch takes, and which settings it refuses."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ def test_an_id_that_cannot_name_a_folder_is_refused(batch_id: str, client: CICli
         batch(client, batch_id=batch_id)
 
 
-# Outputs in the selection
+# Outputs inside the selection
 
 
 def test_outputs_inside_the_selection_never_become_inputs(
     client: CIClient, fill_bucket: Fill, bucket: Path, batch: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Four days of a batch whose outputs lie below its own prefix."""
+    """A batch runs on four days; its outputs lie below the prefix that it selects from."""
     source = ObjectSelection(prefix="in/", suffixes=(".docx", ".pdf"))
     for day in range(4):
         fill_bucket(f"in/{day}.docx", f"in/sub/{day}.pdf")
@@ -156,7 +156,7 @@ def test_keys_named_one_by_one_may_lie_anywhere(client: CIClient, fill_bucket: F
     assert batch(client, ["out/a.docx"], output="out/{stem}.pdf").run().succeeded == 1
 
 
-# Ledgers do not count as objects
+# Ledgers are not objects of a batch
 
 
 @pytest.mark.parametrize("report_prefix", ["_ci_batches/", "logs/ci/", "", "in/reports/", "a-"])
@@ -173,7 +173,7 @@ def test_ledgers_of_any_prefix_are_left_out(
 
 
 def test_objects_beside_a_ledger_are_taken(client: CIClient, fill_bucket: Fill, batch: Make) -> None:
-    """Only the folder of a batch is left out where no settings say more."""
+    """A ledger's folder is left out; other objects below the same ``report_prefix`` are not."""
     fill_bucket("logs/a.docx", "logs/x.ci-batch.docx")
     batch(client, ["logs/a.docx"], report_prefix="logs/", batch_id="other").run()
     assert batch(client, ObjectSelection(prefix="logs/")).run().total == 2
@@ -232,7 +232,7 @@ def test_a_key_that_looks_like_a_placeholder_is_just_a_key(
 def test_a_key_with_a_placeholder_of_the_service_fails_alone(
     name: str, output: str, client: CIClient, fill_bucket: Fill, batch: Make, results: Results
 ) -> None:
-    """The service would replace it in the output key, whoever wrote it there."""
+    """The service would replace the placeholder in the output key, even if the object's name contains it."""
     fill_bucket(f"in/{name}.docx", "in/good.docx")
     operation = PAGES if output.endswith("png") else DocProcess(target="pdf")
     with pytest.raises(BatchFailedError, match="rename the object") as failed:

@@ -1,4 +1,4 @@
-"""What a plan decides about each object, and which plans are refused."""
+"""The decision of a plan about each object, and the plans that are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LATER = 1_900_000_000
 
 
 class Index:
-    """The known outputs, by key."""
+    """A replacement for the index of outputs, with fixed entries."""
 
     def __init__(self, *entries: Entry) -> None:
         self._entries = {entry.output: entry for entry in entries}
@@ -86,7 +86,7 @@ def found(*keys: str) -> Iterator[ObjectInfo]:
 
 
 def planned_keys(planner: Planner, *keys: str) -> list[str]:
-    """The keys as they are planned; nothing is asked of the service."""
+    """Plan these keys without any request to the service, and return them in the order of the plan."""
     planner.take(found(*keys))
     return [each.key for each in planner.objects()]
 
@@ -277,7 +277,7 @@ def test_jobs_in_flight_are_adopted_if_they_make_our_output(
     assert [each.decision for each in planner.objects()] == [decision]
 
 
-# What is refused
+# Refused plans
 
 
 @pytest.mark.parametrize("distance", [0, 2500])
@@ -305,7 +305,7 @@ def test_an_object_is_never_its_own_output(planner_of: Callable[..., Planner]) -
 def test_an_object_is_never_the_output_of_another(
     distance: int, text: str, keys: tuple[str, str], planner_of: Callable[..., Planner]
 ) -> None:
-    """In which order the two jobs run is the service's business."""
+    """The service may run the two jobs in any order, so such a plan is refused."""
     between = (f"x/{number}" for number in range(distance))
     with pytest.raises(OutputTemplateError, match=f"'{keys[0]}' would overwrite '{keys[1]}', which is one"):
         planned_keys(planner_of(text), keys[1], *between, keys[0])
@@ -383,7 +383,7 @@ def plan_in_a_child(number: int, *, room: int, folder: Path) -> subprocess.Compl
 
 
 def test_a_large_plan_is_made_on_the_disk_and_leaves_nothing(tmp_path: Path) -> None:
-    """Two hundred thousand objects in memory would be a hundred mebibytes."""
+    """In memory, 200,000 objects would take 100 MiB."""
     child = plan_in_a_child(200_000, room=-1, folder=tmp_path)
     total, grown_mebibytes = map(int, child.stdout.split())
     assert total == 200_000
@@ -413,7 +413,7 @@ def test_a_fingerprint_changes_with_content_operation_and_output() -> None:
 
 
 def test_the_name_of_the_object_counts_only_by_its_suffix() -> None:
-    """A renamed object with the same output need not be made again."""
+    """A renamed object is not converted again if its suffix and its output key stay the same."""
     of = Fingerprints(PDF).of
     assert of("in/a.docx", "e", "o") == of("in/b.DOCX", "e", "o") != of("in/a.doc", "e", "o")
 

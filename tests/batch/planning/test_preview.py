@@ -1,4 +1,4 @@
-"""What a batch would do, told before it costs."""
+"""A preview says what a batch would do, before the batch costs anything."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_estimate_follows_from_the_price_table(
                         seconds_per_job=36, concurrency=5)  # fmt: skip
     preview = batch(client).preview(prices)
     assert (preview.cost, preview.currency, preview.hours) == (2.0, "EUR", 0.02)
-    assert batch(client).preview(replace(prices, concurrency=None)).hours is not None  # the queue says it
+    assert batch(client).preview(replace(prices, concurrency=None)).hours is not None  # read from the queue
     assert "about 2.00 EUR and 0.0 hours; an estimate, check your contract" in preview.lines()
 
 

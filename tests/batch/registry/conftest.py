@@ -1,4 +1,4 @@
-"""Registries over the local CI, and the requests that they send."""
+"""Fixtures that make claims and record the requests of a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = "_ci_batches.registry/"
 
 @pytest.fixture
 def claim_of() -> Callable[..., Claim]:
-    """Makes a claim; each of its fields can be another."""
+    """Makes a claim; arguments replace the default fields."""
 
     def make(token: str = "t", **values: Any) -> Claim:
         defaults: dict[str, Any] = {
@@ -35,13 +35,13 @@ def claim_of() -> Callable[..., Claim]:
 
 @pytest.fixture
 def adding(claim_of: Callable[..., Claim]) -> Callable[[str], Change]:
-    """Makes the change that adds a claim of this token."""
+    """Makes a change of the registry that adds a claim with the given token."""
     return lambda token: lambda state: state.with_claim(claim_of(token))
 
 
 @pytest.fixture
 def sent() -> Callable[[CIClient], list[tuple[str, str]]]:
-    """Notes method and path of each request that a client sends from now on."""
+    """Records the method and path of each request that a client sends from now on."""
 
     def watch(client: CIClient) -> list[tuple[str, str]]:
         noted: list[tuple[str, str]] = []

@@ -59,7 +59,7 @@ def test_a_watch_tells_alive_parked_and_dead(client: CIClient, claim_of: ClaimOf
     assert watch.look() == "parked"
     os.utime(bucket / PATH, (OLD, OLD))
     assert watch.look() == "dead"
-    renewed = claim_of(claimed_at=time.time())  # by a run whose lease had expired
+    renewed = claim_of(claimed_at=time.time())  # renewed by a run whose lease had expired
     assert LivenessWatch(client, renewed).look() == "alive"
     beat(client)
     assert watch.look() == "alive"

@@ -30,7 +30,7 @@ def registry(client: CIClient) -> Registry:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of ten entries, up to four of them known from the state, which holds up to 20 entries."""
+    """Lower the limits: 20 entries and four parts' first outputs in the state, ten entries in a part."""
     monkeypatch.setattr(index_state, "EMBEDDED_ENTRIES", 20)
     monkeypatch.setattr(parts, "PART_ENTRIES", 10)
     monkeypatch.setattr(parts, "MAX_FIRSTS", 4)
@@ -154,7 +154,7 @@ def test_few_outputs_cost_one_part_for_each_run(client: CIClient, registry: Regi
         state = add_entries(registry, entries(range(start, start + count)))
     requests = sent(client)
     assert len(find(client, state, ["out/000005.pdf", "out/000100.pdf"])) == 2
-    assert len(requests) == 1  # all are in the newest run
+    assert len(requests) == 1  # both outputs are in the newest run
     del requests[:]
     assert len(find(client, state, ["out/000005.pdf", "out/000000.pdf"])) == 2
     assert len(requests) == 2
@@ -215,7 +215,7 @@ def test_merged_runs_are_deleted_one_hour_and_one_compaction_later(
     assert stored(bucket) == state.index.tokens()
     reader = IndexReader(client, before, ROOT)
     assert not reader.find([f"out/{number:06}.pdf" for number in range(800)])
-    assert reader.missing_parts == 2  # the objects that say where the parts begin
+    assert reader.missing_parts == 2  # parts.json of each of the two runs
 
 
 def test_a_missing_part_is_unknown(
@@ -235,7 +235,7 @@ def test_a_missing_part_is_unknown(
 def test_what_a_missing_part_knew_is_not_taken_from_an_older_run(
     client: CIClient, registry: Registry, small_parts: None, bucket: Path, deleted: str
 ) -> None:
-    """Else the A of A → B → A would be found, and the B that is there would be taken to be A."""
+    """An output was A, then B. If B's entry is lost, A's must not be found: the output is unknown."""
     for fingerprint, count in (("a", 200), ("b", 90), ("c", 1)):
         state = add_entries(registry, entries(range(count), fingerprint))
     (bucket / ROOT / "index" / state.index.runs[1].token / deleted).unlink()
@@ -245,7 +245,7 @@ def test_what_a_missing_part_knew_is_not_taken_from_an_older_run(
     assert all_of(client, state) == expected
     state = compact(registry, add_entries(registry, entries(range(200, 280))))
     assert len(state.index.runs) == 1
-    # Parts are found without the object that says where they begin.
+    # Compaction finds the parts even without the object that holds their first outputs.
     lost = range(20, 30) if deleted == "000003.json" else range(0)
     expected = {key: each for key, each in as_dict(kept).items() if int(key[4:10]) not in lost}
     assert all_of(client, state) == {**expected, **as_dict(entries(range(200, 280)))}

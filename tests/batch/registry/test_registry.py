@@ -42,7 +42,7 @@ def registry(client: CIClient) -> Registry:
 
 @pytest.fixture
 def hasty(local_ci: LocalCI) -> Iterator[CIClient]:
-    """A client that sends each request once."""
+    """A client that never repeats a request."""
     credentials = Credentials(secret_id=local_ci.secret_id, secret_key=local_ci.secret_key)
     with CIClient(
         credentials,

@@ -1,4 +1,4 @@
-"""The registry and its index under several writers, lost responses and deletions, in every order."""
+"""A model of the registry and its index: writers, lost responses and deletions, in any order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NUMBERS = count(1)
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """Three writers of one bucket; the first tries again after a lost response, the others give up."""
+    """Three writers of one bucket; the first repeats a request after a lost response, the others give up."""
 
     def __init__(self, server: LocalCI) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.claims: list[str] = []
         self.known: dict[str, Entry] = {}
         self.lost: set[str] = set()
-        """Outputs that a deleted object may have known."""
+        """Outputs that may be unknown because an object of the index was deleted."""
         self.versions = count(1)
 
     def connect(self, bucket: str, attempts: int) -> CIClient:
@@ -69,7 +69,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     tokens = Bundle("tokens")
 
-    # What happens
+    # Events
 
     @rule(writer=WRITERS, target=tokens)
     def claim(self, writer: int) -> str:
@@ -96,7 +96,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(target=tokens, number=st.integers(2, 3))
     def claim_at_the_same_time(self, number: int) -> Any:
-        self.server.faults.clear()  # which of them a fault would meet is chance
+        self.server.faults.clear()  # it would be random which writer meets a fault
         new = [f"claim {next(self.versions)}" for _ in range(number)]
 
         def add(writer: int) -> State:
@@ -131,7 +131,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def delete_states(self, data: st.DataObject) -> None:
-        """Any of them; a minute later all writers have noticed."""
+        """Delete some states; new registries act as writers that have noticed the deletion."""
         names = sorted(path.name for path in self.folder.glob("0*.json"))
         for name in data.draw(st.sets(st.sampled_from(names)) if names else st.just(set[str]())):
             (self.folder / name).unlink()
@@ -148,7 +148,7 @@ class RegistryMachine(RuleBasedStateMachine):
             (self.folder / name).unlink()
             self.lost = set(UNIVERSE)
 
-    # What must hold
+    # Invariants
 
     @invariant()
     def claims_vanish_only_when_they_are_released(self) -> None:
@@ -173,13 +173,13 @@ class RegistryMachine(RuleBasedStateMachine):
             if output not in self.lost or output in found:
                 assert found.get(output) == self.known.get(output), output
 
-    # How it is done and seen
+    # Helpers
 
     def change(self, writer: int, fn: Change) -> None:
         self.attempt(lambda: self.registries[writer].change(fn))
 
     def attempt(self, what: Callable[[], Any]) -> None:
-        """Do it, or give up after a lost response: then it was done or not, as the bucket shows."""
+        """Call ``what``; ignore errors that a fault explains: the bucket shows whether the call worked."""
         faults = self.server.faults.pending()
         try:
             what()
@@ -196,7 +196,7 @@ class RegistryMachine(RuleBasedStateMachine):
         return any(claim["token"] == token for claim in self.newest()["claims"])
 
     def read_index(self, state: Any) -> tuple[dict[str, Entry], bool]:
-        """All entries, read without the code under test, and whether all objects were there."""
+        """All entries, read without the code under test, and whether no object of the index was missing."""
         known: dict[str, Entry] = {}
         is_whole = True
         for run in state["index"]["runs"]:

@@ -29,7 +29,7 @@ keeps_versions = pytest.mark.parametrize(
 
 @pytest.fixture
 def local_ci(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalCI]:
-    """A local CI with such a bucket."""
+    """A local CI with the bucket traits that the test names."""
     (tmp_path / "buckets" / BUCKET).mkdir(parents=True)
     with LocalCI(tmp_path / "buckets", convert="instant", **request.param) as server:
         yield server
@@ -64,7 +64,7 @@ def test_a_change_is_made_and_no_state_says_that_the_bucket_protects_it(
 def test_of_writers_of_the_same_number_each_makes_its_change(
     local_ci: LocalCI, client: CIClient, adding: Adding
 ) -> None:
-    """The first PUT is slow, so that it replaces the other one."""
+    """The first writer's PUT is slow, so it replaces the object that the other writer has put."""
     local_ci.faults.add("slow", seconds=1.0, method="PUT", path=f"/{ROOT}0")
 
     def write(token: str) -> State:

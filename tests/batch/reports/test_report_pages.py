@@ -1,4 +1,4 @@
-"""Reports in parts: pages and single results take a few requests, however long the report is."""
+"""Reading a page or a single result of a report takes a few requests, however long the report is."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FOLDER = "reports/b/"
 STATES = tuple(ObjectState)
 CODES = ("", "Broken", "Locked")
 SIZES = {"short": (1 << 20, 1 << 20), "long": (20_000, 1_500)}
-"""Bytes of a part and of a block; one object holds the whole report, or some ten of them."""
+"""Size of a part and of a block, in bytes; a short report is one object, a long one has some ten parts."""
 
 
 def of_number(number: int) -> ObjectResult:
-    """A mixed lot: keys out of order, every state, several codes, one strange key."""
+    """Makes one of many different results: unsorted keys, every state, several codes, and one odd key."""
     state = STATES[number % 5]
     return ObjectResult(
         key="in/\udc80\n合同" if number == 77 else f"in/{number * 7919 % 1000:03}.docx",
@@ -100,7 +100,7 @@ def requests(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Coun
 
 
 def pages(read: Callable[[int], object]) -> list[ObjectResult]:
-    """All pages, one after the other, by the offset that each names for the next."""
+    """Read all pages in turn: each page gives the offset of the next one."""
     results: list[ObjectResult] = []
     offset: int | None = 0
     while offset is not None:
@@ -213,7 +213,7 @@ def test_a_report_that_is_replaced_while_it_is_read_is_read_again(
 def test_parts_without_an_index_are_read_from_their_beginning(
     client: CIClient, long_report: BatchReport, bucket: Path
 ) -> None:
-    """As version 0.3 wrote them."""
+    """Version 0.3 wrote reports without an index."""
     path = bucket / report_key(FOLDER)
     header = json.loads(path.read_text())
     del header["index"], header["failures"]

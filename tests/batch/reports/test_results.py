@@ -48,7 +48,7 @@ def test_a_failed_job_gives_its_code_message_and_request_id() -> None:
 
 @pytest.mark.parametrize("state", [JobState.CANCEL, JobState.SUCCESS])
 def test_the_word_success_is_nobodys_reason(state: JobState) -> None:
-    """The service gives the code Success to every job that has not failed, a cancelled one too."""
+    """The service gives the code ``Success`` to every job that has not failed, even to a cancelled one."""
     found = ended(state, code="Success", message="Success")
     assert (found.code, found.message) == ("", "")
 

@@ -1,4 +1,4 @@
-"""Objects that are rows, and what the engine stores of them."""
+"""A source whose objects have settings of their own, and the text of everything that the engine stores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PASSWORD = "hunter2-is-no-password"
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Rows(ObjectSelection):
-    """The objects of a selection, each as a row."""
+    """A selection in which the objects named in ``rows`` have settings of their own."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -31,6 +31,6 @@ def rows(**by_number: dict[str, Any]) -> Rows:
 
 
 def everything_in(bucket: Path) -> str:
-    """All that the engine has stored."""
+    """The text of every object that the engine has stored in the bucket."""
     paths = [path for path in bucket.rglob("*") if path.is_file() and "_ci_batches" in path.as_posix()]
     return "\n".join(path.read_text(errors="replace") for path in paths)

@@ -1,4 +1,4 @@
-"""Objects with settings of their own: what a row changes is in its job, its fingerprint, and nowhere else."""
+"""The settings of a row change the job and the fingerprint of its object, and of no other object."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ End = Callable[[], None]
 
 
 def pages_of(job: Job) -> str:
-    """The first page, 0 if none was named."""
+    """The first page that the job converts; ``"0"`` if none was given."""
     return str(job.raw["Operation"]["DocProcess"].get("StartPage"))
 
 
@@ -285,7 +285,7 @@ def test_a_plan_of_this_version_before_steps_and_rows_is_continued(
 
 
 def test_ten_thousand_mixed_rows_in_one_batch(tmp_path: Path, client_of: Any, batch: Make) -> None:
-    """Other targets, pages, qualities, outputs, priorities and some wrong rows; 1 % fail."""
+    """The rows differ in target, pages, quality, output and priority; 1 % of them are wrong and fail."""
     name, count = "synthetic-1250000000", 10_000
     (tmp_path / name).mkdir()
 

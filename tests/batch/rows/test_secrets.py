@@ -1,4 +1,4 @@
-"""Passwords by reference: sent with the jobs, and stored nowhere."""
+"""Passwords given as references to secrets are sent with the jobs and stored nowhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Results = Callable[..., dict[str, ObjectResult]]
 
 @pytest.fixture
 def sent_passwords(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords in the submissions of the client, in their order."""
+    """Records the password of each submission of the client, in the order of the submissions."""
     sent: list[str] = []
     attempt = client._transport._attempt
 

@@ -39,9 +39,9 @@ def job(index: int, number: int = 1, *, echoes: bool = True, **values: Any) -> J
 
 
 def unrecorded(state: BatchState, *jobs: Job, not_before: float = 0.0, plan: int = 0) -> UnrecordedJobs:
-    """The jobs that ``state`` does not record, for the rest of a plan of ``plan`` objects."""
+    """Find the jobs that ``state`` does not record; the plan has ``plan`` objects."""
     job_type = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
-    client: Any = None  # not asked
+    client: Any = None  # no request is sent
     submitter = Submitter(
         client=client,
         operations=Operations.of_one(DocProcess(target="pdf"), job_type),

@@ -1,4 +1,4 @@
-"""How much a batch may cost: ``max_jobs`` and the canary, also when runs die and are repeated."""
+"""``max_jobs`` and the canary limit the cost of a batch, even if its runs die and are repeated."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_batch_submits_no_more_than_max_jobs_and_says_how_to_go_on(
     assert {each.message for each in found.values() if each.state is UNFINISHED} == {
         failed.value.summary.stop_reason
     }
-    with pytest.raises(BatchFailedError, match="max_jobs is 4"):  # a retry changes nothing
+    with pytest.raises(BatchFailedError, match="max_jobs is 4"):  # a retry submits nothing more
         batch(client, max_jobs=4).run()
     assert job_count(client) == 4
     with pytest.raises(BatchFailedError, match="max_jobs is 6"):
@@ -74,11 +74,11 @@ def test_the_count_survives_a_killed_run(
     made = batch(client, max_jobs=5, max_in_flight=2, threads=1, lease_seconds=3)
     try:
         made.run()
-    except BaseException as error:  # the run may have ended before
+    except BaseException as error:  # the run may have ended before the power cut
         assert type(error).__name__ in ("PowerCut", "BatchFailedError")
     power.last_for()
     end_leases()
-    if not keeps_claim:  # another batch may have forgotten it
+    if not keeps_claim:  # another batch may have removed the claim
         shutil.rmtree(bucket / REGISTRY_PREFIX, ignore_errors=True)
     with pytest.raises(BatchFailedError, match="max_jobs is 5"):
         made.run()

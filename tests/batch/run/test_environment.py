@@ -1,4 +1,4 @@
-"""Machines with little: no writable temporary folder, a tiny one, few open files."""
+"""Batches on limited machines: no writable temporary folder, a tiny one, or few open files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ except OSError as error:
 
 @pytest.fixture
 def run_child(local_ci: LocalCI) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a batch in a process with limits."""
+    """Runs a batch in a process with at most ``files`` open files, and ``size`` bytes in a file."""
 
     def run(*, files: int = 0, size: int = 0, tmp: str = "") -> subprocess.CompletedProcess[str]:
         arguments = [str(files), str(size), tmp, local_ci.endpoint, local_ci.secret_id, local_ci.secret_key]
@@ -69,7 +69,7 @@ def test_no_writable_temporary_folder_is_needed_for_small_batches(
 def test_a_tiny_temporary_folder_is_noticed_before_submitting(
     client: CIClient, fill_bucket: Fill, run_child: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    """64 KiB for any file."""
+    """No file may be larger than 64 KiB."""
     fill_bucket(*(f"in/{number}.docx" for number in range(200)))
     child = run_child(size=65_536)
     jobs = len(list(client.list_doc_jobs()))
@@ -101,7 +101,7 @@ def test_thirty_open_files_do_or_the_limit_is_named(
     fill_bucket: Fill,
     run_child: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    """The jobs are done and reported, or nothing is submitted."""
+    """Either all jobs are done and reported, or nothing is submitted."""
     fill_bucket(*(f"in/{number}.docx" for number in range(80)))
     child = run_child(files=files)
     jobs = len(list(client.list_doc_jobs()))

@@ -1,4 +1,4 @@
-"""Several queues: which one takes the next job, and that no job is lost or doubled in any of them."""
+"""Several queues: which queue gets the next job; no job is lost or doubled in any queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUCKET = "examplebucket-1250000000"
 
 @pytest.fixture
 def local_ci(tmp_path: Path) -> Iterator[LocalCI]:
-    """A local CI with two queues for each feature, which take a few jobs only."""
+    """A local CI with two queues for each feature; each queue holds at most eight jobs."""
     (tmp_path / "buckets" / BUCKET).mkdir(parents=True)
     with LocalCI(tmp_path / "buckets", convert="instant", queues=2, queue_size=8) as server:
         yield server
@@ -42,11 +42,11 @@ def used(client: CIClient) -> Counter[str]:
     return Counter(job.queue_id for job in client.list_doc_jobs())
 
 
-# Who gets the next job
+# Which queue gets the next job
 
 
 def shares(*rates: int, seconds: float = 10.0) -> tuple[QueueShares, list[str]]:
-    """Queues of which so many jobs ended lately, all empty now."""
+    """Empty queues, in each of which the given number of jobs ended in the last ``seconds``."""
     now = [0.0]
     names = [f"q{number}" for number in range(len(rates))]
     made = QueueShares(names, now=lambda: now[0])

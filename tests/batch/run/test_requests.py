@@ -1,4 +1,4 @@
-"""What a batch costs in requests, counted by the local CI."""
+"""The number of requests that a batch sends, counted by the local CI."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Make = Callable[..., Batch]
 Connect = Callable[..., CIClient]
 
 ONE_LOOK = Pace(shortest=2.0, longest=5.0)
-"""The job of an instant converter has ended at the first check."""
+"""A pace at which the jobs of instant converters have ended by the first check."""
 
 
 @pytest.fixture
 def cost(local_ci: LocalCI) -> Callable[[Callable[[], Any]], dict[str, int]]:
-    """Counts the requests of a step."""
+    """Counts the requests of a call, by operation."""
 
     def count(step: Callable[[], Any]) -> dict[str, int]:
         local_ci.reset_request_counts()
@@ -62,7 +62,7 @@ def test_later_batches_of_one_object_take_at_most_14_requests(
 def test_a_batch_of_ten_objects_takes_at_most_24_requests(
     client: CIClient, fill_bucket: Fill, batch: Make, cost: Cost
 ) -> None:
-    """One per object more, and nothing else."""
+    """Each further object takes one more request: its submission."""
     fill_bucket(*(f"in/{number}.docx" for number in range(10)))
     counts = cost(batch(client, pace=ONE_LOOK).run)
     assert counts["POST ci /doc_jobs"] == 10
@@ -110,14 +110,14 @@ def test_planning_needs_no_request_per_object(
 def test_named_keys_are_looked_up_side_by_side(
     client: CIClient, local_ci: LocalCI, fill_bucket: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F5: several HEAD requests are on their way at the same time."""
+    """Several HEAD requests are in flight at the same time."""
     keys = [f"in/{number}.docx" for number in range(64)]
     fill_bucket(*keys)
     together = threading.Barrier(8, timeout=20)
     head = client.head_object
 
     def head_together(key: str) -> Any:
-        together.wait()  # breaks unless eight callers come at once
+        together.wait()  # fails unless eight threads call at the same time
         return head(key)
 
     monkeypatch.setattr(client, "head_object", head_together)

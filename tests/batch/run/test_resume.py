@@ -70,7 +70,7 @@ def test_what_is_continued_is_the_frozen_plan(
     end_leases: End,
     look: int,
 ) -> None:
-    """The objects are not listed again: an object added after the plan was made is not in it."""
+    """The objects are not listed again: an object that was added after planning is not converted."""
     keys = objects(fill_bucket)
     die(batch(client, max_in_flight=2, progress=dies(look)))
     end_leases()
@@ -118,7 +118,7 @@ def test_answers_that_were_lost_before_the_death_are_reconciled(
 
 
 def other_service(**values: Any) -> kinds.JobType:
-    """Document jobs of a service that says less of them."""
+    """The document jobs of a service whose responses have ``values`` in place of some fields."""
 
     def seen(job: Job) -> Job:
         return replace(job, **values)

@@ -38,7 +38,7 @@ def planned(key: str = "in/a.docx", output_key: str = "out/a.pdf") -> PlannedObj
 
 def submitter(client: CIClient, **options: Any) -> Submitter:
     operations = Operations.of_one(PDF, options.pop("job_type", None))
-    queue_ids = () if client else ("queue",)  # without a client, none is looked up
+    queue_ids = () if client else ("queue",)  # without a client, no queue can be looked up
     return Submitter(
         client=client,
         operations=operations,
@@ -51,7 +51,7 @@ def submitter(client: CIClient, **options: Any) -> Submitter:
 
 
 def lose_answer(client: CIClient, local_ci: LocalCI) -> Attempt:
-    """A submission that the service took, and whose answer was lost."""
+    """Submit a job and lose the response; return the unconfirmed attempt."""
     local_ci.faults.add("cut_after", method="POST", count=1)
     attempt = Attempt(planned=planned())
     with pytest.raises(SubmissionUnknownError):
@@ -102,7 +102,7 @@ def test_a_slash_before_the_services_keys_is_no_difference() -> None:
 
 
 def test_the_listing_goes_back_to_the_job_before_the_submission() -> None:
-    """Jobs may be a minute out of order. A hundred older ones in a row end the search."""
+    """Jobs may be listed up to a minute out of order; a hundred older jobs in a row end the search."""
     attempt = Attempt(planned=planned(), look_back_to=NOON - timedelta(seconds=300))
 
     def newest_first() -> Iterator[Job]:
@@ -160,7 +160,7 @@ def job(age_seconds: int, **values: Any) -> Job:
 
 def find_among(jobs: Any, attempts: list[Attempt], **options: Any) -> dict[Attempt, Job]:
     job_type = replace(DOCUMENTS, list=lambda *_, **__: iter(jobs))
-    return submitter(None, job_type=job_type, **options).find(attempts)  # type: ignore[arg-type] # not asked
+    return submitter(None, job_type=job_type, **options).find(attempts)  # type: ignore[arg-type] # no request is sent
 
 
 def test_a_refused_key_does_not_keep_the_others_from_being_sent(client: CIClient, fill_bucket: Fill) -> None:
@@ -207,7 +207,7 @@ def test_who_may_not_go_on_sends_nothing(client: CIClient, fill_bucket: Fill) ->
 def test_a_lost_response_is_kept_with_the_end_of_its_signature(
     client: CIClient, local_ci: LocalCI, fill_bucket: Fill
 ) -> None:
-    """After it nothing more is sent, since the service may be unavailable."""
+    """After a lost response, nothing more is sent, because the service may be unavailable."""
     fill_bucket("in/a.docx")
     local_ci.faults.add("cut_after", method="POST", count=1)
     attempts = [Attempt(planned=planned(output_key=f"out/{number}.pdf")) for number in range(3)]

@@ -34,7 +34,7 @@ def advance(batch: Batch) -> BatchSummary | None:
 
 
 def cancel(client: CIClient, count: int) -> None:
-    """Cancel ``count`` of the jobs that have not ended."""
+    """Cancel the first ``count`` jobs that have not ended."""
     jobs = [job for job in client.list_doc_jobs() if not job.state.is_final]
     for job in jobs[:count]:
         client.cancel_doc_job(job.job_id)
@@ -131,7 +131,7 @@ def test_after_that_a_cancelled_job_is_again_somebody_elses_wish(
 
 
 def test_without_a_plan_the_batch_is_resumed_after_a_while(client: CIClient) -> None:
-    """It waits for another run of the batch, or its records were deleted."""
+    """A plan is missing while another run is making it, or if the records were deleted."""
     between = watch(client, pace=Pace(longest=5))
     assert (between.pending, between.is_due) == (0, False)
     between.look()
@@ -185,7 +185,7 @@ def test_a_queue_full_of_foreign_jobs_is_tried_again_later(
 
 @pytest.fixture
 def asked(client: CIClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every request from now on."""
+    """Records the service and the method of each request from now on."""
     requests: list[str] = []
     attempt = client._transport._attempt
 

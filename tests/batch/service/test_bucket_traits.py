@@ -33,7 +33,7 @@ Make = Callable[..., Batch]
 
 @pytest.fixture
 def local_ci(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalCI]:
-    """A local CI with such a bucket."""
+    """A local CI with the bucket traits that the test names."""
     (tmp_path / "buckets" / BUCKET).mkdir(parents=True)
     with LocalCI(tmp_path / "buckets", convert="instant", **request.param) as server:
         yield server
@@ -41,7 +41,7 @@ def local_ci(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalCI
 
 @pytest.fixture(autouse=True)
 def quick_registry(monkeypatch: pytest.MonkeyPatch, fill_bucket: Fill) -> None:
-    """A change of the registry takes two seconds at most in a bucket with versioning."""
+    """Limit a change of the registry in a bucket with versioning to two seconds."""
     quick = registry.Timing(creating=1.0, skew=1.0)
     monkeypatch.setattr(registry, "Timing", lambda: quick)
     fill_bucket(*KEYS)

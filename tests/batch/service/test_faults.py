@@ -116,7 +116,7 @@ def test_an_outage_that_lasts_too_long_is_an_error(tmp_path: Path, batch: Make, 
 def test_a_service_that_loses_every_response_ends_the_batch(
     client: CIClient, fill_bucket: Fill, local_ci: LocalCI, batch: Make
 ) -> None:
-    """It neither accepts nor refuses anything."""
+    """The batch gets no response that accepts or refuses a submission."""
     fill_bucket("in/a.docx")
     local_ci.faults.add("cut_before", method="POST", count=10_000)
     with pytest.raises(SubmissionUnknownError, match=r"in/a\.docx"):

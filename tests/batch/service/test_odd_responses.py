@@ -1,4 +1,4 @@
-"""Responses beyond the service's documentation, and documented parts that the service leaves out."""
+"""Responses that the service's documentation does not describe, and responses without documented parts."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ slow_jobs = pytest.mark.parametrize("local_ci", [0.3], indirect=True, ids=["slow
 
 @pytest.fixture(autouse=True)
 def objects(fill_bucket: Fill) -> None:
-    """The objects of every batch here."""
+    """Put the objects of each test's batch into the bucket."""
     fill_bucket(*KEYS)
 
 
 @pytest.fixture
 def known_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that is unknown for a second is forgotten."""
+    """Count a job as forgotten after the service has not known it for one second."""
     defaults: Any = JobsInFlight.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, "unknown_seconds", 1.0)
 
@@ -72,7 +72,7 @@ def test_unreadable_jobs_hide_no_job_after_a_crash(
     local_ci.traits.set(foreign_jobs=True)
     batch(client, max_in_flight=3, **SHORT_LEASE).advance(patience=0, deadline=time.time() + 60)
     for record in (*bucket.glob(f"{FOLDER}runs/*"), *bucket.glob(f"{FOLDER}*/*/*.jsonl")):
-        record.unlink()  # as if the run had died before it wrote them
+        record.unlink()  # as if the run had died before it wrote these records
     for record in bucket.glob(f"{FOLDER}*/checkpoint.jsonl"):
         record.unlink()
     assert_done(client, local_ci, live_jobs, batch(client, **SHORT_LEASE).run())
@@ -131,7 +131,7 @@ def test_forgotten_jobs_of_a_dead_run_are_known_by_their_outputs(
     end_leases: Callable[[], None],
     known_for_a_second: None,
 ) -> None:
-    """It died before it recorded its submissions, and the next run comes after a month."""
+    """The run died before it recorded its submissions, and the next run starts a month later."""
     operations = {
         "pdf": Step(DocProcess(target="pdf"), "out/{stem}.pdf"),
         "page": Step(DocProcess(target="jpg", start_page=1, end_page=1), "out/{stem}.jpg", after="pdf"),
@@ -153,7 +153,7 @@ def wait_for_jobs(client: CIClient) -> None:
         time.sleep(0.02)
 
 
-# Changed echoes
+# Echoed parameters that differ from the submitted ones
 
 
 @pytest.mark.parametrize("limit", [None, 0, 1, 12, 13])
@@ -183,7 +183,7 @@ def test_empty_pages_and_repeated_tokens_end_nothing(
 def test_a_listing_without_an_end_is_an_error_in_time(
     local_ci: LocalCI, client: CIClient, batch: Make, live_jobs: Count
 ) -> None:
-    """It is unknown whether jobs are in flight, so nothing is submitted."""
+    """Without a complete listing, jobs may be in flight unseen, so nothing is submitted."""
     local_ci.traits.set(endless_tokens="new")
     with pytest.raises(CIResponseError, match="the listing of jobs does not end"):
         batch(client).run()
@@ -192,7 +192,7 @@ def test_a_listing_without_an_end_is_an_error_in_time(
     assert_done(client, local_ci, live_jobs, batch(client).run())
 
 
-# Responses that are not the service's own
+# Responses that do not come from the service
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 408, 429, 499, 502])
@@ -223,7 +223,7 @@ def test_an_error_inside_a_success_is_an_error(
     assert_done(client, local_ci, live_jobs, batch(client).run())
 
 
-# Refusals that concern the bucket
+# Service errors that concern the whole bucket
 
 ABOUT_THE_BUCKET = (
     "AIBucketUnBinded",

@@ -34,7 +34,7 @@ slow_jobs = pytest.mark.parametrize("local_ci", [0.1], indirect=True, ids=["slow
 
 @pytest.fixture(autouse=True)
 def objects(fill_bucket: Callable[..., None]) -> None:
-    """The objects of every batch here."""
+    """Put the objects of each test's batch into the bucket."""
     fill_bucket(*KEYS)
 
 
@@ -50,7 +50,7 @@ def work(clock: Clock | None = None, **options: Any) -> Work:
 
 @contextmanager
 def process(local_ci: LocalCI, log: Path, task: Work) -> Iterator[Child]:
-    """A run of the batch in a process of its own."""
+    """Run the batch in another process; kill that process at the end of the block."""
     child = Child("holder")
     child.start(task, int(local_ci.endpoint.rpartition(":")[2]), log)
     try:
@@ -61,7 +61,7 @@ def process(local_ci: LocalCI, log: Path, task: Work) -> Iterator[Child]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for something that certainly comes."""
+    """Wait up to a minute until ``condition()`` is true."""
     limit = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < limit
@@ -69,7 +69,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def take_over(client: CIClient, batch: Make, frozen_since: float) -> None:
-    """Let another run do the work, and the frozen one sleep for longer than its lease."""
+    """Let another run do the work, and return once the frozen run has slept for ``FROZEN_SECONDS``."""
     batch(client, lease_seconds=LEASE).run()
     time.sleep(max(0.0, frozen_since + FROZEN_SECONDS - time.monotonic()))
 
@@ -118,7 +118,7 @@ def test_a_late_plan_of_a_frozen_run_is_refused(
         holder.freeze()
         take_over(client, batch, time.monotonic())
         frozen = (bucket / FOLDER / "plan.json").read_bytes()
-        time.sleep(1.0)  # the late one has arrived by now
+        time.sleep(1.0)  # the late plan has arrived by now
         assert (bucket / FOLDER / "plan.json").read_bytes() == frozen
         report = json.loads((bucket / FOLDER / "report.jsonl").read_text().splitlines()[0])
         assert report["plan"] == json.loads(frozen.splitlines()[0])["token"]
@@ -138,7 +138,7 @@ def test_a_lost_submission_that_is_taken_late_is_found(
 def test_a_late_job_that_the_listing_hides_is_found(
     local_ci: LocalCI, client: CIClient, batch: Make, live_jobs: Count
 ) -> None:
-    """The service takes it in the last second of its signature, lists it late and does not echo UserData."""
+    """The service takes the submission just before its signature expires, and lists the job late."""
     local_ci.traits.set(hide_jobs_seconds=2.5, user_data_limit=0)
     local_ci.faults.add("taken_late", seconds=5.0, method="POST", count=2)
     summary = batch(client, lease_seconds=9, threads=2).run()
@@ -208,7 +208,7 @@ def test_slow_responses_end_the_batch_in_bounded_time(
     caplog: pytest.LogCaptureFixture,
     seconds: float,
 ) -> None:
-    """Every response takes longer than a quarter of the lease, which lasts at least three seconds."""
+    """Each response takes longer than a quarter of the lease, whose minimum is three seconds."""
     local_ci.faults.add("late", seconds=seconds, count=100_000)
     with client_of(local_ci, retry=RetryPolicy(max_attempts=1)) as slow:
         try:
@@ -221,7 +221,7 @@ def test_slow_responses_end_the_batch_in_bounded_time(
 
 
 def test_a_plan_allows_for_an_estimate_of_the_time_that_is_ahead(client: CIClient, batch: Make) -> None:
-    """After a jump of the service's clock, a job can show the second before the plan."""
+    """After a jump of the service's clock, a job can show a creation time one second before the plan."""
     batch(client).run()
     plan = read_plan(client, FOLDER)
     assert plan is not None

@@ -1,4 +1,4 @@
-"""Shards of lopsided, strange and changing sources, and reports over shards that went wrong."""
+"""Shards of uneven, unusual and changing sources, and merged reports when shards failed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def by_key(report: MergedReport) -> tuple[int, int, int]:
 def test_shards_of_a_listing_that_changes_are_retried(
     client: CIClient, batch: Make, fill_bucket: Fill
 ) -> None:
-    """Later objects lie in one shard, deleted ones in none, and a retry of a shard sees both."""
+    """A new object belongs to one shard, a deleted one to none; a retried shard sees both changes."""
     fill_bucket(*(f"in/{n}.docx" for n in range(6)))
     made = make_shards(client, IN, shards_id="s", max_objects=2)
     run(made, batch, client, 0)
@@ -112,7 +112,7 @@ def test_shards_of_an_inventory_keep_its_report(client: CIClient, batch: Make, f
     write(client, rows_of("in/a.docx"), date="20260202")
     run(made, batch, client)
     assert by_key(merge_reports(client, made)) == (3, 3, 0)
-    write(client, rows_of("in/z.docx"))  # the same report, replaced
+    write(client, rows_of("in/z.docx"))  # replaces the report that the shards read
     with pytest.raises(SourceError, match="has changed: its ETag is"):
         run(made, batch, client)
 

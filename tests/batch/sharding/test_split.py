@@ -1,4 +1,4 @@
-"""Shards: disjoint, complete, of at most the given size, and the same at every attempt."""
+"""Shards are disjoint, complete, not larger than requested, and the same in every attempt."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_large_listing_of_one_folder(serve_synthetic: Callable[[int], CIClient
 
 @pytest.fixture
 def serve_synthetic(tmp_path: Path, client_of: Callable[..., CIClient]) -> Any:
-    """A client of a bucket of made-up objects."""
+    """Starts a local CI with a bucket of synthetic objects; returns a client for the bucket."""
     servers = []
 
     def start(number: int) -> CIClient:
@@ -106,7 +106,7 @@ def test_an_inventory(
     source = Inventory(FOLDER, key_prefix="in/", start_part=start[0], start_row=start[1], max_rows=max_rows)
     pieces = list(split(shared, source, max_objects, "copies/"))
     expected = keys(source, shared)
-    write(shared, rows_of("in/newer"), date="20270101")  # the shards keep to their report
+    write(shared, rows_of("in/newer"), date="20270101")  # a newer report, which the shards must not read
     found = [keys(piece.source, shared) for piece in pieces]
     shared.delete_object(f"{FOLDER}20270101/manifest.json")
     assert list(chain(*found)) == expected
@@ -116,7 +116,7 @@ def test_an_inventory(
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A client of a bucket that all examples use."""
+    """A client for a bucket that all examples share."""
     root = tmp_path_factory.mktemp("shared")
     (root / "examplebucket-1250000000").mkdir()
     with LocalCI(root, convert="instant") as server:
@@ -194,7 +194,7 @@ def test_every_attempt_gives_the_same_shards_until_the_report_is_complete(
 def test_two_attempts_at_once_agree(
     client: CIClient, fill_bucket: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The list of whoever writes first counts, also for the other one."""
+    """Both attempts use the list of shards that was written first."""
     fill_bucket("in/a", "in/b")
     source = ObjectSelection(prefix="in/")
     others: list[Any] = []

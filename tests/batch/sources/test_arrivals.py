@@ -24,7 +24,7 @@ def arrival(prefix: str = "in/", **options: Any) -> Arrival:
 
 
 def sighting(objects: int = 1, *, idle_seconds: float = 0.0) -> Sighting:
-    newest = NOON - timedelta(seconds=idle_seconds + 1)  # whole seconds: up to one may not have passed
+    newest = NOON - timedelta(seconds=idle_seconds + 1)  # + 1: the service's times are whole seconds
     return Sighting(objects=objects, bytes=0, newest=newest if objects else None, seen_at=NOON)
 
 
@@ -83,7 +83,7 @@ def test_an_object_that_is_written_again_starts_the_time_anew(
 
 @pytest.mark.parametrize(("idle_seconds", "left"), [(0, 30.0), (29, 1.0), (30, 0.0), (9000, 0.0), (-5, 30.0)])
 def test_the_time_left_is_reckoned_from_the_services_clock(idle_seconds: float, left: float) -> None:
-    """An object from the service's future, written between the two answers, is just not settled."""
+    """An object that was written after ``seen_at``, the time of the response, simply has not settled yet."""
     seen = sighting(idle_seconds=idle_seconds)
     assert arrival(settled_seconds=30).settle_seconds_left(seen) == left
     assert (arrival(settled_seconds=30).missing(seen) == "") is (left == 0)
@@ -101,7 +101,7 @@ def test_the_next_look_comes_sooner_where_objects_only_have_to_settle() -> None:
 def test_a_wrong_clock_of_this_machine_changes_nothing(
     client: CIClient, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
-    """The service's answers are half an hour late, and so is its idea of how old an object is."""
+    """The service's clock is half an hour ahead of the machine's, which makes the object look settled."""
     fill_bucket("in/a.docx")
     local_ci.faults.add("clock", seconds=1800, count=99)
     wanted = arrival(settled_seconds=1500)

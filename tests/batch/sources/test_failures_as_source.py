@@ -1,4 +1,4 @@
-"""The failures of a batch are the objects of the next one."""
+"""The failed objects of a batch are the source of the next batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several prefixes, globs, storage classes and key ranges of a selection."""
+"""Filters of a selection: several prefixes, globs, storage classes and key ranges."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_the_service_refuses_an_archived_object(client: CIClient, batch: Callabl
 
 
 def put_with_classes(client: CIClient, stored: dict[str, str]) -> None:
-    """Put an object of each storage class, as another program would."""
+    """Put the keys of ``stored``, each with its storage class, as another program would."""
     for key, storage_class in stored.items():
         request = client._object("PUT", key, headers={"x-cos-storage-class": storage_class}, body=b"text")
         client._transport.send(request, lambda response: None)
@@ -162,7 +162,7 @@ def test_outputs_in_the_folder_of_the_inputs(
     fill_bucket: Callable[..., None],
     batch: Callable[..., Batch],
 ) -> None:
-    """Also where the folder is one of several prefixes."""
+    """Outputs in an input folder are refused if the filters could select them, also with several prefixes."""
     fill_bucket("in/a.docx")
     made = batch(client, ObjectSelection(prefix=["x/", "in/"], **filters), output="in/{stem}.pdf")
     assert OutputTemplate(text="in/{stem}.pdf").literal_suffix == ".pdf"

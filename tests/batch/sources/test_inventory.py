@@ -1,4 +1,4 @@
-"""Inventories as the service writes them, in any order of fields, and damaged ones."""
+"""Inventories as the service writes them, with their fields in any order, and damaged inventories."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(
     folder: str = FOLDER,
     **manifest: Any,
 ) -> str:
-    """Write a report; gives the key of its manifest."""
+    """Write an inventory report; return the key of its manifest."""
     names = [name.strip() for name in schema.split(",")]
     files = []
     for number, rows in enumerate(parts):
@@ -72,7 +72,7 @@ def found(client: CIClient, prefix: str = FOLDER, **fields: Any) -> list[ObjectI
 
 
 def request_inventory(client: CIClient, *fields: str, more: str = "") -> None:
-    """Ask the service for an inventory, once."""
+    """Create a one-time inventory."""
     body = (
         "<InventoryConfiguration><Id>daily</Id><Destination><COSBucketDestination><Format>CSV</Format>"
         f"<AccountId>1</AccountId><Bucket>qcs::cos:ap-guangzhou::{client.bucket}</Bucket>"
@@ -278,7 +278,7 @@ def test_a_damaged_inventory_submits_nothing(
 
 
 def test_a_manifest_without_a_checksum_beside_it(client: CIClient) -> None:
-    """As where the report was copied."""
+    """The report was copied without its checksum."""
     write(client, rows_of("a"))
     client.delete_object(f"{FOLDER}20260101/manifest.checksum")
     assert [each.key for each in found(client)] == ["a"]

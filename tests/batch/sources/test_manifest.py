@@ -1,4 +1,4 @@
-"""Manifests: rows with settings, bad rows that fail alone, and files that are no manifests."""
+"""Manifests: rows with settings, bad rows that fail without stopping others, and files that are refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_manifest_at_a_url(client: CIClient, fill_bucket: Callable[..., None],
 
 
 BAD_ROWS = [
-    # CSV row under the columns key,start_page,doc_password,size,output, and what its reason says
+    # CSV row with the columns key,start_page,doc_password,size,output, and a part of its failure's message
     (",1,,,", "key must be a non-empty object key"),
     (f"{'k' * 851},,,,", "an object key has at most 850"),
     ("a\x1b,,,,", "control character"),
@@ -160,7 +160,7 @@ NO_MANIFESTS: list[tuple[str, bytes, str]] = [
 def test_a_file_that_is_no_manifest(
     name: str, content: bytes, message: str, client: CIClient, batch: Callable[..., Batch]
 ) -> None:
-    """Nothing is submitted, although good rows may come first."""
+    """Nothing is submitted, even if the file begins with good rows."""
     client.put_object(name, content)
     with pytest.raises(SourceError) as caught:
         batch(client, Manifest(name)).run()
@@ -178,7 +178,7 @@ def test_an_empty_list_of_rows_is_a_manifest(client: CIClient) -> None:
 
 
 def test_rows_that_repeat(client: CIClient, fill_bucket: Callable[..., None]) -> None:
-    """The same row twice is one; one output with two settings fails; two outputs of one object are two."""
+    """A repeated row counts once, an output with two settings fails, and one object may have two outputs."""
     fill_bucket("a", "b")
     lines = ["key,target,output", "a,pdf,1", "b,pdf,2", "a,pdf,1", "a,jpg,1", "a,jpg,3", "b,pdf,2"]
     rows = found(client, "m.csv", "\n".join(lines))
@@ -191,7 +191,7 @@ def test_rows_that_repeat(client: CIClient, fill_bucket: Callable[..., None]) ->
 
 
 def test_rows_that_tell_all_need_no_request(client: CIClient) -> None:
-    """The size and the ETag of the object alone do not: the time of its change decides what is up to date."""
+    """Size and ETag are not enough: the last-modified time decides whether an output is up to date."""
     rows = found(client, "m.csv", 'key,size,etag,last_modified\na,5,"""e""",2026-01-02T03:04:05Z\n')
     assert rows == [ObjectInfo("a", 5, "e", datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))]
 
@@ -206,7 +206,7 @@ def test_an_object_that_differs_from_its_row(client: CIClient, fill_bucket: Call
 
 
 def test_a_manifest_that_changes_while_it_is_read(client: CIClient, fill_bucket: Callable[..., None]) -> None:
-    """Rows of one version only, whenever it is replaced; a pinned version is the only one accepted."""
+    """All rows come from one version, even if the manifest is replaced meanwhile; another ETag is refused."""
     keys = [f"in/{number:04}" for number in range(2500)]
     fill_bucket(*keys, "other")
     first = client.put_object("m.csv", "\n".join(["key", *keys]).encode())

@@ -1,4 +1,4 @@
-"""The failures of batches that run, that never were, that have several steps, or whose report is damaged."""
+"""Failures as a source, from batches that are running, never ran, have steps, or have a damaged report."""
 
 from __future__ import annotations
 

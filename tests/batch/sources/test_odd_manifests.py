@@ -1,4 +1,4 @@
-"""Manifests as people and spreadsheets write them: read as they are meant, or refused with what to do."""
+"""Manifests as people and spreadsheets write them: they are read as intended, or refused with advice."""
 
 from __future__ import annotations
 

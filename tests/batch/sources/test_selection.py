@@ -93,7 +93,7 @@ def test_keys_that_are_named_twice_are_taken_once(client: CIClient, fill_bucket:
 
 @pytest.mark.parametrize("bound", ["", "None", "yesterday"])
 def test_a_window_that_is_no_time_does_not_take_the_whole_bucket(client: CIClient, bound: str) -> None:
-    """A template of a run without a data interval becomes an empty text."""
+    """In a DAG run without a data interval, the template of a bound renders to an empty string."""
     with pytest.raises(ValueError, match=f"ObjectSelection.modified_after is '{bound}'"):
         keys(ObjectSelection(modified_after=bound), client)
     with pytest.raises(ValueError, match=f"ObjectSelection.modified_before is '{bound}'"):

@@ -1,4 +1,4 @@
-"""Batches with several outputs of each object: two side by side, and three in a chain."""
+"""Batches that make several outputs of each object: two independent ones, or three in a chain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THUMB = DocProcess(target="jpg", start_page=1, end_page=1)
 SMALL = PicProcess("imageMogr2/thumbnail/!50p")
 TWO = {"pdf": (PDF, "pdf/{dir}{stem}.pdf"), "thumb": (THUMB, "thumbs/{dir}{stem}.jpg")}
 CHAIN = {
-    "small": Step(SMALL, "small/{stem}.jpg", after="thumb"),  # named before the step that it needs
+    "small": Step(SMALL, "small/{stem}.jpg", after="thumb"),  # listed before the step that it depends on
     "thumb": (DocProcess(target="jpg", start_page=1, end_page=1), "thumbs/{stem}.jpg", "pdf"),
     "pdf": (PDF, "pdf/{stem}.pdf"),
 }

@@ -1,4 +1,4 @@
-"""Chains that are cut off, deferred, cancelled or forgotten continue where they stopped."""
+"""A chain that was killed, deferred or cancelled, or lost its records, continues where it stopped."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_chain_goes_on_after_a_crash_at_any_request(
 ) -> None:
     fill_bucket(*KEYS[:2])
     power.last_for(requests, is_heard=bool(requests % 2))
-    with suppress(BaseException):  # the process is gone
+    with suppress(BaseException):  # the process dies
         steps(client, CHAIN, threads=1).run()
     power.last_for()
     end_leases()
@@ -100,7 +100,7 @@ def test_a_chain_goes_on_after_records_were_deleted(
         if path.is_file():
             path.unlink()
     end_leases()
-    time.sleep(1.1)  # without records, times decide, and they are in whole seconds
+    time.sleep(1.1)  # without records, modification times decide; they are whole seconds
     summary = steps(client, CHAIN).run()
     assert (summary.total, summary.succeeded + summary.skipped) == (4, 4)
     assert live_outputs(client) == ALL_OF_CHAIN

@@ -1,4 +1,4 @@
-"""Several outputs of each object, and chains: each output has one job; a chain waits for its beginning."""
+"""Several outputs of each object: each output has one job, and a step waits for the step that it follows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_each_object_has_all_its_outputs(
 def test_a_chain_reads_the_output_before(
     client: CIClient, fill_bucket: Fill, bucket: Path, steps: Make, live_outputs: Count, results: Results
 ) -> None:
-    """Documents and pictures in one batch: other calls of the service, another queue, another listing."""
+    """One batch has document jobs and picture jobs, which have different calls, queues and listings."""
     fill_bucket(*KEYS)
     summary = steps(client, CHAIN).run()
     assert (summary.total, summary.succeeded, summary.jobs) == (4, 4, 12)
@@ -125,7 +125,7 @@ def test_what_follows_a_failed_step_has_no_job(
 
 
 class FailingPictures(InstantConverters):
-    """Pictures fail while a file says so."""
+    """Picture jobs fail while the file ``switch`` exists."""
 
     def __init__(self, switch: Path) -> None:
         super().__init__()
@@ -221,7 +221,7 @@ def test_one_operation_or_several_but_not_both(options: dict[str, Any], client: 
 def test_batches_share_single_outputs(
     client: CIClient, fill_bucket: Fill, steps: Make, batch: Make, live_outputs: Count
 ) -> None:
-    """A plain batch makes the PDFs, another chain makes all: every output has one job."""
+    """A plain batch and two chains share outputs: every output has one job."""
     fill_bucket(*KEYS)
     made = in_threads(
         batch(client, INBOX, PDF, output="pdf/{stem}.pdf", batch_id="plain").run,

@@ -1,4 +1,4 @@
-"""Batches; the objects of a DAG are in the folder of its name."""
+"""DAGs with a batch each; the objects of a DAG are in the folder with its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_ci.operators import CIBatchOperator
 
 
 def batch(dag_id: str, **options: Any) -> DAG:
-    """A DAG whose task converts a folder."""
+    """A DAG whose only task converts the documents in the DAG's folder."""
     with DAG(dag_id, schedule=None) as dag:
         CIBatchOperator(
             task_id="task",

@@ -1,4 +1,4 @@
-"""Tasks of one job each; a DAG's document has its name."""
+"""DAGs with one job each; a DAG's document is in the folder with its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_ci.operators import CIDocProcessOperator
 
 
 def job(dag_id: str, **options: Any) -> DAG:
-    """A DAG whose task converts one document."""
+    """A DAG whose only task converts one document."""
     with DAG(dag_id, schedule=None) as dag:
         CIDocProcessOperator(
             task_id="task",

@@ -1,4 +1,4 @@
-"""Ordinary uses in which state passes between processes."""
+"""Ordinary uses in which state passes from one process to another."""
 
 from __future__ import annotations
 

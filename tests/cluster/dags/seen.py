@@ -1,4 +1,4 @@
-"""A batch and a job that are looked at while they run."""
+"""DAGs that tests look at in Airflow's UI while they run: two batches and a job."""
 
 from __future__ import annotations
 
