@@ -62,7 +62,7 @@ class PlanHeader:
     archived: int = 0
     """Number of objects that were left out because the service cannot read their storage class."""
     lost_objects: int = 0
-    """Number of lines of a deleted earlier plan that are missing in this plan, as their objects are unknown."""
+    """Number of lines of a deleted earlier plan that are missing here, because their objects are unknown."""
     steps: tuple[Mapping[str, Any], ...] = ()
     """The steps of a batch with several outputs per object: name, operation and its fingerprint, output
     template, the step before it, and tag. Empty for a batch with one operation, which the fields above

@@ -166,7 +166,7 @@ class Planner:
         return shared
 
     def distrust(self, claimed: Iterable[ClaimedOutput]) -> None:
-        """Plan to make outputs again if they count as up to date only by their time.
+        """Plan to make outputs again that are up to date only by their time, if the operations differ.
 
         :param claimed: the outputs of a dead batch, which may have made them by another operation.
         """

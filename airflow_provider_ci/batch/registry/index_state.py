@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A part of the index: sorted entries, each output once."""
+    """One of the index's sorted lists of entries, with each output once."""
 
     token: str
     count: int

@@ -55,7 +55,7 @@ GARBAGE_SECONDS = 3600.0
 ABANDONED_SECONDS = 24 * 3600.0
 """Age, in seconds, from which a stored run that was never published counts as abandoned."""
 _COMPACTIONS = 3
-"""Maximum number of merges by one batch; what is left is merged by the next batch."""
+"""Maximum number of merges by one batch; the next batch continues."""
 
 Change = Callable[[State], State]
 

@@ -7,10 +7,10 @@ Objects
     others read n+1, apply their change to it, and try n+2. This gives all changes of a bucket one order.
 
 Reading
-    LIST (one page; the index lies behind a delimiter) and GET of the highest number. A listing may be
-    behind by seconds, so a reader then follows the numbers upwards until one is missing. A writer need not
-    do this: if n+1 exists already, its PUT is refused. If an object has vanished since the listing, the next
-    lower number is read.
+    A reader sends a LIST (one page, because a delimiter leaves out the index) and a GET of the highest
+    number. A listing may be behind by seconds, so the reader then follows the numbers upwards until one is
+    missing. A writer need not do this: if n+1 exists already, its PUT is refused. If an object has vanished
+    since the listing, the next lower number is read.
 
 Writing
     Each state has a random token. If the response of a PUT is lost and the repeated PUT is refused, the
@@ -119,7 +119,7 @@ class _Seen:
 
     state: State
     at: float
-    """When the state was read and was still the newest one."""
+    """When the state was last seen as the newest one."""
     listed_at: float
     """When the listing that led to this state was requested."""
 

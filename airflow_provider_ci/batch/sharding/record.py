@@ -100,7 +100,7 @@ def make_shards(
 
 
 def read_shards(client: CIClient, shards_id: str, *, report_prefix: str = "_ci_batches/") -> ShardList | None:
-    """The recorded shards; None if there is no record.
+    """The recorded shards; None without a record.
 
     :raises ValueError: a newer version of this package wrote them.
     """

@@ -54,9 +54,9 @@ class ExistingOutputs:
         return found
 
     def head(self, keys: Sequence[str]) -> dict[str, datetime]:
-        """When each of the keys was written, read by one HEAD request per key; the keys can be in any order.
+        """When each of the keys was written, found with one HEAD request per key; keys can be in any order.
 
-        A listing can be behind by seconds, so it may not show all of them yet.
+        This also serves keys that a listing may not show yet, because a listing can be behind by seconds.
 
         :raises CIError: a request failed. A missing object is not a failure.
         """

@@ -43,7 +43,7 @@ class Lines:
     def fingerprint(
         self, key: str, etag: str, parts: Parts, place: int, output_key: str | None = None
     ) -> str:
-        """Fingerprint of a line: it changes with the content that the job reads, the operation or output key.
+        """Fingerprint of a line; changes with the content that the job reads, the operation or output key.
 
         The content of an earlier step's output is known before it exists: it follows from that step's
         fingerprint.

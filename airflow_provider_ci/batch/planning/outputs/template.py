@@ -158,7 +158,7 @@ def _shown(piece: _Piece) -> str:
 
 
 def first_output_of(output_key: str) -> str:
-    """Key of the first output of a job with this output key; a planned object's key has no placeholders."""
+    """Key of a job's first output. Placeholders in the output key never come from the key of the object."""
     for name in ("Number", "Page", "SheetID"):
         output_key = output_key.replace(f"${{{name}}}", "1")
     return output_key.removeprefix("/")
