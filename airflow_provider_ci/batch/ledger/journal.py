@@ -4,12 +4,12 @@
 
     <token>/submitted/000001.jsonl   one block per round of submissions: job ids, unconfirmed submissions
     <token>/results/000001.jsonl     results, in the order in which they were reached
-    <token>/checkpoint.jsonl         everything unfinished, up to a numbered block and part of the results
-    <token>/cancelled.json           present when a run cancelled its waiting jobs on its way out
+    <token>/checkpoint.jsonl         all unfinished objects as of a numbered block and results part
+    <token>/cancelled.json           present if a run cancelled its waiting jobs before it ended
 
 Blocks and parts are written once and never changed. The state after a crash is the checkpoint and everything
 newer than it. Any of these objects may be deleted at any time: a gap is noticed when the journal is read, and
-:attr:`Journal.is_damaged` says so.
+:attr:`Journal.is_damaged` is then true.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ _LONGEST_PUBLISH_SECONDS = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class Journal:
-    """The records of one plan beside the plan itself."""
+    """The records of one plan, apart from the plan itself."""
 
     client: CIClient
     plan: StoredPlan
     expires_at: Callable[[], float] | None = None
-    """End of the lease in service time; a write that arrives later is refused."""
+    """Returns the end of the lease in service time; a write that arrives later is refused."""
     blocks: int = 0
     parts: int = 0
     checkpoint_id: str = ""
-    """Names the last checkpoint; empty if there is none."""
+    """Identifies the last checkpoint; empty before the first checkpoint."""
     is_damaged: bool = False
-    """Records are missing, so that the state is not complete."""
+    """Whether records are missing, so that the state is incomplete."""
     _checkpointed: int = 0
     _unwritten: list[ObjectResult] = field(default_factory=list)
     _unwritten_lines: list[Mapping[str, Any]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Journal:
     def add_result(self, result: ObjectResult, *, is_pressing: bool = False) -> None:
         """Keep a result, to be written together with others.
 
-        :param is_pressing: nothing else records the outcome of this object, because it has no job.
+        :param is_pressing: whether nothing else records the outcome of this object, because it has no job.
         """
         self._unwritten.append(result)
         self._is_pressing |= is_pressing
@@ -75,7 +75,7 @@ class Journal:
             self._write_results()
 
     def publish(self) -> None:
-        """Write results that have waited for long, so that batches with shared outputs see them.
+        """Write results that have waited for a long time, so that batches with shared outputs see them.
 
         The interval grows with the age of the run, from 5 to 60 seconds, which bounds the number of parts.
         """
@@ -96,16 +96,16 @@ class Journal:
         """Record a round of submissions.
 
         :param lines: one for each object that was touched and has no result.
-        :param is_deferrable: the block may be written later; if the run dies before, the next run finds the
-            jobs in the service's listing.
+        :param is_deferrable: whether the block may be written later; if the run dies before, the next run
+            finds the jobs in the service's listing.
         """
-        # Also without a line: the lines before next_index have their place, and are not to be planned again.
+        # A block is needed even without lines: it records that every object before next_index was touched.
         self._unwritten_lines = [*self._unwritten_lines, {"next_index": next_index}, *lines]
         if not is_deferrable:
             self.write_pending()
 
     def write_checkpoint(self, state: BatchState) -> None:
-        """Write everything unfinished, so that the next run need not read older records."""
+        """Write all unfinished objects, so that the next run need not read older records."""
         self._unwritten_lines = []  # the checkpoint holds them
         self._write_results()
         # The checkpoint counts blocks and parts, so they have to be in the bucket before it.
@@ -133,7 +133,7 @@ class Journal:
     # Reading
 
     def read_state(self) -> BatchState:
-        """The state of the batch, as far as it was recorded."""
+        """Read the state of the batch from its records."""
         state = self._read_checkpoint()
         listed_blocks, listed_parts = self._listed("submitted"), self._listed("results")
         for number in self._numbers("submitted", listed_blocks, self.blocks):
@@ -157,14 +157,14 @@ class Journal:
         yield from self._unwritten
 
     def results_after(self, known: int) -> Iterator[ObjectResult]:
-        """The results in the parts behind a part; missing parts are passed over."""
+        """The results in the parts after part number ``known``; missing parts are skipped."""
         for number in range(known + 1, self.parts + 1):
             if found := self._read("results", number):
                 yield from map(result_of_line, found[1])
 
     @property
     def proof(self) -> dict[str, Any]:
-        """What a ledger must still hold after a clean end; without its checkpoint it says too little."""
+        """The facts by which the next run sees that this run ended cleanly and that all records are there."""
         return {
             "plan": self.plan.header.token,
             "blocks": self.blocks,
@@ -179,7 +179,7 @@ class Journal:
         self._writer.write(self._cancelled_key, b"{}", content_type=records.JSON)
 
     def forget_cancelling(self) -> None:
-        """Record that those objects are waiting again."""
+        """Record that the objects of the cancelled jobs are waiting again."""
         self.client.delete_object(self._cancelled_key)
 
     def _write_results(self) -> None:
@@ -230,7 +230,7 @@ class Journal:
         """The numbers after ``known``: first the listed ones, then further ones while they exist."""
         last = max(listed, default=0)
         yield from range(known + 1, last + 1)
-        # The listing can be behind by seconds, so the next numbers are asked for one by one.
+        # The listing can be behind by seconds, so the next numbers are looked up one by one.
         for number in count(max(known, last) + 1):
             if not self._exists(part_key(self.plan.root, name, number)):
                 return

@@ -1,12 +1,12 @@
 """The lease: the right of one run to act for its batch, for as long as it is renewed.
 
 A run has the lease when its claim is in the registry. It renews the lease with a heartbeat object. Each
-heartbeat moves the fence: two thirds of the lease after the ``Date`` with which the service answered. Until
-the fence the run may act; everything it sends is signed to expire there, and it sends nothing afterwards.
-Other runs wait for the whole lease, from the last heartbeat on, before they take the batch over. The third in
-between covers requests that are still on their way.
+heartbeat moves the fence to two thirds of the lease after the ``Date`` of the service's response. The run may
+act until the fence: everything it sends is signed to expire at the fence, and it sends nothing after it.
+Other runs wait for the whole lease, from the last heartbeat on, before they take the batch over. The
+remaining third covers requests that are still on their way.
 
-All times are the service's, so neither a wrong clock nor a suspended machine moves the fence.
+All times are by the service's clock, so neither a wrong clock nor a suspended machine moves the fence.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Lease:
     """The lease of one run, renewed by a thread. A context manager.
 
     The heartbeat begins before the claim is in the registry, because a claim can take longer than the lease
-    lasts: a bucket with versioning needs some ten seconds for each change of the registry.
+    lasts: a bucket with versioning needs some 20 seconds for each change of the registry.
 
     :param claim: the run's claim, which is about to be added to the registry.
     """
@@ -78,7 +78,7 @@ class Lease:
         return 0.0 if self._lost else self._active_until
 
     def writes_until(self) -> float:
-        """The same for writes to the ledger.
+        """Service time, in Unix seconds, until which the run may write to the ledger.
 
         :raises BatchRunningError: another run has taken over.
         """
@@ -87,11 +87,11 @@ class Lease:
         return self._active_until
 
     def check(self) -> None:
-        """Return if the run may act.
+        """Check that the run may act.
 
         :raises BatchRunningError: another run has taken over.
-        :raises CIError: the lease could not be renewed in time; it works again once the bucket can be
-            written.
+        :raises CIError: the lease could not be renewed in time; a later renewal works once the bucket accepts
+            writes again.
         """
         if self._lost is not None:
             raise self._lost
@@ -107,7 +107,7 @@ class Lease:
         self._thread.start()
 
     def confirm(self, claim: Claim) -> None:
-        """Begin to act: the claim is in the registry.
+        """Begin to act, because the claim is now in the registry.
 
         :raises BatchRunningError: another run has taken over since.
         """
@@ -126,12 +126,12 @@ class Lease:
                 self._heartbeat.end()
 
     def change_registry(self, change: Callable[[State], State], *, timeout_seconds: float = 120) -> State:
-        """Change the registry; safe beside the thread that renews the lease."""
+        """Change the registry; this is safe while the other thread renews the lease."""
         with self._registry_lock:
             return self._registry.change(change, timeout_seconds=timeout_seconds)
 
     def read_registry(self) -> State:
-        """Read the registry; safe beside the thread that renews the lease."""
+        """Read the registry; this is safe while the other thread renews the lease."""
         with self._registry_lock:
             return self._registry.read()
 
@@ -139,7 +139,7 @@ class Lease:
         """Leave the claim in place for the next run, which may begin at once.
 
         :param details: proves a clean end, and says what the next run must find in the ledger.
-        :raises CIError: that could not be written; the next run then treats this end as a crash.
+        :raises CIError: the heartbeat could not be written; the next run then treats this end as a crash.
         """
         with self._without_renewing():
             try:
@@ -160,14 +160,14 @@ class Lease:
         return self._client.clock.now()
 
     def with_registry(self, use: Callable[[Registry], T]) -> T:
-        """Use the registry; safe beside the thread that renews the lease."""
+        """Use the registry; this is safe while the other thread renews the lease."""
         with self._registry_lock:
             return use(self._registry)
 
     def publish(self, add: Callable[[Registry, Callable[[State], State]], State], *, releases: bool) -> State:
         """Change the registry, and remove the claim in the same change.
 
-        :param add: changes the registry, together with the change that it gets as its second argument.
+        :param add: changes the registry, and includes the change that it gets as its second argument.
         :param releases: whether the claim is removed.
         :raises CIError: the registry could not be changed; the claim then ends by itself.
         """
@@ -182,7 +182,7 @@ class Lease:
 
     @contextmanager
     def _without_renewing(self) -> Iterator[None]:
-        """Stop renewing for good, unless an error in the block leaves the run with its lease."""
+        """Stop renewing; start again if the block raises CIError, because the run then keeps its lease."""
         self.stop()
         try:
             yield
@@ -191,7 +191,7 @@ class Lease:
             raise
 
     def _without_claim(self, state: State) -> State:
-        # While the lease is held, no other run takes over. Then the claim is gone because objects of the
+        # While the lease is held, no other run takes over. If the claim is gone nevertheless, objects of the
         # registry were deleted.
         if state.claim(self._claim.token) is None and not self.is_held:
             raise BatchRunningError(self._claim.folder, "a run that took over")
@@ -205,15 +205,15 @@ class Lease:
         self.publish(lambda registry, also: registry.change(also), releases=True)
 
     def move(self, claim: Claim) -> State:
-        """Put another claim in place of the run's claim, behind the claims of all other batches.
+        """Replace the run's claim by another one, which comes after the claims of all other batches.
 
-        :param claim: with the token of the run's claim.
+        :param claim: the new claim, which has the token of the run's claim.
         :raises BatchRunningError: another run has taken over.
         """
 
         def moved(state: State) -> State:
             _require_no_other(state, claim)
-            # The change was made before, and its response was lost.
+            # The change was made already, but its response was lost.
             if state.claims and state.claims[-1] == claim:
                 return state
             return state.without(claim.token).with_claim(claim)
@@ -270,7 +270,7 @@ class Lease:
                     seconds=self._claim.seconds, is_parked=False, details={}, expires_at=self._active_until
                 )
                 self._has_beaten = True
-                # The service's own time of the response: how long the request took does not matter.
+                # This is the service's time of the response, so the duration of the request does not matter.
                 self._active_until = answered_at + self._claim.seconds * _ACTIVE_SHARE
                 return
             except RequestExpiredError:
@@ -284,7 +284,7 @@ class Lease:
         A heartbeat is not enough: another run may be taking over at this moment. Only the registry decides.
         If it no longer has the claim, another run took over and may even have ended since.
         """
-        # Read before the change, so that this run counts on no more time than the others allow it.
+        # The clock is read before the change, so that this run assumes no more time than other runs allow it.
         claim = replace(self._claim, claimed_at=self._client.clock.now())
 
         def regained(state: State) -> State:
@@ -300,7 +300,7 @@ class Lease:
     def _require_claim(self) -> None:
         """Add the claim again if the registry lost it, because its objects were deleted.
 
-        Only while the lease is held: no other run can take over until it expires.
+        This is done only while the lease is held, because no other run can take over until it expires.
 
         :raises BatchRunningError: another run has taken over.
         """

@@ -1,8 +1,7 @@
-"""The frozen plan of a batch, as it lies in the bucket.
+"""The frozen plan of a batch, as it is stored in the bucket.
 
-``plan.json`` holds the header; small plans lie in it as a whole. The lines of larger plans lie in parts
-``<token>/plan/000001.jsonl``, which are written before the header: a plan counts only when its header is
-there.
+``plan.json`` holds the header, and all lines of a small plan. The lines of a larger plan are stored in parts
+``<token>/plan/000001.jsonl``, which are written before the header: a plan counts only once its header exists.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from airflow_provider_ci.batch.planning.planned import PlannedObject, planned_li
 from airflow_provider_ci.client import CIClient, NotFoundError
 
 PART_LINES = 10_000
-"""Lines of one part of a plan."""
+"""Number of lines in one part of a plan; the last part can have fewer."""
 INLINE_LINES = 200
-"""Plans of up to this size lie in ``plan.json`` itself."""
+"""Plans of up to this many lines are stored in ``plan.json`` itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +28,11 @@ class PlanHeader:
 
     batch_id: str
     token: str
-    """Names the plan; all of its records lie in a folder of this name."""
+    """Identifies the plan, and names the folder of all of its records."""
     claim: str
     """Token of the claim under which the plan was made."""
     definition: str
-    """Names the code that made the plan; see :class:`~airflow_provider_ci.batch.Batch`."""
+    """Identifies the code that made the plan; see :class:`~airflow_provider_ci.batch.Batch`."""
     operation: Mapping[str, Any]
     """Name and fields of the operation, without a password."""
     operation_fingerprint: str
@@ -42,7 +41,7 @@ class PlanHeader:
     prefix: str = ""
     """Prefix of the selection, which ``{dir}`` leaves out."""
     tag: str
-    """The service's tag of the jobs."""
+    """Tag of the jobs, as the service names it, such as ``DocProcess``."""
     queue_id: str | None = None
     """Queue of the jobs; None for the default queue. A run that continues the plan keeps it, because it
     searches this queue for jobs that were submitted but not recorded."""
@@ -55,28 +54,29 @@ class PlanHeader:
     jobs_not_before: float = 0.0
     """Service time before which none of the plan's jobs can have been created."""
     judged_by_time: int = 0
-    """Objects that count as up to date only because their output is newer."""
+    """Number of objects that count as up to date only because their output is newer."""
     canary: int = 0
-    """Size of the sample, which comes first in the plan; 0 without one."""
+    """Number of lines in the sample that comes first in the plan; 0 without a sample."""
     jobs_before: int = 0
-    """Jobs that earlier plans of the same work have submitted, as far as ``max_jobs`` counts them."""
+    """Number of jobs that earlier plans of the same work submitted and that count towards ``max_jobs``."""
     archived: int = 0
-    """Objects that were left out because the service cannot read their storage class."""
+    """Number of objects that were left out because the service cannot read their storage class."""
     lost_objects: int = 0
-    """Objects of a deleted plan that this plan could not name again."""
+    """Number of lines of a deleted earlier plan that are missing here, because their objects are unknown."""
     steps: tuple[Mapping[str, Any], ...] = ()
     """The steps of a batch with several outputs per object: name, operation and its fingerprint, output
-    template, the step before it, and tag. Empty for one operation, which the fields above name."""
+    template, the step before it, and tag. Empty for a batch with one operation, which the fields above
+    describe."""
     queue_ids: tuple[str, ...] = ()
     """Queues of the jobs, if there are several. A run that continues the plan keeps them, too."""
     output_bucket: str | None = None
     """Bucket of the outputs; None if an older version wrote the plan."""
     output_region: str | None = None
-    """Region of that bucket."""
+    """Region of the output bucket; None if an older version wrote the plan."""
 
     @property
     def all_steps(self) -> tuple[Mapping[str, Any], ...]:
-        """The steps; a batch with one operation has one without a name."""
+        """The steps; a batch with one operation has one step without a name."""
         only = {
             "name": "",
             "operation": self.operation,
@@ -93,7 +93,7 @@ class PlanHeader:
 
     @property
     def step_fingerprints(self) -> dict[str, str]:
-        """Fingerprints of the operations of the steps, which lines without an own one have."""
+        """Fingerprint of each step's operation, by step name; valid for lines that do not set their own."""
         return {str(step["name"]): str(step["fingerprint"]) for step in self.all_steps}
 
 
@@ -128,7 +128,7 @@ class StoredPlan:
             yield from islice(self._part(part), known, None)
 
     def claimed(self, first: str, last: str) -> Iterator[PlannedObject]:
-        """The objects whose output this plan makes, as far as the outputs can lie between two keys.
+        """The objects whose output the plan has claimed, with outputs from ``first`` to ``last`` inclusive.
 
         :raises MissingRecordError: a part was deleted.
         """
@@ -158,7 +158,7 @@ def read_plan(client: CIClient, folder: str) -> StoredPlan | None:
     try:
         header, lines = records.read(client, plan_key(folder), "plan")
     except NotFoundError as error:
-        # A missing bucket must not pass for a batch without a plan, which would be planned again.
+        # A missing bucket must not be taken for a batch without a plan, which would be planned again.
         if error.code == "NoSuchBucket":
             raise
         return None
@@ -186,7 +186,7 @@ def freeze_plan(
     """
     remaining, total = iter(objects), 0
     parts: list[tuple[str, str]] = []
-    # One line more than fits shows that the plan needs parts.
+    # One line more than fits is read: if it exists, the plan needs parts.
     chunk = list(islice(remaining, INLINE_LINES + 1))
     if len(chunk) <= INLINE_LINES:
         made = header(len(chunk), ())

@@ -1,6 +1,6 @@
 """Objects of the bucket in which a batch keeps its records.
 
-Each holds JSON lines: a header with the version and the kind of the object, then one line per record.
+Each object holds JSON lines: a header with the version and the kind of the object, then one line per record.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class RecordWriter:
 
     client: CIClient
     expires_at: Callable[[], float] | None = None
-    """The end of the lease in Unix seconds of the service's clock."""
+    """Returns the end of the lease, in Unix seconds by the service's clock."""
 
     def write(self, key: str, body: bytes, *, content_type: str = JSON_LINES) -> ObjectInfo:
         """Write or replace an object.

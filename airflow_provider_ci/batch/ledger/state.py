@@ -1,4 +1,4 @@
-"""How far a batch is: every object of its plan is in exactly one place."""
+"""The progress of a batch: the state has exactly one place for every object of the plan."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job of the batch that has not ended, as far as is known."""
+    """A job of the batch that is not known to have ended."""
 
     attempt: Attempt
     job_id: str
@@ -53,37 +53,37 @@ class RunningJob:
 class BatchState:
     """The progress of a plan. Its size depends on the window, not on the number of objects.
 
-    An object is beyond ``next_index`` and untouched, or it waits for its submission, or its submission is
-    unconfirmed, or its job is running, or another batch makes its output, or it waits for the output of an
-    earlier step, or its result is in the journal. (In a batch with several steps, each object and step counts
-    as an object of its own.)
+    Each object is in one of these places: it is untouched (only from ``next_index`` on), it waits for its
+    submission, its submission is unconfirmed, its job is running, another batch makes its output, it waits
+    for the output of an earlier step, or its result is in the journal. (In a batch with several steps, each
+    object and step counts as an object of its own.)
     """
 
     next_index: int = 0
-    """The first object of the plan that is untouched."""
+    """Index of the first untouched object of the plan."""
     waiting: deque[Attempt] = field(default_factory=deque)
     """Objects that have to be submitted and certainly have no running job."""
     unconfirmed: list[Attempt] = field(default_factory=list)
     """Submissions whose response was lost."""
     running: dict[str, RunningJob] = field(default_factory=dict)
-    """By job id."""
+    """Running jobs, by job id."""
     followed: dict[int, PlannedObject] = field(default_factory=dict)
     """Objects whose output another batch is making, by index."""
     blocked: dict[int, list[PlannedObject]] = field(default_factory=dict)
     """Lines that wait for the output of an earlier step, by the index of that step's line."""
     resolved: dict[int, ObjectResult] = field(default_factory=dict)
-    """Results that lines of the same object have yet to learn of: those that wait for them when the records
-    are read, and those without an output while the other lines are untouched."""
+    """Results, by index, that other lines still need: results that a line waits for while the records are
+    read, and results without an output while other lines of the same object are untouched."""
     done_ahead: set[int] = field(default_factory=set)
-    """Objects at or behind ``next_index`` that already have a result."""
+    """Indexes of objects from ``next_index`` on that already have a result."""
     counts: Counter[ObjectState] = field(default_factory=Counter)
     """Number of results by state."""
     jobs: int = 0
-    """Jobs that this batch submitted; the service charges for them."""
+    """Number of jobs that this batch submitted; the service charges for them."""
     newest_job: datetime | None = None
     """Creation time of the newest job of the batch, by the service's clock."""
     asked_to_cancel: bool = False
-    """A run cancelled waiting jobs on its way out; their objects are submitted again."""
+    """Whether a run cancelled waiting jobs before it ended; the objects of these jobs are submitted again."""
 
     @property
     def finished(self) -> int:
@@ -97,7 +97,7 @@ class BatchState:
 
     @property
     def look_back_to(self) -> datetime | None:
-        """Unrecorded jobs are not older than this; None if nothing is known."""
+        """No unrecorded job was created before this time; None if nothing is known."""
         moments = [attempt.look_back_to for attempt in self.unconfirmed]
         # A submission without a known time may have made a job at any moment.
         if None in moments:
@@ -133,9 +133,9 @@ class BatchState:
         return touched.union(self.followed)
 
     def add_job(self, attempt: Attempt, job_id: str, created_at: datetime | None, queue_id: str = "") -> None:
-        """Record a job that the service has taken."""
+        """Record a job that the service has accepted."""
         self.running[job_id] = RunningJob(attempt, job_id, created_at, queue_id)
-        # The service charges the batch that submitted the job, and the job may be older than this batch.
+        # The service charges the batch that submitted the job; an adopted job may be older than this batch.
         if attempt.is_adopted:
             return
         self.jobs += 1
@@ -147,7 +147,7 @@ class BatchState:
         self.counts[result.state] += 1
 
     def as_header(self) -> dict[str, Any]:
-        """The numbers, as JSON."""
+        """The counts and indexes of the state, as JSON."""
         header = {
             "next_index": self.next_index,
             "done_ahead": sorted(self.done_ahead),
@@ -179,7 +179,7 @@ class BatchState:
         resolved = map(result_of_line, header.get("resolved", ()))
         state.resolved = {result.index: result for result in resolved}
         state.apply(lines)
-        # apply() counts the jobs in flight alone. The header has the number of all jobs.
+        # apply() counts only the jobs in flight. The header has the number of all jobs.
         state.jobs = header["jobs"]
         return state
 
@@ -203,18 +203,18 @@ class BatchState:
                 self.waiting.append(attempt)
 
     def settle(self, results: Iterable[ObjectResult]) -> None:
-        """Take over results of objects."""
+        """Count the results of objects, and remove the objects from their other places."""
         done = set()
         awaited = {*self.blocked, *(planned.parent for planned in self.followed.values())}
         open_lines = self.open_lines()
         for result in results:
             self.count(result)
             if result.job_id and result.job_id not in self.running and result.index not in self.followed:
-                # No block names the job: it was found after its response had been lost, or the block was
-                # deleted, and then all jobs of the line are missing.
+                # No block names the job. Either the job was found after its response had been lost, or the
+                # block was deleted. If it was deleted, none of the line's jobs has been counted.
                 self.jobs += min(result.attempts, 1) if result.index in open_lines else result.attempts
             done.add(result.index)
-            # Lines of its object that are touched later must not wait for an output that does not come.
+            # Later lines of the same object must not wait for an output that will never exist.
             is_ahead = bool(result.step) and result.index >= self.next_index and not result.is_good
             if result.index in awaited or is_ahead:
                 self.resolved[result.index] = result
@@ -222,7 +222,7 @@ class BatchState:
         self.done_ahead |= {index for index in done if index >= self.next_index}
 
     def pass_index(self, next_index: int) -> None:
-        """Move ``next_index`` on; results of objects before it stop being ahead."""
+        """Move ``next_index`` forward, and drop the objects before it from ``done_ahead``."""
         self.next_index = max(self.next_index, next_index)
         self.done_ahead = {index for index in self.done_ahead if index >= self.next_index}
 
@@ -247,7 +247,7 @@ class BatchState:
 
 
 def running_line(found: RunningJob) -> dict[str, Any]:
-    """A job that the service has taken."""
+    """A job that the service has accepted."""
     created_at = found.created_at and found.created_at.isoformat()
     line = {**_line("running", found.attempt), "job_id": found.job_id, "created_at": created_at}
     return {**line, "queue_id": found.queue_id} if found.queue_id else line

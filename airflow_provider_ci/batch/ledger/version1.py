@@ -10,9 +10,9 @@ from airflow_provider_ci.client import CIClient, NotFoundError
 
 
 def refuse_unfinished(client: CIClient, report_prefix: str, batch_id: str) -> None:
-    """Return if version 0.2 has not left this batch unfinished.
+    """Refuse a batch that version 0.2 left unfinished.
 
-    :raises RecordError: it has. Its plan may hold objects that the source no longer selects.
+    :raises RecordError: the batch is unfinished. Its plan may hold objects that the source no longer selects.
     """
     # The name of the folder as version 0.2 made it.
     folder = re.sub(r"[^\w./-]+", "-", batch_id).strip("/")

@@ -1,4 +1,4 @@
-"""Finds jobs of others that make an output of a plan, or have made it, so that no second job does."""
+"""Adopts jobs of other programs that make or have made an output of a plan, so that none is made twice."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BY_TIME = Decision.UP_TO_DATE_BY_TIME
 class Adoption:
     """Adopts jobs for lines of a draft, after it is known which outputs are up to date.
 
-    :param output_of: the first output of a job.
-    :param matches: whether a job does an operation.
-    :param is_here: whether a job writes into the bucket of this batch's outputs.
+    :param output_of: returns the first output of a job.
+    :param matches: returns whether a job does an operation.
+    :param is_here: returns whether a job writes into the bucket of this batch's outputs.
     """
 
     draft: Draft
@@ -39,28 +39,29 @@ class Adoption:
             ours = self._output(job)
             if ours is None or self.draft.decision(ours.line) is not Decision.SUBMIT:
                 continue
-            # Asked before its input: whatever it has read, it will write over the output that we would make.
+            # Checked before the input: whatever the job reads, it will overwrite the output that we make.
             if not self._does_same(job, ours):
                 raise OtherOperationError(ours.output)
             if not self._reads_same(job, ours):
                 continue
             back = self._back(ours.line)
             if back and self.draft.decision(ours.line - back) not in THERE:
-                continue  # it reads an output that will be made again
+                continue  # the job reads an output that will be made again
             self.draft.decide(ours.line, Decision.ADOPTED, _details(job))
             adopted += 1
         return adopted
 
     def ended(self, jobs: Iterable[Job]) -> int:
-        """Correct the decisions about outputs that were written after all that is recorded about them.
+        """Correct the decisions about outputs that are newer than every record about them.
 
-        The newest job that wrote such an output is adopted if it did what ours would do. If it did something
-        else, the output is made again, although its record calls it up to date.
+        The newest job that wrote such an output is adopted if it did the same as the job that this batch
+        would submit. If it did something else, the output is made again, even if its record says that it is
+        up to date.
 
-        :param jobs: all that were created since :attr:`.UnrecordedOutputs.since`.
+        :param jobs: all jobs that were created since :attr:`.UnrecordedOutputs.since`.
         :returns: the number of adopted jobs.
         """
-        # On the disk first: the listing comes by time, and a chain is judged in the order of its lines.
+        # First store the jobs on disk: a listing is ordered by time, but steps must be judged in line order.
         self._note(jobs)
         noted: dict[int, Mapping[str, Any]] = {}
         adopted: set[int] = set()
@@ -73,7 +74,8 @@ class Adoption:
             is_doubted = decision is _BY_TIME and is_noted
             if (decision is Decision.UP_TO_DATE and not is_same) or (is_doubted and not job["is_same"]):
                 self.draft.decide(line, Decision.SUBMIT)
-            # The time of an output has decided already, unless what it was made from is adopted.
+            # An output that is up to date by its time needs no job, unless the job that made its input is
+            # adopted.
             elif is_same and (decision is Decision.SUBMIT or (decision is _BY_TIME and parent in adopted)):
                 self.draft.decide(line, Decision.ADOPTED, job["details"])
                 adopted.add(line)
@@ -86,7 +88,7 @@ class Adoption:
             if ours is None or job.created_at is None or job.state is not JobState.SUCCESS:
                 continue
             is_by_time = self.draft.decision(ours.line) is _BY_TIME
-            if is_by_time or ours.line in unrecorded:  # an output that is not there must be made again
+            if is_by_time or ours.line in unrecorded:  # a missing output must be made anyway
                 created = job.created_at.timestamp()
                 ended = job.ended_at.timestamp() if job.ended_at else created
                 is_same = self._does_same(job, ours) and self._reads_same(job, ours)
@@ -96,12 +98,12 @@ class Adoption:
     def _has_read_current(
         self, line: int, noted: Mapping[int, Mapping[str, Any]], adopted: Container[int]
     ) -> bool:
-        """Whether the job of a line has read what there is now, and not what a step had made before."""
+        """Whether the job of a line has read the current output of the earlier step, not an older one."""
         parent = line - self._back(line)
         if parent == line:
             return True
         is_there = parent in adopted or self.draft.decision(parent) in THERE
-        # A job that was created while the earlier step still ran may have read the output before it.
+        # A job created while the earlier step still ran may have read the old output of that step.
         return is_there and (parent not in noted or noted[line]["created"] >= noted[parent]["ended"])
 
     def _output(self, job: Job) -> DraftOutput | None:
@@ -111,7 +113,7 @@ class Adoption:
         return self.matches(job, self.lines.operation(ours.parts, ours.line % self.draft.steps))
 
     def _reads_same(self, job: Job, ours: DraftOutput) -> bool:
-        """Whether it reads the input of our line, and not the content that the object had before."""
+        """Whether a job reads the input of our line with its current content, not with an older one."""
         place = ours.line % self.draft.steps
         if job.input_key.removeprefix("/") != self.lines.input_key(ours.key, ours.parts, place):
             return False

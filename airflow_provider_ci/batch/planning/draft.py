@@ -1,4 +1,4 @@
-"""A plan in the making.
+"""A plan that is still being made.
 
 It lives in a temporary SQLite database, so that ten objects and ten million objects need the same memory.
 """
@@ -56,7 +56,7 @@ class DraftObject(NamedTuple):
     size: int
     etag: str
     modified: float
-    """Unix time of its last change."""
+    """Unix time of the object's last change."""
 
 
 class DraftOutput(NamedTuple):
@@ -68,26 +68,26 @@ class DraftOutput(NamedTuple):
     etag: str
     modified: float
     parts: Sequence[RowPart] = ()
-    """From the row of the object: one for each step, or none."""
+    """What the row of the object sets: one part per step; empty without a row."""
 
 
 class DraftLine(NamedTuple):
-    """An object and a step: what the plan decided about its output."""
+    """What the plan decided about the output of one object and one step."""
 
     decision: Decision
     details: dict[str, Any]
 
 
 class Draft:
-    """The objects in their order, their outputs in the order of the keys, and the decisions.
+    """The objects in the order of the source, their outputs in the order of their keys, and the decisions.
 
-    Each object has one line for each step. The lines of all objects have one numbering: object 2 of a batch
-    with three steps has the lines 6, 7 and 8.
+    Each object has one line for each step. Lines are numbered across all objects, from 0: in a batch with
+    three steps, object 2 has the lines 6, 7 and 8.
     """
 
     def __init__(self, database: sqlite3.Connection, steps: int = 1) -> None:
         self._database = database
-        # One byte for each line, and not a column: it changes often, and ten million lines take 10 MB.
+        # One byte per line instead of a column: decisions change often, and ten million lines take 10 MB.
         self._decisions = bytearray()
         self._has_parts = False
         self.steps = steps
@@ -104,9 +104,9 @@ class Draft:
         outputs: Sequence[str | None],
         parts: Mapping[int, Sequence[RowPart]] | None = None,
     ) -> None:
-        """Add objects and the first output of each line; None for an object that cannot have one.
+        """Add objects and the first output of each line; None if the line cannot have an output.
 
-        :param parts: what rows say, by place in ``found``.
+        :param parts: what the rows of the objects set, by place in ``found``.
         :raises SameOutputError: an output already belongs to another line.
         """
         first = self.total
@@ -116,9 +116,9 @@ class Draft:
             self._has_parts = True
             texts = [(first + place, _text(each)) for place, each in parts.items()]
             self._database.executemany("INSERT INTO parts VALUES (?, ?)", texts)
-        # A zero is the first decision, SUBMIT: it stands until something else is known about the line.
+        # Zero is SUBMIT, the first decision: it stays until something else is known about the line.
         self._decisions.extend(bytes(len(found) * self.steps))
-        # Sorted rows touch few pages of the table, one after the other.
+        # Rows are sorted before they are inserted, because sorted rows touch fewer pages of the table.
         lines = enumerate(outputs, first * self.steps)
         named = sorted((output, line) for line, output in lines if output is not None)
         try:
@@ -175,9 +175,9 @@ class Draft:
         return None if first is None else (first, last)
 
     def overwritten(self) -> tuple[str, str] | None:
-        """An object whose output is another object of the draft, and that other object."""
-        # SQLite keeps the order of a CROSS JOIN. Each key is looked up by the primary key of the outputs; in
-        # another order it would need an index of the keys of objects.
+        """Key of an object whose output is another object of the draft, and key of that other object."""
+        # SQLite keeps the order of a CROSS JOIN. In this order, it looks up each object's key in the primary
+        # key of the outputs; in another order, it would need an index of the keys of objects.
         row: tuple[str, str] | None = self._database.execute(
             "SELECT owner.key, taken.key FROM objects AS taken "  # noqa: S608 a number only
             "CROSS JOIN outputs ON outputs.output = taken.key "
@@ -191,7 +191,8 @@ class Draft:
             "SELECT objects.number, key, size, etag, modified, content"
             " FROM objects LEFT JOIN parts ON parts.number = objects.number ORDER BY objects.number"
         )
-        # Both come in the order of the lines, and are read side by side: no query for each line.
+        # Objects and details both come in the order of the lines, so they are read side by side, without a
+        # query per line.
         details = self._details()
         known = next(details, None)
         for *values, content in rows:
@@ -236,17 +237,17 @@ def _parts(content: str | None) -> Sequence[RowPart]:
 
 @contextmanager
 def new_draft(steps: int = 1) -> Iterator[Draft]:
-    """An empty draft. Its file has no name from the start, so nothing of it can be left behind.
+    """An empty draft in a temporary file that has no name, so that nothing is left behind.
 
-    :param steps: of the batch, that is, lines of each object.
+    :param steps: number of steps of the batch, which is the number of lines per object.
     :raises OSError: the disk is full, or the folder for temporary files cannot be written.
     """
-    # Another thread may close a generator.
+    # check_same_thread: the generator that holds this connection may be closed in another thread.
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     with closing(connection) as database:
         try:
-            # One transaction for all: without BEGIN, SQLite would end one with each statement. It is never
-            # committed, because the file is of no use afterwards.
+            # One transaction for everything: without BEGIN, SQLite would commit after each statement. The
+            # transaction is never committed, because the file is not needed afterwards.
             for statement in (*_SETTINGS, *_TABLES, "BEGIN"):
                 database.execute(statement)
             yield Draft(database, steps)

@@ -1,7 +1,7 @@
-"""Operations as a plan stores them, and what the row of an object changes in them.
+"""Stores operations in a plan, and applies the parameters of a row to them.
 
-A plan lies in the bucket, so no secret is ever in it: a password is left out, and a reference to one is
-stored as ``doc_password``.
+A plan is stored in the bucket, so it never holds a secret: a password is left out, and a reference to a
+password is stored as ``doc_password``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ OPERATIONS = {each.__name__: each for each in (DocProcess, PicProcess, PicTempla
 DOC_PASSWORD = "doc_password"  # noqa: S105 it is the name of a field
 """Name of the reference to a document's password, in rows and in plans."""
 _PASSWORD = "password"  # noqa: S105 it is the name of a field
-# The service's name of the password: ``extra`` sends nodes as they are, so it can hold this one, too.
+# The service's name of the password. ``extra`` sends XML elements unchanged, so it can hold a password, too.
 _SECRET_NODES = ("DocPassword",)
 _STORED_NAMES = {"type": "type_"}
-"""Fields that are stored under another name, because ``type`` is the class of the operation."""
+"""Fields that are stored under another name, because the stored ``type`` is the class of the operation."""
 
 
 class ParameterError(ValueError):
-    """A parameter of a row that cannot be used; only this row fails. Its message holds no secret."""
+    """A parameter of a row is invalid; only this row fails. The message holds no secret."""
 
 
 def operation_record(operation: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def operation_record(operation: Any) -> dict[str, Any]:
 
 
 def restored_operation(record: Mapping[str, Any], current: Any) -> Any:
-    """The operation of a plan; a password that it does not name is taken from the current operation.
+    """Restore the operation of a plan; a password that the plan does not name comes from ``current``.
 
     :param current: the operation of the running code, whose arguments may be rendered differently by now.
     """
@@ -69,9 +69,9 @@ def parameter_names(operation: Any) -> tuple[str, ...]:
 
 
 def with_parameters(operation: Any, parameters: Mapping[str, Any]) -> Any:
-    """The operation of one object.
+    """Apply the parameters of an object's row to its operation.
 
-    :param parameters: from its row; numbers may be text.
+    :param parameters: parameters from the row; numbers may be text.
     :raises ParameterError: a name is unknown, or a value is wrong.
     """
     if not parameters:

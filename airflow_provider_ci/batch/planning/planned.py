@@ -25,14 +25,14 @@ class Decision(str, Enum):
     SHARED = "shared"
     """Another batch is making this output; this batch waits for its result."""
     ADOPTED = "adopted"
-    """The service is already running a job that makes this output."""
+    """A job that the service already has makes this output, or has made it; the batch adopts the job."""
 
-    # As StrEnum does, which needs Python 3.11: texts and records show the value, not the member's name.
+    # Texts and records show the value, not the member's name. StrEnum does the same, but needs Python 3.11.
     __str__ = str.__str__
 
 
 THERE = (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
-"""The output is there, and will not be written again."""
+"""Decisions about outputs that exist and will not be written again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ class PlannedObject:
     """Place of the object in the plan, from 0."""
     key: str
     size: int
-    """Bytes."""
+    """Size of the object in bytes."""
     etag: str
     output_key: str
-    """Output key as the service gets it, with ``${Number}``, ``${Page}`` and ``${SheetID}``."""
+    """Output key as it is sent to the service, with ``${Number}``, ``${Page}`` and ``${SheetID}``."""
     first_output: str = ""
     """Key of the first object that the job writes; empty if it equals ``output_key``."""
     fingerprint: str = ""
-    """Changes with the content of the object, the operation or the output key."""
+    """A text that changes with the content of the object, the operation or the output key."""
     modified: float = 0.0
     """Unix time of the last change of the object; 0 if unknown."""
     decision: Decision = Decision.SUBMIT
@@ -59,9 +59,9 @@ class PlannedObject:
     step: str = ""
     """Name of the step that makes this output; empty in a batch with one operation."""
     back: int = 0
-    """How many lines before this one the line stands whose output the job reads; 0 if it reads the object."""
+    """Distance, in lines, to the earlier line whose output the job reads; 0 if the job reads the object."""
     input_key: str = ""
-    """Key of what the job reads; empty for the object itself."""
+    """Key that the job reads; empty if it is the object's own key."""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of the operation that the row of the object sets."""
     operation: str = ""
@@ -76,24 +76,24 @@ class PlannedObject:
 
     @property
     def read_key(self) -> str:
-        """Key of what the job reads."""
+        """Key that the job reads."""
         return self.input_key or self.key
 
     @property
     def output(self) -> str:
-        """Key under which the output is looked for and indexed."""
+        """Key under which the output is searched for and indexed."""
         return self.first_output or self.output_key
 
     @property
     def is_claimed(self) -> bool:
-        """Whether later batches must wait: this plan makes the output, or shares it with an earlier batch."""
+        """Whether later batches must wait: this plan makes the output, or an earlier batch makes it."""
         return self.decision in (Decision.SUBMIT, Decision.ADOPTED, Decision.SHARED)
 
 
 def by_object(lines: Iterable[PlannedObject], steps: int) -> Iterator[list[PlannedObject]]:
     """The lines of each object; the lines are in the order of the plan.
 
-    Several rows of a manifest can name one key, and are objects of their own.
+    If several rows of a manifest name the same key, each row counts as an object of its own.
     """
     for _, group in groupby(lines, key=lambda planned: planned.index // steps):
         yield list(group)
@@ -109,7 +109,7 @@ def planned_line(planned: PlannedObject) -> dict[str, Any]:
     line = {
         name: value
         for name, value in asdict(planned).items()
-        # Level 0 equals 0.0, which is empty, but it is a priority of its own: the batch may have another.
+        # Level 0 equals 0.0, which counts as empty. But it is a priority, and the batch may have another one.
         if value not in _EMPTY or name in _ALWAYS or (name == "job_level" and value is not None)
     }
     # The usual decision is left out, like empty fields: a plan may have millions of lines.

@@ -30,11 +30,11 @@ from airflow_provider_ci.client import ObjectInfo
 from airflow_provider_ci.jobs.service_time import CLOCK_ERROR_SECONDS
 
 Skip = Literal["fresh", "exists", "never"]
-"""Which objects are left out.
+"""Which objects are skipped.
 
-``fresh``: objects whose output was made from the same content by the same operation; where no record of that
-exists, the output must not be older than the object. ``exists``: objects whose output is not older than they
-are, whatever made it. ``never``: none, so that every output is made again.
+``fresh``: objects whose output was made from the same content by the same operation; if there is no record
+of that, objects whose output is not older than the object. ``exists``: objects whose output is not older than
+the object, whatever made the output. ``never``: none, so that every output is made again.
 """
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedOutput:
-    """An output that another batch makes, as its plan has it."""
+    """An output that another batch makes, as the plan of that batch describes it."""
 
     output: str
     fingerprint: str
@@ -59,12 +59,13 @@ def _no() -> bool:
 
 
 class Planner:
-    """Fills a draft step by step; :meth:`objects` is the plan.
+    """Fills a draft with decisions; :meth:`objects` returns the plan.
 
     :param steps: the outputs of each object; the draft has the same number of steps.
-    :param check: called once per thousand objects in each step; an exception from it ends the planning.
-    :param doubts_since: Unix time since which another operation of this batch may have written outputs that
-        nobody recorded.
+    :param check: called once per thousand objects in each pass over them; an exception from it ends the
+        planning.
+    :param doubts_since: Unix time since which this batch may have written outputs by another operation
+        without a record of them.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Planner:
         self._doubts_since = doubts_since
         self._check = check
         self.newest_replaced = 0.0
-        """Unix time at which the newest output was written that this plan makes again."""
+        """Latest write time, in Unix seconds, of the existing outputs that this plan makes again."""
 
     @classmethod
     def of_one_operation(
@@ -107,7 +108,7 @@ class Planner:
         for chunk in self._chunks(found):
             self._add(chunk)
             may_overwrite |= any(key_of(each).startswith(begins) for each in chunk)
-        # This compares all objects with all outputs, so it is left out where no output can be an object.
+        # This check compares all objects with all outputs, so it is skipped if no output can be an object.
         if may_overwrite and (pair := self._draft.overwritten()):
             raise OutputTemplateError(
                 f"{self._templates}: {pair[0]!r} would overwrite {pair[1]!r}, "
@@ -118,7 +119,7 @@ class Planner:
     def look_up(self, index: IndexReader, *existing: ExistingOutputs) -> None:
         """Decide which outputs are up to date, and which failed before.
 
-        :param existing: the outputs of each step.
+        :param existing: looks up the existing outputs; one for each step.
         :raises CIError: a request failed.
         """
         if self._skip == "never":
@@ -138,13 +139,13 @@ class Planner:
     ) -> int:
         """Mark the lines whose output another batch is making; returns their number.
 
-        Called for several batches, in the order of their claims. If several of them share an output, the
-        last batch counts, since it waits for the earlier ones. The fingerprint that the other batch has can
-        differ although it does the same operation, if the object has changed since.
+        Call it for one batch after the other, in the order of their claims. If several batches share an
+        output, the last batch counts, since it waits for the earlier ones. If an object has changed since the
+        other batch was planned, the fingerprints differ although the operation is the same.
 
         :param batch: identifies the other batch in the details of the plan.
-        :param is_dead: called if the other batch does another operation; whether it cannot come back. Such an
-            output is made again, also if its time says that it is up to date.
+        :param is_dead: called if the other batch does another operation; returns whether that batch is dead.
+            The output of a dead batch is made again, even if its time says that it is up to date.
         :raises OtherOperationError: the other batch makes one of the outputs by another operation.
         """
         shared = 0
@@ -154,7 +155,8 @@ class Planner:
                     raise OtherOperationError(theirs.output)
                 self._distrust(ours)
                 continue
-            # Only after the operations were compared: another one would replace even an up-to-date output.
+            # Checked after the operation: a batch with another operation would replace even an up-to-date
+            # output.
             if self._draft.decision(ours.line) is Decision.UP_TO_DATE:
                 continue
             is_same = theirs.fingerprint == self._fingerprint(ours)
@@ -164,9 +166,9 @@ class Planner:
         return shared
 
     def distrust(self, claimed: Iterable[ClaimedOutput]) -> None:
-        """Make outputs again that count as up to date only by their time.
+        """Plan to make outputs again that are up to date only by their time, if the operations differ.
 
-        :param claimed: the outputs of a batch that died, and that may have made them by another operation.
+        :param claimed: the outputs of a dead batch, which may have made them by another operation.
         """
         for theirs, ours in self._contested(claimed):
             if not self._is_same_operation(theirs, ours):
@@ -189,8 +191,8 @@ class Planner:
             self._draft.decide(ours.line, Decision.SUBMIT)
 
     def finish_chains(self) -> None:
-        """Make outputs again that only their time calls up to date, if the output they read is made again."""
-        # Here the time alone counts, whatever made the output, and of what.
+        """Plan to make outputs again that are up to date only by their time and whose input is made again."""
+        # For "exists", only the time of an output counts, whatever operation and input made it.
         if self._skip == "exists":
             return
         # A step comes after the step whose output it reads, so one pass reaches the end of every chain.
@@ -203,9 +205,9 @@ class Planner:
                     self._draft.decide(line, Decision.SUBMIT)
 
     def objects(self) -> Iterator[PlannedObject]:
-        """The plan: the objects in the order of the source, each with a line per step, shared ones last.
+        """The plan: the objects in the order of the source, each with a line per step; shared objects last.
 
-        So a run submits all of its own jobs before it begins to wait for jobs of other batches.
+        In this order, a run submits all of its own jobs before it waits for jobs of other batches.
         """
         index = 0
         has_shared = bool(self._draft.counts()[Decision.SHARED])
@@ -226,7 +228,7 @@ class Planner:
         if line.decision is Decision.UNUSABLE:
             return PlannedObject(
                 index=index,
-                # The draft has no object for it, so its key stands among the details.
+                # The draft has no object for this key, so the details hold the key.
                 key=details.pop("key"),
                 size=0,
                 etag="",
@@ -274,7 +276,7 @@ class Planner:
                 row, own = self._namer.named(found)
             except UnusableError as error:
                 problems[place] = error.details
-                # It keeps its lines: the number of each line follows from the place of its object.
+                # An unusable object keeps its lines: line numbers are computed from the places of objects.
                 row, own = (), [None] * len(self._steps)
             if row:
                 parts[place] = row
@@ -294,7 +296,7 @@ class Planner:
         entries = index.find(keys)
         written = existing.last_modified(keys)
         unseen = [key for key in keys if key in entries and entries[key].made and key not in written]
-        # A listing can be behind; nothing is paid for twice because of that.
+        # A listing can be behind. These keys are checked again, so that no job is paid for twice.
         written.update(existing.head(unseen))
         for each in chunk:
             decided = self._decision(each, entries.get(each.output), written.get(each.output))
@@ -307,26 +309,26 @@ class Planner:
         self, each: DraftOutput, entry: Entry | None, written: datetime | None
     ) -> tuple[Decision, dict[str, Any] | None] | None:
         is_known = entry is not None and entry.fingerprint == self._fingerprint(each)
-        # Before the output is looked at: a job that failed may have written its first pages.
+        # Checked before the output: a job that failed may have written its first pages.
         if is_known and entry is not None and not entry.made:
             return None if self._retry_failed else (Decision.FAILED_BEFORE, dict(entry.details or {}))
         if written is None:
             return None
-        # The entry outweighs the time: an output of another operation is younger than the object, too.
+        # The entry takes precedence over the time: outputs of another operation are newer, too.
         if self._skip == "fresh" and entry is not None and entry.made:
             return (Decision.UP_TO_DATE, None) if is_known else None
         is_newer = written.timestamp() >= each.modified
         return (Decision.UP_TO_DATE_BY_TIME, None) if is_newer else None
 
     def _note_written(self, each: DraftOutput, entry: Entry | None, written: float) -> None:
-        """Note what the time of an output says, besides the decision about it."""
+        """Note an output that may be newer than its records, and update :attr:`newest_replaced`."""
         decision = self._draft.decision(each.line)
         recorded_at = entry.recorded_at if entry is not None and self._skip == "fresh" else 0
         is_unrecorded = bool(recorded_at) and written > recorded_at + CLOCK_ERROR_SECONDS
-        # A run may have written it after its record and died; then its own records may have been deleted.
+        # A run may have written the output after this record and died; its own records may be deleted.
         if is_unrecorded and (decision is Decision.UP_TO_DATE or written >= each.modified):
             is_to_make = decision is Decision.SUBMIT
-            # The time of the entry is cut to a second; the recorded job itself may be of that second.
+            # The time of the entry is rounded down to a second; the recorded job may be from that second.
             self._draft.unrecorded.note(each.line, recorded_at + 1, is_to_make=is_to_make)
         elif decision is Decision.UP_TO_DATE_BY_TIME and written >= self._doubts_since:
             self._draft.unrecorded.note(each.line, self._doubts_since, is_to_make=False)
@@ -351,5 +353,5 @@ class Planner:
 
 
 _CONTESTED = (Decision.SUBMIT, Decision.SHARED, Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME)
-"""Decisions about outputs that another batch must not make differently. An output that is up to date only by
-its time may be the work of that batch, which the index does not know yet."""
+"""Decisions about outputs that no other batch may make by another operation. If an output is up to date only
+by its time, that other batch may have made it, and the index may not know it yet."""

@@ -1,4 +1,4 @@
-"""What the row of an object means for each step of a batch."""
+"""Reads what the row of an object, such as its line in a manifest, sets for each step of a batch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from airflow_provider_ci.client.records.values import plain
 
 _OF_LEDGERS = re.compile(r"^_ci_batches(\.registry)?/|(^|/)[^/]*\.ci-batch/")
 _KEPT = 1000
-"""Operations of rows that are kept, because neighbouring rows often say the same."""
+"""Maximum number of operations kept in memory: neighbouring rows often have the same parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowPart:
-    """What a row says about one step; everything empty without a row."""
+    """What a row sets for one step; every field is empty if the object has no row."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
     output_key: str = ""
@@ -46,7 +46,7 @@ class RowPart:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing differs from the settings of the batch."""
+        """Whether the row changes none of the batch's settings for this step."""
         return not (self.parameters or self.output_key) and self.job_level is None
 
 
@@ -61,7 +61,7 @@ class RowReader:
         self._operations = {id(step): OperationsOfRows(step) for step in steps}
 
     def parts(self, row: Row) -> tuple[RowPart, ...]:
-        """What a row says about each step.
+        """Return what a row sets for each step.
 
         :raises ParameterError: a parameter is unknown, or wrong for its step.
         """
@@ -75,13 +75,16 @@ class RowReader:
         parts = []
         for step in self._steps:
             parameters = by_step.get(step.name, {})
-            self._operations[id(step)].of(parameters)  # raises where they are wrong
+            self._operations[id(step)].of(parameters)  # raises ParameterError if they are wrong
             output_key = self._output_key(row.output_key, step)
             parts.append(RowPart(parameters=parameters, output_key=output_key, job_level=level))
         return tuple(parts)
 
     def _by_step(self, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The parameters of each step: ``name`` for steps that read the object, ``step.name`` for others."""
+        """The parameters of each step.
+
+        A parameter ``name`` sets the steps that read the object, ``step.name`` sets the named step.
+        """
         by_step: dict[str, dict[str, Any]] = {}
         for name, value in parameters.items():
             if value is None or value == "":
@@ -103,7 +106,7 @@ class RowReader:
         """The steps that read the object and have this parameter."""
         readers = [step for step in self._steps if not step.after]
         having = [step for step in readers if name in parameter_names(step.operation)]
-        return having or readers[:1]  # that one then says which parameters it has
+        return having or readers[:1]  # its error message then lists its parameters
 
     def _output_key(self, key: str, step: PlanStep) -> str:
         if not key:
@@ -112,7 +115,7 @@ class RowReader:
             checks.object_key("output_key", key)
         except ValueError as error:
             raise ParameterError(str(error)) from None
-        # Such an output would replace a record, or be left out by the next listing.
+        # An output among the records would replace one of them, or the next listing would leave it out.
         if _OF_LEDGERS.search(key):
             raise ParameterError(f"output_key {key!r} lies among the records of batches")
         begin = step.template.literal_prefix
@@ -125,7 +128,7 @@ class RowReader:
 
 
 class OperationsOfRows:
-    """The operations of a step with the parameters of rows, and their fingerprints."""
+    """The operations of one step after rows have set their parameters, with the fingerprints."""
 
     def __init__(self, step: PlanStep) -> None:
         self._step = step
@@ -139,10 +142,10 @@ class OperationsOfRows:
         """
         if not parameters:
             return self._plain
-        # Parameters are JSON, and so not always hashable.
+        # Parameters are JSON values, which are not always hashable.
         name = repr(sorted(parameters.items()))
         found = self._known.get(name)
-        if found is None:  # several threads may be here at the same time
+        if found is None:  # several threads may run this at the same time
             operation = with_parameters(self._step.operation, parameters)
             found = _Effective(operation, operation_fingerprint(operation))
             if len(self._known) >= _KEPT:
@@ -161,7 +164,7 @@ class _Effective:
 
 
 def plain_parameter(value: Any) -> Any:
-    """A parameter as JSON; a reference to a secret is its text."""
+    """A parameter as JSON; a secret becomes the text of its reference."""
     return getattr(value, "reference", None) or plain(value)
 
 
@@ -178,9 +181,9 @@ def _job_level(value: Any) -> int | None:
 def row_of_lines(
     info: ObjectInfo, lines: Sequence[PlannedObject], template: OutputTemplate
 ) -> ObjectInfo | Row:
-    """An object with what its row said, as the lines of a plan have it; the object itself without a row.
+    """Restore the row of an object from its lines in a plan; without a row, return the object itself.
 
-    :param template: of the first step.
+    :param template: output template of the first step.
     """
     first = lines[0]
     parameters = {
@@ -188,8 +191,9 @@ def row_of_lines(
         for line in lines
         for name, value in line.parameters.items()
     }
-    # The plan does not say who named the output: if the template gives another key, the row did. An object
-    # without a job has no output, and the template may be unable to name one.
+    # The plan does not record whether the row or the template named the output. If the template gives another
+    # key, the row named the output. An object without a job has no output, and the template may be unable to
+    # name one.
     is_named = not first.output_key or template.output_key(first.key) == first.output_key
     output_key = "" if is_named else first.output_key
     if not (parameters or output_key or first.job_level is not None):
@@ -200,10 +204,10 @@ def row_of_lines(
 def with_row(
     found: ObjectInfo | Row | UnusableKey, row_of: Callable[[ObjectInfo], Mapping[str, Any] | None]
 ) -> ObjectInfo | Row | UnusableKey:
-    """An object with the settings that a function gives for it; settings of its own row come first.
+    """Add the settings that a function returns for an object; the object's own row takes precedence.
 
-    :param row_of: may return fields of the operation, ``output_key`` and ``job_level``. An object for which
-        it raises an exception fails alone.
+    :param row_of: may return fields of the operation, ``output_key`` and ``job_level``. If it raises an
+        exception for an object, only that object fails.
     """
     if isinstance(found, UnusableKey):
         return found

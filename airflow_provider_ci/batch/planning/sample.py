@@ -1,4 +1,4 @@
-"""Puts a sample of a plan first."""
+"""Puts a sample of the objects, the canary, at the beginning of a plan."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Objects = Callable[[], Iterator[PlannedObject]]
 
 
 def sample_size(wanted: int, to_submit: int) -> int:
-    """Size of a sample; 0 if it would be the whole."""
+    """The size of the sample; 0 if it would hold all objects that need a job."""
     return wanted if 0 < wanted < to_submit else 0
 
 
 def sample_first(objects: Objects, *, steps: int, size: int, to_submit: int) -> Iterator[PlannedObject]:
     """The lines of a plan, beginning with a sample of the objects that need a job.
 
-    :param objects: yields the lines from the beginning, each time it is called.
-    :param steps: lines of each object.
+    :param objects: returns an iterator over all lines each time it is called.
+    :param steps: number of lines per object.
     :param size: size of the sample; 0 leaves the order as it is.
     :param to_submit: number of objects that need a job.
     """
@@ -42,7 +42,10 @@ def count_to_submit(lines: Iterable[PlannedObject], steps: int) -> int:
 
 
 def lines_to_submit(lines: Sequence[PlannedObject]) -> list[PlannedObject]:
-    """The lines of an object that need a job. What reads the output of a step that has none needs none."""
+    """The lines of an object that need a job.
+
+    A line that reads the output of an earlier step needs no job if that output will not exist.
+    """
     found: list[PlannedObject] = []
     without_output: set[int | None] = set()
     for planned in lines:
@@ -58,7 +61,7 @@ def lines_to_submit(lines: Sequence[PlannedObject]) -> list[PlannedObject]:
 def _split(
     objects: Iterable[list[PlannedObject]], size: int, to_submit: int, *, is_sample: bool
 ) -> Iterator[PlannedObject]:
-    """The sample, or the others; lines of one object stay together."""
+    """Yield the lines of the sample, or of all other objects; lines of one object stay together."""
     place = 0
     for group in objects:
         is_drawn = False

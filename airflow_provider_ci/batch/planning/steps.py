@@ -1,4 +1,4 @@
-"""The steps of a batch: the outputs that it makes of each object, and in which order."""
+"""The steps of a batch: which outputs it makes from each object, and in which order."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from airflow_provider_ci.jobs.kinds import type_of_operation
 class Step(Value):
     """One output of each object.
 
-    :param operation: how it is made.
-    :param output: template of its key, see :class:`OutputTemplate`.
-    :param after: name of the step whose output is read instead of the object itself. Of several outputs, the
-        first one is read.
+    :param operation: how the output is made.
+    :param output: template of the output's key, see :class:`OutputTemplate`.
+    :param after: name of the step whose output is read instead of the object itself. If that step makes
+        several outputs per object, the first one is read.
     """
 
     always_shown: ClassVar[tuple[str, ...]] = ("operation", "output")
@@ -34,7 +34,7 @@ class Step(Value):
     after: str | None = None
 
     def serialize(self) -> dict[str, Any]:
-        """The fields as JSON types; the operation says its type."""
+        """The fields as JSON types; the operation includes the name of its class as ``type``."""
         operation = self.operation
         if isinstance(operation, Value):
             operation = {"type": type(operation).__name__, **operation.serialize()}
@@ -60,13 +60,13 @@ class PlanStep:
     after: str = ""
     """Name of the step whose output is read; empty for the object itself."""
     back: int = 0
-    """How many steps before this one the step ``after`` stands; 0 without one."""
+    """Distance, in steps, to the earlier step ``after``; 0 without ``after``."""
     fingerprint: str
-    """Of the operation."""
+    """Fingerprint of the operation."""
 
     @property
     def tag(self) -> str:
-        """The service's tag of the jobs."""
+        """Tag of the jobs, as the service names it, such as ``DocProcess``."""
         return type_of_operation(self.operation).tag
 
     def to_json(self) -> dict[str, Any]:
@@ -77,13 +77,13 @@ class PlanStep:
             "fingerprint": self.fingerprint,
             "output": self.template.text,
             "after": self.after,
-            # So a trigger can watch the jobs without the operation.
+            # With the tag, a trigger can watch the jobs without the operation.
             "tag": self.tag,
         }
 
 
 def named_steps(operations: Mapping[str, Any]) -> dict[str, Step]:
-    """The steps of the argument ``operations``, each behind the step that it needs.
+    """The steps of the argument ``operations``, each after the step that it needs.
 
     :raises ValueError: the argument does not map names to steps, a step follows an unknown step, or steps
         follow each other in a circle.
@@ -134,8 +134,8 @@ def _in_order(steps: Mapping[str, Step]) -> dict[str, Step]:
 def plan_steps(steps: Mapping[str, Step], prefix: str) -> tuple[PlanStep, ...]:
     """The steps of a new plan.
 
-    :param prefix: of the selection; ``{dir}`` leaves it out.
-    :raises OutputTemplateError: a template cannot name outputs, or two steps have the same one.
+    :param prefix: prefix of the selection; ``{dir}`` leaves it out.
+    :raises OutputTemplateError: a template cannot name outputs, or two steps write the same output.
     """
     places = {name: place for place, name in enumerate(steps)}
     made = tuple(
@@ -195,7 +195,7 @@ def stored_steps(
 
 def steps_fingerprint(steps: Sequence[PlanStep]) -> str:
     """Sixteen hexadecimal digits that change with the operation of any step."""
-    # The same as before batches had steps: other batches compare it with the claims of older versions.
+    # The operation's own fingerprint: batches compare it with claims of older versions, which had no steps.
     if len(steps) == 1 and not steps[0].name:
         return steps[0].fingerprint
     return definition_fingerprint(*((step.name, step.fingerprint, step.after) for step in steps))

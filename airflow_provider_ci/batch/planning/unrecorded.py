@@ -1,4 +1,4 @@
-"""Outputs that were written after all that is recorded about them, and the jobs that wrote them."""
+"""Outputs that are newer than every record about them, and the jobs that wrote them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class UnrecordedOutputs:
-    """The outputs by line of the draft, in a table of its database."""
+    """The unrecorded outputs, by their line in the draft; a table of the draft's database holds them."""
 
     TABLE = "CREATE TABLE unrecorded (line INTEGER PRIMARY KEY, since REAL, created REAL, job TEXT)"
 
@@ -18,15 +18,15 @@ class UnrecordedOutputs:
         self.total = 0
         """Number of outputs that were noted."""
         self.to_make = 0
-        """Number of those that would be made again."""
+        """Number of noted outputs that would be made again."""
         self.since = float("inf")
-        """Unix time before which no job has written any of them."""
+        """Earliest Unix time at which a job can have written any of the noted outputs."""
 
     def note(self, line: int, since: float, *, is_to_make: bool) -> None:
         """Note the output of a line.
 
-        :param since: Unix time before which no job has written it.
-        :param is_to_make: whether it would be made again, by what is known so far.
+        :param since: earliest Unix time at which a job can have written the output.
+        :param is_to_make: whether the plan, as it is so far, makes the output again.
         """
         self._database.execute("INSERT INTO unrecorded VALUES (?, ?, NULL, NULL)", (line, since))
         self.total += 1
@@ -38,12 +38,13 @@ class UnrecordedOutputs:
         return found.fetchone() is not None
 
     def note_job(self, line: int, created: float, job: Mapping[str, Any]) -> None:
-        """Note a job that wrote the output of a line; of several, the newest counts.
+        """Note a job that wrote the output of a line; of several jobs, the newest counts.
 
-        :param created: Unix time of its creation; a job that the records know is too old.
+        :param created: Unix time at which the job was created. A job from before the ``since`` of a noted
+            output is ignored, because the records know that job.
         """
         self._database.execute(
-            # Queues are listed one after the other, so a job that comes later can be newer.
+            # Queues are listed one after the other, so the jobs do not come in the order of their creation.
             "INSERT INTO unrecorded VALUES (?, 0, ?, ?) ON CONFLICT DO UPDATE"
             " SET created = excluded.created, job = excluded.job"
             " WHERE since <= excluded.created AND coalesce(created, -1) < excluded.created",
@@ -51,7 +52,7 @@ class UnrecordedOutputs:
         )
 
     def jobs(self) -> Iterator[tuple[int, Mapping[str, Any], bool]]:
-        """The lines of which a job is known, in their order, the jobs, and whether the output was noted."""
+        """Each line with a known job, in ascending order: line, job, and whether its output was noted."""
         rows = self._database.execute(
             "SELECT line, job, since FROM unrecorded WHERE job NOTNULL ORDER BY line"
         )

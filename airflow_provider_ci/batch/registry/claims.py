@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 CLAIM_MAX_SECONDS = 31 * 24 * 3600
-"""The service keeps records of jobs for a month; an older claim protects nothing any more."""
+"""Maximum age of a claim, in seconds. The service keeps records of jobs for a month, so an older claim
+protects nothing any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,27 +20,27 @@ class Claim:
     """A batch's right to make the outputs whose keys begin with ``prefix``."""
 
     token: str
-    """Random; names this claim and its heartbeat."""
+    """Random text that identifies this claim and its heartbeat."""
     folder: str
-    """Of the batch's ledger, with its ``/`` at the end."""
+    """Folder of the batch's ledger, with a ``/`` at the end."""
     batch_id: str
     prefix: str
-    """What all output keys of the batch begin with: the literal start of its output template."""
+    """Text with which all output keys of the batch begin: the literal start of its output template."""
     operation: str
-    """The operation, as text that is equal for equal operations."""
+    """A text for the operation that is equal for equal operations."""
     claimed_at: float
-    """Unix seconds by the service's clock."""
+    """When the claim was made, in Unix seconds by the service's clock."""
     seconds: float
-    """How long the claim is valid without a heartbeat."""
+    """How long the claim is valid without a heartbeat, in seconds."""
     holder: str
-    """The process that made the claim, for people."""
+    """Describes the process that made the claim, for people who read a message."""
     definition: str | None = None
-    """Names the code that made the plan."""
+    """Identifies the code that made the plan."""
     plan: str = ""
     """Token of the frozen plan; empty while the batch is still planning."""
     prefixes: tuple[str, ...] = ()
-    """What the output keys of each step begin with, if the batch has several steps. ``prefix`` is then what
-    all of them begin with, for versions of this package that know nothing of steps."""
+    """Text with which the output keys of each step begin, if the batch has several steps. ``prefix`` is then
+    the common beginning of all output keys, for versions of this package without steps."""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields that this version does not know. They are kept for the version that does."""
 
@@ -50,7 +51,7 @@ class Claim:
 
     @property
     def all_prefixes(self) -> tuple[str, ...]:
-        """One of these begins each output key."""
+        """All prefixes of the batch: each output key begins with one of them."""
         return self.prefixes or (self.prefix,)
 
     @classmethod
@@ -76,8 +77,11 @@ _NAMES = tuple(item.name for item in fields(Claim) if item.name != "extra")
 
 
 def intersecting(claims: Iterable[Claim], prefixes: Iterable[str]) -> tuple[Claim, ...]:
-    """The claims that may include an output below one of the prefixes: one begins with the other."""
-    # A single text would otherwise be taken apart into its letters, each of them a prefix.
+    """The claims that may include an output below one of these prefixes.
+
+    That is possible if a prefix of the claim begins with one of these prefixes, or the other way round.
+    """
+    # A single text gets special treatment: otherwise each of its letters would count as a prefix.
     own = (prefixes,) if isinstance(prefixes, str) else tuple(prefixes)
     return tuple(
         claim
@@ -91,9 +95,9 @@ def intersecting(claims: Iterable[Claim], prefixes: Iterable[str]) -> tuple[Clai
 
 
 def replaced(claims: tuple[Claim, ...], old_token: str, claim: Claim) -> tuple[Claim, ...]:
-    """The claims with ``claim`` in the place of the one with ``old_token``, or at the end if that is gone.
+    """Put ``claim`` in the place of the claim with ``old_token``, or at the end if that claim is gone.
 
-    Doing it a second time changes nothing, which the registry relies on.
+    A second call changes nothing, which the registry relies on.
     """
     # The new token counts, too, because the change may have been made already.
     tokens = {old_token, claim.token}
@@ -110,6 +114,6 @@ def _text(value: Any) -> str:
 
 
 def place_of(output_bucket: str | None, own: str) -> str:
-    """What stands before output keys in claims and index; nothing for those in the registry's bucket."""
-    # No key of the registry's bucket begins like this.
+    """Text before output keys in claims and index: names the output bucket, or is empty for ``own``."""
+    # No object key of the registry's bucket begins with this text.
     return f"cos://{output_bucket}/" if output_bucket not in (None, "", own) else ""

@@ -1,9 +1,9 @@
-"""Whether the batch behind a claim is alive: an object that its run writes again and again.
+"""The heartbeat of a claim: an object that its run keeps rewriting to show that the batch is alive.
 
-``<folder>runs/<token>.json`` holds how many seconds the claim is valid from then on, and whether the batch is
-*parked*: no process runs it, its jobs are in flight, and a trigger will resume it in time. The age of the
-object is its Last-Modified against the service's clock. Each write is signed to expire, so that a late one is
-refused.
+``<folder>runs/<token>.json`` says for how many seconds the claim is valid after the write, and whether the
+batch is *parked*: no process runs it, its jobs are in flight, and a trigger will resume it in time. The age
+of the object is the time from its Last-Modified to the service's current time. Each write is signed to
+expire, so that the service refuses a late write.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from airflow_provider_ci.client import CIClient, NotFoundError
 KIND = "heartbeat"
 VERSION = 2
 TAKEOVER_SLACK_SECONDS = 3.0
-"""Added to the time for which a claim is valid. Last-Modified and Date have whole seconds and can differ by
-one, and so can our estimate of the service's clock; the last second is for a listing that is behind."""
+"""Seconds that are added to the time for which a claim is valid. One is for Last-Modified and Date, which are
+whole seconds and can differ by one. One is for our estimate of the service's clock, which can be off by one.
+The last one is for a listing that is behind."""
 _KNOWN = ("version", "kind", "seconds", "is_parked")
 
 Liveness = Literal["alive", "parked", "dead"]
@@ -32,12 +33,12 @@ Liveness = Literal["alive", "parked", "dead"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """A heartbeat as it stands in the bucket."""
+    """A heartbeat as it is stored in the bucket."""
 
     at: float
     """When it was written: Unix seconds by the service's clock."""
     seconds: float
-    """How long the claim is valid from then on."""
+    """How long the claim is valid after the write, in seconds."""
     is_parked: bool = False
     """Whether no process runs the batch, because it waits for a trigger."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -59,10 +60,10 @@ class Heartbeat:
         is_parked: bool = False,
         details: Mapping[str, Any] | None = None,
     ) -> float:
-        """Write the heartbeat; when the service did so, by its own clock (Unix seconds).
+        """Write the heartbeat; return the time of the write by the service's clock (Unix seconds).
 
         :param seconds: how long the claim is valid from now on.
-        :param expires_at: the service takes it until then or never.
+        :param expires_at: the service refuses the write after this time.
         :raises RequestExpiredError: ``expires_at`` has passed.
         """
         content = {"version": VERSION, "kind": KIND, "seconds": seconds, "is_parked": is_parked}
@@ -70,14 +71,15 @@ class Heartbeat:
         return written_at(self._client.put_object(self.key, body, content_type=JSON, expires_at=expires_at))
 
     def end(self) -> None:
-        """Delete it. Only after its claim has left the registry: without it the claim looks dead later."""
+        """Delete the heartbeat. Its claim must have left the registry before, or it would look dead later."""
         self._client.delete_object(self.key)
 
 
 class LivenessWatch:
     """Watches whether the batch behind a claim is alive.
 
-    It keeps the last heartbeat that it has seen: a deleted object alone does not prove death.
+    The watch keeps the last heartbeat that it has seen, because a deleted object alone does not prove that
+    the batch is dead.
     """
 
     def __init__(self, client: CIClient, claim: Claim) -> None:
@@ -89,7 +91,7 @@ class LivenessWatch:
         """The claim is old and has no heartbeat: only a longer watch shows whether its run is dead."""
 
     def look(self, claim: Claim | None = None) -> Liveness:
-        """Look once: one GET, and one HEAD where the client does not know when an object was written.
+        """Look once: one GET, and one HEAD if the client does not know when an object was written.
 
         The batch is dead if its last heartbeat is older than the time for which it made the claim valid.
         Before the first heartbeat, the claim itself counts. If an old claim has no heartbeat, the object may
@@ -131,7 +133,7 @@ def last_beat(client: CIClient, claim: Claim) -> Beat | None:
     try:
         body, at = _read(client, key)
     except NotFoundError as error:
-        # A missing bucket must not pass for a missing heartbeat, which is a sign of death.
+        # A missing bucket must not be taken for a missing heartbeat, which is a sign that a batch is dead.
         if error.code == "NoSuchBucket":
             raise
         return None
@@ -139,7 +141,7 @@ def last_beat(client: CIClient, claim: Claim) -> Beat | None:
 
 
 def is_alive(client: CIClient, claim: Claim, now: float) -> bool:
-    """Whether a claim is valid at this time (by the service's clock). Asks once and does not watch.
+    """Whether a claim is valid at this time (by the service's clock). Looks once and does not keep watching.
 
     A claim without a heartbeat is valid from the time at which it was made.
     """

@@ -1,7 +1,7 @@
 """The index of outputs as the registry's state holds it: its runs, and the garbage to delete.
 
 The index is a list of sorted runs, oldest first; of several entries for one output, the one in the newest
-run counts. A run of few entries is *embedded*: its entries stand in the state itself. The others are
+run counts. A run of few entries is *embedded*: its entries are part of the state itself. All other runs are
 *stored*: the state names their parts, which are objects beside it (see :mod:`.parts`).
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 EMBEDDED_ENTRIES = 300
-"""Maximum number of entries in the state itself, because every change reads and writes them."""
+"""Maximum number of entries in the state itself; it is small because every change reads and writes them."""
 
 
 class InlineFullError(Exception):
@@ -26,19 +26,19 @@ class Entry(NamedTuple):
     output: str
     """Key of the first object that the job writes."""
     fingerprint: str
-    """Of the content and the operation."""
+    """Fingerprint of the content and the operation."""
     made: bool = True
-    """Whether the job succeeded; else ``details`` says why it failed for good."""
+    """Whether the job succeeded; if not, ``details`` says why it failed permanently."""
     details: Mapping[str, Any] | None = None
-    """Of a failure: code, short message, job id and report key."""
+    """Facts about a failure: code, short message, job id and report key."""
     recorded_at: int = 0
-    """Unix seconds of the service at which the outcome was known; 0 if unknown. An output that was
-    written later may be the work of a batch that could not record it."""
+    """Unix time, by the service's clock, at which the outcome was known; 0 if unknown. An output that was
+    written after this time may come from a batch that could not record it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Sorted entries, each output once."""
+    """One of the index's sorted lists of entries, with each output once."""
 
     token: str
     count: int
@@ -93,7 +93,7 @@ class Garbage:
     token: str
     parts: int
     since: float
-    """Unix seconds by the service's clock."""
+    """When the run was merged, in Unix seconds by the service's clock."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain JSON."""
@@ -116,8 +116,9 @@ class IndexState:
     garbage: tuple[Garbage, ...] = ()
 
     def with_entries(self, entries: Sequence[Entry]) -> IndexState:
-        """With these entries as the newest, in the state itself. They are sorted, each output once.
+        """The index with these entries, as the newest ones, in the state itself.
 
+        :param entries: sorted by output, each output once.
         :raises InlineFullError: the state would hold more than 300 entries.
         """
         if not entries:
@@ -126,24 +127,24 @@ class IndexState:
         before, last = (self.runs[:-1], self.runs[-1].entries) if is_open else (self.runs, ())
         # The new entries come last, so they replace older ones of the same outputs.
         merged = {entry.output: entry for entry in (*last, *entries)}
-        # Embedded runs may also lie below a stored one, and they all share the room.
+        # There may be embedded runs before a stored run, too. The limit is for all of them together.
         if sum(run.count for run in before if run.is_embedded) + len(merged) > EMBEDDED_ENTRIES:
             raise InlineFullError(f"{len(merged)} entries")
         run = embedded(tuple(merged[output] for output in sorted(merged)))
-        # The new run has a new token. So the state would differ, and would be written for nothing.
+        # With the new run and its new token, the state would differ and would be written for nothing.
         if is_open and run.entries == last:
             return self
         return replace(self, runs=(*before, run))
 
     def with_run(self, run: Run) -> IndexState:
-        """With a stored run as the newest. Doing it a second time changes nothing."""
+        """The index with a stored run as the newest. Adding the same run again changes nothing."""
         if any(each.token == run.token for each in self.runs):
             return self
         return replace(self, runs=(*self.runs, run))
 
     def place_of(self, runs: Sequence[Run]) -> int | None:
-        """Where these runs stand one after the other, ``None`` if they do not any more."""
-        # By token, because another batch may have published runs behind them since.
+        """The place of these runs, if they still follow each other in this order; ``None`` if not."""
+        # Compared by token, because another batch may have published runs after them since.
         tokens = [run.token for run in runs]
         for place in range(len(self.runs) - len(runs) + 1):
             if [run.token for run in self.runs[place : place + len(runs)]] == tokens:
@@ -174,7 +175,7 @@ class IndexState:
 
 
 def embedded(entries: tuple[Entry, ...], *, token: str = "") -> Run:
-    """A run whose entries stand in the state; other entries have another token."""
+    """A sorted run whose entries are stored in the state itself; different entries get a different token."""
     return Run(
         token=token or uuid.uuid4().hex,
         count=len(entries),
@@ -196,14 +197,14 @@ def to_cells(entries: Iterable[Entry]) -> list[Any]:
 
 
 def third_cell(entry: Entry) -> Any:
-    """When the output was known to be made; for an output that was not made, ``[0, details, when]``."""
+    """The time at which the output was known to be made; ``[0, details, time]`` if it was not made."""
     if entry.made and entry.details is None:
         return entry.recorded_at
     return [int(entry.made), entry.details, entry.recorded_at]
 
 
 def entry_of(output: str, fingerprint: str, third: Any) -> Entry:
-    """The entry of three cells."""
+    """The entry that was stored as these three cells."""
     if type(third) is int:
         return Entry(output, fingerprint, recorded_at=third)
     made, details, *recorded_at = third

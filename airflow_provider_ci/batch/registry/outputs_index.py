@@ -1,17 +1,18 @@
 """The index of outputs: which output was made from what, for all batches of a bucket.
 
 Protocol
-    A batch that ends adds its entries. Up to 300 go into the registry's state, in the same change that
-    removes the batch's claim. More, or those for which the state has no room, are first stored as a run of
-    their own (see :mod:`.parts`), which a change of the registry then publishes. So a reader sees a run whole
-    or not at all. If several runs have an entry for one output, the newest run counts.
+    When a batch ends, it adds its entries. Up to 300 entries go into the registry's state, in the same change
+    that removes the batch's claim. If there are more, or the state has no room for them, they are first
+    stored as a run of their own (see :mod:`.parts`), which a change of the registry then publishes. So a
+    reader sees either a whole run or nothing of it. If several runs have an entry for one output, the newest
+    run counts.
 
 Compaction
-    The batch that ends then merges the newest stored runs, as a binary counter does: while the last run is at
-    least half as large as the one before it, or both fit into one part, they become one. So each run is less
-    than half as large as the one before, and an entry is rewritten once for each doubling of the index. The
-    merged run is published only if its sources still stand side by side in the newest state. Otherwise
-    another batch was quicker, and the merged run is deleted.
+    The batch then merges the newest stored runs, much like a binary counter: while the last run is at least
+    half as large as the run before it, or both fit into one part, the two become one. So each run is less
+    than half as large as the run before it, and an entry is rewritten once for each doubling of the index.
+    The merged run is published only if its sources are still next to each other in the newest state.
+    Otherwise another batch was quicker, and the merged run is deleted.
 
 Deleting
     The merged sources become *garbage* in the same change. Their objects are deleted by a later compaction,
@@ -50,11 +51,11 @@ from airflow_provider_ci.client import CIClient, CIError
 log = logging.getLogger(__name__)
 
 GARBAGE_SECONDS = 3600.0
-"""Objects of a merged run stay for this time, for those who read an older state."""
+"""How long the objects of a merged run are kept, in seconds, for readers of an older state."""
 ABANDONED_SECONDS = 24 * 3600.0
-"""A stored run that is older than this and still not published is abandoned."""
+"""Age, in seconds, from which a stored run that was never published counts as abandoned."""
 _COMPACTIONS = 3
-"""A batch tries so often to publish a merged run; else the next batch merges."""
+"""Maximum number of merges by one batch; the next batch continues."""
 
 Change = Callable[[State], State]
 
@@ -68,15 +69,15 @@ def add_entries(
 ) -> State:
     """Add entries to the index, in one change of the registry, and return the new state.
 
-    :param entries: sorted by output, each once; they are read once and need not fit into memory.
+    :param entries: sorted by output, each output once; they are read once and need not fit into memory.
     :param also: a further change of the same state, such as removing the batch's claim. It should raise if
         that claim is gone: then another run has taken over, and its entries must not be replaced by older
         ones.
-    :param timeout_seconds: of the change (see :meth:`.Registry.change`).
+    :param timeout_seconds: time limit of the change (see :meth:`.Registry.change`).
     :raises ValueError: the entries are not sorted.
     """
     iterator = iter(entries)
-    # One entry more than fits shows that the others need a stored run.
+    # One entry more than fits is read: if it exists, the entries need a stored run.
     few = list(islice(iterator, index_state.EMBEDDED_ENTRIES + 1))
     if len(few) <= index_state.EMBEDDED_ENTRIES:
         parts.check_sorted([entry.output for entry in few])
@@ -96,7 +97,7 @@ def add_entries(
 
 
 def compact(registry: Registry, state: State | None = None, *, timeout_seconds: float = 60.0) -> State:
-    """Merge the newest runs if it is time to, and return the newest state known.
+    """Merge the newest runs if a merge is due, and return the newest state known.
 
     :param state: the newest state, as :func:`add_entries` returns it; without it the registry is read.
     :raises CIError: a request failed. Nothing is lost: the next batch merges.
@@ -111,10 +112,10 @@ def compact(registry: Registry, state: State | None = None, *, timeout_seconds: 
 
 
 def mergeable(runs: Sequence[Run]) -> Sequence[Run]:
-    """The newest runs that are to become one; none if all is well."""
+    """The newest runs that should be merged into one; empty if no merge is due."""
     end = len(runs)
     if end and runs[-1].is_embedded:
-        end -= 1  # it has room for more
+        end -= 1  # an embedded run has room for more entries
     start, count = end - 1, runs[end - 1].count if end else 0
     while start > 0 and _absorbs(runs[start - 1], count):
         start -= 1
@@ -123,7 +124,7 @@ def mergeable(runs: Sequence[Run]) -> Sequence[Run]:
 
 
 def _absorbs(before: Run, count: int) -> bool:
-    """Whether a run is merged with the ``count`` entries of the runs behind it."""
+    """Whether a run is merged with the ``count`` entries of the runs after it."""
     return before.is_embedded or 2 * count >= before.count or before.count + count <= parts.PART_ENTRIES
 
 
@@ -137,7 +138,7 @@ class _Compaction:
         self._runs = runs
 
     def run(self, timeout_seconds: float) -> State:
-        """Merge and publish; the newest state known."""
+        """Merge the runs, publish the result, and return the newest state known."""
         written = self._merge()
         # The response to the last write has the service's time, so no request is needed for it.
         now = written.at if written else service_now(self._registry.client)
@@ -157,8 +158,8 @@ class _Compaction:
     def _merge(self) -> Written | None:
         """Store the merged run; ``None`` if no entry is left."""
         holes: list[list[Hole]] = [[] for _ in self._runs]
-        # A missing part is noticed only while it is read. Then all is merged once more, with every older run,
-        # because their entries in the gap are outdated.
+        # A missing part is noticed only while it is read. The merge then starts again with every older run,
+        # because the entries of older runs in the gap are outdated.
         while True:
             written = self._store.write(parts.merged(self._sources(holes)), self._registry.raise_if_stopped)
             found = [self._store.holes(run) for run in self._runs]
@@ -184,10 +185,10 @@ class _Compaction:
     def _published(
         self, index: IndexState, fresh: tuple[Run, ...], now: float, deleted: frozenset[str]
     ) -> IndexState:
-        """The index with the merged run in the place of its sources, if they are still there."""
+        """The index with the merged run in the place of its sources, if the sources are still there."""
         index = replace(index, garbage=tuple(each for each in index.garbage if each.token not in deleted))
         place = index.place_of(self._runs)
-        # Another batch has merged them meanwhile. The caller then deletes our run.
+        # Another batch has merged the sources meanwhile. The caller then deletes our run.
         if place is None:
             return index
         garbage = tuple(
@@ -197,7 +198,7 @@ class _Compaction:
         return replace(index, runs=(*before, *fresh, *after), garbage=(*index.garbage, *garbage))
 
     def _delete_garbage(self, now: float) -> frozenset[str]:
-        """Delete old garbage and return its tokens. The state may forget it only afterwards."""
+        """Delete old garbage and return its tokens. Only after that may the state drop the tokens."""
         old = [each for each in self._state.index.garbage if now - each.since >= GARBAGE_SECONDS]
         for each in old:
             self._store.delete(each.token, each.parts)
@@ -223,9 +224,9 @@ class _Compaction:
 
 
 class IndexReader:
-    """Looks outputs up in the index as one state of the registry has it.
+    """Looks up outputs in the index, as one state of the registry describes it.
 
-    It keeps one part of each run in memory, so it is quick for outputs that come in their order.
+    The reader keeps one part of each run in memory, so it is fast for outputs in ascending order.
 
     :param place: see :func:`.place_of`.
     """
@@ -244,7 +245,7 @@ class IndexReader:
     def find(self, outputs: Sequence[str]) -> dict[str, Entry]:
         """The entries of these outputs. An output without an entry is unknown.
 
-        :param outputs: sorted, each once.
+        :param outputs: sorted, without repetitions.
         :raises RecordError: an object of the index is damaged or of a newer version.
         """
         found: dict[str, Entry] = {}
@@ -252,7 +253,7 @@ class IndexReader:
         for run in self._runs:
             known, unknown = len(found), run.find(left, found)
             if unknown or len(found) > known:
-                # An output in a missing part stays unknown: older runs may have an outdated entry of it.
+                # An output in a missing part stays unknown: older runs may have an outdated entry.
                 left = [output for output in left if output not in found and output not in unknown]
             if not left:
                 break
@@ -262,7 +263,7 @@ class IndexReader:
 
 
 class _RunReader:
-    """Looks outputs up in one run."""
+    """Looks up outputs in one run."""
 
     def __init__(self, store: PartStore, run: Run) -> None:
         self._store = store
@@ -287,7 +288,7 @@ class _RunReader:
         return unknown
 
     def _part_of(self, outputs: Sequence[str], start: int, end: int) -> tuple[int, int]:
-        """Number of the part for the first of these outputs, and where the outputs of that part end."""
+        """Number of the part for ``outputs[start]``, and the index at which the outputs of that part end."""
         if self._firsts is None:
             self._firsts = self._store.firsts(self._run)
         number = bisect_right(self._firsts, outputs[start])
@@ -302,9 +303,9 @@ class _RunReader:
                 found[output] = part.entry(place)
 
     def _turn_to(self, number: int) -> bool:
-        """Have this part in memory; whether it is there at all."""
+        """Read this part into memory; return whether it exists."""
         if number != self._number:
-            self._part, self._places = Part([], [], []), {}  # first let go of the part before
+            self._part, self._places = Part([], [], []), {}  # free the previous part first
             self._part = self._store.read(self._run, number)
             self._places = dict(zip(self._part.outputs, range(len(self._part.outputs)), strict=True))
             self._number = number

@@ -1,7 +1,7 @@
 """Stored runs of the index: sorted entries in numbered objects of up to 20,000 entries each.
 
-``<root>index/<token>/000001.json``, … are the parts of a run: one JSON array, first the version and the
-kind, then three cells for each entry (see :func:`.index_state.to_cells`). A run of more than 32 parts has a
+``<root>index/<token>/000001.json``, … are the parts of a run. Each part is one JSON array: the version, the
+kind, and then three cells per entry (see :func:`.index_state.to_cells`). A run of more than 32 parts has a
 ``parts.json`` beside them with the first output of each part; for a shorter run the registry's state holds
 that list. None of these objects is ever changed. The registry's state names the run only after all of them
 are written.
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 PART_ENTRIES = 20_000
 MAX_FIRSTS = 32
-"""Maximum number of parts whose first outputs stand in the registry's state."""
+"""For a run of at most this many parts, the registry's state holds the first output of each part."""
 KIND = "outputs"
 PARTS_KIND = "parts"
 _HEADER_CELLS = 2
 _MERGED_AT_ONCE = 4_000
-"""Entries of each run that are merged in one step; more would take memory and no less time."""
+"""Number of entries of each run that are merged in one step; more would take more memory and save no time."""
 
 
 class Part(NamedTuple):
@@ -46,27 +46,27 @@ class Part(NamedTuple):
     outputs: list[str]
     fingerprints: list[str]
     thirds: list[Any]
-    """As :func:`.index_state.third_cell` returns them."""
+    """The third cell of each entry, as :func:`.index_state.third_cell` returns it."""
 
     def entry(self, place: int) -> Entry:
         """One of the entries."""
         return entry_of(self.outputs[place], self.fingerprints[place], self.thirds[place])
 
     def cut(self, start: int, end: int | None = None) -> Part:
-        """Some of the entries."""
+        """The entries from ``start`` to before ``end``."""
         return Part(self.outputs[start:end], self.fingerprints[start:end], self.thirds[start:end])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A run that was stored, and when its last object was written (by the service's clock)."""
+    """A stored run, and the Unix time, by the service's clock, at which its last object was written."""
 
     run: Run
     at: float
 
 
 class Hole(NamedTuple):
-    """Outputs of which a missing part may have known something: from ``start`` to before ``stop``."""
+    """Outputs whose entries may have been in a missing part: from ``start`` to before ``stop``."""
 
     start: str
     stop: str
@@ -95,7 +95,7 @@ def part_of(entries: Iterable[Entry]) -> Part:
 def in_parts(entries: Iterable[Entry]) -> Iterator[Part]:
     """Entries as columns, up to 20,000 at a time.
 
-    :raises ValueError: they are not sorted, or an output stands there twice.
+    :raises ValueError: the entries are not sorted, or an output occurs twice.
     """
     iterator, last = iter(entries), ""
     while (part := part_of(islice(iterator, PART_ENTRIES))).outputs:
@@ -105,9 +105,9 @@ def in_parts(entries: Iterable[Entry]) -> Iterator[Part]:
 
 
 def check_sorted(outputs: Sequence[str], last: str = "") -> None:
-    """Return if these outputs stand in their order, each once, and behind ``last``.
+    """Check that these outputs are sorted, without repetitions, and come after ``last``.
 
-    :raises ValueError: they do not.
+    :raises ValueError: the outputs are not sorted, or one is repeated or does not come after ``last``.
     """
     behind = [last, *outputs]
     if all(map(operator.lt, behind, outputs)):
@@ -119,10 +119,10 @@ def check_sorted(outputs: Sequence[str], last: str = "") -> None:
 
 
 def merged(runs: Sequence[Iterator[Part]]) -> Iterator[Part]:
-    """The entries of sorted runs, oldest first, in one order; of several for one output the newest."""
+    """Merge sorted runs, given oldest first; of several entries for one output, the newest counts."""
     heads = [_Head(run) for run in runs]
     while alive := [head for head in heads if head.is_alive]:
-        bound = min(head.bound for head in alive)  # up to here no head lacks an entry
+        bound = min(head.bound for head in alive)  # up to this output, every head has its entries in memory
         rows: dict[str, tuple[str, Any]] = {}
         for head in alive:
             part = head.take(bound)
@@ -134,7 +134,7 @@ def merged(runs: Sequence[Iterator[Part]]) -> Iterator[Part]:
 
 
 class _Head:
-    """The next entries of a run."""
+    """The entries of a run that a merge takes next."""
 
     def __init__(self, parts: Iterator[Part]) -> None:
         self._parts = parts
@@ -163,7 +163,7 @@ class _Head:
         return taken
 
     def _turn(self) -> None:
-        self._start, self._part = 0, Part([], [], [])  # the last one, before the next comes into memory
+        self._start, self._part = 0, Part([], [], [])  # free the last part before the next one is read
         self._part = next((part for part in self._parts if part.outputs), Part([], [], []))
 
 
@@ -171,36 +171,36 @@ class _Head:
 class PartStore:
     """The stored parts of one registry.
 
-    :param root: of the registry.
+    :param root: folder of the registry, with a ``/`` at the end.
     """
 
     client: CIClient
     root: str
     missing: set[str] = field(default_factory=set)
-    """Keys of objects that the state names and that are not there."""
+    """Keys of objects that the state names but that do not exist."""
 
     def key(self, token: str, number: int) -> str:
         """The key of a part; numbers begin with 1."""
         return f"{self.folder(token)}{number:06}.json"
 
     def folder(self, token: str) -> str:
-        """Where the objects of a run lie."""
+        """The folder of a run's objects."""
         return f"{self.root}index/{token}/"
 
     def write(
         self, parts: Iterable[Part], raise_if_stopped: Callable[[], object] = lambda: None
     ) -> Written | None:
-        """Store a run; return ``None`` for an empty one.
+        """Store a run; return ``None`` for an empty run.
 
-        :param parts: sorted and of any length.
-        :param raise_if_stopped: is called before each request and may raise to end the writing.
+        :param parts: sorted parts of any length.
+        :param raise_if_stopped: called before each request; may raise an exception to end the writing.
         """
         token, firsts, count, last, at = uuid.uuid4().hex, [], 0, "", 0.0
         for part in _of_full_length(parts):
             raise_if_stopped()
             firsts.append(part.outputs[0])
             count, last = count + len(part.outputs), part.outputs[-1]
-            # No end for the signature: a late write does no harm until the registry names the run.
+            # The signature needs no expiry: a late write does no harm until the registry names the run.
             at = self._put(self.key(token, len(firsts)), [VERSION, KIND, *_cells(part)])
         if not firsts:
             return None
@@ -218,9 +218,9 @@ class PartStore:
         return Written(run=run, at=at)
 
     def read(self, run: Run, number: int) -> Part:
-        """A part of a run; an empty one if it is missing.
+        """A part of a run; an empty part if the stored one is missing.
 
-        :raises RecordError: it is damaged or of a newer version.
+        :raises RecordError: the part is damaged or of a newer version.
         """
         if run.is_embedded:
             return part_of(run.entries)
@@ -236,23 +236,23 @@ class PartStore:
         return (self.read(run, number) for number in range(1, max(1, run.parts) + 1))
 
     def firsts(self, run: Run) -> Sequence[str]:
-        """The first output of each part; nothing if the object that says so is missing."""
+        """The first output of each part; empty if ``parts.json`` is missing."""
         if run.firsts or run.is_embedded:
             return run.firsts or (run.first,)
         return self._get(f"{self.folder(run.token)}parts.json", PARTS_KIND)
 
     def is_missing(self, run: Run, number: int) -> bool:
-        """Whether a part was needed and is not there."""
+        """Whether a part was needed and is missing."""
         return self.key(run.token, number) in self.missing
 
     def holes(self, run: Run) -> list[Hole]:
-        """Where the missing parts of a run that were needed leave its outputs unknown."""
+        """The ranges of outputs that are unknown, because parts of a run were needed and are missing."""
         numbers = [number for number in range(1, run.parts + 1) if self.is_missing(run, number)]
         if not numbers:
             return []
         firsts = self.firsts(run)
         if not firsts:
-            # The zero byte makes the smallest text that sorts behind the last output.
+            # The zero byte makes the smallest text that sorts after the last output.
             return [Hole(run.first, f"{run.last}\0")]
         bounds = [*firsts, f"{run.last}\0"]
         return [Hole(bounds[number - 1], bounds[number]) for number in numbers]
@@ -268,11 +268,11 @@ class PartStore:
         return written_at(self.client.put_object(key, to_bytes(cells), content_type=JSON))
 
     def _get(self, key: str, kind: str) -> list[Any]:
-        """The cells of an object behind its header; none if it is missing."""
+        """The cells of an object after its header; empty if the object is missing."""
         try:
             body = self.client.read_object(key)
         except NotFoundError as error:
-            # A missing bucket must not pass for deleted parts, whose outputs would be made again.
+            # A missing bucket must not be taken for deleted parts, whose outputs would be made again.
             if error.code == "NoSuchBucket":
                 raise
             if key not in self.missing:
@@ -293,7 +293,7 @@ def _content(key: str, body: bytes, kind: str) -> list[Any]:
         raise
     except (ValueError, RecursionError) as error:
         raise damaged(key, "a part of the index of outputs", error) from None
-    # In place, because a copy of 60,000 cells takes time and memory.
+    # Deleted in place, because a copy of 60,000 cells takes time and memory.
     del cells[:_HEADER_CELLS]
     return cells
 
@@ -305,7 +305,8 @@ def _cells(part: Part) -> list[Any]:
 
 
 def _of_full_length(parts: Iterable[Part]) -> Iterator[Part]:
-    # A merge gives pieces of some thousand entries. Each object is a request, so it is filled up first.
+    # A merge yields pieces of some thousand entries. They are joined to full parts, because each stored part
+    # costs a request.
     kept = Part([], [], [])
     for part in parts:
         for column, more in zip(kept, part, strict=True):

@@ -1,4 +1,4 @@
-"""Whether the bucket protects objects: whether it respects ``x-cos-forbid-overwrite``.
+"""Finds out whether the bucket protects objects, that is, whether it respects ``x-cos-forbid-overwrite``.
 
 A bucket that ever had versioning replaces an object in spite of that header. No setting shows this reliably,
 so an object of constant content is written twice: a bucket that protects objects refuses the second PUT at
@@ -27,14 +27,14 @@ class Protection:
         self._found_at: float | None = None
 
     def is_recent(self, found_at: float | None, now: float) -> bool:
-        """Whether a finding of this time (by the service's clock) still counts."""
-        # A clock that is behind must not make a finding count for ever.
+        """Whether a result that was found at this time (by the service's clock) still counts."""
+        # A clock that is behind must not make a result count for ever.
         return found_at is not None and abs(now - found_at) < self._valid_seconds
 
     def protected_at(self, now: float) -> float | None:
-        """When the bucket was last seen to protect objects (by the service's clock); ``None``: it does not.
+        """When the bucket was last seen to protect objects, by the service's clock; ``None`` if it does not.
 
-        Costs no request while the last finding counts, else one or two.
+        Costs no request while the last result counts; otherwise one or two.
         """
         if not self.is_recent(self._found_at, now):
             self._look()

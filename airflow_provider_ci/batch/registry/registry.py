@@ -7,14 +7,14 @@ Objects
     others read n+1, apply their change to it, and try n+2. This gives all changes of a bucket one order.
 
 Reading
-    LIST (one page; the index lies behind a delimiter) and GET of the highest number. A listing may be
-    behind by seconds, so a reader then follows the numbers upwards until one is missing. A writer need not:
-    where n+1 exists, its PUT is refused. If an object has vanished since the listing, the next lower one
-    is read.
+    A reader sends a LIST (one page, because a delimiter leaves out the index) and a GET of the highest
+    number. A listing may be behind by seconds, so the reader then follows the numbers upwards until one is
+    missing. A writer need not do this: if n+1 exists already, its PUT is refused. If an object has vanished
+    since the listing, the next lower number is read.
 
 Writing
     Each state has a random token. If the response of a PUT is lost and the repeated PUT is refused, the
-    writer reads n+1: it holds the writer's own token if the first PUT arrived. A PUT is signed to expire
+    writer reads n+1, which holds the writer's own token if the first PUT arrived. A PUT is signed to expire
     120 seconds after its writer saw state n. So a writer that was suspended cannot create a number that
     has been in use and was cleaned up since.
 
@@ -27,10 +27,10 @@ Buckets that do not protect objects
     A bucket that ever had versioning ignores ``x-cos-forbid-overwrite``: the last PUT of n+1 wins. There,
 
     - each PUT of n+1 is signed to expire C seconds (5) after its writer saw that n+1 was missing. So C
-      seconds after the first PUT of n+1 no other PUT of it can arrive. The service may take a signature to
-      be valid for S seconds (3) longer, because it reads whole seconds;
-    - a writer waits until a state is C+S seconds old, by its Last-Modified, before it builds on it;
-    - after its PUT, a writer waits for C+S seconds and reads n+1 again. If it holds the writer's token, the
+      seconds after the first PUT of n+1 no other PUT of n+1 can arrive. The service may accept a signature
+      for S seconds (3) longer, because it compares whole seconds;
+    - before a writer builds on a state, it waits until the state is C+S seconds old, by its Last-Modified;
+    - after its PUT, a writer waits for C+S seconds and reads n+1 again. If n+1 holds the writer's token, the
       change is made. If not, the writer has lost and tries again with the next number.
 
     A test shows whether a bucket protects objects (see :mod:`.protection`). The state remembers the result
@@ -77,8 +77,8 @@ from airflow_provider_ci.client import (
 log = logging.getLogger(__name__)
 
 REGISTRY_PREFIX = "_ci_batches.registry/"
-"""Where the registry of a bucket lies. It does not depend on a batch's report prefix: all batches share
-it."""
+"""Folder of the registry in a bucket. It does not depend on a batch's report prefix: all batches share one
+registry."""
 
 # See "Cleaning up" above: readers may still follow the newest states one by one.
 KEPT_STATES = 20
@@ -93,18 +93,18 @@ Change = Callable[[State], State]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Durations in seconds. All writers of a bucket use the same; tests use shorter ones."""
+    """Durations in seconds. All writers of a bucket use the same durations; tests use shorter ones."""
 
     known: float = 60.0
     """A writer may build on a state for this time before it lists the states again."""
     writing: float = 120.0
-    """A PUT arrives within this time after its writer saw the state before, or is refused."""
+    """A PUT is refused if it arrives later than this after its writer saw the previous state."""
     creating: float = 5.0
-    """The same in a bucket that does not protect objects."""
+    """Replaces ``writing`` in a bucket that does not protect objects."""
     skew: float = 3.0
-    """The service may accept a signature for this time after its end."""
+    """How long the service may accept a signature after the signature has expired."""
     protected: float = 3600.0
-    """A state remembers for this time that the bucket protects objects."""
+    """How long a state remembers that the bucket protects objects."""
 
 
 class RegistryBusyError(CIError):
@@ -115,20 +115,20 @@ class RegistryBusyError(CIError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """A state and when it was the newest."""
+    """A state, and when it was the newest one. Times are on the scale of ``expires_at``."""
 
     state: State
     at: float
-    """When it was read; on the scale of ``expires_at``, as the other one."""
+    """When the state was last seen as the newest one."""
     listed_at: float
-    """When a listing last showed the way to it."""
+    """When the listing that led to this state was requested."""
 
 
 class Registry:
     """The registry of a bucket, for one thread.
 
-    :param root: where its objects lie, with a ``/`` at the end.
-    :param raise_if_stopped: is called while waiting and may raise to end the wait.
+    :param root: folder of its objects, with a ``/`` at the end.
+    :param raise_if_stopped: called while waiting; may raise an exception to end the wait.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Registry:
         return self._seen.state
 
     def look_up(self) -> None:
-        """Find the newest state for :meth:`change`, which does it otherwise, and learn the service's time.
+        """Find the newest state in advance, so that :meth:`change` need not, and learn the service's time.
 
         :raises RecordError: the newest object is damaged, foreign or of a newer version.
         """
@@ -168,12 +168,13 @@ class Registry:
     def change(self, fn: Change, *, timeout_seconds: float = 60.0) -> State:
         """Create the next state and return it. If ``fn`` changes nothing, nothing is written.
 
-        :param fn: makes the next state of the newest one. It may be called several times, also with a state
-            that already holds its change (after a lost response), and must then not make it a second time.
-        :param timeout_seconds: give up after this time. A bucket that does not protect objects takes some 30.
+        :param fn: returns the next state, given the newest one. It may be called several times. After a lost
+            response, the state that it gets may already hold the change; ``fn`` must not make it twice.
+        :param timeout_seconds: give up after this time. In a bucket that does not protect objects, one change
+            takes some 20 seconds.
         :raises Exception: whatever ``fn`` raises; nothing is written then. So a change can depend on the
-            newest state, such as on the writer's claim being there.
-        :raises RegistryBusyError: the time was not enough.
+            newest state, for example on whether it still holds the writer's claim.
+        :raises RegistryBusyError: the change was not made within this time.
         :raises RecordError: the newest object is damaged, foreign or of a newer version.
         :raises CIError: a request failed; the change may have been made.
         """
@@ -184,7 +185,7 @@ class Registry:
             if changed is not None:
                 return changed
             self._require_time(until, attempt + 1)
-            # Writers that lost to the same one must not try again at the same moment.
+            # Writers that lost to the same writer must not try again at the same moment.
             self._wait(_jitter(attempt))
             if self._seen:
                 self._seen = self._followed(self._seen)
@@ -197,7 +198,7 @@ class Registry:
         if protected_at is None:
             seen = self._settled(until)
         changed = fn(seen.state)
-        # Nothing is to be written. The answer still has to come from the newest state.
+        # Nothing needs to be written, but the returned state must still be the newest one.
         if changed == seen.state:
             self._seen = self._followed(seen)
             return changed if self._seen.state.number == seen.state.number else None
@@ -213,14 +214,14 @@ class Registry:
     def _newest(self) -> _Seen:
         """A state that may be the newest."""
         seen = self._seen
-        # The difference has no sign: after a jump of the clock backwards, a state must not count for ever.
+        # The difference is absolute: if the clock jumps backwards, a state must not count as known for ever.
         if seen and abs(expiry_now(self.client) - seen.listed_at) < self._timing.known:
             return seen
         return self._look_up()
 
     def _look_up(self) -> _Seen:
         """The newest state that a listing shows; newer ones may exist."""
-        # Before the request, so that the state never seems younger than it is.
+        # Taken before the request, so that the state never seems younger than it is.
         at = expiry_now(self.client)
         for number in sorted((_number(info.key) for info in self._listed()), reverse=True):
             state = self._get(number)
@@ -252,15 +253,15 @@ class Registry:
         try:
             body = self.client.read_object(key)
         except NotFoundError as error:
-            # A missing bucket must not pass for an empty registry.
+            # A missing bucket must not be taken for an empty registry.
             if error.code == "NoSuchBucket":
                 raise
             return None
         return decode(key, body, number)
 
     def _create(self, state: State, seen: _Seen) -> State | None:
-        """Write a state; ``None`` if another writer has this number."""
-        self._seen = None  # also if this fails: then the newest state is not known
+        """Write a state; return ``None`` if another writer has taken this number."""
+        self._seen = None  # if the write fails, the newest state is unknown
         at, is_protected = expiry_now(self.client), state.protected_at is not None
         try:
             self._put(
@@ -268,7 +269,7 @@ class Registry:
                 expires_at=seen.at + (self._timing.writing if is_protected else self._timing.creating),
             )
             found: State | None = state
-        # Another writer has the number, or this PUT came too late. A read of the number shows which.
+        # Another writer has taken the number, or this PUT came too late. Reading the number shows which.
         except (ObjectExistsError, RequestExpiredError):
             found = None
         if not is_protected:
@@ -293,10 +294,10 @@ class Registry:
         return self._protection.protected_at(now)
 
     def _settled(self, until: float) -> _Seen:
-        """The newest state, once no PUT can replace it any more, in a bucket that does not protect objects.
+        """Wait until no PUT can replace the newest state of an unprotected bucket, and return the state.
 
-        The state is read before its age is checked. So if it was replaced in between, ``at`` lies
-        so far back that whatever is built on it expires before it is sent.
+        The state is read before its age is checked. If the state was replaced in between, ``at`` is so old
+        that a write based on the state expires before it is sent.
         """
         seconds = self._timing.creating + self._timing.skew
         while True:
@@ -317,12 +318,12 @@ class Registry:
         return written + seconds - service_now(self.client)
 
     def _clean_up(self, number: int) -> None:
-        """Delete old states, when it is this number's turn. The next turn does what fails here."""
+        """Delete old states if the number is divisible by 10. The next cleaning deletes what fails here."""
         if number % _CLEANING_STEP:
             return
         try:
             listed = sorted(self._listed(), key=lambda info: info.key)
-            # Compared with the newest state and not with a clock, so that a wrong clock deletes nothing.
+            # The age is relative to the newest state, not to a clock, so that a wrong clock deletes nothing.
             for info in listed[:-KEPT_STATES]:
                 if (listed[-1].last_modified - info.last_modified).total_seconds() >= KEPT_SECONDS:
                     self.client.delete_object(info.key)

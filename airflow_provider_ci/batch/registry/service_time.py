@@ -9,13 +9,13 @@ from airflow_provider_ci.client import CIClient, ObjectInfo
 
 
 def service_now(client: CIClient) -> float:
-    """Unix seconds by the service's clock; costs a request where the client does not keep that clock."""
+    """Unix seconds by the service's clock; costs a request if the client does not track that clock."""
     clock: Any = getattr(client, "clock", None)
     return float(clock.now()) if clock else client.server_time().timestamp()
 
 
 def expiry_now(client: CIClient) -> float:
-    """Now, on the scale of ``expires_at``; costs no request."""
+    """The current time, on the scale of ``expires_at``; costs no request."""
     clock: Any = getattr(client, "clock", None)
     return float(clock.now()) if clock else time.time()
 

@@ -20,18 +20,17 @@ KIND = "registry"
 class State:
     """What the registry says at one moment. Methods return a changed copy.
 
-    Every change can be made twice with the result of making it once: a writer that does not know whether its
-    change arrived simply makes it again.
+    Every change is idempotent: a writer that does not know whether its change arrived makes it again.
     """
 
     number: int = 0
-    """Of the object that holds the state; 0 for the empty state, which has none."""
+    """Number of the object that holds the state; 0 for the empty state, which has no object."""
     token: str = ""
-    """Random; names this state."""
+    """Random text that identifies this state."""
     base: str = ""
     """Token of the state that this one was built on."""
     claims: tuple[Claim, ...] = ()
-    """In the order in which they were made."""
+    """The claims, in the order in which they were made."""
     index: IndexState = field(default_factory=IndexState)
     protected_at: float | None = None
     """Unix seconds by the service's clock at which the bucket was last seen to protect objects."""
@@ -43,23 +42,23 @@ class State:
         return next((claim for claim in self.claims if claim.token == token), None)
 
     def with_claim(self, claim: Claim) -> State:
-        """With a claim behind all others; one of the same token keeps its place."""
+        """The state with this claim after all others, or in the place of the claim with the same token."""
         return self.replaced(claim.token, claim)
 
     def replaced(self, old_token: str, claim: Claim) -> State:
-        """With a claim in the place of an older one, or behind all others if that one is gone."""
+        """The state with a claim in the place of an older one, or after all others if that one is gone."""
         return replace(self, claims=claims_.replaced(self.claims, old_token, claim))
 
     def without(self, token: str) -> State:
-        """Without the claim of this token."""
+        """The state without the claim of this token."""
         return replace(self, claims=tuple(claim for claim in self.claims if claim.token != token))
 
     def forgetting(self, older_than: float) -> State:
-        """Without the claims that were made before this time (Unix seconds by the service's clock)."""
+        """The state without claims made before this time (Unix seconds by the service's clock)."""
         return replace(self, claims=tuple(claim for claim in self.claims if claim.claimed_at >= older_than))
 
     def earlier_than(self, token: str) -> tuple[Claim, ...]:
-        """The claims before this one; all if it is not there."""
+        """The claims before the claim of this token; all claims if there is no such claim."""
         for place, claim in enumerate(self.claims):
             if claim.token == token:
                 return self.claims[:place]
@@ -70,13 +69,13 @@ class State:
         return tuple(claim for claim in self.claims if claim.folder == folder)
 
     def with_index(self, index: IndexState) -> State:
-        """With another index."""
+        """The state with another index."""
         return replace(self, index=index)
 
     def encode(self) -> bytes:
-        """The bytes of the object."""
+        """The bytes of the object that holds the state."""
         content = {
-            # First, so that no unknown field takes the place of a known one.
+            # Unknown fields come first, so that none of them replaces a known field.
             **self.extra,
             "version": VERSION,
             "kind": KIND,
@@ -93,7 +92,7 @@ _KNOWN = frozenset(["version", "kind", "token", "base", "claims", "index", "prot
 
 
 def to_bytes(content: Any) -> bytes:
-    """JSON as stored. Half a surrogate pair may stand in a key, and must not end the batch here."""
+    """JSON as it is stored. A key may hold half of a surrogate pair, which must not end the batch."""
     # Escapes would double the length of keys in Chinese.
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
@@ -124,9 +123,9 @@ def decode(key: str, body: bytes, number: int) -> State:
 
 
 def check_version(key: str, version: Any, kind: Any, expected_kind: str) -> None:
-    """Return if this version of the package reads such an object.
+    """Check that this version of the package can read an object of this version and kind.
 
-    :raises RecordError: it does not.
+    :raises RecordError: it cannot.
     """
     if kind != expected_kind:
         raise RecordError(

@@ -1,4 +1,4 @@
-"""One source as many batches: disjoint shards, their record in the bucket, and one report over all of them.
+"""Splits one source into many batches: disjoint shards, their record in the bucket, and one report of them.
 
 The caller decides where the batches run.
 """

@@ -1,4 +1,4 @@
-"""One report over all shards: their summaries as one, and an index of the parts of their reports."""
+"""One report of all shards: the sum of their summaries, and an index of the parts of their reports."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from airflow_provider_ci.client import CIClient
 VERSION = 1
 MAX_GROUPS = 10
 _THREADS = 16
-# The module of the summary postpones the evaluation of annotations, so a type is a text here.
+# The module of the summary postpones the evaluation of annotations, so each type is a text here.
 _ADDED = tuple(item.name for item in fields(BatchSummary) if item.type == "int")
-"""Numbers of a summary of which the whole has the sum."""
+"""Numbers of a summary that are added up over all shards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,12 @@ class ShardResult:
         """``complete``, ``unfinished`` or ``missing``."""
         if self.header is None:
             return "missing"
-        # A plan that was stopped early has ended, too, with objects left over.
+        # The report of a batch that was stopped early is complete, too, but objects are unfinished.
         return "complete" if self.header.is_complete and not self.header.summary.unfinished else "unfinished"
 
     @property
     def summary(self) -> BatchSummary:
-        """Its summary; without a report all of its objects are unfinished."""
+        """Summary of the shard; without a report, all of its objects count as unfinished."""
         if self.header is not None:
             return self.header.summary
         return replace(
@@ -47,7 +47,7 @@ class ShardResult:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Its line in the index."""
+        """The shard's entry in the index."""
         keys = [self.header.summary.report_key, *self.header.parts] if self.header else []
         counts = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished")
         return {
@@ -67,7 +67,7 @@ class MergedReport:
 
     @property
     def incomplete(self) -> list[str]:
-        """Batch ids of the shards that have not come to their end."""
+        """Batch ids of the shards that are not complete."""
         return [result.shard.batch_id for result in self.results if result.state != "complete"]
 
     def to_json(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def merge_reports(client: CIClient, shards: ShardList) -> MergedReport:
 
 
 def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) -> BatchSummary:
-    """The sum of summaries; the time is the longest of them."""
+    """The sum of summaries; ``seconds`` is the longest time of them."""
     sums = {name: sum(getattr(each, name) for each in summaries) for name in _ADDED}
     whole = replace(BatchSummary.empty(shards_id), **sums)
     return replace(
@@ -113,7 +113,7 @@ def merged_summary(shards_id: str, key: str, summaries: Sequence[BatchSummary]) 
 
 
 def _stop_reason(summaries: Sequence[BatchSummary]) -> str:
-    """Why shards have not come to their end, by the first of them that says it."""
+    """Why shards stopped: the reason of the first stopped shard, and the number of further ones."""
     stopped = [each for each in summaries if each.stop_reason]
     if not stopped:
         return ""

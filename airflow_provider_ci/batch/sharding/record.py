@@ -1,4 +1,4 @@
-"""The shards of a source as they are written down in the bucket: every attempt takes the same ones."""
+"""The shards of a source, recorded in the bucket so that every attempt uses the same shards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Shard:
 
     batch_id: str
     objects: int
-    """How many objects it had when it was made."""
+    """Number of objects in the shard when it was made."""
     source: Source
 
     def to_json(self) -> dict[str, Any]:
@@ -50,12 +50,12 @@ class ShardList:
     shards_id: str
     report_prefix: str
     definition: str
-    """Names the code that made the shards; another definition makes new ones."""
+    """Identifies the code that made the shards; with another definition, new shards are made."""
     shards: tuple[Shard, ...]
 
     @property
     def folder(self) -> str:
-        """Where the list and the report of all shards lie."""
+        """Folder of the list and the report of all shards."""
         return batch_folder(self.report_prefix, self.shards_id)
 
 
@@ -69,14 +69,14 @@ def make_shards(
     report_prefix: str = "_ci_batches/",
     before_replacing: Callable[[ShardList], object] = lambda unfinished: None,
 ) -> ShardList:
-    """Split a source into shards of at most this many objects, and write them down.
+    """Split a source into shards of at most ``max_objects`` objects, and record them in the bucket.
 
-    While their report is not written, another call gives the same shards, whatever the source has by then.
+    Until their report is written, another call returns the same shards, even if the source has changed.
 
     :param shards_id: names the shards; their batches are called ``<shards_id>/0001`` and so on.
-    :param definition: names the code that makes the shards; a list of another definition is replaced.
-    :param before_replacing: called with such a list if its report is not written; any exception from it keeps
-        the list.
+    :param definition: identifies the code that makes the shards; a list of another definition is replaced.
+    :param before_replacing: called with a list of another definition whose report is not written; any
+        exception from it keeps that list.
     :raises SourceError: the source cannot be read or split.
     """
     folder = batch_folder(report_prefix, shards_id)
@@ -85,7 +85,7 @@ def make_shards(
         if known.definition == definition:
             return known
         before_replacing(known)
-    # A name of its own for each attempt: two tries at the same time must not replace each other's copies.
+    # Each attempt has its own folder: two attempts at the same time must not replace each other's copies.
     copies = f"{folder}shards/{uuid.uuid4().hex[:12]}/"
     shards = tuple(
         Shard(batch_id=f"{shards_id}/{number:04}", objects=piece.objects, source=piece.source)
@@ -93,14 +93,14 @@ def make_shards(
     )
     made = ShardList(shards_id=shards_id, report_prefix=report_prefix, definition=definition, shards=shards)
     if known:
-        # The report goes first: a list beside a report that is older would count as finished.
+        # The report is deleted first: a new list beside an older report would count as finished.
         client.delete_object(report_index_key(folder))
         client.delete_object(list_key(folder))
     return _write(client, made)
 
 
 def read_shards(client: CIClient, shards_id: str, *, report_prefix: str = "_ci_batches/") -> ShardList | None:
-    """The shards that were written down, if any.
+    """The recorded shards; None without a record.
 
     :raises ValueError: a newer version of this package wrote them.
     """
@@ -142,7 +142,7 @@ def read_json(client: CIClient, key: str) -> dict[str, Any] | None:
     try:
         content = json.loads(client.read_object(key))
     except NotFoundError as error:
-        # A missing bucket must not pass for a missing record.
+        # A missing bucket must not be taken for a missing record.
         if error.code == "NoSuchBucket":
             raise
         return None

@@ -21,26 +21,26 @@ from airflow_provider_ci.batch.sources.source import Source, SourceError, Unusab
 from airflow_provider_ci.client import CIClient
 
 _LISTINGS = 16
-"""Folders that are listed at the same time."""
+"""Maximum number of folders that are listed at the same time."""
 _LEVELS = 3
-"""Depth to which folders are looked for."""
+"""Maximum number of folder levels that are searched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A part of a source: a source itself, and how many objects it had when it was made."""
+    """A part of a source: a source of its own, and its number of objects when it was made."""
 
     source: Source
     objects: int
 
 
 def split(client: CIClient, source: Source, max_objects: int, folder: str) -> Iterator[Piece]:
-    """The shards of a source, in its order, each with at most this many objects.
+    """The shards of a source, in the order of the source, each with at most ``max_objects`` objects.
 
     A listing is split into ranges of keys, and an inventory into ranges of rows of one report. The rows of a
     manifest are copied, because it may change or lie where other machines cannot read it.
 
-    :param folder: of the copies; no other attempt at the split may use it.
+    :param folder: folder for the copies; no other attempt at the split may use it.
     :raises SourceError: the source cannot be read or split.
     """
     if max_objects < 1:
@@ -62,14 +62,14 @@ def split(client: CIClient, source: Source, max_objects: int, folder: str) -> It
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Neighbouring objects up to a key."""
+    """A number of neighbouring objects, up to and including the key ``last``."""
 
     last: str
     objects: int
 
 
 def _ranges(client: CIClient, source: ObjectSelection, max_objects: int) -> Iterator[Piece]:
-    """Ranges of keys without a gap, so that an object that comes later lies in exactly one of them."""
+    """Ranges of keys without gaps, so that an object that is added later lies in exactly one of them."""
     start, held = source.start_after, _Stretch(source.start_after, 0)
     for stretch in _stretches(client, source, max_objects):
         if held.objects and held.objects + stretch.objects > max_objects:
@@ -78,12 +78,12 @@ def _ranges(client: CIClient, source: ObjectSelection, max_objects: int) -> Iter
         else:
             held = _Stretch(stretch.last, held.objects + stretch.objects)
     if held.objects:
-        # The last range has no new end: objects that are added behind it belong to it.
+        # The last range keeps the end of the source: objects that are added after its last key belong to it.
         yield Piece(source=replace(source, start_after=start), objects=held.objects)
 
 
 def _stretches(client: CIClient, source: ObjectSelection, max_objects: int) -> Iterator[_Stretch]:
-    """Stretches of at most this many objects, in key order; several folders are listed side by side."""
+    """Stretches of at most ``max_objects`` objects, in key order; several folders are listed at once."""
     folders = _folders(client, source)
     # The folders only divide the work: objects between two of them belong to the range before.
     bounds = zip([source.start_after, *folders], [*folders, source.end_at], strict=True)
@@ -94,9 +94,10 @@ def _stretches(client: CIClient, source: ObjectSelection, max_objects: int) -> I
 
 
 def _folders(client: CIClient, source: ObjectSelection) -> list[str]:
-    """Some folders of the selection, in key order; enough for as many listings as run side by side.
+    """Some folders of the selection, in key order; if possible, enough to keep all listing threads busy.
 
-    A level with more names than a page holds is not divided: finding its folders would be a listing, too.
+    A level with more names than fit on one page is not divided: finding its folders would take as long as
+    listing it.
     """
     found: set[str] = set()
     level = list(source.listed_prefixes)
@@ -130,7 +131,7 @@ def _row_ranges(client: CIClient, source: Inventory, max_objects: int) -> Iterat
     """Ranges of rows of the report that is the newest now."""
     with source.reader(client) as reader:
         report = source.report(reader, client.bucket)
-        # All shards read this report: rows of a newer one would be others.
+        # All shards read this report: a newer report would have different rows.
         pinned = replace(source, prefix=report.key, etag=report.etag)
         taken = source.taken(report)
         start, rows, objects = (source.start_part, source.start_row), 0, 0
@@ -139,7 +140,7 @@ def _row_ranges(client: CIClient, source: Inventory, max_objects: int) -> Iterat
             if is_taken and objects == max_objects:
                 yield _of_rows(pinned, start, rows, objects)
                 start, rows, objects = (part, number), 0, 0
-            # The range of a shard counts all rows, also rows of objects that are not taken.
+            # The range of a shard counts all rows, including rows of objects that are not taken.
             rows += 1
             objects += is_taken
         if objects:
@@ -149,7 +150,7 @@ def _row_ranges(client: CIClient, source: Inventory, max_objects: int) -> Iterat
 def _rows(
     reader: CIClient, source: Inventory, report: InventoryReport
 ) -> Iterator[tuple[int, int, list[str]]]:
-    """The rows of an inventory with the number of their part, and their own within it, both from 0."""
+    """The rows of an inventory, each with the number of its part and its number in the part, both from 0."""
     skipped, left = source.start_row, source.max_rows
     for part in range(source.start_part, len(report.parts)):
         found = report.part_rows(reader, report.parts[part], skipped, left)
@@ -175,7 +176,7 @@ def _copies(
     lines = _lines_of_manifest(client, source) if isinstance(source, Manifest) else _lines_of_keys(source)
     name = source.key if isinstance(source, Manifest) else "the list of keys"
     number = 0
-    # An islice is always true: the loop ends with the first copy that would be empty.
+    # An islice is always truthy, so the loop ends when the next copy would be empty.
     while chunk := islice(lines, max_objects):
         number += 1
         key = f"{folder}{number:06}.jsonl.gz"
@@ -186,9 +187,9 @@ def _copies(
 
 
 def _write(client: CIClient, key: str, lines: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
-    """Write a copy if there are lines; returns their number and the ETag."""
+    """Write a copy if there are lines; return the number of lines and the ETag of the copy."""
     count = 0
-    # On the disk, because a shard of a million rows is too large for the memory of a small worker.
+    # Written to disk first, because a shard of a million rows is too large for the memory of a small worker.
     with tempfile.TemporaryDirectory(prefix="ci-shard-") as place:
         path = Path(place) / "part.jsonl.gz"
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=3) as file:
@@ -200,7 +201,7 @@ def _write(client: CIClient, key: str, lines: Iterable[Mapping[str, Any]]) -> tu
 
 
 def _lines_of_manifest(client: CIClient, source: Manifest) -> Iterator[Mapping[str, Any]]:
-    """The rows as they stand in the file, without repetitions; each with its line and its problem."""
+    """The rows as they are in the file, without repetitions, each with its line number and its problem."""
     for raw, row in source.checked_rows(client):
         problem = {PROBLEM: row.message.partition(": ")[2]} if isinstance(row, UnusableKey) else {}
         yield {LINE: raw.line, **raw.cells, **problem}

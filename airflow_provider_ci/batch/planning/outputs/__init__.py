@@ -1,1 +1,1 @@
-"""The outputs of a batch: what they are called, what identifies them, and which of them are there."""
+"""The outputs of a batch: their names, their fingerprints, and which of them exist already."""

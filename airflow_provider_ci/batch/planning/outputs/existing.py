@@ -1,4 +1,4 @@
-"""Which outputs exist already, found out with few requests."""
+"""Finds out with few requests which outputs exist already."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from datetime import datetime
 from airflow_provider_ci.client import CIClient, NotFoundError, ObjectInfo
 
 _KEYS_PER_PAGE = 20
-"""A page pays off when it answers for as many keys as HEAD requests side by side could in the same time."""
+"""A page of the listing is worth its time if it covers at least this many keys: concurrent HEAD requests can
+check as many in the same time."""
 _POOR_PAGES = 4
-"""Number of pages that may answer for fewer keys, because the pages behind them may answer for more."""
+"""Number of pages that may cover fewer keys, because the pages after them may cover more."""
 
 
 class ExistingOutputs:
-    """When outputs were written, for keys in ascending order.
+    """Finds out when outputs were written, for keys in ascending order.
 
     Keys that lie close together are listed, up to 1,000 with one page; keys that are scattered among other
     objects are read one by one.
 
     :param client: used by several threads.
-    :param prefix: every key begins with it.
+    :param prefix: every key begins with this prefix.
     :param threads: maximum number of requests at the same time.
     """
 
@@ -37,7 +38,7 @@ class ExistingOutputs:
     def last_modified(self, keys: Sequence[str]) -> dict[str, datetime]:
         """When each of the keys was written; keys without an object are left out.
 
-        :param keys: sorted, without repetitions, and all behind the keys of the call before. Python compares
+        :param keys: sorted, without repetitions, and all after the keys of the previous call. Python compares
             strings by code points, which is the order of their UTF-8 bytes and so the order of a listing.
         :raises CIError: a request failed. A missing object is not a failure.
         """
@@ -53,7 +54,9 @@ class ExistingOutputs:
         return found
 
     def head(self, keys: Sequence[str]) -> dict[str, datetime]:
-        """The same for any keys, with one HEAD request each, because a listing can be behind by seconds.
+        """When each of the keys was written, found with one HEAD request per key; keys can be in any order.
+
+        This also serves keys that a listing may not show yet, because a listing can be behind by seconds.
 
         :raises CIError: a request failed. A missing object is not a failure.
         """
@@ -63,12 +66,12 @@ class ExistingOutputs:
         try:
             found = [each for each in executor.map(self._head, keys) if each]
         finally:
-            # After an error the remaining requests would be in vain.
+            # After an error, the remaining requests are useless.
             executor.shutdown(cancel_futures=True)
         return {each.key: each.last_modified for each in found}
 
     def _turn_page(self, key: str) -> None:
-        # A listing begins behind its marker. The key without its last character sorts before the key itself,
+        # A listing begins after its marker. The key without its last character sorts before the key itself,
         # and hardly any key lies between the two.
         start_after = max(self._until or "", key[:-1])
         page = self._client.list_objects_page(self._prefix, start_after=start_after)
@@ -76,7 +79,10 @@ class ExistingOutputs:
         self._until = page.next_marker
 
     def _read_page(self, keys: Sequence[str], known: int, found: dict[str, datetime]) -> int:
-        """Add the keys that the page covers behind the first ``known``; returns how many are known now."""
+        """Add to ``found`` what the page shows about the keys after the first ``known`` ones.
+
+        Returns how many keys are known now.
+        """
         end = len(keys) if self._until is None else bisect_right(keys, self._until, known)
         found.update({key: self._page[key] for key in keys[known:end] if key in self._page})
         return end

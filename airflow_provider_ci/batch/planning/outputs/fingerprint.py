@@ -9,7 +9,7 @@ from collections.abc import Set
 from dataclasses import asdict
 from typing import Any
 
-# 64 bits: two of a million outputs share a fingerprint about once in 40 million batches.
+# 64 bits: of 40 million batches with a million outputs each, about one has two outputs with one fingerprint.
 _DIGITS = 16
 
 
@@ -30,7 +30,7 @@ class Fingerprints:
         # The rest of the key does not count: a renamed object with the same output need not be made again.
         suffix = posixpath.splitext(key)[1].lower()
         whole = self._operation.copy()
-        # The lengths keep the parts apart: without them, other parts could give the same text.
+        # The lengths keep the parts apart: without them, different parts could give the same text.
         whole.update(f"{len(suffix)} {len(etag)} {suffix}{etag}{output_key}".encode("utf-8", "surrogatepass"))
         return whole.hexdigest()[:_DIGITS]
 
@@ -47,7 +47,7 @@ def definition_fingerprint(*parts: Any) -> str:
 
 def operation_text(operation: Any) -> bytes:
     """The operation as bytes that are the same in every process."""
-    # The index keeps fingerprints: another text of the same operation would make all outputs again.
+    # The index stores fingerprints. If the text of an operation changed, all its outputs would be made again.
     return _text_of([type(operation).__name__, asdict(operation)])
 
 

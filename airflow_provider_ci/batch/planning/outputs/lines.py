@@ -14,7 +14,7 @@ Parts = Sequence[RowPart]
 
 
 class Lines:
-    """Computes the lines of objects; a step is named by its place."""
+    """Computes names and fingerprints of lines; ``place`` is the position of the step, from 0."""
 
     def __init__(self, steps: Sequence[PlanStep]) -> None:
         self.steps = steps
@@ -43,12 +43,12 @@ class Lines:
     def fingerprint(
         self, key: str, etag: str, parts: Parts, place: int, output_key: str | None = None
     ) -> str:
-        """Changes with the content of what the job reads, the operation or the output key.
+        """Fingerprint of a line; changes with the content that the job reads, the operation or output key.
 
         The content of an earlier step's output is known before it exists: it follows from that step's
         fingerprint.
 
-        :param output_key: of the line, if the caller has it.
+        :param output_key: output key of the line, if the caller knows it.
         """
         back = self.steps[place].back
         content = self.fingerprint(key, etag, parts, place - back) if back else etag

@@ -1,4 +1,4 @@
-"""Names the outputs of objects, and refuses those for which no job can be submitted."""
+"""Names the outputs of objects, and rejects objects for which no job can be submitted."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Namer:
         self._rows = RowReader(steps)
 
     def named(self, found: Found) -> tuple[Sequence[RowPart], list[str | None]]:
-        """What the row of an object says, and the first output of each step.
+        """Return what the row of an object sets, and the first output of each step.
 
-        :raises UnusableError: no job can be submitted for it.
+        :raises UnusableError: no job can be submitted for the object.
         """
         if isinstance(found, UnusableKey):
             raise UnusableError(found.key, found.code, found.message)
@@ -48,7 +48,8 @@ class Namer:
         return parts, list(outputs)
 
     def _refuse_overwriting(self, key: str, parts: Sequence[RowPart], place: int) -> None:
-        # A wrong row fails alone. A template would do the same to other objects, so it is refused.
+        # A wrong row fails only its own object. A wrong template would affect other objects, too, so it is
+        # refused.
         if parts and parts[place].output_key:
             raise UnusableError(key, "InvalidRow", f"row of {key!r}: output_key names the object itself")
         raise OutputTemplateError(
@@ -79,5 +80,5 @@ def info_of(found: Found) -> ObjectInfo:
 
 
 def no_object() -> ObjectInfo:
-    """Stands in the draft for a key without an object."""
+    """A placeholder in the draft for a key without an object."""
     return ObjectInfo(key="", size=0, etag="", last_modified=_LONG_AGO)

@@ -1,4 +1,4 @@
-"""How the outputs of a batch are named."""
+"""The template that names the outputs of a batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutputTemplateError(ValueError):
 
 
 class OutputNameError(ValueError):
-    """One object whose output cannot be named; it fails alone."""
+    """The output of one object cannot be named; only this object fails."""
 
 
 class _Piece(NamedTuple):
@@ -76,7 +76,7 @@ class OutputTemplate:
 
     @property
     def literal_suffix(self) -> str:
-        """The text behind the last placeholder; every output key ends with it."""
+        """The text after the last placeholder; every output key ends with it."""
         last = self._pieces[-1]
         return last.text if last.kind == "text" else ""
 
@@ -88,7 +88,8 @@ class OutputTemplate:
     def _filled(self, key: str, service: str) -> str:
         values = self._values(key)
         used = [values[piece.text] for piece in self._pieces if piece.kind == "own"]
-        # The service would replace it in the output key, too, and the batch would not find the output.
+        # The service would replace a placeholder from the object's key, too: the batch would not find the
+        # output.
         if any(_REPLACED_BY_SERVICE.search(value) for value in used):
             raise OutputNameError(
                 f"the key {key!r} holds a placeholder that the service replaces in output keys; "
@@ -157,7 +158,7 @@ def _shown(piece: _Piece) -> str:
 
 
 def first_output_of(output_key: str) -> str:
-    """The first output of a job with this output key; keys of planned objects hold no placeholders."""
+    """Key of a job's first output. Placeholders in the output key never come from the key of the object."""
     for name in ("Number", "Page", "SheetID"):
         output_key = output_key.replace(f"${{{name}}}", "1")
     return output_key.removeprefix("/")
