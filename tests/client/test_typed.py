@@ -1,4 +1,4 @@
-"""Parameters that other clients of the service reach by name, and fields that they read."""
+"""Arguments and fields for the parameters that other clients of the service support by name."""
 
 from __future__ import annotations
 

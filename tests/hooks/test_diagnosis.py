@@ -1,4 +1,4 @@
-"""What the button that tests a connection answers."""
+"""The messages of the button that tests a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checksum of COS: right for every length and cut, and sent with every object."""
+"""The checksum of COS: right for every length and for any split into pieces, and sent with every object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every mode in every format becomes every target: dark stays dark, light light, transparent transparent."""
+"""Pictures of every mode and format in every target format keep dark, light and transparent parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords of documents are used, and neither shown nor kept."""
+"""Passwords of documents are used, but never shown and not kept."""
 
 from __future__ import annotations
 
