@@ -1,6 +1,6 @@
 """A server that replays the responses of a record, and a clock that shows the times of the record.
 
-With a record that a user sent, a developer can run the client as if against that user's bucket.
+A developer can replay a record that a user sent, and so run the check as if on the user's bucket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The record of a check has no secrets, and checking it gives the same result as checking the bucket."""
+"""The record of a check has no secrets, and a check of the replayed record gives the same result."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def objection(request: Recorded, now: float | None = None) -> str:
 
 @dataclass
 class Reply:
-    """The reaction to a request: the bytes to send, and whether to close or reset the connection then."""
+    """How the server reacts to a request: the bytes that it sends, and what it does with the connection."""
 
     data: bytes = b""
     close: bool = False

@@ -1,4 +1,4 @@
-"""Arguments and fields for the parameters that other clients of the service support by name."""
+"""Typed arguments and result fields for parameters that other clients of the service also support."""
 
 from __future__ import annotations
 

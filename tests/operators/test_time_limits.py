@@ -74,7 +74,7 @@ def test_timeout_seconds_is_a_number_or_a_timedelta(
 def test_after_a_timeout_in_place_the_next_try_need_not_wait_for_the_lease(
     context: Any, paused: Resume, client: CIClient
 ) -> None:
-    """On a timeout, Airflow raises a BaseException at any point of the code; the lease must be released."""
+    """On a timeout, Airflow raises a BaseException at any point of the code; the run releases its lease."""
 
     def interrupt(progress: Any) -> None:
         raise AirflowTaskTimeout("as a signal does")

@@ -1,4 +1,4 @@
-"""The pages in a real browser: what people see, what they click, and what screen readers read out."""
+"""The pages in a real browser: links, filters, keyboard use, accessibility, hostile names."""
 
 from __future__ import annotations
 

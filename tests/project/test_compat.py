@@ -60,7 +60,7 @@ def test_every_module_can_be_imported_and_retry_policies_say_what_they_need() ->
 
 
 def test_errors_and_settings_are_those_that_airflow_itself_uses() -> None:
-    """Airflow does not retry its own sensor timeout; it would retry a different class of the same name."""
+    """Airflow does not retry a task after its own AirflowSensorTimeout, but after any other class."""
     assert issubclass(compat.AirflowSensorTimeout, compat.AirflowException)
     sensor = importlib.import_module("airflow.sdk.bases.sensor")
     assert sensor.AirflowSensorTimeout is compat.AirflowSensorTimeout

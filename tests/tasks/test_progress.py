@@ -235,7 +235,7 @@ def test_one_job_is_told_by_its_time(clock: Clock, caplog: pytest.LogCaptureFixt
 def test_the_rate_of_a_resumed_task_counts_from_the_beginning_of_its_try(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Jobs that ended while the task was deferred are found all at once, which must not count as fast."""
+    """A resumed task finds all jobs that ended meanwhile at once; they must not count as done that fast."""
     caplog.set_level(logging.INFO)
     first, store = BatchProgress(log, Store(), clock), Store()
     first(halfway(finished=200, in_flight=1000, seconds=10.0))

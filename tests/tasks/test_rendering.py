@@ -61,7 +61,7 @@ def test_lists_tuples_and_none_inside_dataclasses_are_rendered(
 def test_a_result_of_another_task_inside_a_dataclass_comes_first(
     run_tasks: RunTasks, fill_bucket: Fill
 ) -> None:
-    """In order of names the list would run first, and without a prefix take the whole bucket."""
+    """The list comes first by name; if it also ran first, it would have no prefix and list everything."""
     fill_bucket("in/a.docx", "other/b.docx")
     result = run_tasks("""
     from airflow.sdk import task

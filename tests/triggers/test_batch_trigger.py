@@ -126,7 +126,7 @@ def test_a_queue_that_stays_paused_is_an_event(
 
 
 def test_a_deleted_ledger_lets_the_batch_resume(connection: dict[str, Any]) -> None:
-    """The task that resumes plans again, or reports that the state of objects is unknown."""
+    """The resumed task makes a new plan, or reports that the state of objects is unknown."""
     (event,) = events(trigger())
     assert (event["status"], event["pending"]) == ("due", 0)
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 
 
 def in_child(work: Callable[[], bool]) -> int:
-    """Fork and run ``work`` in the child; return its process id. Exit code 0: ``work()`` was true."""
+    """Fork and run ``work`` in the child, which exits with 0 if it returns True; return the process id."""
     pid = os.fork()
     if pid:
         return pid

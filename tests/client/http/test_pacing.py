@@ -31,7 +31,7 @@ def test_after_a_pause_there_is_no_burst(clock: Any) -> None:
 
 
 def test_threads_share_the_rate() -> None:
-    """The clock does not move here, so the waits show how far ahead the pace has promised requests."""
+    """The clock does not move here; the recorded waits show when each request may be sent."""
 
     class Ticket:
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What counts as a success: the status and everything that a good response of the operation contains."""
+"""A response is a success only if it contains what the operation must return; its status is not enough."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_only_a_503_that_asks_for_less_is_a_certain_refusal() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 408, 429, 499])
 def test_only_the_services_own_words_make_a_refusal_certain(status: int) -> None:
-    """An error without the service's marks may come from a proxy that has passed the request on."""
+    """Other errors may come from a proxy that has already passed the request on to the service."""
     assert not refuse(status).is_certain
     assert not refuse(status, "<html>no</html>").is_certain
     assert not refuse(status, '{"code": "TooMany"}').is_certain

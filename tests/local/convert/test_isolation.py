@@ -1,4 +1,4 @@
-"""A document cannot read anything else: no file of the machine, no object of another bucket, no device."""
+"""A document can read only itself: no file of the machine, no object of another bucket, no device."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_pdf_target_holds_no_other_file(
 def test_a_document_does_not_see_the_one_before_it(
     confined: RealConverters, make: Any, tmp_path: Path
 ) -> None:
-    """The second document cannot read the first, even by the same paths."""
+    """The second document cannot read the first, even by the paths that the first one had."""
     earlier = make.file("earlier.html", "<p>earlier</p>")
     _shown(confined, earlier, "pdf", tmp_path / "earlier-out")
     slot = confined.slots[0]

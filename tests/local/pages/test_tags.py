@@ -288,7 +288,7 @@ def test_copied_code_submits_the_same_job_of_any_tag(stocked: Any, tmp_path: Pat
 
 
 def operation(reply: Any) -> dict[str, str]:
-    """The parameters and the output of a job, without its result; only pages ask for picture details."""
+    """The parameters and the output of a job, without its result: only the pages ask for picture details."""
     found = reply.xml.find("JobsDetail/Operation")
     return {
         node.getroottree().getpath(node): node.text

@@ -1,4 +1,4 @@
-"""Round corners, and blocks cut out of a picture: which parts remain, and where."""
+"""Rules that cut a picture: round corners, a circle out of the middle, a block by its index."""
 
 from __future__ import annotations
 

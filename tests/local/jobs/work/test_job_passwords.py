@@ -1,4 +1,4 @@
-"""Passwords of documents are used, but never shown and not kept."""
+"""Passwords of documents are used, but neither shown nor stored."""
 
 from __future__ import annotations
 
