@@ -1,4 +1,4 @@
-"""A local CI with traits for each test, and the check of its bucket."""
+"""Fixtures: a local CI with traits for each test, and the check of its bucket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_SLEEP_SECONDS = 0.1
 
 
 class SharedTime:
-    """The clocks of a client and of a local CI, which both skip the greater part of a long sleep."""
+    """The clock of a client; a long sleep is mostly skipped, and the local CI's clock moves ahead with it."""
 
     def __init__(self, server: LocalCI) -> None:
         self._server = server
@@ -73,7 +73,7 @@ def connect() -> Iterator[Callable[..., CIClient]]:
 def check(
     serve: Callable[..., LocalCI], connect: Callable[..., CIClient], own_buckets: Path
 ) -> Callable[..., Report]:
-    """Checks a local CI with these traits. Nothing may stay in its bucket."""
+    """Checks a local CI with the given traits, and asserts that the check leaves no object in its bucket."""
 
     def run(options: dict[str, Any] | None = None, /, **traits: Any) -> Report:
         server = serve(**traits)

@@ -1,6 +1,6 @@
-"""A server that repeats the responses of a record, and a clock that runs as it did then.
+"""A server that replays the responses of a record, and a clock that shows the times of the record.
 
-With a record that a user sent, this shows his bucket to the client of a developer.
+A developer can replay a record that a user sent, and so run the check as if on the user's bucket.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SET_BY_THE_SERVER = {"connection", "content-length", "transfer-encoding"}
 
 
 class ReplayClock:
-    """Time as it was when the record was made: a sleep takes none, and each response sets it."""
+    """The time of the record: each response sets the clock, and a sleep advances it without waiting."""
 
     def __init__(self, start: float) -> None:
         self._start = start
@@ -44,7 +44,7 @@ class ReplayClock:
 
 
 class Replay:
-    """Responds to a request with what the service said to it; the last response to it stays."""
+    """Responds to each request with the recorded responses in order, then repeats the last one."""
 
     def __init__(self, record: Path | Mapping[str, Any]) -> None:
         loaded = json.loads(record.read_text()) if isinstance(record, Path) else record
@@ -122,7 +122,7 @@ class Replay:
 
 
 def _name(method: str, host: str, path: str, query: list[list[str]]) -> str:
-    # The bucket's host as the service spells it, or below .localhost, where a signed URL leads.
+    # A request names the service's own host; a signed URL leads to a host below .localhost.
     return f"{method} {host.removesuffix('.myqcloud.com')}{path} {query}"
 
 
@@ -140,12 +140,12 @@ def _send(handler: BaseHTTPRequestHandler, entry: Mapping[str, Any]) -> None:
 
 
 def _length(entry: Mapping[str, Any], body: bytes) -> str:
-    """A HEAD says the length of a body that it does not send."""
+    """The Content-Length to send; the response to a HEAD has a length but no body."""
     if entry["method"] == "HEAD":
         return str(entry["headers"].get("Content-Length", 0))
     return str(len(body))
 
 
 def body_of(body: Any) -> bytes:
-    """The bytes of a recorded body: text, or Base64 in an object of its own."""
+    """The bytes of a recorded body, which is a text or an object with a Base64 text."""
     return base64.b64decode(body["base64"]) if isinstance(body, Mapping) else str(body).encode()

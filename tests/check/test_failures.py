@@ -81,7 +81,7 @@ def test_a_submission_that_is_refused(serve: Serve, connect: Connect, own_bucket
 
 
 def test_a_lost_submission_leaves_nothing(serve: Serve, connect: Connect, own_buckets: Path) -> None:
-    """Its job is found in the listing, and has ended before its output is deleted."""
+    """The check finds the lost job in the listing, and waits for its end before it deletes the output."""
     server = serve()
     server.faults.add("cut_after", method="POST", path="/doc_jobs")
     client = connect(server)

@@ -1,4 +1,4 @@
-"""The record of a check: no secrets in it, and our client finds the same in it as in the bucket."""
+"""The record of a check has no secrets, and a check of the replayed record gives the same result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_record_holds_every_exchange(check: Callable[..., Report], record: Pat
 def test_a_record_has_no_secrets(
     serve: Callable[..., LocalCI], connect: Callable[..., CIClient], record: Path, is_refused: bool
 ) -> None:
-    """A refusal repeats parts of the request."""
+    """The service repeats parts of a refused request, such as its SecretId, in the error."""
     server = serve(**SECRETS)
     keys = {**SECRETS, **({"secret_id": "AKIDunknown00000000000000"} if is_refused else {})}
     report = check_bucket(connect(server, **keys), record=record)
@@ -67,7 +67,7 @@ def test_a_record_names_no_objects_of_others(
     server = serve()
     client = connect(server)
     client.put_object(FOREIGN_KEY, b"secret")
-    # It is as young as the job of the check, so that the same page shows both.
+    # This job is as recent as the job of the check, so that both are on the same page of the listing.
     client.submit_doc_job(
         FOREIGN_KEY, f"{FOREIGN_KEY}.pdf", DocProcess(password=PASSWORD), user_data="merger"
     )
@@ -113,13 +113,13 @@ def test_a_replay_finds_what_was_found(
     assert replace(again, seconds=0, rows=()) == replace(report, seconds=0, rows=())
 
 
-# What no local CI does wrong, in a changed record: the exchange that is changed, and the row that differs.
+# Faults that no trait of the local CI causes. Each changes a record, so that the named row differs.
 
 Change = Callable[[dict[str, Any]], None]
 
 
 def on(method: str, path: str, change: Change, nth: int = -1) -> Callable[[list[dict[str, Any]]], None]:
-    """Change the nth exchange with this method, whose path contains this text."""
+    """Change the nth exchange that has this method and contains ``path`` in its path."""
 
     def apply(entries: list[dict[str, Any]]) -> None:
         found = [entry for entry in entries if entry["method"] == method and path in entry["path"]]
@@ -129,7 +129,7 @@ def on(method: str, path: str, change: Change, nth: int = -1) -> Callable[[list[
 
 
 def every(host: str, change: Change) -> Callable[[list[dict[str, Any]]], None]:
-    """Change all exchanges with a service."""
+    """Change all exchanges with the hosts whose name contains ``host``."""
 
     def apply(entries: list[dict[str, Any]]) -> None:
         for entry in entries:
@@ -217,7 +217,7 @@ CHANGES: dict[str, tuple[Callable[[list[dict[str, Any]]], None], str, str]] = {
 
 @pytest.fixture(scope="module")
 def good_record(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A record of a bucket in which everything fits."""
+    """A record of a bucket that fits all assumptions."""
     folder = tmp_path_factory.mktemp("recorded")
     (folder / "buckets" / "examplebucket-1250000000").mkdir(parents=True)
     with LocalCI(folder / "buckets", convert="instant") as server:

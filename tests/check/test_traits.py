@@ -1,4 +1,4 @@
-"""Each trait of a real bucket is found and named; without traits everything fits."""
+"""The check finds and names each trait of a real bucket; a bucket without traits fits all assumptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Check = Callable[..., Report]
 
 
 class UnhurriedConverters(InstantConverters):
-    """Jobs that last long enough to be read once."""
+    """Converters whose jobs last long enough that a client can read them once before they end."""
 
     def document(self, *arguments: Any) -> DocumentResult:
         time.sleep(0.5)
@@ -32,7 +32,7 @@ def both(name: str) -> tuple[str, str]:
     return f"document {name}", f"picture {name}"
 
 
-# Traits, and the observation in each row that differs.
+# For each trait: the options of the local CI, and what the check observes in each row that differs.
 TRAITS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "clock offset": ({"clock_offset_seconds": 3600}, {"machine clock": "3600 s ahead"}),
     "strict signature": ({"strict_signature": True}, {"strict signature": "status 403"}),
@@ -49,7 +49,7 @@ TRAITS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         dict.fromkeys(both("job: kept"), "not known any more"),
     ),
     "jobs forgotten at once": (
-        {"forget_jobs_seconds": 0, "convert": UnhurriedConverters()},  # the job is seen before its end
+        {"forget_jobs_seconds": 0, "convert": UnhurriedConverters()},  # the check sees a running job
         dict.fromkeys((*both("job: kept"), *both("job: success")), "not known any more"),
     ),
     "echo of the same meaning": (
@@ -89,7 +89,7 @@ TRAITS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 ALSO = {
     "unreadable jobs of others": {*both("listing: order"), *both("listing: pages")},
 }
-"""Further rows that differ, because the trait breaks more than one assumption."""
+"""For a trait that breaks more than one assumption: the further rows that differ."""
 
 
 def seen(report: Report) -> dict[str, str]:

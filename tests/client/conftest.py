@@ -1,6 +1,6 @@
-"""A server on a raw socket that sends the bytes that a test gives it; a clock without real waits.
+"""Fixtures: a server on a raw socket that sends the bytes given by the test, and a clock that never waits.
 
-Whatever reaches the server is judged by the official SDK's signer when the test is over.
+After each test, the official SDK's signer verifies all requests that the server received.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
 NOW = 1700000060.0
 DATE_MARK = b"@now@"
-"""Stands for the service's time in a reply, until it is sent."""
+"""Placeholder in a reply; the server replaces it with the service's time when it sends the reply."""
 TLS_GREETING = b"\x16"
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
@@ -44,7 +44,7 @@ settings.load_profile("steady")
 SIGNER = CosConfig(Region=REGION, SecretId=SECRET_ID, SecretKey=SECRET_KEY)
 FIELDS = ["algorithm", "ak", "sign-time", "key-time", "header-list", "url-param-list", "signature"]
 SDK_LEAD_SECONDS = 60
-"""The SDK's signatures begin this long before its clock."""
+"""The SDK's signatures are valid from this many seconds before the time of signing."""
 
 JOB_XML = (
     "<JobsDetail><Code>Success</Code><CreationTime>2023-11-15T06:13:20+0800</CreationTime><EndTime>-</EndTime>"
@@ -58,12 +58,12 @@ JOB_XML = (
 
 @dataclass
 class Recorded:
-    """A request as it came over the wire."""
+    """A request as the server received it."""
 
     method: str
     target: str
     headers: dict[str, str]
-    """By lower-case name."""
+    """The headers by their lower-case names."""
     body: bytes
 
     @property
@@ -75,7 +75,7 @@ class Recorded:
 def sdk_authorization(
     method: str, path: str, params: dict[str, str], headers: dict[str, str], key_time: str
 ) -> str:
-    """What the official SDK would send for a request in this time window."""
+    """The Authorization header that the official SDK sends for a request with this time window."""
     start, end = map(int, key_time.split(";"))
     request = SimpleNamespace(method=method, headers=dict(headers), url="")
     sign = cos_auth.CosS3Auth(SIGNER, path, params, end - start - SDK_LEAD_SECONDS, "host" in headers)
@@ -84,9 +84,9 @@ def sdk_authorization(
 
 
 def objection(request: Recorded, now: float | None = None) -> str:
-    """What a service that signs as the official SDK does has against a request; nothing if it is sound.
+    """Why a service that signs like the official SDK would reject a request; ``""`` if it would not.
 
-    The signature is in a header or in the URL. Without ``now`` the time window is not looked at.
+    The signature is in a header or in the URL. Without ``now``, the time window is not checked.
     """
     path, _, query = re.sub("^http://[^/]*", "", request.target).partition("?")
     pairs = [part.partition("=")[::2] for part in query.split("&") if part]
@@ -111,23 +111,23 @@ def objection(request: Recorded, now: float | None = None) -> str:
 
 @dataclass
 class Reply:
-    """What the server does with a request: send bytes, and then perhaps close or reset the connection."""
+    """How the server reacts to a request: the bytes that it sends, and what it does with the connection."""
 
     data: bytes = b""
     close: bool = False
     reset: bool = False
     hold: bool = False
-    """Neither answer nor close until the test ends."""
+    """Whether to send nothing and to keep the connection open until the test ends."""
 
 
 @dataclass
 class Wire:
-    """The server. ``replies`` are used up one a request; the last one stays."""
+    """The server. Each request takes the next of ``replies``; the last reply is sent again and again."""
 
     clock: Clock
     port: int = 0
     ahead_seconds: float = 0.0
-    """How far the service's clock is ahead of the client's."""
+    """By how many seconds the service's clock is ahead of the client's."""
     requests: list[Recorded] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     connections: int = 0
@@ -152,7 +152,7 @@ class Wire:
 
 
 class FakeClock(Clock):
-    """Stands still but for those who sleep."""
+    """A clock that advances only when :meth:`sleep` is called."""
 
     def __init__(self) -> None:
         self.time = NOW
@@ -172,7 +172,7 @@ class FakeClock(Clock):
 def http_reply(
     body: bytes | str = b"", status: int = 200, *, cut: int = 0, reset: bool = False, **headers: str
 ) -> Reply:
-    """An answer with its Content-Length; with ``cut`` its last bytes are missing and the connection ends."""
+    """A response with its Content-Length; ``cut`` bytes are missing at its end, then the connection ends."""
     data = body.encode() if isinstance(body, str) else body
     lines = {
         "Content-Length": str(len(data)),
@@ -241,7 +241,7 @@ def wire(clock: FakeClock) -> Iterator[Wire]:
 
 @pytest.fixture(scope="session")
 def judge() -> Callable[..., str]:
-    """What the official SDK's signer has against a request: method, target, headers, body, and the time."""
+    """Says why the official SDK's signer would reject a request, as :func:`objection` does."""
 
     def make(
         method: str, target: str, headers: dict[str, str], *, body: bytes = b"", now: float | None = None
@@ -259,25 +259,25 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def reply() -> Callable[..., Reply]:
-    """Makes an HTTP answer for the server."""
+    """Makes an HTTP response for the server."""
     return http_reply
 
 
 @pytest.fixture
 def hang_up() -> Reply:
-    """Closes the connection without an answer."""
+    """Closes the connection without a response."""
     return Reply(close=True)
 
 
 @pytest.fixture
 def silence() -> Reply:
-    """Takes the request and never answers."""
+    """Accepts the request and never responds."""
     return Reply(hold=True)
 
 
 @pytest.fixture
 def raw_reply() -> Callable[..., Reply]:
-    """Sends exactly these bytes."""
+    """Sends exactly the given bytes."""
     return Reply
 
 
@@ -308,7 +308,7 @@ def ci(connect: Callable[..., CIClient]) -> CIClient:
 
 @pytest.fixture
 def job_xml() -> Callable[..., str]:
-    """A JobsDetail node."""
+    """Makes a JobsDetail node."""
 
     def make(
         job_id: str = "d1",
@@ -326,7 +326,7 @@ def job_xml() -> Callable[..., str]:
 
 @pytest.fixture
 def job_reply(job_xml: Callable[..., str]) -> Callable[..., Reply]:
-    """An answer with one job."""
+    """Makes a response with one job."""
 
     def make(**arguments: str) -> Reply:
         return http_reply(f"<Response>{job_xml(**arguments)}</Response>")
@@ -336,7 +336,7 @@ def job_reply(job_xml: Callable[..., str]) -> Callable[..., Reply]:
 
 @pytest.fixture
 def error_reply() -> Callable[..., Reply]:
-    """A refusal as the service writes it."""
+    """Makes a service error in the service's own form."""
 
     def make(status: int, code: str, message: str = "m", **headers: Any) -> Reply:
         body = f"<Error><Code>{code}</Code><Message>{message}</Message><RequestId>NWRl</RequestId></Error>"
@@ -347,7 +347,7 @@ def error_reply() -> Callable[..., Reply]:
 
 @pytest.fixture
 def listing_reply() -> Callable[..., Reply]:
-    """A page of a listing of objects."""
+    """Makes a page of a listing of objects."""
 
     def make(
         *keys: str,
@@ -375,7 +375,7 @@ def listing_reply() -> Callable[..., Reply]:
 
 @pytest.fixture(scope="session")
 def vectors() -> dict[str, Any]:
-    """Published and recomputed examples of the signature."""
+    """Examples of the signature, published by the vendor or recomputed."""
     path = Path(__file__).parent / "data" / "signature-vectors.json"
     loaded: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return loaded

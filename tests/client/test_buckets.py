@@ -1,4 +1,4 @@
-"""Which buckets the features of CI are switched on for, and switching them."""
+"""Listing the buckets for which the features of CI are on, and turning the features on and off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors: the tree, what their messages say, and that they travel between processes."""
+"""Errors: their tree, their messages, and pickling them for another process."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ EXAMPLES: list[CIError] = [
 
 
 def every_subclass(cls: type[Any]) -> set[type[Any]]:
-    """Those of this module only: the batch engine has errors of its own under the same root."""
+    """All subclasses defined in ``errors``; the batch engine has its own errors under the same root."""
     found = {cls}.union(*(every_subclass(each) for each in cls.__subclasses__()))
     return {each for each in found if each.__module__ == errors.__name__}
 

@@ -1,4 +1,4 @@
-"""Objects on the wire and on the disk: listings that are complete, files that are whole or not there."""
+"""Objects on the wire and on the disk: listings are complete; files are complete or do not exist."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_ci.client import (
 )
 from airflow_provider_ci.client.http.address import unquoted
 
-NOW = 1700000060.0  # of the clock
+NOW = 1700000060.0  # where the fake clock starts
 MODIFIED = "Tue, 14 Nov 2023 22:13:20 GMT"
 WHEN = datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)
 
@@ -79,7 +79,7 @@ def test_common_prefixes(ci: CIClient, wire: Any, reply: Any) -> None:
 def test_a_listing_that_does_not_advance_is_an_error(
     marker: str, ci: CIClient, wire: Any, listing_reply: Any
 ) -> None:
-    """Markers are compared as the service orders keys: by their bytes."""
+    """Markers are compared by their bytes, because the service orders keys by their bytes."""
     wire.will(
         listing_reply("a", truncated="true", marker="a"), listing_reply("a", truncated="true", marker=marker)
     )
@@ -218,7 +218,7 @@ def test_a_missing_object_leaves_no_file(ci: CIClient, wire: Any, error_reply: A
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(
     ci: CIClient, wire: Any, reply: Any, tmp_path: Path
 ) -> None:
-    """The limit on a file's size stands for a full disk: the write itself fails."""
+    """RLIMIT_FSIZE stands in for a full disk: the write itself fails."""
     wire.will(reply(b"x" * 3_000_000, Last_Modified=MODIFIED))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
@@ -363,7 +363,7 @@ def test_a_file_that_is_not_there_is_an_os_error(ci: CIClient, tmp_path: Path) -
 def test_a_file_that_shrinks_on_the_way_is_an_os_error(
     ci: CIClient, wire: Any, reply: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found out at the second look at its size, as a writer in another process would cause it."""
+    """The size at the start is faked, one byte too large, as if another process had then cut the file."""
     source = tmp_path / "a"
     source.write_bytes(b"x" * 100)
     wire.will(reply())

@@ -1,4 +1,4 @@
-"""An observer sees whole requests and responses, and changes nothing."""
+"""An observer sees complete requests and responses, and changes nothing."""
 
 from __future__ import annotations
 

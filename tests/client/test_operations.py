@@ -1,4 +1,4 @@
-"""DocProcess and PicProcess: values rejected when they are built, and values accepted for a later check."""
+"""DocProcess and PicProcess: values that the constructor rejects, and values that are checked later."""
 
 from __future__ import annotations
 

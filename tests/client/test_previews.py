@@ -47,7 +47,7 @@ HTML: dict[str, Any] = {
 
 
 def params_of(url: str) -> dict[str, str]:
-    """The parameters that are not the signature's."""
+    """The parameters of a URL without those of the signature."""
     pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
     return {name: value for name, value in pairs if not name.startswith("q-")}
 
@@ -101,7 +101,7 @@ def test_every_parameter_of_a_page_is_called_as_the_sdk_calls_it(
 def test_every_parameter_of_an_html_page_is_called_as_the_sdk_calls_it(
     ci: CIClient, wire: Any, reply: Any
 ) -> None:
-    """The texts travel as URL-safe Base64, which the SDK leaves to its caller."""
+    """Texts are sent as URL-safe Base64; the SDK expects its caller to encode them."""
     ours = params_of(ci.doc_preview_url("in/a.docx", DocPreview(**HTML), valid_seconds=60))
     theirs = sent_by_the_sdk(
         wire,

@@ -1,4 +1,4 @@
-"""What the package shows, and what importing it costs."""
+"""The public names of the client, and the modules that importing it loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queues: reading them page by page and by id, changing them, pausing them."""
+"""Queues: reading, changing and pausing them; they are read page by page or by id."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ CHANGES: dict[str, tuple[Callable[[CIClient], Queue], str]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_is_not_to_change_is_read_first(name: str, ci: CIClient, wire: Any, reply: Any) -> None:
-    """The service requires name, state and callback each time; settings that we have no word for survive."""
+    """An update must contain name, state and callback, so unchanged ones are read and sent back unchanged."""
     change, expected = CHANGES[name]
     path, state = expected.split()
     kafka = "<Type>Kafka</Type><State>On</State><KafkaTopic>t</KafkaTopic><Url/>"
@@ -252,7 +252,7 @@ def test_an_answer_without_the_queue(ci: CIClient, wire: Any, reply: Any) -> Non
 
 
 def test_callbacks_of_queues_as_they_are_read(ci: CIClient, wire: Any, reply: Any) -> None:
-    """One that no page describes hides nothing else of the queue."""
+    """A callback of an undocumented type is left out; the rest of the queue is still read."""
     mq = "<Type>TDMQ</Type><State>Off</State><MqMode>Topic</MqMode><MqRegion>gz</MqRegion><MqName>n</MqName>"
     found = []
     for notify in (mq, "<Type>Pigeon</Type>", "<Url/><State>Off</State>"):

@@ -1,4 +1,4 @@
-"""Templates: kept, changed, deleted and listed."""
+"""Templates: creating, changing, deleting and listing them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_template_is_deleted(ci: CIClient, wire: Any, reply: Any) -> None:
 
 
 def test_templates_are_listed_over_all_pages(ci: CIClient, wire: Any, reply: Any) -> None:
-    """Those of other kinds, and rules that we would not send, hide none of the others."""
+    """Templates of other kinds, or with rules that we would not send, do not break the listing."""
     long = "|".join(["imageMogr2/rotate/90"] * 11)
     nodes = [inside("t1"), inside("t2", "Transcode").split("<PicProcess>")[0], inside("t3", rule=long)]
     first, second, third = (f"<TemplateList>{node}</TemplateList>" for node in nodes)
@@ -130,7 +130,7 @@ def test_an_answer_without_the_template(ci: CIClient, wire: Any, reply: Any) -> 
 def test_making_one_is_not_repeated_where_it_may_have_happened(
     ci: CIClient, wire: Any, error_reply: Any, reply: Any
 ) -> None:
-    """A second attempt would only find the name taken."""
+    """If the lost request did create the template, a second attempt would find the name taken."""
     wire.will(error_reply(500, "InternalError"), one(reply))
     with pytest.raises(ServerError):
         ci.create_template("t-1", RULE)

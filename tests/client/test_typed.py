@@ -1,4 +1,4 @@
-"""Parameters that other clients of the service reach by name, and fields that they read."""
+"""Typed arguments and result fields for parameters that other clients of the service also support."""
 
 from __future__ import annotations
 

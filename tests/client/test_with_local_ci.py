@@ -1,4 +1,4 @@
-"""The client against the local CI: whole tasks, real bytes, and accidents on the way."""
+"""The client against the local CI: complete use cases, real bytes, and failures on the way."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def finished(get: Callable[[str], Job], job_id: str) -> Job:
 
 
 def opened(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-    """What a browser would get, to which any name below localhost is this machine."""
+    """Open a URL as a browser does, which takes any name below localhost for this machine."""
     parts = urlsplit(url)
     with urllib3.HTTPConnectionPool("127.0.0.1", parts.port) as pool:
         answer = pool.request(
@@ -168,7 +168,7 @@ def test_an_unknown_bucket(local_ci: LocalCI) -> None:
             list(client.list_objects())
 
 
-# Accidents
+# Failures
 
 
 def test_429_and_503_for_a_while_are_waited_out(
@@ -227,7 +227,7 @@ def test_a_refusal_that_lasts_names_itself(local_ci: LocalCI, connect_fast: Call
 
 @pytest.fixture
 def connect_fast(clock: Any) -> Callable[..., CIClient]:
-    """A client that does not wait between attempts, at the real time of day."""
+    """Makes a client that does not wait between attempts; its clock shows the real time of day."""
 
     def make(server: LocalCI) -> CIClient:
         clock.now = time.time

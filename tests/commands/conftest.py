@@ -1,4 +1,4 @@
-"""A local CI with traits for each test of ``ci-check``, and clients of it."""
+"""Fixtures: a local CI with traits for each test of ``ci-check``, and clients of this local CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user of ``ci-batch`` reads when something is odd: wrong options, warnings, stops, several steps."""
+"""The output of ``ci-batch`` in special cases: wrong options, warnings, interruptions, several steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTPUT = ("--output", "out/{stem}.pdf")
 
 
 def as_process(*arguments: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, with its own log."""
+    """Start the command in its own process, with its own log."""
     command = [sys.executable, "-m", "airflow_provider_ci.commands", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

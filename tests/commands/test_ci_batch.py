@@ -1,4 +1,4 @@
-"""``ci-batch``: what it prints, what it returns, and what it never shows."""
+"""``ci-batch``: its output, its exit codes, and the secrets that it never shows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ci(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]
 
 @pytest.fixture
 def failed(ci: Any, fill_bucket: Fill) -> tuple[int, str, str]:
-    """A batch of two objects, one of which fails."""
+    """Runs a batch of two objects, one of which fails."""
     fill_bucket("in/a/good.docx")
     fill_bucket("in/bad.docx", content=b"")
     found: tuple[int, str, str] = ci("run", "b", *CONVERT)

@@ -39,7 +39,7 @@ def keys(server: LocalCI) -> dict[str, str]:
 def run(
     serve: Callable[..., LocalCI], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command in this process against a local CI with traits; returns exit code and texts."""
+    """Runs the command in this process against a local CI with traits; returns exit code, output, errors."""
 
     def command(*more: str, traits: dict[str, Any] | None = None, **variables: str) -> tuple[int, str, str]:
         server = serve(**(traits or {}))
@@ -144,7 +144,7 @@ def test_an_airflow_connection_gives_key_and_bucket(
     assert json.loads(capsys.readouterr().out)["exit_code"] == 0
 
 
-# A process of its own
+# In a separate process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -156,7 +156,7 @@ def test_a_signal_removes_everything(
 ) -> None:
     server = serve()
     client = connect(server)
-    client.pause_doc_queue(client.list_doc_queues()[0].queue_id)  # the check waits for its job
+    client.pause_doc_queue(client.list_doc_queues()[0].queue_id)  # so the check waits for its job
     process = subprocess.Popen(
         [*COMMAND, *arguments(server, "--yes")],
         env={**os.environ, **keys(server)},
@@ -192,7 +192,7 @@ def test_a_terminal_gets_a_table(serve: Callable[..., LocalCI]) -> None:
         while part := os.read(ours, 65536):
             text += part
     except OSError:
-        pass  # Linux reports the end of a terminal so
+        pass  # Linux reports the end of a terminal by this error
     assert process.wait() == 1
     os.close(ours)
     shown = re.sub(r"\x1b\[[\d;]*m", "", text.decode())

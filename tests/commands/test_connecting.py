@@ -1,4 +1,4 @@
-"""Both commands connect in one way: by options, by the environment, or by an Airflow connection."""
+"""Both commands connect in the same ways: by options, by the environment, or by an Airflow connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def environ(local_ci: LocalCI) -> dict[str, str]:
 
 
 def reached(client: CIClient) -> tuple[str, str]:
-    """Bucket and region of a client that gets a response."""
+    """Check that the client gets a response; return its bucket and region."""
     with client:
         client.list_objects_page(page_size=1)
         return client.bucket, client.region

@@ -1,4 +1,4 @@
-"""The sample bucket is what the demo promises: complete, small, readable but for one file, impersonal."""
+"""The demo's sample bucket: all types, small, without personal data, and readable except for one file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def members_of(key: str) -> dict[str, bytes]:
 
 
 def texts_of(key: str) -> Iterator[str]:
-    """Whatever a curious reader could make out of the file, its zipped members included."""
+    """All texts that could be read from a file or its zipped members, in several encodings."""
     contents = [content_of(key)]
     if key in OOXML:
         contents += members_of(key).values()

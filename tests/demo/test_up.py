@@ -1,4 +1,4 @@
-"""The web UI starts, answers, and leaves no process behind."""
+"""The web UI starts, responds, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def processes_of(home: Path) -> list[str]:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """``python -m demo.up`` in a folder of its own, in a process group of its own."""
+    """Runs ``python -m demo.up`` in its own folder and process group."""
     command = [sys.executable, "-m", "demo.up", str(tmp_path)]
     with subprocess.Popen(
         command, cwd=REPO, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -71,7 +71,7 @@ def test_the_web_ui_answers_until_ctrl_c_and_leaves_nothing(
     assert ask(url, "importErrors")["total_entries"] == 0
     tasks = ask(url, "dags/~/dagRuns/~/taskInstances?limit=100")["task_instances"]
     assert not {task["state"] for task in tasks} & {"up_for_retry", "failed"}, "all is green at first sight"
-    os.killpg(up.pid, signal.SIGINT)  # as a terminal does it
+    os.killpg(up.pid, signal.SIGINT)  # as Ctrl-C in a terminal does
     rest, _ = up.communicate(timeout=90)
     assert (up.returncode, rest.strip()) == (0, "up: ended")
     assert processes_of(tmp_path) == []
@@ -85,7 +85,7 @@ def test_the_web_ui_answers_until_ctrl_c_and_leaves_nothing(
 
 
 def test_a_busy_machine_leaves_no_task_up_for_retry(tmp_path: Path) -> None:
-    """With Airflow's default of five seconds, a first request that takes longer fails the first task."""
+    """By default, Airflow gives up a task's request to its API after 5 s, too early on a busy machine."""
     environment = airflow_environment(tmp_path, "")
     assert int(environment["AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT"]) >= 60
     assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].endswith("?timeout=60")
@@ -96,7 +96,7 @@ def dags_of(url: str) -> Any:
 
 
 def ask(url: str, path: str) -> Any:
-    """Airflow's API, with the access of any visitor of the page."""
+    """Read from Airflow's API with the access that every visitor of the page has."""
     with urlopen(f"{url}/auth/token") as answer:
         token = json.load(answer)["access_token"]
     request = Request(f"{url}/api/v2/{path}", headers={"Authorization": f"Bearer {token}"})

@@ -23,7 +23,7 @@ def test_the_form_has_a_field_for_every_extra_and_hides_the_token() -> None:
 
 
 def test_an_older_airflow_gets_the_same_form_from_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's API server replaces the field classes of wtforms with its own; this test does the same."""
+    """Airflow's API server replaces the field classes of wtforms with its own, and so does this test."""
 
     class Field:
         def __init__(self, label: str, *, validators: list[Any], description: str, widget: Any) -> None:

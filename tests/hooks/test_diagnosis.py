@@ -1,4 +1,4 @@
-"""What the button that tests a connection answers."""
+"""The messages of the button that tests a connection."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_service_that_answers_byte_by_byte_is_given_up_in_time(set_connection:
 
 
 def drip(server: socket.socket, over: threading.Event) -> None:
-    """Answer the first request with a header that never ends."""
+    """Respond to the first request with a header that never ends."""
     connection, _ = server.accept()
     with connection, suppress(OSError):
         connection.sendall(b"HTTP/1.1 200 OK\r\nX-Header: ")

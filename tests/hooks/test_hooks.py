@@ -41,7 +41,7 @@ def test_the_client_has_what_the_connection_says(set_connection: SetConnection) 
 
 @pytest.mark.parametrize("as_one", [False, True], ids=["a parameter each", "__extra__"])
 def test_a_connection_may_be_a_uri(own_buckets: Path, monkeypatch: pytest.MonkeyPatch, as_one: bool) -> None:
-    """A key may hold slashes and plus signs; in a URI they are quoted."""
+    """A secret key may contain slashes and plus signs, which are quoted in a URI."""
     secret_key = "a/secret+key=="
     with LocalCI(own_buckets, secret_id="AKID/x", secret_key=secret_key, convert="instant") as server:
         extra = {
@@ -65,7 +65,7 @@ def test_an_extra_that_is_no_object_is_named(
 ) -> None:
     values = {**connection, "extra": json.dumps(["ap-guangzhou"])}
     monkeypatch.setenv("AIRFLOW_CONN_TENCENT_CI_DEFAULT", json.dumps(values))
-    # Airflow 3.0 and 3.1 refuse it themselves.
+    # Airflow 3.0 and 3.1 raise their own error for such a connection.
     with pytest.raises((ConnectionConfigError, AirflowException), match="tencent_ci_default"):
         _ = CIHook().client
 
@@ -170,7 +170,7 @@ def test_the_key_may_come_from_the_environment(
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """A machine's metadata address that gives the local CI's key to the role ``converter``."""
+    """A stand-in for a machine's metadata address; it gives the role ``converter`` the local CI's key."""
 
     key: ClassVar[dict[str, object]] = {}
 
@@ -243,7 +243,7 @@ def test_airflow_knows_the_provider() -> None:
 
 
 def test_a_uri_that_spells_the_type_with_an_underscore_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow reads neither login nor password from it."""
+    """Airflow reads neither login nor password from a URI with such a scheme."""
     uri = "://SECRET_ID:SECRET_KEY@/?region=ap-guangzhou&bucket=examplebucket-1250000000"
     monkeypatch.setenv("AIRFLOW_CONN_BY_URI", f"tencent_ci{uri}")
     with pytest.raises(ConnectionConfigError, match="spells the type with a hyphen, tencent-ci://"):

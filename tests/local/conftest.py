@@ -1,4 +1,4 @@
-"""A local CI, a signed caller that speaks plain HTTP to it, and converters that wait for a sign."""
+"""Fixtures: a local CI, a caller that sends signed HTTP requests to it, and converters that wait."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REGION = "ap-guangzhou"
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer as it came over the wire."""
+    """A response as it was received."""
 
     status: int
     headers: Mapping[str, str]
@@ -49,7 +49,7 @@ class Reply:
 
 @dataclass
 class Caller:
-    """Calls a server, each request signed and on a connection of its own."""
+    """Calls a server; each request is signed and has its own connection."""
 
     server: LocalCI
     bucket: str = BUCKET
@@ -88,7 +88,7 @@ class Caller:
         host: str | None = None,
         now: float | None = None,
     ) -> Reply:
-        """Send a signed request; ``path`` and ``params`` are decoded."""
+        """Send a signed request; ``path`` and ``params`` are given unquoted."""
         given = {"Host": host or self.host(service), **self.signed_headers, **(headers or {})}
         authorization = self.sign(method, path, params or [], given, now)
         query = "&".join(f"{quote(name, '')}={quote(value, '')}" for name, value in params or [])
@@ -98,7 +98,7 @@ class Caller:
     def raw(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | str | None = None
     ) -> Reply:
-        """Send a request as it is given, Host and signature included."""
+        """Send a request exactly as given; the caller provides the Host header and the signature."""
         connection = http.client.HTTPConnection(urlsplit(self.server.endpoint).netloc, timeout=30)
         payload = body.encode() if isinstance(body, str) else body
         try:
@@ -145,7 +145,7 @@ class Caller:
         )
 
     def submit(self, body: str, path: str = "/doc_jobs") -> str:
-        """Submit a job that must be accepted; its id."""
+        """Submit a job that must be accepted; return its id."""
         reply = self("POST", "ci", path, body=body)
         assert reply.status == 200, reply.body
         return reply.text("JobsDetail/JobId")
@@ -157,13 +157,13 @@ class Caller:
         return self.job(job_id, path).text("JobsDetail/State")
 
     def finished(self, job_id: str, path: str = "/doc_jobs") -> Reply:
-        """The job once it is final."""
+        """Wait until the job is final; return the response that shows it."""
         wait_until(lambda: self.state(job_id, path) in ("Success", "Failed", "Cancel"))
         return self.job(job_id, path)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Return as soon as ``holds()``; fail after a time that is far longer than it ever takes."""
+    """Return as soon as ``holds()`` is true; fail after 60 s, far more than any test needs."""
     deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, "did not come true"
@@ -171,7 +171,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 class GatedConverters(Converters):
-    """Converts nothing before it is released; records the requested conversions in order."""
+    """Converters that wait until ``open`` is set, and that record the requested conversions in order."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -202,7 +202,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(root: Path) -> Iterator[Callable[..., LocalCI]]:
-    """Starts local CIs on the root folder with the options given."""
+    """Starts local CIs on the root folder with the given options."""
     servers: list[LocalCI] = []
 
     def start(**options: object) -> LocalCI:
@@ -230,13 +230,13 @@ def call(server: LocalCI) -> Caller:
 
 @pytest.fixture
 def caller() -> type[Caller]:
-    """For callers of other servers and buckets."""
+    """The class itself, for tests that call other servers and buckets."""
     return Caller
 
 
 @pytest.fixture
 def gate() -> Iterator[GatedConverters]:
-    """Converters that wait for ``gate.open``."""
+    """Converters that wait until ``gate.open`` is set."""
     converters = GatedConverters()
     yield converters
     converters.open.set()
@@ -244,7 +244,7 @@ def gate() -> Iterator[GatedConverters]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    """Waits until something holds."""
+    """Waits until a condition is true."""
     return wait_until
 
 
@@ -256,7 +256,7 @@ def folder(root: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]:
-    """A local CI that really converts, for all tests of a module; their objects stay."""
+    """A local CI that really converts. All tests of a module share it and its objects."""
     root = tmp_path_factory.mktemp("real")
     (root / BUCKET).mkdir()
     with LocalCI(root, convert="real") as server:
@@ -286,7 +286,7 @@ WAYS = {"proxy": by_proxy, "endpoint": by_endpoint}
 
 @pytest.fixture
 def names_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names under ``localhost`` mean this machine (RFC 6761), which not every resolver knows."""
+    """Resolves names under ``localhost`` to this machine (RFC 6761), because not every resolver does so."""
     resolve = socket.getaddrinfo
 
     def look_up(host: Any, *rest: Any, **more: Any) -> Any:
@@ -297,7 +297,7 @@ def names_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=WAYS)
 def connect(request: pytest.FixtureRequest, names_of_this_machine: None) -> Callable[..., Any]:
-    """Makes SDK clients of a server, each way that there is."""
+    """Makes SDK clients of a server; a test runs once for each way to reach the local CI."""
 
     def make(server: LocalCI, **config: Any) -> Any:
         keys = {"SecretId": server.secret_id, "SecretKey": server.secret_key}
@@ -309,5 +309,5 @@ def connect(request: pytest.FixtureRequest, names_of_this_machine: None) -> Call
 
 @pytest.fixture
 def sdk(server: LocalCI, connect: Callable[..., Any]) -> Any:
-    """A client of the official SDK; tests with it run once through a proxy and once through endpoints."""
+    """A client of the official SDK; a test runs once with a proxy and once with endpoints."""
     return connect(server)

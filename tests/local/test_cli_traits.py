@@ -1,4 +1,4 @@
-"""The options of the command that make the server behave like an odd or a broken service."""
+"""The options of ``ci-local serve`` that make the server behave like an odd or a broken service."""
 
 from __future__ import annotations
 

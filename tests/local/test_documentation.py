@@ -1,4 +1,4 @@
-"""docs/local.md and the tables of the code say the same."""
+"""``docs/local.md`` agrees with the tables in the code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 def rows(title: str) -> list[list[str]]:
-    """The cells of the first table of a chapter, its head left out."""
+    """The cells of the first table of a chapter, without the header row."""
     chapter = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     lines = dropwhile(lambda line: not line.startswith("|"), chapter.splitlines())
     table = list(takewhile(lambda line: line.startswith("|"), lines))

@@ -1,4 +1,4 @@
-"""``ci-local serve`` is killed again and again: no job is lost or done twice, every callback is sent."""
+"""``ci-local serve`` is killed repeatedly: no job is lost or done twice, and every callback is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROUNDS = 4
 
 
 class Served:
-    """A server in a process of its own, and how it is killed while it is spoken to."""
+    """A server in a separate process, which a test can kill during requests."""
 
     def __init__(self, root: Path, convert: str) -> None:
         command = [sys.executable, "-m", "airflow_provider_ci.local", "serve", "--root", str(root)]
@@ -113,7 +113,7 @@ def test_a_server_killed_at_any_moment_loses_and_doubles_nothing(
             accepted[call.submit(job(call, number, url))] = number
         delay = threading.Timer(random.random() / 50, server.kill)
         delay.start()
-        with suppress(OSError, http.client.HTTPException):  # the answer is lost, perhaps the job is not
+        with suppress(OSError, http.client.HTTPException):  # the response is lost; the job may exist
             while True:
                 number = next(numbers)
                 accepted[call.submit(job(call, number, url))] = number

@@ -1,4 +1,4 @@
-"""The official Python SDK as a witness: it speaks to the local CI as it does to the service."""
+"""The official Python SDK works with the local CI as it does with the service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEYS = [
 
 
 def connect(server: LocalCI, **config: Any) -> Any:
-    """An SDK client that takes the local CI for its HTTP proxy, so that all host names stay as they are."""
+    """An SDK client that uses the local CI as its HTTP proxy, so that all host names stay unchanged."""
     values = {
         "Region": REGION,
         "SecretId": server.secret_id,
@@ -84,7 +84,7 @@ def test_a_body_without_a_length_and_many_deletions_are_understood(sdk: Any) -> 
 
 
 def test_metadata_outside_ascii_is_verified_as_the_sdk_signs_it(sdk: Any) -> None:
-    """It signs UTF-8 but sends Latin-1."""
+    """The SDK signs the value as UTF-8 but sends it as Latin-1."""
     sdk.put_object(Bucket=BUCKET, Key="a", Body=b"", Metadata={"x-cos-meta-owner": "é"})
     assert sdk.head_object(Bucket=BUCKET, Key="a")["Content-Length"] == "0"
 

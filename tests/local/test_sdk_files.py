@@ -1,4 +1,4 @@
-"""File jobs by the official Python SDK."""
+"""File jobs submitted by the official Python SDK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.local.conftest import BUCKET, REGION
 
 
 def finished(sdk: Any, job_id: str, until: Callable[..., None]) -> dict[str, Any]:
-    """The job once it has ended."""
+    """Wait until the job has ended; return it."""
 
     def jobs() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = sdk.ci_get_file_process_jobs(Bucket=BUCKET, JobIDs=job_id)["JobsDetail"]

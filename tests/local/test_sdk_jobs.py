@@ -1,6 +1,6 @@
 """The official Python SDK drives jobs, queues, templates and buckets, through a proxy and through endpoints.
 
-Everything is judged by what the SDK makes of the answers.
+The tests check what the SDK returns for the local CI's responses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+0800")
 def busy(
     serve: Callable[..., LocalCI], connect: Callable[..., Any], gate: Any, until: Callable[..., None]
 ) -> Iterator[Any]:
-    """A client of a server whose only worker is held by another job until the gate is opened."""
+    """A client of a server whose only worker is busy with another job until the gate is opened."""
     client = connect(serve(convert=gate, workers=1))
     client.put_object(Bucket=BUCKET, Key="in/a.jpg", Body=b"picture")
     client.put_object(Bucket=BUCKET, Key="in/a.docx", Body=b"text")
@@ -42,7 +42,7 @@ def busy(
 
 @pytest.fixture
 def told() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The address of a receiver of callbacks in JSON, and the callbacks it received."""
+    """The address of a receiver of JSON callbacks, and the callbacks that it received."""
     said: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,7 +82,7 @@ def finished(get: Callable[[], Any], until: Callable[..., None]) -> dict[str, An
 
 
 def refusal(call: Callable[[], Any]) -> int:
-    """The status of a refusal; its code is not read by the SDK, as CI errors name no resource."""
+    """The status of a service error; the SDK cannot read its code, because CI errors have no <Resource>."""
     with pytest.raises(CosServiceError) as caught:
         call()
     return int(caught.value.get_status_code())

@@ -1,4 +1,4 @@
-"""The official Python SDK as a witness of conversions within a request: previews, pictures, objects."""
+"""The official Python SDK with conversions during a request: previews, pictures, objects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def encoded(text: str) -> str:
 
 @pytest.fixture
 def sdk(real_server: LocalCI, connect: Connect) -> Any:
-    """An SDK client of a server that really converts, with a few objects in the bucket."""
+    """An SDK client of a server that really converts; its bucket has a few objects."""
     client = connect(real_server)
     for key, body in {
         "in/表 1&2.txt": LINES.encode(),
@@ -51,7 +51,7 @@ def sdk(real_server: LocalCI, connect: Connect) -> Any:
 
 @pytest.fixture
 def fetch(real_server: LocalCI) -> Any:
-    """Opens an address as a browser would that has the local CI for its proxy."""
+    """Opens a URL like a browser whose proxy is the local CI."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": real_server.endpoint}))
     return lambda address: opener.open(address, timeout=60)
 

@@ -1,4 +1,4 @@
-"""The server as a whole: it starts, reports errors, survives a kill, and can be started many times."""
+"""The server as a whole: it starts, reports errors, survives being killed, and can be started many times."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ with LocalCI(sys.argv[1], convert=Stuck(), workers=2) as server:
 
 @pytest.fixture
 def run() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a program of Python; all are killed in the end."""
+    """Starts Python programs, and kills them all after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str | Path) -> subprocess.Popen[str]:
@@ -69,7 +69,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def client_of(line: str, root: Path, caller: Any) -> Any:
-    """A caller of the server whose ready line (or address) this is."""
+    """A caller of the server that printed this ready line (or has this address)."""
     return caller(LocalCI(root, port=int(line.rpartition(":")[2])))
 
 

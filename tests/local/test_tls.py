@@ -1,4 +1,4 @@
-"""With ``tls`` one port answers TLS, plain HTTP, and clients that take it for their HTTPS proxy."""
+"""With ``tls``, one port serves TLS, plain HTTP, and clients that use it as their HTTPS proxy."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ Fill = Callable[..., None]
 
 @pytest.fixture
 def paused(client: CIClient, fill_bucket: Fill) -> Callable[[], object]:
-    """A queue whose jobs do not begin until this is called, and an object for one of them."""
+    """Pauses the document queue and adds an input object; call the result to resume the queue."""
     fill_bucket("in/a.docx")
     queue_id = client.list_doc_queues()[0].queue_id
     client.pause_doc_queue(queue_id)

@@ -1,4 +1,4 @@
-"""CIJobOperator: jobs that write objects, jobs that hold their results, and responses that are lost."""
+"""CIJobOperator: jobs that write objects, jobs with their results in the response, and lost responses."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_lost_submission_is_repeated_only_where_a_user_allows_it(
     fill_bucket("in/a.bin")
     local_ci.faults.add(fault, method="POST", count=1)
     taken = 1 if fault == "cut_after" else 0
-    for _ in range(2):  # the first try, and a task that was cleared
+    for _ in range(2):  # the first try, and a run after the task was cleared
         with pytest.raises(UnconfirmedJobError, match="set repeat_unconfirmed=True and clear the task"):
             hash_task().execute(context)
         assert hashes(client) == taken

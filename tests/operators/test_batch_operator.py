@@ -63,7 +63,7 @@ def batch(**options: Any) -> CIBatchOperator:
 def test_a_killed_batch_stops_and_leaves_its_report(
     context: Any, fill_bucket: Fill, client: CIClient
 ) -> None:
-    """Airflow cannot be asked here whether a user ended the task, so its jobs are left to a retry."""
+    """Without Airflow, the operator cannot know whether a user ended the task, so it cancels no job."""
     fill_bucket(*(f"in/{number}.docx" for number in range(4)))
     operator = batch(batch_id="killed")
     threading.Thread(target=kill_when_submitted, args=(operator, client)).start()
@@ -90,7 +90,7 @@ def test_what_is_no_source_is_named(context: Any) -> None:
 
 @pytest.mark.parametrize("local_ci", [0.3], indirect=True)
 def test_a_batch_whose_trigger_cannot_wait_waits_in_place(context: Any, fill_bucket: Fill) -> None:
-    """The same trigger would come back at once, again and again."""
+    """Deferring again would start the same trigger, which would fail at once, again and again."""
     fill_bucket("in/a.docx", "in/b.docx")
     event = {"status": "error", "message": "no connection here", "deadline": time.time() + 60}
     assert batch(batch_id="resumed", deferrable=True).execute_complete(context, event)["succeeded"] == 2
@@ -103,7 +103,7 @@ def test_a_queue_that_stays_paused_fails_the_task(context: Any) -> None:
 
 
 def run_named(context: Any, dag_id: str, task_id: str, run_id: str) -> dict[str, Any]:
-    """The summary of a batch whose id is made of these."""
+    """Run a batch whose default id consists of these three ids; return its summary."""
     context["ti"].task_id = task_id
     values: Any = {**context, "dag": SimpleNamespace(dag_id=dag_id), "run_id": run_id}
     operator = batch()
@@ -115,7 +115,7 @@ def run_named(context: Any, dag_id: str, task_id: str, run_id: str) -> dict[str,
 def test_a_default_batch_id_that_is_too_long_for_a_key_is_cut_to_one_that_no_other_run_has(
     context: Any, client: CIClient, fill_bucket: Fill, letter: str
 ) -> None:
-    """Airflow's ids have up to 250 characters each."""
+    """Each of Airflow's ids may have up to 250 characters."""
     fill_bucket("in/a.docx")
     first, again = (run_named(context, *[letter * 250] * 3) for _ in range(2))
     other = run_named(context, letter * 250, letter * 250, letter * 249 + "b")

@@ -26,7 +26,7 @@ def cancel(**options: Any) -> dict[str, int]:
 
 
 class HeldConverters(InstantConverters):
-    """Instant conversion; documents can be held, so that their jobs run until they are let go."""
+    """Instant converters; a test can hold documents, so that their jobs run until it sets ``let_go``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def local_ci(tmp_path: Path, converters: HeldConverters) -> Iterator[LocalCI]:
 
 @pytest.fixture
 def waiting(client: CIClient, fill_bucket: Fill) -> list[str]:
-    """Three document jobs and two picture jobs that wait, because their queues are paused."""
+    """The ids of three document jobs and two picture jobs that wait because their queues are paused."""
     client.pause_doc_queue(client.list_doc_queues()[0].queue_id)
     client.pause_pic_queue(client.list_pic_queues()[0].queue_id)
     fill_bucket("a.docx", "a.png")
@@ -93,7 +93,7 @@ def test_what_cannot_be_cancelled_is_counted(
 
 
 def test_a_cancelled_job_counts_as_cancelled_again(connection: dict[str, Any], waiting: list[str]) -> None:
-    """As when the answer to the first cancellation was lost."""
+    """Such a second cancellation happens when the response to the first one was lost."""
     cancel(job_ids=waiting[0])
     assert cancel(job_ids=waiting[0]) == {**NONE, "cancelled": 1}
 
@@ -140,7 +140,7 @@ def test_one_bad_id_among_others_cancels_nothing(
 
 
 def test_no_job_at_all_is_nothing_to_do(connection: dict[str, Any]) -> None:
-    """The task before it may have had none; that must never mean all."""
+    """The task before it may have had no jobs; an empty list must never mean all jobs."""
     assert cancel(job_ids=[]) == NONE
 
 

@@ -1,4 +1,4 @@
-"""A deferred task goes on where it began, whatever its templates render to by then."""
+"""A deferred task continues in its first bucket even if its templates render differently by then."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _deferred_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch, bucket: Path) -> Callable[..., None]:
-    """Has something done when the trigger begins; from then on the variable names another bucket."""
+    """Calls a function when the trigger starts, and sets the variable to another bucket from then on."""
     monkeypatch.setenv("AIRFLOW_VAR_CI_BUCKET", bucket.name)
     (bucket.parent / "other-1250000000").mkdir()
 

@@ -1,4 +1,4 @@
-"""What a task leaves for others when it fails, finds nothing, or writes nothing; and what its log says."""
+"""What other tasks and the log get from a task that fails, finds nothing, or writes nothing."""
 
 from __future__ import annotations
 

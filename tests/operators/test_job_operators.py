@@ -117,7 +117,7 @@ def test_a_changed_document_is_not_taken_over(
 def test_a_task_that_only_submits_submits_again_when_it_is_cleared(
     context: Any, fill_bucket: Fill, client: CIClient
 ) -> None:
-    """Airflow 3.3 keeps the store when a task is cleared, but a cleared task must do its work again."""
+    """Airflow 3.3 keeps the task's state when the task is cleared, but the task must do its work again."""
     fill_bucket("in/a.docx")
     first = convert(wait_for_completion=False).execute(context)
     second = convert(wait_for_completion=False).execute(context)

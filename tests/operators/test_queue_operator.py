@@ -112,7 +112,7 @@ def test_a_state_may_be_written_in_any_case(connection: dict[str, Any], state: A
 def test_of_several_queues_one_must_be_named(
     connection: dict[str, Any], client: CIClient, local_ci: LocalCI
 ) -> None:
-    """The service's support makes further queues; here one is put into the table of the local CI."""
+    """Only the service's support can add a queue; this test adds one in the local CI's database."""
     (queue,) = client.list_doc_queues()
     with closing(sqlite3.connect(Path(local_ci.root) / STATE_FOLDER / "state.sqlite")) as database, database:
         database.execute(

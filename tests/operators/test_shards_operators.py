@@ -1,4 +1,4 @@
-"""A source in shards, each a mapped task, and one report over all of them."""
+"""A source that is split into shards, one mapped task for each, with one report over all of them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_shards_make_one_report(run_tasks: RunTasks, fill_bucket: Fill, client: 
 def test_the_limit_is_that_of_the_whole(
     run_tasks: RunTasks, fill_bucket: Fill, client: CIClient, printed: Printed
 ) -> None:
-    """One shard fails completely: half of the objects would be too many for it, and are not for the whole."""
+    """One shard fails completely, which is more than the limit of 40 %; of all objects, exactly 40 % fail."""
     fill_bucket("in/1.docx", "in/2.docx", "in/5.docx")
     fill_bucket("in/3.docx", "in/4.docx", content=b"")
     assert run_tasks(tasks(max_failures="'40%'")).state == "success"
@@ -81,7 +81,7 @@ def test_the_limit_is_that_of_the_whole(
 def test_shards_that_failed_do_not_keep_the_report_from_being_made(
     run_tasks: RunTasks, fill_bucket: Fill, client: CIClient, printed: Printed
 ) -> None:
-    """The first shards end; the last one has no report at all, because its arguments are refused."""
+    """The first two shards succeed; the last one has no report, because its queue id is refused."""
     fill_bucket(*(f"in/{number}.docx" for number in range(5)))
     queue = client.list_doc_queues()[0].queue_id
     wrong = f'queue_ids=["{queue}", "{queue}", "p0000000000000000000000000000000x"]'
@@ -130,7 +130,7 @@ def test_a_manifest_and_a_list_of_keys_in_shards(
 def test_the_reports_are_read_from_the_bucket(
     run_tasks: RunTasks, fill_bucket: Fill, client: CIClient
 ) -> None:
-    """Every result in XCom may be lost: another run of the report alone finds all of them."""
+    """A later run of the report task alone finds all results, although its XComs have none of them."""
     fill_bucket("in/1.docx", "in/2.docx", "in/3.docx")
     first = run_tasks(tasks(shards='shards_id="all"').replace("max_failures=0", 'shards_id="all"'))
     assert first.state == "success"
@@ -150,7 +150,7 @@ def test_a_report_without_shards_says_what_to_do(
 
 
 def test_mapped_groups_have_shards_of_their_own(run_tasks: RunTasks, fill_bucket: Fill) -> None:
-    """With one list of shards for both, the second group would process the objects of the first."""
+    """If both groups shared one list of shards, the second group would process the objects of the first."""
     fill_bucket("in/a.docx", "in/b.docx", "in/c.docx")
     result = run_tasks("""
     from airflow.sdk import task_group

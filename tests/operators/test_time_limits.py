@@ -1,4 +1,4 @@
-"""The limits of a task's time, in place, rescheduled and deferred."""
+"""The time limits of tasks that wait in place, are rescheduled, or are deferred."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_timeout_seconds_is_a_number_or_a_timedelta(
 def test_after_a_timeout_in_place_the_next_try_need_not_wait_for_the_lease(
     context: Any, paused: Resume, client: CIClient
 ) -> None:
-    """Airflow raises a BaseException anywhere in the code."""
+    """On a timeout, Airflow raises a BaseException at any point of the code; the run releases its lease."""
 
     def interrupt(progress: Any) -> None:
         raise AirflowTaskTimeout("as a signal does")
@@ -144,7 +144,7 @@ def test_a_resumed_task_whose_time_is_up_fails_at_once(
         operator.execute_complete(context, {**event, "note": {"end_of_try": time.time() + 60}})
 
 
-# Sensors end alike, in whatever way they wait
+# Sensors end in the same state, whichever way they wait
 
 FAILED_JOB = """
     from airflow_provider_ci.sensors import CIJobSensor
@@ -213,7 +213,7 @@ def test_airflow_resumes_a_sensor_as_it_would_have_ended_in_place(
     ],
 )
 def test_the_old_name_of_execute_complete_still_works(event: Any, error: type[Exception]) -> None:
-    """A task that deferred before an update comes back by it."""
+    """A task that was deferred before the package was updated resumes with the old method name."""
     with pytest.raises(error):
         CIJobSensor(task_id="wait", job_ids="d1", timeout=9).resume({}, event)
     with pytest.raises(error):
@@ -231,7 +231,7 @@ def test_a_deferrable_batch_waits_for_another_run_of_itself(
 
     def advance(self: Batch, **options: Any) -> Any:
         if refusals:
-            original(self, patience=0, deadline=time.time() + 60)  # the other run plans and submits
+            original(self, patience=0, deadline=time.time() + 60)  # as the other run would do
             raise refusals.pop()
         return original(self, **options)
 

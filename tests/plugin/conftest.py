@@ -1,4 +1,4 @@
-"""Real API servers with the pages, over batches that real tasks have made with a local CI."""
+"""Fixtures: real API servers with the pages, and batches that real tasks ran with a local CI."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REGION = "ap-guangzhou"
 BUCKET = "examplebucket-1250000000"
 HERE = Path(__file__).parent
 PYTHON = os.environ.get("PAGES_PYTHON", sys.executable)
-"""The Airflow of this interpreter serves the pages; a test run may choose another version."""
+"""The Python whose Airflow serves the pages; a test run can choose another version by PAGES_PYTHON."""
 SCRIPT = "<script>document.title='taken'</script>"
 HOSTILE_KEYS = (
     f"pages_failed/{SCRIPT}.docx",
@@ -45,7 +45,7 @@ def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCI]
 
 
 def fill(bucket: Path) -> None:
-    """Objects of all kinds; the empty ones fail."""
+    """Write objects of all kinds to the bucket; the jobs of empty objects fail."""
     for folder, good, bad in (
         ("pages_failed", 4, 2),
         ("pages_tolerant", 5, 1),
@@ -94,14 +94,14 @@ class Site:
         return self._tokens[user]
 
     def get(self, path: str, user: str | None = None, **query: object) -> requests.Response:
-        """A page as a browser of this user gets it."""
+        """Request a page like a browser in which this user is logged in."""
         cookies = {"_token": self.token(user)} if user else {}
         return requests.get(
             f"{self.pages}{path}", params={k: str(v) for k, v in query.items()}, cookies=cookies, timeout=60
         )
 
     def names(self, dag_id: str) -> dict[str, str]:
-        """The parameters of the page of a DAG's batch."""
+        """The parameters in the address of the page that shows a DAG's batch."""
         with self.database() as database:
             found = database.execute(
                 "SELECT run_id, task_id FROM task_instance WHERE dag_id = ?", (dag_id,)
@@ -113,7 +113,7 @@ class Site:
 
     @property
     def version(self) -> tuple[int, ...]:
-        """Of its Airflow: 3, 3, 2."""
+        """The version of its Airflow, such as ``(3, 3, 2)``."""
         found = requests.get(f"{self.url}/api/v2/version", timeout=30).json()["version"]
         return tuple(map(int, found.split(".")))
 
@@ -126,7 +126,7 @@ class Site:
 
 @pytest.fixture(scope="session")
 def to_ci(bucket_server: LocalCI) -> dict[str, str]:
-    """The setting of Airflow that leads to the local CI."""
+    """The environment variable with Airflow's connection to the local CI."""
     keys = (bucket_server.secret_id, bucket_server.secret_key)
     return {
         "AIRFLOW_CONN_TENCENT_CI_DEFAULT": connection(
@@ -139,7 +139,7 @@ def to_ci(bucket_server: LocalCI) -> dict[str, str]:
 def seeded(
     tmp_path_factory: pytest.TempPathFactory, to_ci: dict[str, str], request: pytest.FixtureRequest
 ) -> Path:
-    """The Airflow home that every site has a copy of: each DAG has run once."""
+    """An Airflow home in which each DAG has run once; every site gets a copy."""
     home = tmp_path_factory.mktemp("page-seeded") / "home"
     shutil.copytree(HERE / "dags", home / "dags")
     add_plugin(home)
@@ -174,7 +174,7 @@ def start_site(
             python=PYTHON,
         )
         started.append(airflow)
-        if users:  # FAB has tables of its own
+        if users:  # FAB needs its own tables
             airflow.command("db", "migrate")
             seed(airflow, "--fab", *users)
         airflow.start("api-server")
@@ -200,7 +200,7 @@ def seed(airflow: Airflow, *arguments: str) -> str:
 
 
 def pretend_running(home: Path) -> None:
-    """As if the task of pages_running were deferred in the middle of its batch."""
+    """Make the task of pages_running look as if it were deferred in the middle of its batch."""
     with sqlite3.connect(home / "airflow.db", timeout=30) as database:
         of_dag = "WHERE dag_id = 'pages_running'"
         database.execute(f"UPDATE task_instance SET state = 'deferred', end_date = NULL {of_dag}")
@@ -209,7 +209,7 @@ def pretend_running(home: Path) -> None:
 
 
 def set_progress(home: Path, **numbers: int) -> None:
-    """The last numbers of the running batch."""
+    """Set the last recorded numbers of the running batch."""
     values = {
         **{"total": 5000, "finished": 1200, "failed": 3, "skipped": 200, "in_flight": 1000},
         **{"objects_per_second": 12.5, "seconds_left": 304},
@@ -227,12 +227,12 @@ def set_progress(home: Path, **numbers: int) -> None:
 
 
 USERS = {"viewer": "viewer", "nobody": ""}
-"""Of the simple auth manager; a user without a role may do nothing."""
+"""Users of the simple auth manager and their roles; a user without a role may do nothing."""
 
 
 @pytest.fixture(scope="session")
 def site(start_site: Callable[..., Site]) -> Site:
-    """With the simple auth manager."""
+    """A site with the simple auth manager."""
     users = ",".join(f"{name}:{role}" for name, role in USERS.items())
     passwords = {name: f"{name}-password" for name in USERS}
     return start_site(passwords, {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": users})
@@ -240,7 +240,7 @@ def site(start_site: Callable[..., Site]) -> Site:
 
 @pytest.fixture(scope="session")
 def fab_site(start_site: Callable[..., Site]) -> Site:
-    """With FAB, whose users may each read the batches of one DAG."""
+    """A site with the FAB auth manager; each of its users may read the batches of one DAG."""
     manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     passwords = {"amy": "amy-password", "ben": "ben-password"}
     return start_site(

@@ -1,6 +1,6 @@
 """Runs each DAG of a folder once: ``python -m tests.plugin.seed DAGS_FOLDER``.
 
-``python -m tests.plugin.seed --fab NAME=PASSWORD:DAG,DAG ...`` makes users of FAB instead, who may read these
+``python -m tests.plugin.seed --fab NAME=PASSWORD:DAG,DAG ...`` adds users to FAB instead; each user may read
 DAGs and their XComs.
 """
 

@@ -1,4 +1,4 @@
-"""Only users who may read a DAG's XComs see its batches, with the simple and the FAB auth manager."""
+"""Only users who may read a DAG's XComs see its batches; tested with the simple and FAB auth managers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser: what people see, click and hear."""
+"""The pages in a real browser: links, filters, keyboard use, accessibility, hostile names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the console of the pages said; checked after each test."""
+    """Errors in the console of the pages; after each test there must be none."""
     return []
 
 
@@ -57,7 +57,7 @@ def open_page(browser: Browser, site: Site, complaints: list[str]) -> Iterator[C
 
 
 def serious(page: Page) -> list[str]:
-    """What axe finds serious or worse."""
+    """Violations of accessibility rules that axe calls serious or critical."""
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {each['help']}" for each in found if each["impact"] in ("serious", "critical")]
 
@@ -141,7 +141,7 @@ def test_the_page_opens_beside_the_menu_of_airflow(site: Site, open_page: Callab
     frame = page.frame_locator("iframe")
     frame.get_by_role("link", name="pages_failed").click(timeout=30_000)
     expect(frame.get_by_text("4 of 9 objects failed")).to_be_visible()
-    if site.version >= (3, 3):  # before, the UI opened only the first page of a plugin
+    if site.version >= (3, 3):  # older UIs open only the first page of a plugin
         names = site.address("pages_good").partition("?")[2]
         page.goto(f"{site.url}/plugin/ci-batches/ci-batches/batch?{names}")
         expect(frame.get_by_text("All 3 objects are done")).to_be_visible(timeout=30_000)

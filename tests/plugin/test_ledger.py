@@ -1,4 +1,4 @@
-"""What a page reads from the ledger of a batch while the batch waits and when it has ended."""
+"""What a page reads from the ledger of a batch: while the batch waits, and after its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages say and send, and that nothing in the users' own files or names comes alive."""
+"""What the pages show and send; markup and scripts in users' files or names have no effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def batch(site: Site, dag_id: str, **query: object) -> str:
 
 @contextmanager
 def recorded(site: Site, dag_id: str, **changes: Any) -> Iterator[None]:
-    """With another record of a batch, as somebody might push it."""
+    """Change the XCom record of a batch within the block, as any task could push such a record."""
     where = f"WHERE dag_id = '{dag_id}' AND key = '{RECORD_KEY}'"
     with site.database() as database:
         (before,) = database.execute(f"SELECT value FROM xcom {where}").fetchone()
@@ -125,7 +125,7 @@ def test_hostile_contents_are_shown_as_text_and_saved_as_files(site: Site, page_
     assert file.headers["Content-Type"] == "application/octet-stream"
     assert file.headers["Content-Disposition"].startswith("attachment")
     assert file.headers["X-Content-Type-Options"] == "nosniff"
-    page_client.put_object("pages_good/photo-1.png", SVG.encode())  # an SVG that calls itself a PNG
+    page_client.put_object("pages_good/photo-1.png", SVG.encode())  # an SVG with the name of a PNG
     answer = site.get("picture", "viewer", **site.names("pages_good"), n=1, side="input")
     assert "<script" not in answer.text
 

@@ -1,4 +1,4 @@
-"""Verdicts and forecasts in plain sentences."""
+"""The sentences in which a page states the outcome of a batch and what clearing the task would do."""
 
 # ruff: noqa: E501 - a sentence is easier to check on one line
 

@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a small size, and prints its lines; how fast anything is decides nothing here."""
+"""Every benchmark runs at a small size and prints its lines; speeds do not matter here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_wait_counts_the_requests(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert found
     ours, per_job, peer = int(found[1]), float(found[2]), int(found[3])
-    assert 2 <= ours < peer  # 120 jobs are two pages
+    assert 2 <= ours < peer  # a listing of 120 jobs has two pages
     assert per_job == pytest.approx(ours / 120, abs=1e-4)
     assert re.match(r"bench wait in a window of \d+: ours \d+ requests, [\d.]+ per job \(", whole)
 

@@ -1,4 +1,4 @@
-"""What differs between the releases of Airflow, and that the rest of the package need not know."""
+"""``compat`` hides the differences between releases of Airflow from the rest of the package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROGRAMS = (
     "airflow_provider_ci.local.__main__",
     "airflow_provider_ci.local.convert.office.uno_worker",
 )
-"""Run by themselves, one of them by LibreOffice's own Python."""
+"""Modules that are started as programs, one of them by LibreOffice's own Python; not to be imported."""
 RELEASE = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 
 
@@ -60,7 +60,7 @@ def test_every_module_can_be_imported_and_retry_policies_say_what_they_need() ->
 
 
 def test_errors_and_settings_are_those_that_airflow_itself_uses() -> None:
-    """A sensor's time-out that Airflow does not know as its own would be retried."""
+    """Airflow does not retry a task after its own AirflowSensorTimeout, but after any other class."""
     assert issubclass(compat.AirflowSensorTimeout, compat.AirflowException)
     sensor = importlib.import_module("airflow.sdk.bases.sensor")
     assert sensor.AirflowSensorTimeout is compat.AirflowSensorTimeout

@@ -34,7 +34,7 @@ DAGS = sorted(path.stem for path in (REPO / "dags").glob("*.py"))
 
 @pytest.fixture
 def local_ci(tmp_path: Path) -> Any:
-    """A local CI that really converts, its bucket filled with the demo's samples."""
+    """A local CI that really converts; its bucket has the demo's samples."""
     for folder in ("inbox", "photos"):
         target = tmp_path / "examplebucket-1250000000" / folder
         shutil.copytree(REPO / "demo" / "samples" / folder, target)
@@ -68,7 +68,7 @@ def test_backfill_archive_takes_the_day_of_its_run(
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(sample)
         os.utime(path, times=((noon + timedelta(days=day)).timestamp(),) * 2)
-    third_day = datetime(2025, 3, 3, tzinfo=timezone.utc)  # started by hand, it takes the day before
+    third_day = datetime(2025, 3, 3, tzinfo=timezone.utc)  # a manual run takes the day before its date
     result = run_dag_file(REPO / "dags" / "backfill_archive.py", logical_date=third_day)
     assert result.state == "success"
     assert list(report_of(client, result, "to_pdf")) == ["archive/1.txt"]
@@ -78,7 +78,7 @@ def test_backfill_archive_takes_the_day_of_its_run(
 def test_backfill_archive_without_a_logical_date_takes_the_whole_folder(
     run_dag_file: Callable[..., Any], client: CIClient, bucket: Path
 ) -> None:
-    """As the UI triggers a DAG when the date is left empty: such a run has no interval."""
+    """The UI triggers such a run when the date is left empty; the run has no data interval."""
     for day in range(2):
         path = bucket / "archive" / f"{day}.txt"
         path.parent.mkdir(exist_ok=True)
@@ -178,7 +178,7 @@ def test_single_document(run_dag_file: Callable[..., Any], bucket: Path) -> None
 
 
 def test_plan_before_run_waits_for_an_approval(run_dag_file: Callable[..., Any]) -> None:
-    """A test run of Airflow cannot answer, so the approval is taken as given."""
+    """No one can approve in a test run of Airflow, so the approval task is marked as successful."""
     form = {"prefix": "inbox/s", "approved": True}
     result = run_dag_file(REPO / "dags" / "plan_before_run.py", run_conf=form, mark_success_pattern="approve")
     assert result.state == "success"

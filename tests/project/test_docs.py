@@ -1,4 +1,4 @@
-"""The manual's examples run, and its quotations are in the sources."""
+"""The manual's examples run, and the messages that it quotes are in the sources."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run_example(
         if "archive.zip" in example:
             fill_bucket(*FILES, content=b"%PDF-1.7\n")
             fill_bucket("inbox/archive.zip", content=_archive())
-        # The objects were written this moment; the test does not wait for them to settle.
+        # The objects were written just now; the test does not wait until they count as settled.
         example = example.replace("settled_seconds=30", "settled_seconds=0")
         timetable = 'schedule=CronDataIntervalTimetable("@daily", timezone="UTC")'
         tasks = textwrap.indent(example, "    ")
@@ -118,7 +118,7 @@ def test_every_public_operator_and_sensor_has_an_example() -> None:
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """The strings of a source, with ``…`` in place of every value that is put into them."""
+    """The strings of a source file, with ``…`` in place of every inserted value."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
@@ -168,7 +168,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """The headings of a page as GitHub makes anchors of them."""
+    """The anchors that GitHub makes from a page's headings."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""Which folder may import which, read from the sources."""
+"""Checks in the sources which folder imports which."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALLOWED = {
     "check": {"__init__", "check", "client", "jobs"},
     "compat": {"compat"},
     "hooks": {"__init__", "check", "client", "compat", "hooks"},
-    "commands": {"batch", "check", "client", "commands", "hooks"},  # hooks on demand, to read a connection
+    "commands": {"batch", "check", "client", "commands", "hooks"},  # imports hooks only to read a connection
     "assets": set(),
     "lineage": {"assets", "batch", "client"},
     "links": {"client", "hooks"},
@@ -39,7 +39,7 @@ ALLOWED = {
     "plugin": {"batch", "client", "compat", "hooks", "jobs", "plugin", "tasks", "web"},
     "local": {"local", "client.signing", "web"},
 }
-"""Room -> the rooms of ours that it may import from: itself, and rooms above it here."""
+"""Each room (top-level folder or module), and which rooms it may import: itself, and rooms above it."""
 
 _EVERY_NOUN = {"errors", "http", "records", "wire"}
 
@@ -99,15 +99,15 @@ ALLOWED_WITHIN = {
         "__main__": {"cli"},
     },
 }
-"""The same within a layer, whose rooms each know only rooms above them here."""
+"""The same for the rooms within a layer; each may import only from rooms listed above it."""
 
 MODULES_BESIDE_ROOMS = {
     *("__init__", "assets", "lineage", "links", "retry_policy"),  # extension points of Airflow
-    "compat",  # the differences between its versions, for hooks and all above them
+    "compat",  # the differences between Airflow's versions, for all layers from the hooks up
 }
 
 MOST_FILES = 12
-"""Files of one folder: a listing that a reader takes in at a glance."""
+"""Maximum number of files in a folder, so that a reader can take in its listing at a glance."""
 
 WITHOUT_AIRFLOW = ("__init__", "client", "jobs", "batch", "check", "commands", "local", "web")
 
@@ -193,7 +193,7 @@ def test_only_extension_points_lie_beside_the_rooms() -> None:
 
 
 def test_a_folder_holds_a_dozen_files_at_most() -> None:
-    """Folders of tests, too: they mirror the rooms that they test."""
+    """The limit applies to folders of tests, too, because they mirror the folders that they test."""
     tests = (PACKAGE.parent / "tests").rglob("*.py")
     files = Counter(path.parent.relative_to(PACKAGE.parent) for path in (*SOURCES, *tests))
     assert {str(folder): count for folder, count in files.items() if count > MOST_FILES} == {}
@@ -236,13 +236,13 @@ def module_name(path: Path) -> str:
 
 MODULES = {module_name(path) for path in SOURCES}
 BACKWARDS = {
-    ("client.errors", "client.jobs.job"),  # for its type: JobError carries the job
+    ("client.errors", "client.jobs.job"),  # only for a type: JobError carries the job
 }
-"""The only imports that close a circle today. Remove an entry once it is not needed. Add no new one."""
+"""The only imports that close a circle. Remove an entry when it is no longer needed; never add one."""
 
 
 def modules_used(path: Path) -> set[str]:
-    """Our modules that a module imports, for types only included."""
+    """Our modules that a module imports, including imports that are only for types."""
     used = set()
     for name in imports(path):
         if name.startswith(f"{OWN}."):
@@ -252,7 +252,7 @@ def modules_used(path: Path) -> set[str]:
 
 
 def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
-    """The groups of modules that all lead to each other (Tarjan's strongly connected components)."""
+    """The groups of modules that import each other in a circle (Tarjan's strongly connected components)."""
     found: set[frozenset[str]] = set()
     order: dict[str, int] = {}
     lowest: dict[str, int] = {}

@@ -32,7 +32,7 @@ NAME = "airflow_provider_ci"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, and with the wheel that was built from it."""
+    """A folder with the sdist and the wheel that was built from the sdist."""
     folder = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder), "--target"]
     subprocess.run([*build, "sdist"], cwd=REPO, check=True, capture_output=True)
@@ -71,7 +71,7 @@ def test_the_sdist_holds_manual_and_examples_too(built: Path) -> None:
 
 @pytest.fixture(scope="module")
 def installed(built: Path) -> Path:
-    """The Python of a clean environment with the wheel; of this one it sees all but this repository."""
+    """The Python of a new environment with the wheel and all packages of this one except this repository."""
     home = built / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     python = home / "bin" / "python"
@@ -79,7 +79,7 @@ def installed(built: Path) -> Path:
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps"]
     subprocess.run([*install, "--python", str(python), str(wheel)], check=True)
     (packages,) = (home / "lib").glob("*/site-packages")
-    others = Path(airflow.__file__).parents[1]  # a path, not a .pth of a .pth: an editable install stays out
+    others = Path(airflow.__file__).parents[1]  # its own .pth files (editable installs) are not read
     (packages / "others.pth").write_text(f"{others}\n")
     return python
 
@@ -123,7 +123,7 @@ def test_the_provider_info_is_what_airflow_expects() -> None:
     path = Path(airflow.__file__).parent / "provider_info.schema.json"
     schema = json.loads(path.read_text())
     jsonschema.validate(get_provider_info(), schema)
-    assert set(get_provider_info()) - set(schema["properties"]) == {"versions"}  # registries read those
+    assert set(get_provider_info()) - set(schema["properties"]) == {"versions"}  # read only by registries
 
 
 def named_in(kind: str) -> list[str]:

@@ -72,7 +72,7 @@ def test_the_dag_runs_to_its_end(
     for key in keys:
         os.utime(bucket / key, times=(noon, noon))
     source = snippet("python", "with DAG(").replace('"convert_documents"', "DAG_ID")
-    # Started by hand, it takes the day before.
+    # A manual run takes the day before its logical date.
     result = run_dag(source, logical_date=datetime(2026, 1, 3, tzinfo=timezone.utc))
     assert result.state == "success"
     assert result.results["to_pdf"]["succeeded"] == 2
@@ -90,7 +90,7 @@ def test_the_connection_is_read_by_the_hook(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def readme_server(tmp_path: Path) -> Iterator[str]:
-    """The local CI, started with the README's own lines (but on a free port); gives its endpoint."""
+    """The endpoint of a local CI that was started with the README's own lines, but on a free port."""
     script = snippet("bash", "ci-local serve").replace("9000", "0")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     lines = script.strip().splitlines()

@@ -1,4 +1,4 @@
-"""Every DAG of the recipes, and of the first steps, runs to its end against the local CI."""
+"""Every DAG of the recipes and of the first steps runs to its end against the local CI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OUTPUTS = {
     "two_queues": "urgent-pdf/letter.pdf",
     "locked_documents": "locked-pdf/letter.pdf",
 }
-"""What a DAG makes of a letter in its folder. The others take nothing that was written now."""
+"""DAG -> the output for a letter in its input folder. Other DAGs do not take objects written just now."""
 
 
 def snippets() -> list[str]:
@@ -36,7 +36,7 @@ def dags_of(snippet: str) -> list[str]:
 
 
 def now_and_at_once(snippet: str) -> str:
-    """The snippet, changed where it waits for uploads to settle, or takes only objects of the past."""
+    """Change a snippet so that it also takes new objects and does not wait until uploads are settled."""
     return snippet.replace("settled_seconds=30", "settled_seconds=0").replace("2026-01-01T", "2126-01-01T")
 
 

@@ -1,4 +1,4 @@
-"""What the provider adds to a process that reads a DAG."""
+"""The packages and the time that the provider adds to a process that reads a DAG."""
 
 from __future__ import annotations
 

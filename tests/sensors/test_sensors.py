@@ -23,7 +23,7 @@ with DAG(DAG_ID, schedule=None) as dag:
 
 
 class Instance:
-    """The part of a task instance that the sensor calls here."""
+    """A task instance with only the method that the sensor calls in these tests."""
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.pushed = (key, value)
@@ -115,7 +115,7 @@ def done(job_ids: list[str]) -> dict[str, Any]:
 def test_after_the_event_an_outage_is_told_as_what_it_is(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
-    """The jobs have ended; an outage of the service does not count as their failure."""
+    """The jobs have ended; an outage while they are read does not count as a failed job."""
     fill_bucket("a.docx")
     job_ids = submit(client, "a.docx")
     sensor = CIJobSensor(task_id="wait", job_ids=job_ids, timeout=9)
@@ -138,6 +138,6 @@ def test_after_the_event_an_outage_is_told_as_what_it_is(
     ],
 )
 def test_events_that_are_no_success(event: dict[str, Any] | None, error: type[Exception], words: str) -> None:
-    """A deadline is the same error in the triggerer as in place, where Airflow does not retry it."""
+    """A deadline in the triggerer raises the same error as in place; Airflow does not retry this error."""
     with pytest.raises(error, match=words):
         CIJobSensor(task_id="wait", job_ids="d1", timeout=9).execute_complete({}, event)

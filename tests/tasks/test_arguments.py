@@ -1,4 +1,4 @@
-"""Every argument of every operator and sensor: templated, typed, and mapped as plain."""
+"""Every argument of every operator and sensor is templated and typed, and works in mapped tasks, too."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ VALUES_OF: dict[str, list[Callable[[Any], Any]]] = {
     "callback": [Callback],
     "notify": [NotifyConfig],
 }
-"""Value objects that an argument may be, around the result of another task."""
+"""For each argument: value objects that it may be, each made with the result of another task."""
 
 
 def own_arguments(kind: Any) -> list[str]:
-    """The arguments of a class that Airflow's own operators and sensors do not have."""
+    """The arguments of a class without those of Airflow's own base classes."""
     found: dict[str, None] = {}
     for base in kind.mro():
         if base in (BaseOperator, BaseSensorOperator):
@@ -119,7 +119,7 @@ def test_each_argument_is_a_template_field_with_a_type(name: str, argument: str)
 
 
 def upstream(name: str, how: str, argument: str, value: Callable[[Any], Any]) -> set[str]:
-    """The tasks that a task depends on, whose argument holds the result of another one."""
+    """The upstream tasks of a task whose argument contains the result of another task."""
     kind, fixed = CLASSES[name], {k: v for k, v in NEEDED[name].items() if k != argument}
     with DAG("dag", schedule=None):
 
@@ -238,7 +238,7 @@ def test_the_old_name_of_the_connection_works_and_warns() -> None:
 
 
 def test_the_connection_of_other_operators_in_default_args_is_not_ours() -> None:
-    """SQL operators call theirs conn_id too."""
+    """SQL operators also have an argument ``conn_id``; a default for it must not reach our operators."""
     with DAG("dag", schedule=None, default_args={"conn_id": "postgres", "region": "ap-beijing"}):
         made = CIBatchOperator(task_id="a", source=[], operation=DocProcess(), output="o")
         wait = CIObjectsSensor(task_id="b", source=ObjectSelection())

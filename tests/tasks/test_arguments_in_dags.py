@@ -22,7 +22,7 @@ Printed = Callable[[], str]
 def test_mapped_tasks_run_after_the_results_that_their_arguments_hold(
     run_tasks: RunTasks, fill_bucket: Fill, client: CIClient
 ) -> None:
-    """By name the mapped tasks would go first; without their bound they would take in everything."""
+    """The mapped tasks come first by name; if they also ran first, no time would limit their objects."""
     fill_bucket("in/new.docx", "in/old.docx", "in/older.docx")
     for key in ("old", "older"):
         os.utime(Path(client_root(fill_bucket)) / f"in/{key}.docx", (0, 0))

@@ -1,4 +1,4 @@
-"""The stored DAG and its definitions of work: equal in each parse, and changed only with the work."""
+"""The stored DAG and its definitions of work are equal in each parse, and change only with the work."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_stored_dag_is_the_same_in_each_parse_and_with_every_hash_seed(tmp_p
     path = tmp_path / "dag.py"
     path.write_text(SERIALIZED)
     seen = []
-    for seed in ("0", "1"):  # of different orders of these sets
+    for seed in ("0", "1"):  # with these seeds, the sets have different orders
         done = subprocess.run(
             [sys.executable, str(path)],
             env={**os.environ, "PYTHONHASHSEED": seed},

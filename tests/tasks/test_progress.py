@@ -24,7 +24,7 @@ RunDag = Callable[..., Any]
 Fill = Callable[..., None]
 
 HAS_STATE_STORE = find_spec("airflow.models.task_state_store") is not None
-"""Since Airflow 3.3."""
+"""Whether this Airflow has a task state store, which exists since 3.3."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def clock() -> Clock:
 
 
 class Store:
-    """A task state store that lives in this test."""
+    """A task state store in memory."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -150,7 +150,7 @@ def test_each_resume_is_one_line_and_one_write_at_once(
 ) -> None:
     caplog.set_level(logging.INFO)
     store = Store()
-    for _ in range(3):  # each resumed process has its own
+    for _ in range(3):  # each process that resumes the task has a new BatchProgress
         tell = BatchProgress(log, store, clock)
         tell(halfway())
         tell(halfway())
@@ -160,7 +160,7 @@ def test_each_resume_is_one_line_and_one_write_at_once(
 def test_no_minute_is_silent_and_none_has_two_lines(
     clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine reports nothing here, as while it lists a million objects or waits for a slow service."""
+    """The engine reports no progress while it lists a million objects or waits for a slow service."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(progress, "_SILENCE_CHECK_SECONDS", 0.001)
     store = Store()
@@ -235,12 +235,12 @@ def test_one_job_is_told_by_its_time(clock: Clock, caplog: pytest.LogCaptureFixt
 def test_the_rate_of_a_resumed_task_counts_from_the_beginning_of_its_try(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What ended while the task was deferred is found in no time, as if it had been done that fast."""
+    """A resumed task finds all jobs that ended meanwhile at once; they must not count as done that fast."""
     caplog.set_level(logging.INFO)
     first, store = BatchProgress(log, Store(), clock), Store()
     first(halfway(finished=200, in_flight=1000, seconds=10.0))
     assert first.since is not None
-    since = {**first.since, "began": first.since["began"] - 90}  # the task was deferred for that long
+    since = {**first.since, "began": first.since["began"] - 90}  # the task was deferred for 90 s
     resumed = BatchProgress(log, store, clock, since=json.loads(json.dumps(since)))
     resumed(halfway(finished=1200, skipped=0, earlier=200, in_flight=0, seconds=0.1))
     assert caplog.messages == [
@@ -267,7 +267,7 @@ def test_a_batch_tells_how_far_it_is(
     capfd: pytest.CaptureFixture[str],
     how: str,
 ) -> None:
-    """In the task's own log: by the operator while it waits, by the trigger while the task is deferred."""
+    """The lines are in the task's log: from the operator while it waits, from the trigger while deferred."""
     monkeypatch.setattr(progress, "_FIRST_SECONDS", 0.0)
     monkeypatch.setattr("airflow_provider_ci.operators.batch._INLINE_SECONDS", 0.0)
     fill_bucket(*(f"in/{number}.docx" for number in range(6)))

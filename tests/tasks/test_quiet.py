@@ -1,4 +1,4 @@
-"""Lines about single requests and objects do not fill the log of a batch."""
+"""Lines about single requests and objects are limited, so that they do not fill the log of a batch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_after_the_first_lines_there_is_one_a_minute_for_each_kind(caplog: pytes
     caplog.set_level(logging.INFO)
     clock = Clock()
     with FewLines(clock):
-        for number in range(240):  # two minutes
+        for number in range(240):  # two minutes, as each line advances the clock by 0.5 s
             log.info("attempt %d failed", number)
             clock.now += 0.5
         log.info("another kind")

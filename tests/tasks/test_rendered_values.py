@@ -1,4 +1,4 @@
-"""What templates make of lists, dicts and None, with native rendering and without."""
+"""How templates render lists, dicts and None, with native rendering and without."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_none_inside_an_expression_is_never_taken_for_text(
 def test_a_name_that_does_not_exist_is_no_empty_text(
     run_dag: RunDag, printed: Printed, prefix: str, native: bool
 ) -> None:
-    """A DAG may tolerate such names; an empty prefix would take the whole bucket."""
+    """A DAG may allow undefined names; as empty texts, they would make the prefix match the whole bucket."""
     tasks = f"CIListObjectsOperator(task_id='a', source=ObjectSelection(prefix={prefix!r}))"
     source = DAG.format(native=native, tasks=tasks).replace(
         "schedule=None", "schedule=None, template_undefined=__import__('jinja2').Undefined"

@@ -1,4 +1,4 @@
-"""What operators store, and what Airflow's templates make of it."""
+"""What operators store in their arguments, and how Airflow renders the templates."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_lists_tuples_and_none_inside_dataclasses_are_rendered(
 def test_a_result_of_another_task_inside_a_dataclass_comes_first(
     run_tasks: RunTasks, fill_bucket: Fill
 ) -> None:
-    """By name the list would go first; without a prefix it would take in the whole bucket."""
+    """The list comes first by name; if it also ran first, it would have no prefix and list everything."""
     fill_bucket("in/a.docx", "other/b.docx")
     result = run_tasks("""
     from airflow.sdk import task

@@ -26,7 +26,7 @@ def batch(client: CIClient, **options: Any) -> Batch:
 
 
 def left_waiting(client: CIClient, **options: Any) -> None:
-    """A batch whose window is submitted, as when its task has deferred."""
+    """Submit the first window of a batch, then stop, as a task does when it defers."""
     assert batch(client, **options).advance(patience=0, deadline=time.time() + 60) is None
 
 
@@ -77,7 +77,7 @@ def test_it_fires_once_when_the_last_jobs_have_ended_and_the_batch_then_ends(
 def test_with_more_to_submit_it_fires_while_a_part_of_the_window_is_left(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill
 ) -> None:
-    """So that the service does not run dry while the task comes back."""
+    """The remaining jobs keep the service busy until the resumed task submits more."""
     fill_bucket(*(f"in/{number:02}.docx" for number in range(24)))
     left_waiting(client, max_in_flight=12)
     (event,) = events(trigger())
@@ -89,7 +89,7 @@ def test_with_more_to_submit_it_fires_while_a_part_of_the_window_is_left(
 def test_a_trigger_never_fires_at_once(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill, paused: None, kind: str
 ) -> None:
-    """Airflow 3.3.0 to 3.3.2 fails a task that comes back before its deferral is noted."""
+    """Airflow 3.3.0 to 3.3.2 fails a task whose trigger fires before its deferral is recorded."""
     fill_bucket("in/a.docx")
     left_waiting(client)
     (job,) = client.list_doc_jobs()
@@ -126,7 +126,7 @@ def test_a_queue_that_stays_paused_is_an_event(
 
 
 def test_a_deleted_ledger_lets_the_batch_resume(connection: dict[str, Any]) -> None:
-    """The resuming run makes a new plan, or reports that objects are unknown."""
+    """The resumed task makes a new plan, or reports that the state of objects is unknown."""
     (event,) = events(trigger())
     assert (event["status"], event["pending"]) == ("due", 0)
 
@@ -143,7 +143,7 @@ def test_a_service_that_answers_late_is_waited_out(
 def test_a_kill_that_airflow_does_not_confirm_cancels_nothing(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill, paused: None
 ) -> None:
-    """A triggerer that was away calls on_kill for tasks that go on elsewhere."""
+    """A triggerer that lost its heartbeat also calls on_kill for triggers that another one has taken over."""
     fill_bucket("in/a.docx")
     left_waiting(client)
     asyncio.run(trigger().on_kill())

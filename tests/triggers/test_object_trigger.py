@@ -71,14 +71,14 @@ def test_it_waits_until_enough_have_come(connection: dict[str, Any], fill_bucket
 def test_what_only_has_to_settle_is_looked_at_as_soon_as_it_can_have(
     connection: dict[str, Any], fill_bucket: Fill
 ) -> None:
-    """Not after the whole poll interval, which would come after the deadline here."""
+    """If the trigger waited for its whole poll interval, the next check would come after the deadline."""
     fill_bucket("in/a.docx")
     (event,) = events(trigger(settled_seconds=1, poll_interval=3600))
     assert event["status"] == "done"
 
 
 def test_before_its_first_look_it_waits(connection: dict[str, Any], fill_bucket: Fill) -> None:
-    """The sensor has just looked."""
+    """The sensor has checked just before it deferred."""
     fill_bucket("in/a.docx")
     began = time.monotonic()
     assert events(trigger(first_wait=0.5))[0]["status"] == "done"
@@ -138,7 +138,7 @@ def test_a_connection_that_cannot_be_used_is_an_event(
 def test_the_event_loop_is_never_blocked(
     connection: dict[str, Any], fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
-    """While the service takes its time to answer, the other triggers of the loop go on."""
+    """While the service is slow to respond, the other triggers in the event loop keep running."""
     fill_bucket("in/a.docx")
     local_ci.faults.add("slow", seconds=1.0, count=1, method="GET")
 

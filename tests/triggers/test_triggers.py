@@ -54,7 +54,7 @@ def test_the_triggerer_finds_each_trigger_by_the_path_that_deferrals_are_stored_
 
 
 class OwnTrigger(CIJobTrigger):
-    """A trigger that a user derives from one of ours."""
+    """A trigger of a user, derived from one of ours."""
 
 
 def test_a_derived_trigger_is_stored_with_its_own_path_and_all_arguments() -> None:
@@ -146,7 +146,7 @@ def test_a_server_that_answers_late_is_waited_out(
 def test_the_event_loop_is_never_blocked(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill, local_ci: LocalCI
 ) -> None:
-    """While the service takes its time to answer, the other triggers of the loop go on."""
+    """While the service is slow to respond, the other triggers in the event loop keep running."""
     fill_bucket("a.docx")
     job_ids = submit(client, "a.docx")
     local_ci.faults.add("slow", seconds=1.0, count=1, method="GET")
@@ -166,7 +166,7 @@ def test_the_event_loop_is_never_blocked(
 def test_a_kill_that_airflow_does_not_confirm_cancels_nothing(
     connection: dict[str, Any], client: CIClient, fill_bucket: Fill
 ) -> None:
-    """A triggerer that was away calls on_kill for tasks that go on elsewhere."""
+    """A triggerer that lost its heartbeat also calls on_kill for triggers that another one has taken over."""
     fill_bucket("a.docx")
     job_ids = submit(client, "a.docx")
     waiting = trigger(job_ids)

@@ -1,4 +1,4 @@
-"""The public API as users write it. Nothing here runs; mypy checks that it fits the published types."""
+"""The public API as users use it. This file never runs; mypy checks it against the published types."""
 
 from __future__ import annotations
 

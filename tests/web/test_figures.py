@@ -1,4 +1,4 @@
-"""Numbers read well, at every size."""
+"""Numbers of every size are easy to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages are made of does no harm, whatever it is given."""
+"""The building blocks of pages stay harmless, whatever values they get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge to requests: no exception of its or of urllib3's comes through; certificates are as configured."""
+"""The adapter for requests: it translates all exceptions of requests and urllib3, and sets certificates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MADE: dict[type, BaseException] = {
         urllib3.HTTPResponse(BytesIO(b""), preload_content=False), b"x"
     ),
 }
-"""Exceptions whose text needs all arguments of their constructors."""
+"""Exceptions that have no text unless all arguments of their constructors are given."""
 
 
 @pytest.mark.parametrize("cls", FOREIGN, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
@@ -116,5 +116,5 @@ def test_the_bundle_of_the_environment_is_honoured_and_an_own_one_goes_before_it
 
 
 def test_urllib3_is_the_one_that_requests_uses() -> None:
-    """Its exceptions are translated too."""
+    """The client translates the exceptions of this urllib3, so requests must not use another copy."""
     assert requests.adapters.PoolManager is urllib3.PoolManager

@@ -1,4 +1,4 @@
-"""Where requests go: endpoints of their own for CI and COS, other domains of the service, proxies."""
+"""Where requests go: separate endpoints for CI and COS, other domains of the service, proxies."""
 
 from __future__ import annotations
 

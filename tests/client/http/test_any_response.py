@@ -1,7 +1,7 @@
-"""Whatever comes back, to whatever was asked: an error of ours or a right result, in bounded time and memory.
+"""Any response to any request gives a right result or an error of ours, in bounded time and memory.
 
-The bytes go over a socket as they are: arbitrary ones, and good responses that were cut, packed, split, or
-given another status or another length.
+The server sends arbitrary bytes, and good responses that were cut, compressed, split, or
+given a wrong status or length.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from airflow_provider_ci.client import (
 
 CREDENTIALS = Credentials(secret_id="AKIDEXAMPLEexample0123456789abcdefgh", secret_key="ExampleSecretKey")
 RULE = PicProcess("imageMogr2/rotate/90")
-MD5 = "900150983cd24fb0d6963f7d28e17f72"  # of abc
+MD5 = "900150983cd24fb0d6963f7d28e17f72"  # the MD5 of b"abc"
 JOB = (
     "<JobsDetail><CreationTime>2023-11-15T06:13:20+0800</CreationTime><Input><Object>in/a</Object></Input>"
     "<JobId>d1</JobId><Operation><Output><Object>out/a</Object></Output></Operation><State>Success</State>"
@@ -49,7 +49,7 @@ OBJECT = (
 
 @dataclass(frozen=True)
 class Operation:
-    """A call, the body of a good response to it, and whether a result is right."""
+    """A call, the body of a good response to the call, and a check of the call's result."""
 
     call: Callable[[CIClient, Path], Any]
     good: bytes = b""
@@ -138,7 +138,7 @@ OPERATIONS = {
 
 @dataclass
 class AnyServer:
-    """Sends its current bytes to each client, and hangs up."""
+    """Sends its current bytes to each client, and closes the connection."""
 
     data: bytes = b""
     port: int = 0
@@ -190,7 +190,7 @@ def client(server: AnyServer) -> Iterator[CIClient]:
 
 
 def ask(name: str, data: bytes, server: AnyServer, client: CIClient, folder: Path) -> Any:
-    """The result of an operation that gets these bytes, which is right, or an error of ours."""
+    """Run an operation whose response is ``data``; return its result, which must be right, or our error."""
     server.data = data
     operation, path = OPERATIONS[name], folder / "file"
     path.unlink(missing_ok=True)
@@ -215,7 +215,7 @@ many = settings(
 
 
 def framed(body: bytes, framing: str) -> tuple[str, bytes]:
-    """The header that says how long a body is, rightly or not, and the body as it goes out."""
+    """The header with the right or a wrong length of a body, and the body as it is sent."""
     if framing == "chunked":
         half = len(body) // 2
         parts = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part)
@@ -243,7 +243,7 @@ def test_a_good_response_is_a_result(
     name: str, framing: str, server: AnyServer, client: CIClient, tmp_path: Path
 ) -> None:
     if framing == "chunked" and name == "head object":
-        return  # its length is the requested size
+        return  # a HEAD needs the length of the object, which a chunked response does not have
     found = ask(name, whole(name, OPERATIONS[name].good, framing), server, client, tmp_path)
     assert not isinstance(found, CIError)
 

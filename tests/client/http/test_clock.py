@@ -1,4 +1,4 @@
-"""The service's clock as its responses show it, and the steady clock below it."""
+"""The service's clock, learned from its responses, and the steady clock on which it is based."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from airflow_provider_ci.client import CIClient, CIError, DocProcess, RequestExp
 from airflow_provider_ci.client.http.clock import Clock, ServiceClock
 from airflow_provider_ci.local import LocalCI
 
-NOW = 1700000060.0  # of the clock
+NOW = 1700000060.0  # where the fake clock starts
 
 
 def test_steady_time_counts_time_asleep() -> None:
-    """CLOCK_BOOTTIME does."""
+    """The steady time is CLOCK_BOOTTIME, which also counts the time in which the machine is suspended."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         assert abs(Clock().monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5
     assert abs(Clock().now() - time.time()) < 5
@@ -75,7 +75,7 @@ def test_the_wall_clock_may_be_set_at_any_moment(ci: CIClient, wire: Any, reply:
 
 
 class Machine(Clock):
-    """Its wall clock is an hour wrong, and so is not the service's; seconds pass when the test says so."""
+    """A machine whose wall clock is an hour ahead; its time passes only when the test advances it."""
 
     def __init__(self) -> None:
         self.steady = 5000.0
@@ -88,7 +88,7 @@ class Machine(Clock):
 
 
 def test_whole_seconds_do_not_make_it_jitter() -> None:
-    """Each response moves the estimate at most once, and all of them together make it exact."""
+    """The estimate moves rarely and by little, and many responses together make it exact."""
     machine, ahead, chance = Machine(), 1.7e9 + 0.123, random.Random(5)
     clock, estimates = ServiceClock(machine), []
     for _ in range(500):
@@ -111,7 +111,7 @@ def test_a_late_response_says_little_and_contradicts_nothing() -> None:
     clock = ServiceClock(machine)
     clock.learn(1.7e9, sent=5000, received=5000)
     known = clock.offset
-    clock.learn(1.7e9 + 100, sent=5000, received=5900)  # the process was stopped meanwhile
+    clock.learn(1.7e9 + 100, sent=5000, received=5900)  # the process was suspended in between
     assert clock.offset == known
 
 
@@ -126,7 +126,7 @@ def test_steady_time_that_stood_still_is_noticed_with_the_next_response() -> Non
 def test_another_thread_may_have_learned_the_time_since_a_request_was_signed(
     connect: Callable[..., CIClient], wire: Any, job_reply: Any, error_reply: Any, clock: Any
 ) -> None:
-    """All of them sign with the wrong time; only one of the refusals says the right one."""
+    """Eight threads sign with the wrong time and are refused at the same moment; each must then succeed."""
     client, meet = connect(), threading.Barrier(8)
     wire.ahead_seconds = 300
     refused: list[str] = []
@@ -181,7 +181,7 @@ def test_a_wrong_wall_clock_does_not_matter(
 def test_the_services_clock_may_jump_while_it_is_learned(
     ci: CIClient, wire: Any, reply: Any, error_reply: Any
 ) -> None:
-    """This machine's clock is wrong, and the service's jumps between the refusal and the second try."""
+    """This machine's clock is wrong, and the service's clock jumps between the two refusals."""
 
     def at(seconds: float) -> dict[str, str]:
         return {"Date": formatdate(NOW + seconds, usegmt=True)}

@@ -1,4 +1,4 @@
-"""Every call ends, however slowly, oddly or endlessly the other side writes; in bounded memory."""
+"""Every call ends in bounded time and memory, even if the other side sends slowly, oddly or endlessly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILED = b"HTTP/1.1 500 Internal Server Error\r\nx-ci-request-id: NWRl\r\n"
 
 @contextmanager
 def serving(pieces: Callable[[], Iterator[bytes]], pause: float) -> Iterator[str]:
-    """A server that sends these pieces to each client, with pauses, until the client hangs up."""
+    """A server that sends the pieces to each client, ``pause`` seconds apart, until the client hangs up."""
     over = threading.Event()
 
     def answer(connection: socket.socket) -> None:
@@ -88,7 +88,7 @@ def client(endpoint: str, **arguments: Any) -> CIClient:
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("what", SLOW)
 def test_what_comes_byte_by_byte_is_not_waited_for_without_end(what: str, call: str) -> None:
-    """Each byte comes in time, and all of them together do not."""
+    """Each byte arrives within the read timeout, but the whole response takes longer than the deadline."""
     slowly = serving(dripping(*SLOW[what]), 0.005)
     with slowly as endpoint, client(endpoint) as ci, pytest.raises(CIError) as caught:
         CALLS[call](ci)
@@ -111,7 +111,7 @@ def test_what_comes_fast_and_without_end_takes_no_memory(what: str, call: str) -
 
 
 def test_an_object_may_take_longer_while_it_comes(tmp_path: Path) -> None:
-    """Its bytes come fast enough, and all of it takes several times the deadline."""
+    """The bytes arrive steadily, and the whole download takes several times the deadline."""
     piece = b"x" * 65536
     pieces = [HEAD + b'ETag: "9"\r\nDate: Tue, 14 Nov 2023 22:14:20 GMT\r\nContent-Length: 1310720\r\n\r\n']
     slowly = serving(lambda: iter(pieces + [piece] * 20), 0.05)
@@ -120,7 +120,7 @@ def test_an_object_may_take_longer_while_it_comes(tmp_path: Path) -> None:
 
 
 def test_an_object_without_end_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no length is announced, there is a bound; where one is, it is the bound."""
+    """Without an announced length, the client stops reading at a fixed limit."""
     monkeypatch.setattr("airflow_provider_ci.client.http.responses.MAX_UNANNOUNCED_BYTES", 10_000_000)
     piece = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
     endless = dripping(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", piece)

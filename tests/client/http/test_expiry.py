@@ -1,4 +1,4 @@
-"""Requests that the service takes until a moment or never."""
+"""Requests with ``expires_at``: the service accepts them before this time or never."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ci.client import CIClient, DocProcess, PicProcess, RequestExpiredError
 
-NOW = 1700000060.0  # of the clock
+NOW = 1700000060.0  # where the fake clock starts
 Send = Callable[[CIClient, float], object]
 
 SENDERS: dict[str, Send] = {
@@ -76,7 +76,7 @@ def test_what_came_too_late_was_not_taken(
 ) -> None:
     wire.will(error_reply(status, code, message))
     with pytest.raises(RequestExpiredError, match=code):
-        send(ci, NOW + 0.5)  # this second is over when the answer comes
+        send(ci, NOW + 0.5)  # this second has passed when the response arrives
     assert len(wire.requests) == 1
 
 
@@ -84,7 +84,7 @@ def test_what_came_too_late_was_not_taken(
 def test_the_end_is_the_same_on_every_attempt(
     ahead: int, send: Send, ci: CIClient, wire: Any, error_reply: Any
 ) -> None:
-    """In the service's time, also when a refusal has just taught it."""
+    """The expiry is in the service's time, even if the client learns this time from a refused request."""
     wire.ahead_seconds = ahead
     until = max(NOW, NOW + ahead) + 30.9
     wire.will(

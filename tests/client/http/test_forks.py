@@ -1,4 +1,4 @@
-"""Processes that were forked from a user of the client: each has its own connections."""
+"""Child processes that are forked after the client was used: each has its own connections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 
 
 def in_child(work: Callable[[], bool]) -> int:
-    """Fork, and return the child's process id; it exits with 0 where ``work`` says True."""
+    """Fork and run ``work`` in the child, which exits with 0 if it returns True; return the process id."""
     pid = os.fork()
     if pid:
         return pid
@@ -62,7 +62,7 @@ def test_two_children_never_take_each_others_responses(
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_needs_no_lock_that_a_thread_held(client: CIClient) -> None:
-    """The threads that hold them do not exist in the child."""
+    """The threads that hold the locks do not exist in the child, so nothing would release a copied lock."""
     client.head_bucket()
     transport: Any = client._transport
     (pool,) = {id(pool): pool for pool in transport._adapter._pools.values()}.values()

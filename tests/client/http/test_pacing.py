@@ -1,4 +1,4 @@
-"""Pacing: a steady rate over all threads, halved when the service says so, and coming back."""
+"""Pacing: a steady rate over all threads, which is halved when the service asks for it and recovers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_after_a_pause_there_is_no_burst(clock: Any) -> None:
 
 
 def test_threads_share_the_rate() -> None:
-    """Seen from how far the tokens are given out, without waiting for them."""
+    """The clock does not move here; the recorded waits show when each request may be sent."""
 
     class Ticket:
         def __init__(self) -> None:
@@ -106,7 +106,7 @@ def test_a_client_slows_down_when_told_so(
     job_reply: Any,
     clock: Any,
 ) -> None:
-    """A full queue says nothing about the rate of requests."""
+    """A full queue of jobs is no reason to send fewer requests per second."""
     client = connect(requests_per_second=10)
     wire.will(error_reply(status, code), job_reply())
     client.get_doc_job("d1")

@@ -1,4 +1,4 @@
-"""How far a call is from the socket: every frame of ours on the way costs time, and a reader's patience."""
+"""How many of our functions lie between a call and the socket: each costs time and effort to read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CALLS: dict[str, Callable[[CIClient], Any]] = {
 
 
 def own_functions_at_the_send(call: Callable[[], Any]) -> list[str]:
-    """Our functions between a call and the first byte that it gives to a socket, outermost first."""
+    """Our functions on the stack when a call first sends bytes to a socket, outermost first."""
     stacks: list[list[CodeType]] = []
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
@@ -39,7 +39,7 @@ def own_functions_at_the_send(call: Callable[[], Any]) -> list[str]:
     try:
         call()
     except Exception:
-        pass  # the response fits only some of the calls, and comes after the send
+        pass  # the response fits only some of the calls; the stack is already recorded by then
     finally:
         sys.setprofile(known)
     return [code.co_name for code in reversed(stacks[0]) if code.co_filename.startswith(PACKAGE)]

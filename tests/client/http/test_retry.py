@@ -1,4 +1,4 @@
-"""Which requests are repeated, how often and when; above all: what is not."""
+"""Which requests are repeated, how often and when, and above all which are not."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_a_clock_that_runs_away_is_not_followed_for_ever(ci: CIClient, wire: Any
     assert len(wire.requests) == 4
 
 
-# Answers that arrive damaged
+# Responses that arrive damaged
 
 
 def test_a_damaged_answer_is_fetched_again(ci: CIClient, wire: Any, reply: Any, listing_reply: Any) -> None:

@@ -1,4 +1,4 @@
-"""What counts as a success: not the status alone, but what the operation's success holds."""
+"""A response is a success only if it contains what the operation must return; its status is not enough."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_listing_in_gzip_is_read_and_an_object_in_gzip_is_left_alone(
 
 @pytest.mark.parametrize("path", ["list_doc_queues", "list_templates", "list_pic_buckets"])
 def test_pages_end_where_they_bring_nothing_new(path: str, ci: CIClient, wire: Any, reply: Any) -> None:
-    """The server ignores the number of the page, and says that there is more."""
+    """The server ignores the page number: it sends the same page again, with a larger total count."""
     items = {
         "list_doc_queues": "<QueueList><QueueId>p{}</QueueId><State>Active</State></QueueList>",
         "list_templates": "<TemplateList><TemplateId>t{}</TemplateId><Tag>Watermark</Tag></TemplateList>",
@@ -188,7 +188,7 @@ def test_an_odd_length_is_an_error_of_the_client(value: str, ci: CIClient, wire:
 
 @pytest.mark.parametrize("call", ALL)
 def test_all_that_says_something_is_signed(call: str, connect: Any, wire: Any, error_reply: Any) -> None:
-    """As a bucket in strict signature mode requires."""
+    """A bucket in strict signature mode requires that every header with a meaning is signed."""
     client = connect(token="tok/en+1==")
     wire.will(error_reply(400, "InvalidArgument"))
     with pytest.raises(CIError):

@@ -1,4 +1,4 @@
-"""One request on the wire: address, quoting, signature, timeouts, and which accident becomes which error."""
+"""One request on the wire: address, quoting, signature, timeouts, and the error for each kind of failure."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_any_key_goes_out_as_it_is_and_is_signed_so(key: str, ci: CIClient, wire
 def test_keys_survive_a_proxy_that_gets_whole_urls(
     key: str, wire: Any, reply: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy of the environment is asked for, once, when the client is made."""
+    """The proxy settings are read from the environment once, when the client is created."""
     wire.will(reply(b"abc"))
     monkeypatch.setenv("http_proxy", wire.endpoint)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -111,7 +111,7 @@ def test_the_endpoint_gets_the_services_own_host_names(
 
 
 def test_without_an_endpoint_the_services_host_is_asked_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen from the address that the machine is asked to resolve."""
+    """The test intercepts the name lookup, so it sees the host and the port without a connection."""
     asked: list[tuple[str, int]] = []
 
     def resolve(host: str, port: int, *_: object, **__: object) -> list[Any]:
@@ -266,7 +266,7 @@ def test_tls_to_a_server_without_it_is_hopeless(
 def test_an_answer_longer_than_any_is_refused(
     connect: Callable[..., CIClient], wire: Any, raw_reply: Any
 ) -> None:
-    """The body is read no further than the bound, whatever is announced."""
+    """The client stops reading at its limit, whatever length is announced."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
     wire.will(raw_reply(head + b"<Response>" + b" " * (33 * 1024 * 1024), close=True))
     with pytest.raises(CIResponseError, match="more than 33554432 bytes"):

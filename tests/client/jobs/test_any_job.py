@@ -26,7 +26,7 @@ PLACE = "<Region>ap-guangzhou</Region><Bucket>examplebucket-1250000000</Bucket>"
 OBJECT = f"<Output>{PLACE}<Object>out/a</Object></Output>"
 
 FORMS: list[tuple[Any, str | None, str, str]] = [
-    # operation, output key, path, the nodes within Operation
+    # operation, output key, path of the request, XML inside <Operation>
     (FileHashCode("md5"), None, "/file_jobs", "<FileHashCodeConfig><Type>MD5</Type></FileHashCodeConfig>"),
     (
         FileHashCode("SHA256", add_to_header=True, path="/jobs", extra={"A": 1}),

@@ -1,4 +1,4 @@
-"""Picture jobs in their two forms, templates in place of rules, callbacks of a job, filters of listings."""
+"""Picture jobs in their two forms, templates instead of rules, callbacks of a job, filters of listings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_picture_job_with_all_it_can_have(form: Any, ci: CIClient, wire: Any, 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_template_takes_the_place_of_a_rule(form: Any, ci: CIClient, wire: Any, reply: Any) -> None:
-    """The answer names the template and has no rule."""
+    """The response names the template and has no rule."""
     wire.will(
         reply(
             "<Response><JobsDetail><Code>Success</Code><Message/><JobId>c1</JobId><State>Submitted</State>"

@@ -1,4 +1,4 @@
-"""Jobs on the wire: the requests, and reading responses of every documented shape."""
+"""Jobs on the wire: the requests, and how responses of every documented shape are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys from the environment, from the machine's role, and from a role that is assumed; kept fresh."""
+"""Keys from the environment, from the machine's role, and from an assumed role, and their renewal."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ SECOND = ("AKIDsecond", "second-secret-key", "second-token")
 
 @dataclass
 class Giver:
-    """Responses of the stand-in for the metadata address and STS, and the requests it received."""
+    """What the stand-in for the metadata address and STS responds, and the requests it received."""
 
     url: str = ""
     keys: list[tuple[str, str, str]] = field(default_factory=lambda: [FIRST])
-    """The last one stays."""
+    """Keys to give out in order; the last one is given out again and again."""
     lifetimes: list[float] = field(default_factory=lambda: [7200.0])
     role: str = "converter"
     now: Callable[[], float] = time.time
     answer: tuple[int, str] | None = None
-    """Takes the place of every answer."""
+    """Status and text to send instead of every other response."""
     asked: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
     """Path, headers and body of each request for a key."""
     gate: threading.Event = field(default_factory=threading.Event)
@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def giver() -> Iterator[Giver]:
-    """A stand-in of the machine's metadata address (GET) and of STS (POST) on a free port."""
+    """A stand-in for the machine's metadata address (GET) and for STS (POST) on a free port."""
     giver = Giver()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("ForThisTest", (Handler,), {"giver": giver}))
     giver.url = f"http://127.0.0.1:{server.server_port}"
@@ -118,14 +118,14 @@ def giver() -> Iterator[Giver]:
 
 @pytest.fixture
 def of_machine(giver: Giver, clock: Any) -> RenewingCredentials:
-    """The machine's role, on a clock that the test sets."""
+    """The credentials of the machine's role, with a clock that the test sets."""
     giver.now = clock.now
     return RenewingCredentials(MachineRole(url=giver.url), _clock=clock)
 
 
 @pytest.fixture
 def ci_with(tmp_path: Path) -> Iterator[Callable[[tuple[str, str, str]], LocalCI]]:
-    """Starts a local CI that takes this key alone."""
+    """Starts a local CI that accepts only the given key."""
     started: list[LocalCI] = []
 
     def start(key: tuple[str, str, str]) -> LocalCI:
@@ -205,7 +205,7 @@ def test_one_thread_renews_and_the_others_go_on_with_the_old_key(
     renewing = threading.Thread(target=lambda: renewed.append(key_of(of_machine)))
     renewing.start()
     assert giver.arrived.wait(30)
-    others = [key_of(of_machine) for _ in range(20)]  # a thread that waited here would never come back
+    others = [key_of(of_machine) for _ in range(20)]  # would block for ever if it waited for the renewal
     giver.gate.set()
     renewing.join()
     assert others == [FIRST] * 20

@@ -1,4 +1,4 @@
-"""Value objects: their repr, their JSON form, and when they are checked."""
+"""Value objects: their repr, their JSON form, and when their values are checked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VALUES = [
 
 
 class Later:
-    """Stands for the result of another task, as an XComArg does."""
+    """A placeholder for the result of another task, like an XComArg."""
 
     def resolve(self, context: Any) -> Any: ...
 

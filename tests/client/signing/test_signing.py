@@ -1,4 +1,4 @@
-"""The signature: every published and recomputed example, step by step, and what the official SDK sends."""
+"""The signature: published and recomputed examples, step by step, and requests of the official SDK."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_presigned_urls_carry_the_same_signature(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", DATA["documented"], ids=ids)
 def test_the_documents_own_examples(case: dict[str, Any]) -> None:
-    """The documents print the signatures with their last four digits masked."""
+    """The vendor's documents mask the last four digits of each signature."""
     params = signing.canonical([(name, value) for name, value in case["params"]])
     headers = signing.canonical([(name, value) for name, value in case["headers"]])
     http_string = signing.http_string(case["method"], case["path_decoded"], params.pairs, headers.pairs)
@@ -108,7 +108,7 @@ SDK_CALLS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", SDK_CALLS)
 def test_what_the_official_sdk_sends_verifies(name: str, wire: Any, reply: Any) -> None:
-    """Recomputed from the wire: the listed headers and parameters, the decoded path."""
+    """The signature is recomputed from the received headers, parameters and decoded path."""
     wire.will(reply("<Response><JobsDetail/></Response>", Content_Type="application/xml"))
     token = "tok/en+1==" if name == "token" else None
     config = CosConfig(

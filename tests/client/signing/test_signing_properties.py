@@ -1,6 +1,6 @@
-"""The signature over anything that a key, a query or a header can hold, judged by the official SDK's signer.
+"""Signatures of arbitrary keys, queries and headers, verified by the official SDK's signer.
 
-The checks apply to the bytes that would be sent: each round trip goes through our quoting and back.
+The signer sees the bytes that would be sent, so the tests cover our quoting of paths and queries, too.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def test_any_url_is_signed_as_the_sdk_signs_it(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(key=object_keys, prefix=any_text)
 def test_any_key_arrives_signed(key: str, prefix: str, ci: CIClient, wire: Any, listing_reply: Any) -> None:
-    """Over the wire, where the fixture checks all received requests."""
+    """The requests go over the wire; the fixture verifies every request that it receives."""
     wire.will(listing_reply(ETag='"9"'))
     ci.put_object(key, key.encode())
     ci.delete_object(key)

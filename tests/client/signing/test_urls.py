@@ -1,4 +1,4 @@
-"""Signed URLs: the published vectors, what the official SDK makes, and what a server sees of one."""
+"""Signed URLs: the published vectors, the URLs of the official SDK, and what a server receives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEY = "dir/a b+c~d%41,e=f&g;表#?.docx"
 
 
 def parts(url: str) -> tuple[str, str, dict[str, str]]:
-    """Scheme and host, path, and decoded parameters."""
+    """Scheme and host, path, and decoded parameters of a URL."""
     split = urlsplit(url)
     return (
         f"{split.scheme}://{split.netloc}",
@@ -41,7 +41,7 @@ def target(url: str) -> str:
 
 @pytest.fixture
 def client(clock: Any) -> CIClient:
-    """For the service itself; making URLs needs no network."""
+    """A client with the addresses of the real service; it needs no network to make URLs."""
     return CIClient(CREDENTIALS, "ap-guangzhou", BUCKET, _clock=clock)
 
 
@@ -142,7 +142,7 @@ def test_a_url_follows_the_services_time(ci: CIClient, wire: Any, reply: Any, cl
 def test_a_url_for_an_endpoint_on_this_machine_names_the_bucket(
     ci: CIClient, wire: Any, reply: Any, judge: Callable[..., str]
 ) -> None:
-    """Opened as a browser does it: nothing but the URL, any name below localhost being this machine."""
+    """The URL alone must be enough for a browser, which takes any name below localhost for this machine."""
     wire.will(reply(b"abc"))
     url = ci.object_url(KEY)
     base, _, _ = parts(url)
@@ -190,7 +190,7 @@ def test_a_picture_rule_is_a_signed_parameter_without_a_value(
 
 
 def test_the_vector_of_a_rule(client: CIClient) -> None:
-    """v06 signs the same rule as a query key, in a header."""
+    """Vector v06 signs the same rule as a query parameter; its signature is in a header."""
     case = next(each for each in DATA["vectors"] if each["id"] == "v06")
     rule = case["params"][0][0]
     request = Request(method="GET", service="cos", path=case["path_decoded"], params=((rule, ""),))

@@ -1,4 +1,4 @@
-"""Refusals: however little or oddly the service says it, the right error comes out."""
+"""Service errors: even a sparse or malformed one raises the right exception."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_only_a_503_that_asks_for_less_is_a_certain_refusal() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 408, 429, 499])
 def test_only_the_services_own_words_make_a_refusal_certain(status: int) -> None:
-    """A proxy in between may have passed the request on."""
+    """Other errors may come from a proxy that has already passed the request on to the service."""
     assert not refuse(status).is_certain
     assert not refuse(status, "<html>no</html>").is_certain
     assert not refuse(status, '{"code": "TooMany"}').is_certain
@@ -203,7 +203,7 @@ def test_the_words_of_a_chinese_proxy_are_read() -> None:
 
 @pytest.mark.parametrize("piece", ["<", "<script", '{"a":', "[", "<Error>", "<Code>", "&"])
 def test_a_body_made_to_be_slow_is_not(piece: str) -> None:
-    """At this length, time that grows with the square of it would be hours."""
+    """The bodies have millions of characters: a parser with quadratic run time would need hours."""
     assert type(refuse(500, piece * 4_000_000)) is ServerError
 
 

@@ -1,4 +1,4 @@
-"""XML: built documents read back unchanged, and hostile or damaged responses do no harm."""
+"""XML: documents that we build are read back unchanged, and hostile or damaged responses do no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compound files, the container of old Office documents and of encrypted ones."""
+"""Compound files: the containers of old Office documents and of encrypted ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def compound_file(path: Path, stream: str, behind: bytes = b"") -> Path:
-    """A compound file with the name of one stream at its root, and bytes ``behind`` it."""
+    """Write a compound file whose root names one stream; the bytes ``behind`` follow at the end."""
 
     def entry(name: str, kind: int, child: int) -> bytes:
         encoded = name.encode("utf-16-le")

@@ -1,4 +1,4 @@
-"""Source files made here, one pair of real converters for the run, and helpers that read the output."""
+"""Fixtures: small source files, one pair of real converters for the test run, and readers of the output."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Make:
         self.folder = folder
 
     def docx(self, name: str, body: str, comments: str = "", settings: str = "") -> Path:
-        """A document of a body; a plain text becomes one paragraph, form feeds part pages."""
+        """A document. ``body`` is XML, or the plain texts of its pages, separated by form feeds."""
         if not body.startswith("<"):
             pages = body.split("\f")
             body = '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'.join(
@@ -94,9 +94,10 @@ class Make:
         names: str = "",
         end: str = "",
     ) -> Path:
-        """A workbook of text cells; a cell that starts with = is a formula.
+        """A workbook of text cells; a text that starts with = is a formula.
 
-        ``hidden`` names sheets, perhaps with their state; ``names`` are defined names, ``end`` ends a sheet.
+        ``hidden`` lists hidden sheets, or maps sheets to their state. ``names`` is the XML of defined names;
+        ``end`` is XML at the end of each sheet.
         """
         parts = {"xl/workbook.xml": f"{_APP}.spreadsheetml.sheet.main+xml"}
         files = {"_rels/.rels": _rels([("officeDocument", "xl/workbook.xml")])}
@@ -132,7 +133,7 @@ class Make:
         )
 
     def pptx(self, name: str, slides: Sequence[str]) -> Path:
-        """A presentation with one text box a slide."""
+        """A presentation with one text box per slide."""
         parts = {"ppt/presentation.xml": f"{_APP}.presentationml.presentation.main+xml"}
         files = {"_rels/.rels": _rels([("officeDocument", "ppt/presentation.xml")])}
         for number, text in enumerate(slides, start=1):
@@ -158,7 +159,7 @@ class Make:
         return _zip(self.folder / name, files)
 
     def odt(self, name: str, body: str) -> Path:
-        """An OpenDocument text of a body; a plain text becomes one paragraph."""
+        """An OpenDocument text. ``body`` is XML, or a plain text, which becomes one paragraph."""
         body = body if body.startswith("<") else f"<text:p>{body}</text:p>"
         office = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
         manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
@@ -179,7 +180,7 @@ class Make:
         )
 
     def pdf(self, name: str, pages: int = 1, size: tuple[int, int] = (595, 842), extra: str = "") -> Path:
-        """A PDF whose pages say which they are; ``extra`` goes into the trailer."""
+        """A PDF whose pages show their numbers; ``extra`` is added to the trailer."""
         objects = ["<</Type/Catalog/Pages 2 0 R>>", "", "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
         kids = []
         for number in range(1, pages + 1):
@@ -206,7 +207,7 @@ class Make:
         return path
 
     def file(self, name: str, content: bytes | str) -> Path:
-        """A file of a content; text as UTF-8."""
+        """A file with this content; a text is written as UTF-8."""
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
@@ -214,7 +215,7 @@ class Make:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Makes source files beside the test's outputs."""
+    """Makes source files in a folder beside the test's outputs."""
     folder = tmp_path / "sources"
     folder.mkdir()
     return Make(folder)
@@ -222,14 +223,14 @@ def make(tmp_path: Path) -> Make:
 
 @pytest.fixture(scope="session")
 def real() -> Iterator[RealConverters]:
-    """Two warm workers for the whole run."""
+    """Converters with two warm workers for the whole test run."""
     with RealConverters(2, deadline_seconds=60) as converters:
         yield converters
 
 
 @pytest.fixture
 def convert(real: RealConverters, tmp_path: Path) -> Callable[..., DocumentResult]:
-    """Converts a document on the warm workers, into a new folder each time."""
+    """Converts a document with the warm workers, into a new folder each time."""
 
     def call(source: Path, *, name: str | None = None, **options: object) -> DocumentResult:
         out = tmp_path / f"out-{len(list(tmp_path.glob('out-*')))}"
@@ -330,7 +331,7 @@ _SAVED = {
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files that LibreOffice itself saved: old formats, and ones locked with the password geheim."""
+    """Files saved by LibreOffice itself: old formats, and files locked with the password ``geheim``."""
     folder = tmp_path_factory.mktemp("saved")
     make = Make(folder)
     make.docx("text.docx", "Words of a document")

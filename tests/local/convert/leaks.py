@@ -1,4 +1,4 @@
-"""Documents that try to show another file of the machine: a line per way, a function of its address."""
+"""Documents that try to show another file of the machine; each vector is a function of its address."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPACES: Final = (
     f' xmlns:pic="{_OOXML}/drawingml/2006/picture"'
     ' xmlns:asvg="http://schemas.microsoft.com/office/drawing/2016/SVG/main"'
 )
-# A white picture of one pixel, which Office shows where it knows no SVG.
+# A white picture of one pixel: the fallback that an Office without support for SVG shows.
 _PIXEL: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"
 )
@@ -50,7 +50,7 @@ def _in_data_uri(address: str) -> str:
 
 
 def _svg_image(content: str) -> str:
-    """An SVG in the address of a picture."""
+    """A picture whose address is a data URI with an SVG."""
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="300" '
         f'height="300">{content}</svg>'
@@ -105,7 +105,7 @@ _HTML: Final[Mapping[str, Callable[[str], bytes]]] = {
 def _odf(
     kind: str, styles: str, body: str, *, page: str = "", extra: Mapping[str, bytes] | None = None
 ) -> dict[str, bytes]:
-    """Parts of a package: automatic ``styles`` and a ``body``; ``page`` is the default page's properties."""
+    """The parts of a package: automatic ``styles``, a ``body``, and properties of the default ``page``."""
     media = f"application/vnd.oasis.opendocument.{kind}"
     parts = {"content.xml": b"", "styles.xml": b"", **(extra or {})}
     entries = "".join(
@@ -180,7 +180,7 @@ def _slide(shapes: str, **more: object) -> dict[str, bytes]:
 
 
 def _filled(parts: dict[str, bytes], address: str) -> dict[str, bytes]:
-    """Fill the pages of a text, or the background of a slide, with a picture."""
+    """Add a picture as the background of the pages or slides."""
     fill = f'<draw:fill-image draw:name="fill" xlink:href="{address}" xlink:actuate="onLoad"/>'
     styles = parts["styles.xml"].decode()
     styles = styles.replace("fo:page-width", 'draw:fill="bitmap" draw:fill-image-name="fill" fo:page-width')
@@ -411,7 +411,7 @@ VECTORS: Final = (
 
 
 def write_leak(folder: Path, vector: str, address: str) -> Path:
-    """Write the document of a vector that points at an address."""
+    """Write the document of a vector that refers to an address."""
     suffix, _, name = vector.partition(" ")
     path = folder / f"{vector.replace(' ', '-')}.{suffix}"
     if suffix == "html":

@@ -1,4 +1,4 @@
-"""Pictures in every mode and format, and colour profiles, made here."""
+"""Makes pictures in every mode and format, and colour profiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 SIDE: Final = 16
 DARK, LIGHT = 40, 215
-"""Every picture is 48 x 16: a dark, a light and a third part, which may be transparent."""
+"""Grey values. Every picture is 48 x 16: a dark part, a light part, and one that may be transparent."""
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -23,7 +23,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def png(
     depth: int, colour: int, values: tuple[int, ...], *, transparent: bytes = b"", profile: bytes = b""
 ) -> bytes:
-    """A png of a depth (1 to 16) and colour type (0 grey, 2 colour); ``values`` has one value per part."""
+    """A png with 1 to 16 bits per channel, grey (``colour`` 0) or coloured (2); ``values``: one per part."""
     channels = {0: 1, 2: 3}[colour]
     samples = [value for value in values for _ in range(SIDE * channels)]
     bits = "".join(f"{sample:0{depth}b}" for sample in samples)
@@ -71,7 +71,7 @@ def _image(mode: str) -> Image.Image:
 
 
 def saved(mode: str, form: str, **options: object) -> bytes:
-    """A picture of a mode as Pillow saves it in a format."""
+    """A picture in a Pillow mode, as Pillow saves it in a format."""
     file = io.BytesIO()
     _image(mode).save(file, form, **options)
     return file.getvalue()
@@ -80,7 +80,7 @@ def saved(mode: str, form: str, **options: object) -> bytes:
 def grey_tiff(
     order: str = "<", *, depth: int = 16, white_is_zero: bool = False, values: tuple[int, ...] = ()
 ) -> bytes:
-    """A tiff of unsigned greys in a byte order, ``<`` or ``>``."""
+    """A tiff of unsigned grey values; ``order`` is the byte order, ``<`` or ``>``."""
     scale = (1 << depth) // 255
     greys = values or tuple((255 - grey if white_is_zero else grey) * scale for grey in (DARK, LIGHT, 128))
     samples = [grey for grey in greys for _ in range(SIDE)]
@@ -145,11 +145,11 @@ SOURCES: Final[Mapping[str, tuple[Callable[[], bytes], bool]]] = {
         for mode in ("1", "L", "P", "RGB", "CMYK", "I;16", "I", "F", "LAB", "YCbCr")
     },
 }
-"""How to make each picture, and whether its third part is transparent."""
+"""For each picture: the function that makes it, and whether its third part is transparent."""
 
 
 def _tag_table(tags: Mapping[bytes, bytes], kind: bytes, space: bytes, connection: bytes) -> bytes:
-    """An ICC profile of tags."""
+    """An ICC profile with these tags."""
     place, table, contents = 132 + 12 * len(tags), b"", b""
     for name, content in tags.items():
         padded = content + b"\0" * (-len(content) % 4)
@@ -169,10 +169,10 @@ _WHITE: Final = b"XYZ \0\0\0\0" + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
 
 
 def cmyk_profile() -> bytes:
-    """A profile in which black ink is green: whoever leaves it out makes the wrong colour."""
+    """A CMYK profile in which black ink is green, so that ignoring the profile gives the wrong colour."""
     grid = b""
     for _cmy in range(8):
-        # Lightness, a, b of no black and of full black ink, whatever the other inks are.
+        # Lightness, a and b without black ink, then with full black ink; the other inks change nothing.
         grid += bytes([255, 128, 128]) + bytes([120, 60, 190])
     ramp = bytes(range(256))
     lut = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0])
@@ -183,13 +183,13 @@ def cmyk_profile() -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """A profile of RGB in which red and blue are swapped."""
+    """An RGB profile in which red and blue are swapped."""
     content = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return content.replace(b"rXYZ", b"tXYZ").replace(b"bXYZ", b"rXYZ").replace(b"tXYZ", b"bXYZ")
 
 
 def grey_profile() -> bytes:
-    """A profile of greys that are darker than they look: gamma 4."""
+    """A grey profile with gamma 4: the colours are darker than the stored values suggest."""
     curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 4 << 8)
     return _tag_table(
         {b"desc": _described("dark"), b"wtpt": _WHITE, b"kTRC": curve}, b"mntr", b"GRAY", b"XYZ "

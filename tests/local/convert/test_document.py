@@ -1,4 +1,4 @@
-"""Documents of every kind become PDFs and page pictures that say what the source said."""
+"""Documents of every kind become PDFs and page pictures with the content of the source."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def test_a_password_that_is_not_needed_does_no_harm(make: Any, convert: Convert,
 
 
 def test_linked_content_is_not_fetched(make: Any, convert: Convert, page_texts: Texts) -> None:
-    """Neither from the disk nor from the network: a document could read this machine's files out."""
+    """Nothing is read from the disk or the network; a document could otherwise show this machine's files."""
     secret = make.file("secret.txt", "the-secret")
     section = (
         '<text:section text:name="s"><text:section-source xlink:href="'

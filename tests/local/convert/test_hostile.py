@@ -1,4 +1,4 @@
-"""A bad file ends its own call with a clear error, within the deadline, and the next file is fine."""
+"""A bad file fails its own call with a clear error, within the deadline, and does not harm the next file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_random_bytes_behind_a_right_start_are_refused(
 ) -> None:
     source = make.file(name, magic + _NOISE)
     if magic.startswith(b"{") and name in ("a.doc", "a.docx"):
-        assert convert(source).total_pages >= 1  # LibreOffice reads any RTF
+        assert convert(source).total_pages >= 1  # LibreOffice opens any file that starts like RTF
         return
     with pytest.raises(ConversionError) as caught:
         convert(source)
@@ -126,7 +126,7 @@ def test_a_deadline_kills_the_document_and_spares_the_next(
             converters.document(endless, "endless.csv", DocumentOptions(target="pdf"), tmp_path)
         assert caught.value.code == "Timeout"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["sources"]
-        # The deadline above is for the endless one; the good one may meet a busy machine.
+        # The short deadline was for the endless document; the good one may take longer on a busy machine.
         converters.deadline_seconds = 60
         result = converters.document(good, "good.docx", DocumentOptions(target="pdf"), tmp_path)
         assert page_texts(result.pages[0].path) == ["Still here"]
@@ -158,7 +158,7 @@ def test_a_full_pdf_is_an_error_too(make: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def counting_server() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server on this machine, and the paths that were asked of it."""
+    """The address of a server on this machine, and the list of the paths that were requested."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

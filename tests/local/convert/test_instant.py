@@ -1,4 +1,4 @@
-"""Instant converters give valid files at once, and still refuse what makes no sense."""
+"""Instant converters write valid files at once, and still refuse senseless requests."""
 
 from __future__ import annotations
 

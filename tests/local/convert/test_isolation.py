@@ -1,4 +1,4 @@
-"""A document reads nothing but itself: no file of the machine, no object of another bucket, no device."""
+"""A document can read only itself: no file of the machine, no object of another bucket, no device."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ DEADLINE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Secrets:
-    """Files that no document may show, in a folder beside the documents, and their addresses."""
+    """Files that no document may show, in a folder outside the sandbox, and their addresses."""
 
     folder: Path
 
     @property
     def pictures(self) -> list[str]:
-        """Addresses of a picture, then of another bucket's object, a pipe, a device and others."""
+        """Addresses of a picture, and then of a pipe, another bucket's object, a device and others."""
         files = ["secret.png", "pipe.png", "secret.svg", "other-1250000000/secret.png"]
         relative = "../" * 12 + str(self.folder / "secret.png").lstrip("/")
         return [*((self.folder / name).as_uri() for name in files), relative, "file:///dev/zero"]
 
     @property
     def text(self) -> str:
-        """The address of a text."""
+        """The address of the text file."""
         return (self.folder / "secret.txt").as_uri()
 
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
-    """The secrets, of a colour and with words that no document has."""
+    """The secret files; their colour and their words occur in no document."""
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "other-1250000000").mkdir()
     for name in ("secret.png", "other-1250000000/secret.png"):
@@ -72,7 +72,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
 
 @pytest.fixture(scope="module", params=["found", "landlock"])
 def confined(request: pytest.FixtureRequest) -> Iterator[RealConverters]:
-    """Warm workers in this machine's sandbox, and in the sandbox that needs no privileges."""
+    """Converters in the sandbox that suits this machine, then in Landlock, which needs no privileges."""
     sandbox = None if request.param == "found" else Landlock()
     with RealConverters(1, deadline_seconds=DEADLINE_SECONDS, sandbox=sandbox) as converters:
         yield converters
@@ -97,7 +97,7 @@ def _shows_colour(path: Path) -> bool:
 def test_a_document_shows_no_other_file(
     vector: str, secrets: Secrets, confined: RealConverters, tmp_path: Path
 ) -> None:
-    """Each way meets a picture, a text, and one of the other things that it could show."""
+    """Each vector is tried with the secret picture, the secret text, and one of the other addresses."""
     place = VECTORS.index(vector)
     picture, *others = secrets.pictures
     for number, address in enumerate([picture, others[place % len(others)]]):
@@ -125,7 +125,7 @@ def test_a_pdf_target_holds_no_other_file(
 def test_a_document_does_not_see_the_one_before_it(
     confined: RealConverters, make: Any, tmp_path: Path
 ) -> None:
-    """Not even by the very paths that the earlier one had."""
+    """The second document cannot read the first, even by the paths that the first one had."""
     earlier = make.file("earlier.html", "<p>earlier</p>")
     _shown(confined, earlier, "pdf", tmp_path / "earlier-out")
     slot = confined.slots[0]
@@ -176,7 +176,7 @@ def _failing_program(folder: Path) -> str:
 
 
 class _Leaky(Sandbox):
-    """A sandbox that starts the command as it is."""
+    """A sandbox without any protection: it starts the command unchanged."""
 
     name = description = "leaky"
 
@@ -216,7 +216,7 @@ def test_landlock_steps_in_where_bubblewrap_fails(tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def unprotected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine on which no kind of isolation holds."""
+    """A machine on which no kind of isolation works."""
     monkeypatch.setattr(detection, "_candidates", lambda: iter([_Leaky()]))
     find_sandbox.cache_clear()
     yield

@@ -1,4 +1,4 @@
-"""Which sheets are printed, what their headers say, and that a csv keeps its values as they are written."""
+"""Which sheets are printed, with which headers; values of a csv file stay as they are written."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_more_columns_than_a_sheet_has_are_refused(make: Any, refusal: Any) -> N
 def test_a_first_line_that_names_the_delimiter_is_followed(
     first: str, delimiter: str, mark: str, make: Any, convert: Convert, page_texts: Any
 ) -> None:
-    """Also against what the other lines look like, and the line itself is not shown, as in Excel."""
+    """As in Excel, the first line decides even if the other lines suggest otherwise, and is not shown."""
     other = ";" if delimiter == "," else ","
     content = f"{mark}{first}\r\na{delimiter}b{other}c\r\n1{delimiter}2{other}3\r\n"
     text = page_texts(convert(make.file("a.csv", content)).pages[0].path)[0]

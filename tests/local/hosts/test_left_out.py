@@ -1,4 +1,4 @@
-"""What the service has and the local CI has not is answered with 501, never with something else."""
+"""Features that the service has and the local CI lacks get status 501, never another response."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_sub_resource_of_an_object_is_not_taken_for_the_object(call: Any, meth
 def test_a_sub_resource_of_a_bucket_is_not_taken_for_the_bucket(call: Any, method: str) -> None:
     for name in BUCKET_SUB_RESOURCES:
         if (method, name) == ("POST", "inventory"):
-            continue  # a one-time inventory is made
+            continue  # supported: it creates a one-time inventory
         assert call(method, "cos", "/", [(name, "")]).status == 501, name
 
 
@@ -150,7 +150,7 @@ def test_jobs_of_other_features_are_left_out(call: Any, tag: str) -> None:
 @pytest.mark.parametrize("tag", ["", "docprocess", "1"])
 def test_what_is_no_tag_is_an_argument_that_makes_no_sense(call: Any, tag: str) -> None:
     assert call("GET", "ci", "/doc_jobs", [("tag", tag)]).status == 400
-    assert call("GET", "ci", "/jobs", [("tag", "DocProcess")]).status == 400  # no page and no SDK does so
+    assert call("GET", "ci", "/jobs", [("tag", "DocProcess")]).status == 400  # no page or SDK uses this path
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every request is verified: both forms of the signature, both services, time and token."""
+"""Every request is verified: both forms of the signature, both services, the time and the token."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ HOST_OF_VECTORS_WITHOUT_ONE = "examplebucket-1250000000.cos.ap-guangzhou.myqclou
 
 @pytest.fixture
 def vector_server(serve: Callable[..., LocalCI]) -> LocalCI:
-    """A server that knows the keys of the vectors and lives at their time."""
+    """A server with the keys of the vectors; its clock shows a time at which they are valid."""
     server = serve(secret_id=VECTORS["secret_id"], secret_key=VECTORS["secret_key"])
     server.faults.add("clock", seconds=VECTORS["valid_at"] - time.time(), count=1000)
     return server
 
 
 def request_of(vector: dict[str, Any]) -> dict[str, Any]:
-    """Method, target, headers and body of a vector, as a client sends them."""
+    """Method, target, headers and body of a vector, in the form in which a client sends them."""
     query = "&".join(f"{quote(name, '')}={quote(value, '')}" for name, value in vector["params"])
     headers = {"Host": HOST_OF_VECTORS_WITHOUT_ONE, **dict(vector["headers"])}
     return {
@@ -48,7 +48,7 @@ def request_of(vector: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_refused(reply: Any) -> bool:
-    """Whether the signature was not accepted; anything after it, such as a missing object, does not count."""
+    """Whether the signature was refused; later errors, such as a missing object, do not count."""
     return reply.status in (401, 403) and reply.code in REFUSALS
 
 

@@ -1,4 +1,4 @@
-"""Faults: the next answers go wrong in the way that was asked for, and the ones after do not."""
+"""Faults: as many of the next responses as requested go wrong in the chosen way, and later ones do not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def control(call: Any, method: str, body: object = None, **headers: str) -> Any:
 
 
 def broken(call: Any, *request: Any, **more: Any) -> bool:
-    """Whether the connection ends without a whole answer."""
+    """Whether the connection ends before a complete response."""
     try:
         call(*request, **more)
     except (http.client.HTTPException, ConnectionError):
@@ -98,7 +98,7 @@ def test_an_error_after_comes_when_everything_is_done(call: Any, server: LocalCI
 
 
 def give_up(call: Any, body: str) -> None:
-    """Send a whole request for a job, and close the connection as soon as the server met its fault."""
+    """Send a complete request for a job, and close the connection as soon as the server uses the fault."""
     headers = {"Host": call.host("ci"), "Content-Length": str(len(body))}
     headers["Authorization"] = call.sign("POST", "/doc_jobs", [], headers)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -116,7 +116,7 @@ def test_who_gives_up_was_heard_if_only_the_answer_is_late(
     call.put("a.docx")
     server.faults.add(action, seconds=0.3, method="POST")
     give_up(call, call.doc_job("a.docx"))
-    server.faults.add("slow", seconds=0.3, method="HEAD")  # begins later, so the other is over when it is
+    server.faults.add("slow", seconds=0.3, method="HEAD")  # starts, and so also ends, after the POST
     assert call("HEAD", "cos", "/").status == 200
     assert jobs(call) == heard
 

@@ -1,4 +1,4 @@
-"""No client can hold the local CI: by a slow body, by many conversions, or by its control from elsewhere."""
+"""A client cannot block the local CI by slow bodies or many conversions, nor control it from elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_ci.local.sync import sync
 
 
 def _upload(call: Any, pieces: list[bytes], pause: float, length: int) -> bytes:
-    """Send a body in pieces with pauses and give the whole response."""
+    """Send a body in pieces, ``pause`` seconds apart, and return the whole response."""
     headers = {"Host": call.host("cos"), "Content-Length": str(length)}
     headers["Authorization"] = call.sign("PUT", "/slow", [], headers)
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -101,7 +101,7 @@ def test_the_control_is_for_this_machine_whatever_host_a_request_names(
     server = serve(host="0.0.0.0")
     call = caller(server)
     sent = {"Host": "127.0.0.1", "Content-Type": "application/json"}
-    # The address of a client cannot be chosen in a test, so the check is told that it is another machine.
+    # A test cannot choose its own address, so the check is replaced by one that sees another machine.
     monkeypatch.setattr(control, "is_from_here", lambda _: False)
     reply = call.raw(method, path, sent, json.dumps({"action": "cut_before"}))
     assert (reply.status, json.loads(reply.body)) == (

@@ -1,4 +1,4 @@
-"""Faults that send foreign pages, send byte by byte, or do the work late."""
+"""Faults that send a page of another server, send byte by byte, or do the work late."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def test_an_upload_may_be_taken_late(call: Any, server: LocalCI, until: Any) -> 
 def test_a_signature_that_has_ended_when_the_request_is_taken_is_refused(
     call: Any, server: LocalCI, until: Any
 ) -> None:
-    """Two requests on their way, of which the first one's signature ends before it is taken."""
+    """Of two delayed requests, the first has a signature that expires before the server accepts it."""
     server.faults.add("taken_late", seconds=1.5, method="POST", count=2)
     for key, age_seconds in (("expired.docx", 599.5), ("valid.docx", 0)):
-        signed = {"now": time.time() - age_seconds}  # a signature holds for 600 s
+        signed = {"now": time.time() - age_seconds}  # signatures are valid for 600 s
         with connected(server) as connection:
             connection.sendall(request(call, "POST", "ci", "/doc_jobs", call.doc_job(key), **signed))
             assert connection.recv(100) == b""

@@ -1,4 +1,4 @@
-"""Traits of real buckets: each can be switched on at the start and at run time, and combined."""
+"""Traits of real buckets: each can be turned on at the start or at run time, also combined with others."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_user_data_is_cut_or_left_out(
 
 
 def pages(call: Any, most: int = 20, size: str = "2") -> list[tuple[list[str], str]]:
-    """Job ids and token of each page of the listing, as far as there are tokens, ``most`` pages at most."""
+    """Job ids and next token of each page of the listing, up to the last page or ``most`` pages."""
     found: list[tuple[list[str], str]] = []
     token = ""
     while len(found) < most:
@@ -197,7 +197,7 @@ def test_the_clock_of_the_service_may_differ(call: Any, server: LocalCI, folder:
     def is_near(text: str) -> bool:
         return abs(parsedate_to_datetime(text).timestamp() - now) < 60
 
-    assert call.get("by-hand.txt").status == 403  # signed by the machine's clock
+    assert call.get("by-hand.txt").status == 403  # signed with the time of the machine's clock
     assert is_near(call.get("by-hand.txt").headers["date"])
     reply = call("GET", "cos", "/by-hand.txt", now=now)
     assert is_near(reply.headers["last-modified"])

@@ -1,4 +1,4 @@
-"""Callbacks: which receivers are called, with which content, how often, and which must not be called."""
+"""Callbacks: which receivers are called, which must not be, with which content, and how often."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_ci.local.jobs.receivers import is_private
 
 
 class Receiver(ThreadingHTTPServer):
-    """Records its callbacks; answers with the statuses given, then with 200."""
+    """Records the callbacks that it receives; responds with ``statuses`` in order, then with 200."""
 
     daemon_threads = True
 
@@ -39,7 +39,7 @@ class Receiver(ThreadingHTTPServer):
 
     @property
     def jobs(self) -> list[str]:
-        """The ids of the jobs in its XML callbacks."""
+        """The ids of the jobs in the XML callbacks that it received."""
         return [etree.fromstring(body).findtext("JobsDetail/JobId") or "" for _, _, body in self.told]
 
 

@@ -1,4 +1,4 @@
-"""The table of jobs answers from its indexes, however many jobs it holds, and pages by number."""
+"""Every query of the table of jobs uses an index, and its pages stay the same while jobs are added."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUEUES = ("p1", "p2")
 
 
 class Recorded(Database):
-    """Records its statements, with their values."""
+    """A database that records its statements, with their values."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -1,4 +1,4 @@
-"""Jobs: accepted requests, their echo, and their results."""
+"""Jobs: accepted requests, their echo in responses, and their results."""
 
 from __future__ import annotations
 

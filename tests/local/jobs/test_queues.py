@@ -1,4 +1,4 @@
-"""Queues: their settings, pausing, and the buckets bound to features."""
+"""Queues: their settings, pausing them, and binding buckets to features."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_an_update_that_is_not_right_changes_nothing(call: Any, before: str, aft
 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_update_may_leave_out_the_id_and_the_state_of_the_receiver(call: Any, path: str) -> None:
-    """So do the page 1045/72919 and the samples of the PHP and JavaScript SDKs."""
+    """Page 1045/72919 and the samples of the PHP and JavaScript SDKs leave both out."""
     queue_id = call("GET", "ci", path).text("QueueList/QueueId")
     body = (
         f"<Request><Name>{'n' * 128}</Name><State>Paused</State>"

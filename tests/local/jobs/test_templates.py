@@ -1,4 +1,4 @@
-"""Templates: made, changed, listed, forgotten, and used by picture jobs."""
+"""Templates: creating, changing, listing and deleting them, and using them in picture jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make(call: Any, name: str = "t-1", rule: str = RULE) -> str:
 
 
 def with_template(body: str, template_id: str) -> str:
-    """The job's body with the template beside its own parameters."""
+    """The job's body with a template id beside its own parameters."""
     return body.replace("<PicProcess>", f"<TemplateId>{template_id}</TemplateId><PicProcess>")
 
 

@@ -1,4 +1,4 @@
-"""The checksum of COS: right for every length and cut, and sent with every object."""
+"""The checksum of COS is right for every length and any split into pieces, and is sent with each object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inventories that are made once, on request, and storage classes."""
+"""One-time inventories, made on request, and storage classes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ask(call: Any, body: str, name: str = "daily") -> Any:
 
 
 def report(folder: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """The manifest and the rows of the only report, after their checksums were compared."""
+    """The manifest and the rows of the only report; their checksums are verified first."""
     (path,) = folder.glob("reports/all/1250000000/examplebucket/daily/*/manifest.json")
     assert path.with_name("manifest.checksum").read_text() == hashlib.md5(path.read_bytes()).hexdigest()
     manifest = json.loads(path.read_text())

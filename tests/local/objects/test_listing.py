@@ -1,4 +1,4 @@
-"""Listings: the order of the keys, pages, prefixes and delimiters; compared with a sorted list."""
+"""Listings: the order of keys, pages, prefixes and delimiters, compared with a sorted list."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def by_bytes(found: set[str] | list[str]) -> list[str]:
 
 
 def store(folder: Path, wanted: list[str]) -> list[str]:
-    """Make the files of these keys, but of no key that is a folder of another; the keys made."""
+    """Create the files of these keys, except keys that are also folders; return the keys created."""
     made = set()
     for key in wanted:
         path = folder / keys.to_path(key)
@@ -62,7 +62,7 @@ def store(folder: Path, wanted: list[str]) -> list[str]:
 
 
 def expected(made: list[str], prefix: str, delimiter: str, marker: str) -> list[str]:
-    """What a listing has, by the words of the API page."""
+    """The expected content of a listing, as the API page defines it."""
     found: dict[str, None] = {}
     for key in made:
         if key.startswith(prefix) and key.encode() > marker.encode():
@@ -225,7 +225,7 @@ def test_a_file_that_no_key_names_is_not_listed(call: Any, folder: Path, name: b
 
 @pytest.fixture
 def remembered(until: Callable[[Callable[[], bool]], None]) -> Callable[[Folders, Path], list[bytes]]:
-    """Waits until the names of a folder are remembered, and gives them."""
+    """Waits until the names of a folder are remembered, and returns them."""
 
     def names(folders: Folders, folder: Path) -> list[bytes]:
         until(lambda: folders.names(str(folder)) is folders.names(str(folder)))

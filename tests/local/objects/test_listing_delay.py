@@ -1,4 +1,4 @@
-"""Listings that are behind: a new object is missing from listings, and from nothing else."""
+"""Delayed listings: a new object is missing from listings, but all other requests find it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from airflow_provider_ci.local.objects.listing import page
 BUCKET = "examplebucket-1250000000"
 NAMES = ("a/1", "a/2", "a/b/1", "b", "c/1", "d/1", "d/2", "e", "f")
 WRITTEN = 2_000_000_000_000_000_000
-"""When the fresh files of the comparisons were written, Unix nanoseconds."""
+"""Unix time, in nanoseconds, at which the new files of the comparisons were written."""
 
 
 @pytest.fixture
 def server(serve: Callable[..., LocalCI]) -> LocalCI:
-    """A local CI whose listings are an hour behind."""
+    """A local CI whose listings show objects one hour late."""
     return serve(listing_delay_seconds=3600)
 
 

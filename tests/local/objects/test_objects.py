@@ -1,4 +1,4 @@
-"""Objects over the wire: a stored object is unchanged, as a file and as an object."""
+"""Objects over the wire: their content stays unchanged, as a file in the folder and as a response."""
 
 from __future__ import annotations
 
@@ -407,7 +407,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_a_full_disk_is_an_internal_error_and_leaves_the_old_object(root: Path, caller: Any) -> None:
-    """A limit on the size of files stands in for a disk without room: both fail the write."""
+    """A limit on the size of files stands in for a full disk: both make the write fail."""
     command = [sys.executable, "-c", textwrap.dedent(FULL_DISK), "serve", "--root", str(root)]
     process = subprocess.Popen(
         [*command, "--port", "0", "--convert", "instant"],

@@ -1,4 +1,4 @@
-"""Synthetic objects: listed, read and converted like files, and mixed with real ones."""
+"""Synthetic objects are listed, read and converted like files, and can be mixed with real ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FIRST = "synthetic/2020/01/01/doc-0000001.txt"
 
 @pytest.fixture
 def server(serve: Callable[..., LocalCI]) -> LocalCI:
-    """A local CI whose bucket has 2,500 synthetic objects: two days and a half."""
+    """A local CI whose bucket has 2,500 synthetic objects, spread over two and a half days."""
     return serve(synthetic={BUCKET: 2500})
 
 
 def keys(call: Any, *params: tuple[str, str]) -> list[str]:
-    """All keys of a listing, page by page."""
+    """All keys of a listing, read page by page."""
     found: list[str] = []
     marker = ""
     while True:
@@ -168,7 +168,7 @@ def test_a_merged_listing_is_that_of_as_many_files(
 
 
 def expected(every: set[str], prefix: str, delimiter: str, marker: str) -> list[str]:
-    """Keys and common prefixes together, by the plain definition of a listing."""
+    """Keys and common prefixes in one list, as the definition of a listing requires."""
     shown = set()
     for key in every:
         head, cut, _ = key[len(prefix) :].partition(delimiter) if delimiter else (key, "", "")

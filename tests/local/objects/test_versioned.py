@@ -1,4 +1,4 @@
-"""Buckets with versioning: a PUT replaces an existing object."""
+"""In buckets with versioning, a PUT replaces an existing object even if it forbids overwriting."""
 
 from __future__ import annotations
 

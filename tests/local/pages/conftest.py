@@ -1,4 +1,4 @@
-"""A visitor of the pages: asks as a browser does, and sends forms with the token of the page."""
+"""Fixtures: a visitor who requests pages like a browser and sends forms with the token of the page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Visitor:
         return str(self.tree("/").xpath("//input[@name='token']/@value")[0])
 
     def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> Any:
-        """Send a form with the token of the page, unless the fields have one."""
+        """Send a form with the token of the page, unless the fields include a token."""
         body = urlencode({"token": self.token(), **(fields or {})})
         return self.send(path, body.encode(), "application/x-www-form-urlencoded", **headers)
 
@@ -47,7 +47,7 @@ class Visitor:
     def drop(
         self, name: str, content: bytes, fields: dict[str, str] | None = None, token: str | None = None
     ) -> Any:
-        """Drop one file on the first page."""
+        """Send the form of the first page as if one file was dropped there."""
         given = {"token": self.token() if token is None else token, "bucket": BUCKET}
         parts = [(f'form-data; name="{key}"', value.encode()) for key, value in given.items()]
         parts.append((f'form-data; name="files"; filename="{name}"', content))
@@ -63,7 +63,7 @@ class Visitor:
         )
 
     def job_of(self, reply: Any) -> str:
-        """The job that a form led to, once it is final."""
+        """Wait until the job that a form created is final; return its id."""
         assert reply.status == 303, reply.body
         job_id = str(reply.headers["location"].rpartition("/")[2])
         path = "/doc_jobs" if job_id.startswith("d") else "/pic_jobs"

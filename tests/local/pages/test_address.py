@@ -1,4 +1,4 @@
-"""Who sees the pages: a browser on this machine, at the address; API clients see no difference."""
+"""A browser on this machine sees the pages at the server's address; API clients see no difference."""
 
 from __future__ import annotations
 

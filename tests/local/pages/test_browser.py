@@ -1,4 +1,4 @@
-"""The pages in a real browser, with real conversions: one walk for each thing that people do here."""
+"""The pages in a real browser, with real conversions: one test for each thing that people do there."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, server: LocalCI, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of a new profile; at its end no script has failed and nothing was refused by the policy."""
+    """A page with a new profile; after the test, no script failed and the policy blocked nothing."""
     options = getattr(request, "param", {})
     context = browser.new_context(
         base_url=server.endpoint, permissions=["clipboard-read", "clipboard-write"], **options
@@ -77,7 +77,7 @@ def page(browser: Browser, server: LocalCI, request: pytest.FixtureRequest) -> I
 
 
 def convert(page: Page, path: Path, goal: str = "PDF") -> None:
-    """Convert a file from the first page; ends on the page of the job, once it is done."""
+    """Convert a file with the form on the first page; return when the job's page shows that it is done."""
     page.goto("/")
     page.get_by_label(goal, exact=True).check()
     page.locator("#files").set_input_files(path)
@@ -86,7 +86,7 @@ def convert(page: Page, path: Path, goal: str = "PDF") -> None:
 
 
 def drop(page: Page, path: Path) -> None:
-    """Drop a file onto the page, as the desktop does."""
+    """Drop a file onto the page, as if dragged from the desktop."""
     content = list(path.read_bytes())
     page.evaluate_handle(
         """([name, content]) => {

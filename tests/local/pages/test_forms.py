@@ -1,4 +1,4 @@
-"""What the forms do: a dropped file becomes a job, queues pause, faults come and go, buckets are made."""
+"""The forms: a dropped file becomes a job; queues pause; faults come and go; buckets are created."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_dropped_file_stays_in_the_folder_for_uploads(
 ) -> None:
     reply = visitor.drop(name, b"content")
     assert reply.status in (303, 400), reply.body
-    if reply.status == 303:  # the folder of its job is gone then
+    if reply.status == 303:  # once the job ends, its temporary folder is gone
         visitor.job_of(reply)
     outside = [path for path in root.parent.rglob("*") if path.is_file() and path.read_bytes() == b"content"]
     assert [path.name for path in outside] == [stored]

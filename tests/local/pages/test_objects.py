@@ -1,4 +1,4 @@
-"""Buckets as folders: paging, search, previews that are always drawn again, hostile names and contents."""
+"""Buckets as folders: paging, search, previews that are always redrawn, hostile names and contents."""
 
 from __future__ import annotations
 

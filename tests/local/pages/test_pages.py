@@ -1,4 +1,4 @@
-"""Pages for a browser: they show jobs, queues and reports, to this machine alone, and run nothing."""
+"""Pages for a browser: they show jobs, queues and reports only to this machine, and run no scripts."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ ATTACK = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
 
 
 def page(call: Any, path: str, method: str = "GET", **headers: str) -> Any:
-    """Ask as a browser does, without a signature; the path is sent as it is."""
+    """Request a page like a browser, without a signature; the path is sent unchanged."""
     return call.raw(method, path, {"Host": call.server.endpoint.partition("//")[2], **headers})
 
 
 def cells(reply: Any) -> dict[str, str]:
-    """The folded table of all fields, by the name of the row."""
+    """The cells of the collapsed table of all fields, by the names of their rows."""
     rows = html.fromstring(reply.body).xpath("//table[@class='fields']//tr[th and td]")
     return {row.findtext("th"): row.find("td").text_content() for row in rows}
 
 
 def facts(reply: Any) -> dict[str, str]:
-    """The facts beside the verdict."""
+    """The facts shown beside the verdict, by their names."""
     pairs = html.fromstring(reply.body).xpath("//dl[contains(@class, 'facts')]/div")
     return {pair.findtext("dt"): pair.find("dd").text_content() for pair in pairs}
 
@@ -123,7 +123,7 @@ def test_nothing_that_users_wrote_becomes_markup(call: Any) -> None:
 
 
 def is_harmless(reply: Any) -> bool:
-    """Whether all markup is our own: one script from a file, pictures of ours, no handler, no style."""
+    """Whether all markup is ours: only our script file and pictures, no inline handlers or styles."""
     tree = html.fromstring(reply.body)
     scripts = tree.xpath("//script[not(@src) or not(contains(@src, 'static/page.js'))]")
     pictures = tree.xpath("//img[not(contains(@src, 'static/') or contains(@src, 'preview?'))]")

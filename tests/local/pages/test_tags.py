@@ -1,4 +1,4 @@
-"""Every page shows every job that the local CI can hold: each tag in each state, whatever its result."""
+"""Every page can show every job of the local CI: each tag in each state, whatever the result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HASH = hashlib.sha1(FILES["x.txt"]).hexdigest()
 
 @dataclass(frozen=True)
 class Sample:
-    """A job of one tag, and how it is told."""
+    """A job of one tag, and the words in which pages describe it."""
 
     key: str
     operation: str
@@ -107,7 +107,7 @@ def png() -> bytes:
 
 @pytest.fixture
 def stocked(real_call: Any, visitor_of: Any) -> Any:
-    """A visitor of a local CI that has the inputs of all samples."""
+    """A visitor of a local CI whose bucket has the inputs of all samples."""
     for key, content in (("a.pdf", pdf()), ("a.png", png()), ("a.zip", zipped()), ("x.txt", FILES["x.txt"])):
         assert real_call.put(f"in/{key}", content).status == 200
     return visitor_of(real_call)
@@ -127,7 +127,7 @@ def submit(visitor: Any, tag: str, key: str = "") -> str:
 
 
 def change(server: LocalCI, statement: str, *values: object) -> None:
-    """Change the table of jobs behind the back of the server."""
+    """Change the table of jobs directly in the database, without the server's knowledge."""
     with closing(sqlite3.connect(server.root / ".ci-local" / "state.sqlite")) as database, database:
         database.execute(statement, values)
 
@@ -288,7 +288,7 @@ def test_copied_code_submits_the_same_job_of_any_tag(stocked: Any, tmp_path: Pat
 
 
 def operation(reply: Any) -> dict[str, str]:
-    """The parameters and the output of a job; a picture's description is asked for by the pages alone."""
+    """The parameters and the output of a job, without its result: only the pages ask for picture details."""
     found = reply.xml.find("JobsDetail/Operation")
     return {
         node.getroottree().getpath(node): node.text

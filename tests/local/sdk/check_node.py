@@ -1,6 +1,6 @@
-"""The official Node SDK as a witness; run by ``make sdk-matrix``, which installs it.
+"""Checks the local CI with the official Node SDK; ``make sdk-matrix`` installs the SDK and runs this.
 
-The file is not called ``test_…``, so that ``make test`` needs no Node.
+The file's name does not start with ``test_``, so that ``make test`` needs no Node.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PNG = b64encode(
 
 
 def call_all(server: Any, protocol: str) -> dict[str, str | None]:
-    """What each call of the program came to; None for success."""
+    """The error of each call of the program, by name; None if the call succeeded."""
     port = server.endpoint.rpartition(":")[2]
     environment = {
         **os.environ,

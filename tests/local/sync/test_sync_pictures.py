@@ -1,4 +1,4 @@
-"""Pictures made while they are downloaded, described, and stored: rules in the query, and Pic-Operations."""
+"""Pictures that are processed when they are downloaded or stored: rules in the query, Pic-Operations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def opened(body: bytes) -> Image.Image:
 
 @pytest.fixture
 def shelf(real_call: Any) -> Any:
-    """A caller of a server that really processes pictures, with a few in its bucket."""
+    """A caller of a server that really processes pictures; its bucket has a few of them."""
     for key, body in {
         "in/a.png": content(),
         "in/a.jpg": content("JPEG"),
@@ -86,7 +86,7 @@ def test_a_rule_in_the_query_makes_a_picture(
 
 
 def test_an_equals_sign_in_a_rule_need_not_be_encoded(shelf: Any) -> None:
-    """Of the two ways to split the parameter, each is signed as it was sent."""
+    """The rule can be sent as one parameter name or split at the equals sign; the signature covers either."""
     rule = f"watermark/2/text/{encoded('xy')}/fill/{encoded('#FFFFFF')}/fontsize/30"
     name, _, value = rule.partition("=")
     whole = made(shelf, "in/a.png", rule).body

@@ -1,4 +1,4 @@
-"""Document previews: what each parameter does to the answer, seen by opening it, and the refusals."""
+"""Document previews: the effect of each parameter, seen by opening the response, and refused requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REVISED = r"{\rtf1\ansi{\*\revtbl{A;}}kept {\deleted\revauth0\revdttm1 dropped} 
 
 @pytest.fixture
 def shelf(real_call: Any) -> Any:
-    """A caller of a server that really converts, with the documents of this file in its bucket."""
+    """A caller of a server that really converts; its bucket has the documents of these tests."""
     pages = [Image.new("RGB", (144, 72), colour) for colour in COLOURS]
     content = io.BytesIO()
     pages[0].save(content, "PDF", save_all=True, append_images=pages[1:])

@@ -1,4 +1,4 @@
-"""Batches to look at; the objects of a DAG are in the folder of its name."""
+"""Batches for the pages to show; each DAG processes the folder that has the DAG's name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_ci.operators import CIBatchOperator
 
 
 def batch(dag_id: str, operation: Any, output: str, **options: Any) -> DAG:
-    """A DAG whose task processes a folder."""
+    """A DAG whose task processes the folder named like the DAG."""
     with DAG(dag_id, schedule=None) as dag:
         CIBatchOperator(
             task_id="convert",

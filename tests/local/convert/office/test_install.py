@@ -1,4 +1,4 @@
-"""Installing LibreOffice: by apt-get where that can be, else the one command to run."""
+"""Installing LibreOffice: by apt-get if possible, otherwise by a message with the command to run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MISSING = "LibreOffice is not installed"
 
 
 class Machine:
-    """A folder of programs that is all there is on PATH; each writes down how it was called."""
+    """A folder that is the whole PATH; each program in it records how it was called."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

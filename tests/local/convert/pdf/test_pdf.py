@@ -1,4 +1,4 @@
-"""PDF sources: pages to pictures of the right size, passwords, page selection, limits."""
+"""PDF sources: pictures of their pages in the right size, passwords, page selection, limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _rc4(key: bytes, content: bytes) -> bytes:
 
 
 def _encryption(password: str) -> str:
-    """The trailer entries of a PDF of revision 2 that needs a password to open; its content stays plain."""
+    """Trailer entries for a PDF that needs a password to open (revision 2); its content stays unencrypted."""
     padded = (password.encode() + _PADDING)[:32]
     owner = _rc4(hashlib.md5(padded).digest()[:5], padded)
     key = hashlib.md5(padded + owner + b"\xfc\xff\xff\xff" + b"0123456789abcdef").digest()[:5]
@@ -68,7 +68,7 @@ def test_pages_are_96_dots_per_inch_unless_asked_otherwise(make: Any, convert: C
 
 
 def test_a_page_shows_its_own_text(make: Any, convert: Convert) -> None:
-    """Told apart by ink: "page 11" covers more than "page 1"."""
+    """The pages are distinguished by their amount of ink: "page 11" has more than "page 1"."""
     result = convert(make.pdf("a.pdf", 11), target="png", page_ranges="1,11")
     ink = []
     for page in result.pages:

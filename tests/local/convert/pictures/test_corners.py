@@ -1,4 +1,4 @@
-"""Round corners and blocks: which parts are cut away, and where."""
+"""Rules that cut a picture: round corners, a circle out of the middle, a block by its index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Apply = Callable[..., Any]
 
 @pytest.fixture
 def apply(tmp_path: Path) -> Apply:
-    """Applies a rule to a picture, blue and 400 x 200 if none is given, and opens the result."""
+    """Applies a rule to a picture and opens the result; the default picture is blue, 400 x 200."""
 
     def call(rule: str, picture: Image.Image | None = None, form: str = "PNG") -> Image.Image:
         (picture or Image.new("RGB", (400, 200), BLUE)).save(tmp_path / "in", form)
@@ -98,7 +98,7 @@ def test_a_gif_keeps_its_corners(name: str, apply: Apply) -> None:
 
 
 def _grid() -> Image.Image:
-    """A picture of 250 x 120 whose blocks of 100 x 50 have grey values 10, 20, ... row by row."""
+    """A picture of 250 x 120; its blocks of 100 x 50 have the grey values 10, 20, ... row by row."""
     picture = Image.new("L", (250, 120))
     for index in range(9):
         left, top = index % 3 * 100, index // 3 * 50

@@ -1,4 +1,4 @@
-"""A line of every script comes out with all its characters, in texts and in pictures of pages."""
+"""Lines in every script keep all their characters, in PDFs and in pictures of pages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LINES = {
 
 
 def _characters_by_font(pdf: Path) -> dict[str, set[str]]:
-    """The characters of a PDF by the PostScript name of the font that they are drawn in."""
+    """The characters of a PDF, grouped by the PostScript name of the font that draws them."""
     units: dict[str, list[int]] = {}
     with pypdfium2.PdfDocument(pdf) as document:
         for page in document:
@@ -50,13 +50,13 @@ def _characters_by_font(pdf: Path) -> dict[str, set[str]]:
 
 
 def _decoded(codes: list[int]) -> list[str]:
-    """Characters of UTF-16 units, without blanks."""
+    """The characters of these UTF-16 code units, without spaces."""
     text = b"".join(code.to_bytes(2, "little") for code in codes).decode("utf-16-le")
     return [sign for sign in text if sign.isprintable() and not sign.isspace()]
 
 
 def _has_all(font: str, signs: set[str]) -> bool:
-    """Ask fontconfig whether an installed font has characters; else LibreOffice drew boxes."""
+    """Whether fontconfig says that an installed font has all these characters; if not, boxes were drawn."""
     charset = " ".join(f"{ord(sign):x}" for sign in signs)
     command = ["fc-list", f":postscriptname={font}:charset={charset}", "file"]
     return bool(subprocess.run(command, capture_output=True, check=True).stdout)

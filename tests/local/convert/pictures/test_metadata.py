@@ -1,4 +1,4 @@
-"""The facts that imageInfo, exif and imageAve give about a picture."""
+"""What imageInfo, exif and imageAve report about a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures come out in the size, format, quality and orientation that their rule says."""
+"""A rule determines the size, format, quality and orientation of its picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Process = Callable[..., PictureResult]
 
 @pytest.fixture
 def process(real: RealConverters, tmp_path: Path) -> Process:
-    """Applies a rule to a picture; the result lies at ``tmp_path / "out"``."""
+    """Applies a rule to a picture and writes the result to ``tmp_path / "out"``."""
     return lambda source, rule: real.picture(source, rule, tmp_path / "out")
 
 
@@ -253,7 +253,7 @@ def test_interlace_makes_a_progressive_jpg(jpg: Path, process: Process, out: Any
 
 @pytest.fixture
 def turned(tmp_path: Path) -> Path:
-    """A jpg to be shown turned by 90 degrees, as phones write them."""
+    """A jpg with the EXIF mark "show turned by 90 degrees", as phones write it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010E] = "a description"

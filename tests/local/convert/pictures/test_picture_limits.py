@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def apply(source: Path, tmp_path: Path) -> Apply:
-    """Applies a rule to the source; the result lies at ``tmp_path / "out"``."""
+    """Applies a rule to the source and writes the result to ``tmp_path / "out"``."""
     return lambda rule: process_picture(source, rule, tmp_path / "out")
 
 
@@ -89,7 +89,7 @@ def _animation(path: Path, count: int) -> None:
 
 
 def _frames(path: Path) -> list[tuple[int, int]]:
-    """The grey value and the duration of every frame."""
+    """The grey value and the duration (in ms) of every frame."""
     with Image.open(path) as picture:
         found: list[tuple[int, int]] = []
         for index in range(getattr(picture, "n_frames", 1)):
@@ -132,7 +132,7 @@ def test_three_hundred_frames_are_the_limit(source: Path, apply: Apply, tmp_path
 def test_all_frames_together_count_against_the_pixels(source: Path, apply: Apply, tmp_path: Path) -> None:
     _animation(source, 10)
     content = bytearray(source.read_bytes())
-    content[6:10] = struct.pack("<HH", 5000, 5100)  # the canvas, of which the frames cover a corner
+    content[6:10] = struct.pack("<HH", 5000, 5100)  # the size of the canvas; the frames cover only a corner
     source.write_bytes(content)
     error = _refusal(apply, "imageMogr2/thumbnail/5x", tmp_path)
     assert error.code == "ImageTooLarge"

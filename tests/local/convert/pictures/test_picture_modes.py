@@ -1,4 +1,4 @@
-"""Every mode in every format becomes every target: dark stays dark, light light, transparent transparent."""
+"""Pictures of every mode and format in every target format keep dark, light and transparent parts."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_greys_of_every_kind_are_shown_by_their_profile(source: str, target: str
 
 
 def test_grey_is_made_of_the_colours_that_a_viewer_sees(apply: Apply) -> None:
-    """The profile says that red is blue, which is darker."""
+    """The profile says that red is blue, so a viewer sees blue, which gives a darker grey."""
     made = apply(_red(), "imageMogr2/grayscale/1")
     assert "icc_profile" not in made.info
     assert _pixels(made)[0][0] < 60

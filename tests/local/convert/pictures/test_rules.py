@@ -1,4 +1,4 @@
-"""A picture rule that makes no sense is refused, and the message says where."""
+"""A picture rule that makes no sense is refused, and the message says where the mistake is."""
 
 from __future__ import annotations
 

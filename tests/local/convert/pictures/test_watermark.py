@@ -1,4 +1,4 @@
-"""Watermarks lie where the rule says, in its colour and strength, and nowhere else."""
+"""Watermarks have the place, colour and strength that their rule says, and change nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _image_rule(key: str = "stamp.png", /, **parameters: object) -> str:
 
 
 class Studio:
-    """Applies rules to a grey picture and finds the changes; watermark images lie beside the picture."""
+    """Applies rules to a grey picture and finds the changes; its folder also has the watermark images."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -89,7 +89,7 @@ def _near(colour: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return all(abs(one - other) <= 3 for one, other in zip(colour, wanted, strict=True))
 
 
-# gravity -> where a stamp of 40 x 20 lies on a picture of 400 x 300 with dx 30 and dy 50
+# gravity -> upper left corner of a 40 x 20 stamp on a 400 x 300 picture with dx 30 and dy 50
 PLACES = {
     "northwest": (30, 50),
     "north": (180, 50),
@@ -133,7 +133,7 @@ def test_the_font_size_is_the_height_of_a_line(studio: Studio) -> None:
         _, top, _, bottom = studio.changed(_text_rule("Hg", **parameters))
         return bottom - top
 
-    # From the top of an H to the foot of a g: 0.85 to 1 of the size in the fonts that machines have.
+    # From the top of an H to the bottom of a g: 0.85 to 1 times the font size, depending on the font.
     assert 10 <= height() <= 14
     assert 80 <= height(fontsize=100) <= 105
     assert height(fontsize=100) == pytest.approx(2 * height(fontsize=50), abs=3)

@@ -1,4 +1,4 @@
-"""A file's content decides: it is of the kind that the name says, or the refusal names its real kind."""
+"""A file whose content is not of the kind that its name says is refused; the error names the real kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Convert = Callable[..., DocumentResult]
 Refusal = Callable[..., ConversionError]
 _XML_2003 = '<?xml version="1.0"?><?mso-application progid="{0}"?><root xmlns="{1}"/>'
 
-# The content to write, and the words for it in messages.
+# For each kind: the function that writes the content, and the words for the kind in messages.
 _CONTENTS: dict[str, tuple[Callable[[Any], Path], str]] = {
     "docx": (lambda make: make.docx("x.docx", "text"), "a Word document"),
     "xlsx": (lambda make: make.xlsx("x.xlsx", {"A": [["cell"]]}), "an Excel workbook"),

@@ -1,4 +1,4 @@
-"""A document that is encrypted in an unknown way is refused as that, and not as damaged."""
+"""A document encrypted in an unknown way is refused as encrypted, and not as damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USER = struct.pack("<HHI", 0, 0x0FF6, 28) + struct.pack("<II", 20, 0xF3D1C4DF) 
 
 
 def _open_document(path: Path, kind: str) -> Path:
-    """A package whose parts are encrypted by an algorithm of another century."""
+    """A package whose parts are encrypted by an algorithm that does not exist yet."""
     manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
     media = f"application/vnd.oasis.opendocument.{kind}"
     entry = '<manifest:file-entry manifest:full-path="{}" manifest:media-type="{}"{}>{}</manifest:file-entry>'

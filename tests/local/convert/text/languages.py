@@ -1,4 +1,4 @@
-"""Sentences of many languages, with the encodings that are common in their countries, and the seldom ones."""
+"""Sentences in many languages, with the encodings that are common or rare in their countries."""
 
 from __future__ import annotations
 
@@ -173,4 +173,4 @@ SENTENCES: Final[dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]] = {
         (),
     ),
 }
-"""The text, its common encodings, and the seldom ones."""
+"""For each language: the text, its common encodings, and its rare encodings."""

@@ -1,4 +1,4 @@
-"""The right text or a refusal: no encoding is guessed so that wrong characters come out."""
+"""A text is read correctly or refused: a wrong guess of its encoding never gives wrong characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_ci.local.convert import ConversionError, DocumentResult
 from airflow_provider_ci.local.convert.text import source as texts
 from tests.local.convert.text.languages import SENTENCES
 
-# Texts from a word to a paragraph, in the encodings of their countries.
+# Texts from one word to a paragraph, with the encodings used in their countries.
 _TEXTS = {
     "chinese name": ("张三,深圳", ["gb18030", "gbk"]),
     "chinese table": ("姓名,城市\n张三,深圳\n李四,北京\n", ["gb18030"]),
@@ -58,7 +58,7 @@ _TEXTS = {
     "euro": ("Preis: 5 €", ["cp1252"]),
 }
 _CASES = [(name, encoding) for name, (_, encodings) in _TEXTS.items() for encoding in encodings]
-# Too little text to be certain, or encodings that are too much alike: to refuse them is right.
+# These are rightly refused: the text is too short to be certain, or the encodings are too similar.
 _REFUSED = {
     ("japanese table", "euc_jp"), ("turkish", "cp1254"), ("hebrew", "cp1255"), ("arabic", "iso8859_6"),
     ("hungarian", "cp1250"),
@@ -80,7 +80,7 @@ def test_a_text_is_read_right_or_refused(name: str, encoding: str, tmp_path: Pat
 
 
 def _read(content: bytes, folder: Path) -> str | None:
-    """The text of bytes, or None where it is refused."""
+    """The text that is read from bytes, or None if they are refused."""
     (folder / "source").write_bytes(content)
     try:
         texts.copy_as_utf8(folder / "source", folder / "target")

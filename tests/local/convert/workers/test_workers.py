@@ -1,4 +1,4 @@
-"""Workers are warm, are replaced when they must be, and die with whoever started them."""
+"""Workers are kept warm, are replaced when necessary, and die with the process that started them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_crash_of_a_fresh_libreoffice_is_laid_to_the_document(make: Any, tmp_p
 
 
 def test_a_libreoffice_that_worked_before_is_replaced_when_it_is_gone(make: Any, tmp_path: Path) -> None:
-    """Between two documents or under one: it costs the document nothing."""
+    """LibreOffice dies between two documents, then during one; the document is converted all the same."""
     with RealConverters(1) as converters, ThreadPoolExecutor(1) as pool:
         source = make.docx("a.docx", "x")
         converters.document(source, "a.docx", PDF, tmp_path)
@@ -151,7 +151,7 @@ def test_a_killed_parent_leaves_no_process_and_no_socket(is_busy: bool, make: An
     if is_busy:
         (tmp_path / "slow.csv").write_text("1,2,3,4,5,6,7,8\n" * 200_000)
     else:
-        os.mkfifo(tmp_path / "slow.csv")  # the parent waits at it for ever
+        os.mkfifo(tmp_path / "slow.csv")  # the parent blocks for ever when it opens this
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, str(make.docx("a.docx", "x")), str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -198,7 +198,7 @@ def test_a_folder_without_libreoffice_is_said_to_lack_it(tmp_path: Path) -> None
 
 
 def test_packages_without_user_interface_are_refused(tmp_path: Path) -> None:
-    """They abort a warm LibreOffice on some documents."""
+    """Without the packages for the user interface, a warm LibreOffice crashes on some documents."""
     program = tmp_path / "program"
     program.mkdir()
     (program / "soffice.bin").touch()
@@ -243,7 +243,7 @@ def test_nothing_is_left_in_the_folder_for_temporary_files(
     assert parent.stdout is not None
     assert parent.stdout.readline() == "converted\n"
     assert list(temporary.iterdir()) != []
-    if is_killed:  # and not waited for yet, so that its process id stays taken
+    if is_killed:  # its process id stays taken until communicate()
         parent.kill()
         _wait_until(lambda: list(temporary.iterdir()) == [])
     parent.communicate()

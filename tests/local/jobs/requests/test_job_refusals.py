@@ -1,4 +1,4 @@
-"""Requests that are not right are refused before there is a job."""
+"""Wrong requests are refused, and no job is created for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs are found again: by their ids, and page by page through filters."""
+"""Reading jobs: by their ids, and page by page with filters."""
 
 from __future__ import annotations
 

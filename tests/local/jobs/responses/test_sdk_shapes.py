@@ -1,4 +1,4 @@
-"""Requests and answers as the official SDKs of other languages have them, from their sources."""
+"""Requests and responses in the form that the sources of the other languages' official SDKs use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture on every page of a PDF, judged by the pixels of the result."""
+"""A picture as the watermark on every page of a PDF, checked by the pixels of the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGE = f"https://{BUCKET}.cos.{REGION}.myqcloud.com/in/stamp.png"
 
 @pytest.fixture
 def marked(real_call: Caller, tmp_path: Path) -> Caller:
-    """A caller of a server that has a PDF of two pages and a red picture."""
+    """A caller of a server whose bucket has a PDF of two pages and a red picture."""
     document = pypdfium2.PdfDocument.new()
     for _ in range(2):
         document.new_page(200, 100)

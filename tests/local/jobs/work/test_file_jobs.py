@@ -1,4 +1,4 @@
-"""Hashes, archives and watermarks: jobs that are done for real, and the tags that are not."""
+"""Hashes, archives and watermarks: jobs that are really done, and tags that the local CI does not do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An impossible request fails its own job, with a code and a reason, and harms nothing else."""
+"""An impossible job fails with a code and a reason, and does not affect other jobs."""
 
 from __future__ import annotations
 

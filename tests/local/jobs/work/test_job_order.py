@@ -1,4 +1,4 @@
-"""Which job runs when: levels, limits, and cancelling."""
+"""The order in which jobs run: levels, limits, and cancelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords of documents are used, and neither shown nor kept."""
+"""Passwords of documents are used, but neither shown nor stored."""
 
 from __future__ import annotations
 

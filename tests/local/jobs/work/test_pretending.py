@@ -1,4 +1,4 @@
-"""Jobs that are not done: they succeed, nothing is written, and all around them is as ever."""
+"""Jobs that are only pretended: they succeed and write nothing; everything else works as usual."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_ci.local import LocalCI
 
 @pytest.fixture
 def server(serve: Callable[..., LocalCI]) -> LocalCI:
-    """A local CI that converts nothing."""
+    """A local CI that only pretends to do its jobs."""
     return serve(convert="none")
 
 

@@ -1,5 +1,5 @@
-// Calls the local CI as a program that uses the official Node SDK calls the service: only the keys, the proxy
-// and, for https, the trusted certificate are other. Prints one JSON line for each call.
+// Calls the local CI with the official Node SDK, as a program calls the service; only the keys, the proxy and,
+// for https, the trusted certificate differ. Prints one JSON line for each call.
 'use strict';
 
 const http = require('http');
@@ -66,7 +66,7 @@ async function expectEqual(found, wanted) {
   return found;
 }
 
-// A signed address is fetched without the SDK, by way of the proxy.
+// Fetches a signed URL through the proxy, without the SDK.
 function fetched(url) {
   return new Promise((resolve, reject) => {
     const proxy = new URL(PROXY);
