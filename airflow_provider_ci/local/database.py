@@ -118,7 +118,8 @@ class Database:
     def forget_log(self) -> None:
         """Copy the write-ahead log into the database file and truncate it: it still holds deleted rows."""
         with self._lock:
-            self._is_log_old = self._connection.in_transaction  # done when it ends
+            # Inside a transaction this is not possible yet; the end of the transaction does it.
+            self._is_log_old = self._connection.in_transaction
             if not self._is_log_old:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

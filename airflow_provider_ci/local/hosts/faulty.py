@@ -36,7 +36,7 @@ class Faulty:
 
     @property
     def seconds(self) -> float:
-        """The seconds of the fault."""
+        """The fault's ``seconds``; 0 if not given."""
         return self.fault.seconds or 0
 
     async def error(self) -> web.StreamResponse:

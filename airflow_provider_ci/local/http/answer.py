@@ -67,7 +67,7 @@ def stamp(answer: Answer, service: Service, request_id: str, now: float) -> Answ
 
 
 async def send(answer: Answer, http: web.BaseRequest, *, cut: bool = False) -> web.StreamResponse:
-    """Send the response, without a body to HEAD. With ``cut``, send half of the body and disconnect."""
+    """Send the response (no body for HEAD). With ``cut``, send half of the body and disconnect."""
     if answer.file is None and not cut and http.method != "HEAD":
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
     # A stream, because ``web.Response`` cannot announce a length and then send less.

@@ -63,7 +63,7 @@ def verify(request: Request, credentials: signing.Credentials, *, is_strict: boo
 
     If ``credentials`` have a session token, the request must carry it as a header or a query parameter.
 
-    :param is_strict: PUT and POST must sign every header that can be signed, as in a bucket in strict mode.
+    :param is_strict: whether PUT and POST must sign every header that can be signed, as in strict mode.
 
     :raises ServiceError: with the code that the request's service uses for the defect.
     """

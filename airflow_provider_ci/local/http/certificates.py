@@ -1,6 +1,7 @@
 """A self-made certificate authority, which issues a certificate for each host name that a client names.
 
-The authority's key is new at every start and only in memory, so nobody can forge certificates with a file.
+The authority's key is new at every start and kept in memory only, so that a leaked file cannot be used to
+forge certificates.
 """
 
 from __future__ import annotations

@@ -57,13 +57,13 @@ class Traits:
     hide_jobs_seconds: float = 0
     """Seconds after a job's submission during which GET, listings and cancel do not find it."""
     forget_jobs_seconds: float | None = None
-    """Seconds after a job's end when it is forgotten; None keeps all jobs."""
+    """A job is forgotten this many seconds after its end; None keeps all jobs."""
     echoes: Mapping[str, str] = field(default_factory=dict)
     """``NAME:SENT`` -> the value that a job shows in place of the sent one: ``EndPage:-1`` -> ``5001``."""
     user_data_limit: int | None = None
-    """Characters of ``UserData`` that a job shows; 0 leaves the node out, None shows all."""
+    """Number of characters of ``UserData`` that a job shows; 0 leaves the node out, None shows all."""
     empty_pages: int = 0
-    """Pages without jobs, but with a new token, before each page of a job listing."""
+    """Number of pages without jobs, but with a new token, before each page of a job listing."""
     endless_tokens: str = ""
     """Give the last page of a job listing a token, too: the ``same`` one again, or always a ``new`` one."""
     foreign_jobs: bool = False
@@ -71,7 +71,7 @@ class Traits:
     refuse_submissions: str = ""
     """Every submission is refused with this code."""
     fail_jobs: Mapping[str, str] = field(default_factory=dict)
-    """Pattern of input keys -> ``CODE`` or ``CODE:MESSAGE`` with which such jobs fail."""
+    """Pattern of input keys -> ``CODE`` or ``CODE:MESSAGE`` with which jobs for such keys fail."""
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -13,7 +13,7 @@ from secrets import token_hex
 from airflow_provider_ci.local.database import Database, Row
 
 RETENTION_SECONDS = 31 * 24 * 3600
-"""Seconds for which the record of a finished job is kept; the pages say one month (1045/47932)."""
+"""Seconds for which the record of a finished job is kept; the API pages say one month (1045/47932)."""
 
 MASK = "******"
 """Shown in place of a password wherever a job is shown."""
@@ -160,7 +160,7 @@ class Jobs:
         return again
 
     def add(self, submission: Submission, state: State, now: float) -> Job:
-        """Store a new job. Creation times never decrease, so they sort the jobs as their numbers do."""
+        """Store a new job. Creation times never decrease, so they have the same order as job numbers."""
         self._last_created = max(self._last_created, int(now))
         operation = json.dumps(submission.operation, ensure_ascii=False)
         job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{self._token}{next(self._ids):08x}"
@@ -222,7 +222,7 @@ class Jobs:
         return {State(row["state"]): row["jobs"] for row in rows}
 
     def page(self, wanted: Filter, *, size: int, after: int | None) -> list[Job]:
-        """At most ``size`` jobs in the requested order of creation, starting behind job number ``after``.
+        """At most ``size`` jobs in the requested order of creation, after job number ``after`` (exclusive).
 
         Paging by number keeps pages stable while jobs are added.
         """
@@ -312,7 +312,7 @@ class Jobs:
         return first, last
 
     def _edge(self, compare: str, order: str, created: int, none: int) -> int:
-        """The number of the first job created since, or the last created until; ``none`` if there is none."""
+        """The number of the first job created from ``created`` on, or the last until then; else ``none``."""
         value = self._value(
             f"SELECT seq FROM jobs WHERE created {compare} ? ORDER BY created {order}, seq {order} LIMIT 1",  # noqa: S608
             (created,),

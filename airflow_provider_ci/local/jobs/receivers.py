@@ -73,7 +73,7 @@ def read(request: etree._Element) -> dict[str, str]:
 async def check_job(said: Mapping[str, str]) -> None:
     """Check that the receiver that a job names (see :func:`read`) may be called.
 
-    :raises ServiceError: ``InvalidArgument`` if the receiver is unknown or outside the private network.
+    :raises ServiceError: ``InvalidArgument`` if its host is unknown or outside the private network.
     """
     url = said.get("Url", SUPPRESS)
     if url != SUPPRESS:

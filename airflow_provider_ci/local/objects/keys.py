@@ -3,8 +3,8 @@
 Nearly every key is its own path: ``in/a b+c.docx`` is the file ``in/a b+c.docx``. Only a segment that
 cannot be a file name gets another name, which starts with ``%ci%`` and is percent-encoded: the empty segment
 (a leading slash, ``//``, the trailing slash of a "folder" object), ``.``, ``..``, control characters, and a
-name that itself starts with ``%ci``. A segment too long for a file name becomes a chain of folders
-``%ci+%…``, the last of which is named ``%ci%…``.
+name that itself starts with ``%ci``. A segment too long for a file name is split: it becomes a chain of
+folders ``%ci+%…`` that contain one another and, at its end, the file or folder ``%ci%…``.
 
 The mapping is one to one. A file whose path no key maps to (not UTF-8, a made-up ``%ci`` name, a symbolic
 link) is not an object.

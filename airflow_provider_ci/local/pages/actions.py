@@ -16,7 +16,7 @@ from airflow_provider_ci.local.pages.parts import Parts, Visit
 from airflow_provider_ci.local.pages.views.simulate import PRESETS, SWITCHES
 
 Action = Callable[[Parts, Visit, Form], Awaitable[str]]
-"""Returns where the browser goes next, below ``/_local/``."""
+"""An action returns the path below ``/_local/`` that the browser opens next."""
 
 _QUEUE_PATHS = {
     queues.DOC: "docqueue",

@@ -77,7 +77,7 @@ def is_loopback_address(host: str) -> bool:
 
 
 def _check_embedding(request: Request) -> None:
-    """Refuse to be embedded, as with a picture, in pages of other origins; links may come from anywhere."""
+    """Refuse to serve content, such as a picture, to pages of other origins; links may come from anywhere."""
     is_link = request.header("Sec-Fetch-Mode") == "navigate" and request.header("Sec-Fetch-Dest") != "iframe"
     if not is_link and request.header("Sec-Fetch-Site") not in _EMBEDDED_BY:
         raise RefusedError(403, "Only the pages of the local CI itself can show this.")

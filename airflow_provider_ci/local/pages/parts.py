@@ -57,7 +57,7 @@ class Parts:
     async def call(
         self, visit: Visit, method: str, bucket: str, path: str, body: bytes = b"", query: str = ""
     ) -> Answer:
-        """Call the API like a signed request to the bucket's CI host.
+        """Call the API as a signed request to the bucket's CI host would.
 
         :raises ServiceError: the API refuses the request.
         """

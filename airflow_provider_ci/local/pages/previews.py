@@ -77,7 +77,7 @@ class Previews:
     _size: int = 0
     _lock: Lock = field(default_factory=Lock)
     _office: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held for each drawing by LibreOffice: a folder full of documents must not keep jobs waiting."""
+    """Allows one drawing by LibreOffice at a time, so that a folder full of documents blocks no jobs."""
 
     async def picture(self, visit: Visit) -> Answer | None:
         """The picture of the object that the address names; None if it cannot be drawn."""

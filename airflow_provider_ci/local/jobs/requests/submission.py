@@ -76,13 +76,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """The nodes of a request for a job with one tag."""
+    """The form of a request for a job with a certain tag."""
 
     node: str
     """Name of the node within ``Operation`` that holds the parameters."""
     read: Callable[[etree._Element], dict[str, str]]
     output: tuple[str, ...] = ("Bucket", "Object", "Region")
-    """Nodes of ``Output``, all of them required; if there are none, such a job writes no object."""
+    """Nodes of ``Output``, all of them required; empty for a tag whose jobs write no object."""
     secret: str = ""
     """The parameter that is a password."""
     takes_template: bool = False
@@ -275,7 +275,7 @@ def _parameters(node: etree._Element, name: str, known: Collection[str]) -> dict
 
 
 def _check_output_name(key: str, parameters: Mapping[str, str], name: str) -> None:
-    """Check that pages get different names (1045/47932). For pdf, which is one file, the page has no rule.
+    """Check that pages get different names (1045/47932). A pdf is one file; the page states no rule.
 
     Assumed: a job for exactly one page needs no number in its name.
     """

@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
     @property
     def token(self) -> str:
-        """The ``nextToken`` that leads here."""
+        """The ``nextToken`` that leads to this place."""
         start = "s" if self.after is None else str(self.after)
         return f"{start}-{self.empty_pages}" if self.empty_pages else start
 

@@ -39,7 +39,7 @@ from airflow_provider_ci.local.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-# The value of a parameter that was not sent. A job may show another one: see submission.DOC_DEFAULTS.
+# The value of a parameter that was not sent. A job can show another value: submission.DOC_DEFAULTS.
 _MEANT_BY_DEFAULT = {
     "Comments": 0,
     "EndPage": -1,
