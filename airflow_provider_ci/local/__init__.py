@@ -17,7 +17,7 @@ __all__ = ["DEFAULT_SECRET_ID", "DEFAULT_SECRET_KEY", "LocalCI", "LocalCIError"]
 
 
 def __getattr__(name: str) -> object:
-    """Load the server when it is asked for: each converter process imports this package, none needs HTTP."""
+    """Import the server on first use: every converter process imports this package but needs no HTTP."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from airflow_provider_ci.local import server

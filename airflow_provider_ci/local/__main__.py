@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_ci.local serve …`` is ``ci-local serve …``."""
+"""Makes ``python -m airflow_provider_ci.local serve …`` the same as ``ci-local serve …``."""
 
 from __future__ import annotations
 

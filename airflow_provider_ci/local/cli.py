@@ -23,7 +23,7 @@ _TEXTS = (
     ("--secret-key", DEFAULT_SECRET_KEY, "SecretKey that requests are signed with"),
 )
 
-# Name, default, lowest, highest.
+# Name, default, lowest and highest value, help text.
 _NUMBERS = (
     ("--port", 9000, 0, 65_535, "port, 0 for a free one"),
     ("--workers", 2, 1, 64, "conversions at once"),
@@ -51,7 +51,7 @@ _SWITCHES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; exit status 0 after a clean end, 1 when it could not start, 2 for wrong usage."""
+    """Run the command. Return 0 after a clean end, 1 if it could not start; exit with 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="ci-local: %(levelname)s: %(message)s")
     try:
@@ -109,7 +109,7 @@ def _serve(options: argparse.Namespace) -> None:
         if server.sandbox:
             print(f"ci-local: sandbox: {server.sandbox}", flush=True)  # noqa: T201 - beside the ready line
         if server.page:
-            print(f"ci-local: open {server.page} in a browser", flush=True)  # noqa: T201 - beside it
+            print(f"ci-local: open {server.page} in a browser", flush=True)  # noqa: T201 - for the user
         stopping.wait()
 
 
@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_traits(serve: argparse.ArgumentParser) -> None:
-    """The options that make the server behave like an odd or a broken service."""
+    """Add the options that make the server behave like an odd or a broken service."""
     for name, help_text in _SWITCHES:
         serve.add_argument(name, action="store_true", help=help_text)
     for name, low, high, help_text in _OPTIONAL_NUMBERS:
@@ -240,7 +240,7 @@ def _bucket_and_count(text: str) -> tuple[str, int]:
     return bucket, _count(0, MAX_OBJECTS)(number)
 
 
-class _count:  # noqa: N801 - read as a function by argparse
+class _count:  # noqa: N801 - argparse calls it like a function
     """An integer from ``low`` to ``high``."""
 
     def __init__(self, low: int, high: int) -> None:

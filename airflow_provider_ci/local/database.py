@@ -65,12 +65,12 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.execute("PRAGMA secure_delete=ON")  # passwords of finished jobs
+        self._connection.execute("PRAGMA secure_delete=ON")  # erases passwords of finished jobs
         self._connection.executescript(_SCHEMA)
         self._add_missing_columns()
 
     def _add_missing_columns(self) -> None:
-        """Bring a file of an older version up to date."""
+        """Add the columns that a file of an older version lacks."""
         columns = self._connection.execute("PRAGMA table_info(objects)").fetchall()
         if "crc64" not in {column["name"] for column in columns}:
             self._connection.execute("ALTER TABLE objects ADD COLUMN crc64 TEXT NOT NULL DEFAULT ''")
@@ -85,12 +85,12 @@ class Database:
         return next(iter(self.rows(sql, parameters)), None)
 
     def change(self, sql: str, parameters: Parameters = ()) -> int:
-        """Run a statement that changes something; how many rows it changed."""
+        """Run a statement that changes rows; return how many it changed."""
         with self._lock:
             return self._connection.execute(sql, _bound(parameters)).rowcount
 
     def insert(self, sql: str, parameters: Parameters) -> int:
-        """Run an INSERT; the number of the new row."""
+        """Run an INSERT; return the number of the new row."""
         with self._lock:
             return int(self._connection.execute(sql, _bound(parameters)).lastrowid or 0)
 
@@ -116,9 +116,10 @@ class Database:
                 self.forget_log()
 
     def forget_log(self) -> None:
-        """Write the log into the file and empty it, because it still holds the old content of rows."""
+        """Copy the write-ahead log into the database file and truncate it: it still holds deleted rows."""
         with self._lock:
-            self._is_log_old = self._connection.in_transaction  # then it is done at the end of that
+            # Inside a transaction this is not possible yet; the end of the transaction does it.
+            self._is_log_old = self._connection.in_transaction
             if not self._is_log_old:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -1,8 +1,9 @@
 """The service's error codes in one table, with their HTTP status and the page that documents it.
 
-Handlers raise :class:`ServiceError`; ``hosts.app`` alone turns it into XML and a status.
+Handlers raise :class:`ServiceError`; only ``hosts.app`` turns it into XML and a status.
 
-Evidence marks: *documented* on the page named; *assumed* where no page states it (docs/local.md lists them).
+The source of an entry is the page that documents it, or *assumed* if no page states it. docs/local.md lists
+the assumptions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 
 class Service(str, Enum):
-    """Which of the two services a host name belongs to; they speak of errors differently."""
+    """The two services that a host name can belong to; their errors look different."""
 
     COS = "cos"
     CI = "ci"
@@ -23,7 +24,7 @@ class Service(str, Enum):
 
 
 class ErrorEntry(NamedTuple):
-    """The HTTP status of an error code, and the page that says so."""
+    """The HTTP status of an error code, and the page that documents it."""
 
     status: int
     page: str
@@ -105,7 +106,7 @@ _TABLES = {Service.COS: COS_ERRORS, Service.CI: CI_ERRORS}
 
 
 def status_of(service: Service, code: str) -> int | None:
-    """The HTTP status that ``service`` gives with ``code``; None for a code that it does not know."""
+    """The HTTP status that ``service`` sends with ``code``; None if the service does not have this code."""
     entry = _TABLES[service].get(code)
     return entry.status if entry else None
 
@@ -127,7 +128,7 @@ class ServiceError(Exception):
 
 
 def reason_of(error: Exception) -> str:
-    """A failure inside the local CI in plain words, without paths; the log has the details."""
+    """Describe a failure inside the local CI, without paths; the log has the details."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) if isinstance(error, sqlite3.OperationalError) else type(error).__name__

@@ -1,4 +1,4 @@
-"""The local CI as a whole: its parts put together, started and stopped."""
+"""Puts the parts of the local CI together, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ DEFAULT_SECRET_ID = "AKIDlocal0000000000000000000000000000"  # noqa: S105 - an e
 DEFAULT_SECRET_KEY = "local-ci-not-a-secret-key"  # noqa: S105 - an example, too
 
 GRACE_SECONDS = 5
-"""How long a stopping server waits for running jobs and requests; what still runs runs again next time."""
+"""Seconds that a stopping server waits for jobs and requests; a job that still runs then will run again."""
 
 _BACKLOG = 1024
 
@@ -68,29 +68,29 @@ class LocalCIError(Exception):
 
 
 class LocalCI:
-    """A local CI on a thread of its own; a context manager, and usable many times in one process.
+    """A local CI in a thread of its own; a context manager. One process can run several.
 
-    :param root: folder of the buckets; made when it does not exist. One server at a time.
-    :param port: 0 takes a free one.
+    :param root: folder of the buckets, made if it does not exist. Only one server at a time can use it.
+    :param port: 0 chooses a free port.
     :param token: session token that every request must carry; None for permanent keys.
-    :param workers: jobs that are converted at once.
+    :param workers: number of jobs that run at once.
     :param convert: ``real``, ``instant`` (a tiny file of the target type), ``none`` (jobs succeed, and
         nothing is written) or converters of your own.
     :param latency_ms: milliseconds to wait before every response.
-    :param queue_size: waiting jobs that a queue takes.
-    :param queues: queues of each bucket and feature.
-    :param queue_concurrency: jobs of one queue that run at once, within ``workers``.
+    :param queue_size: maximum number of waiting jobs in a queue.
+    :param queues: number of queues for each bucket and feature.
+    :param queue_concurrency: maximum number of jobs of one queue that run at once, within ``workers``.
     :param deadline_seconds: longest time for one conversion.
-    :param office: folder of LibreOffice's ``soffice.bin``; looked for if not given.
+    :param office: folder of LibreOffice's ``soffice.bin``; searched for if not given.
     :param sandbox: False converts office documents even where no sandbox keeps them from reading files of
         this machine.
-    :param synthetic: how many made-up objects each of these buckets lists besides its files.
-    :param listing_delay_seconds: seconds after a write in which listings of objects leave it out.
-    :param versioned: buckets in which PUT replaces in spite of ``x-cos-forbid-overwrite``.
-    :param tls: answer TLS, too, with a certificate of its own making, see :attr:`certificate`.
-    :param pages: pages for a browser at its address, see docs/local.md; None: unless it listens beyond this
-        machine. They are answered to this machine alone in any case.
-    :param faults: faults that wait from the start, as ``/_local/faults`` takes them.
+    :param synthetic: number of synthetic objects that each of these buckets lists besides its files.
+    :param listing_delay_seconds: seconds after a write during which listings leave the object out.
+    :param versioned: buckets in which PUT replaces an object despite ``x-cos-forbid-overwrite``.
+    :param tls: accept TLS as well, with a self-made certificate, see :attr:`certificate`.
+    :param pages: whether to serve pages for a browser, see docs/local.md; None: only if ``host`` cannot be
+        reached from other machines. In any case, only this machine can open the pages.
+    :param faults: faults that are pending from the start, in the form that ``/_local/faults`` accepts.
     :param traits: traits of real buckets, the fields of :class:`~.http.traits.Traits`.
     """
 
@@ -163,15 +163,15 @@ class LocalCI:
 
     @property
     def endpoint(self) -> str:
-        """Its address, ``http://127.0.0.1:PORT``, or ``https://…`` with ``tls``."""
+        """The address of the server, ``http://127.0.0.1:PORT``, or ``https://…`` with ``tls``."""
         return self._address(self._host)
 
     @property
     def page(self) -> str:
-        """The address of its page for a browser on this machine; empty if pages are off."""
+        """The address of the start page for a browser on this machine; empty if pages are off."""
         if not self.has_pages:
             return ""
-        is_everywhere = self._host in ("0.0.0.0", "::")  # noqa: S104 - it is only looked for
+        is_everywhere = self._host in ("0.0.0.0", "::")  # noqa: S104 - only compared
         return self._address("127.0.0.1" if is_everywhere else self._host) + "/"
 
     def _address(self, host: str) -> str:
@@ -201,11 +201,11 @@ class LocalCI:
         return find_sandbox().description
 
     def bucket_path(self, bucket: str) -> Path:
-        """The folder of a bucket; make it to make the bucket."""
+        """The folder of a bucket; create the folder to create the bucket."""
         return self.root / bucket
 
     def start(self) -> None:
-        """Start and return when requests are answered.
+        """Start, and return as soon as requests are served.
 
         :raises LocalCIError: the port is taken, the folder is not writable or served already, or
             LibreOffice is missing.
@@ -350,7 +350,7 @@ class LocalCI:
         quiet = logging.getLogger(f"{__name__}.http")
         quiet.setLevel(logging.CRITICAL)
         server = web.Server(app.handle, access_log=None, auto_decompress=False, logger=quiet)
-        # aiohttp takes this time twice, to wait for open requests and then to cancel them.
+        # aiohttp uses this time twice, to wait for open requests and then to cancel them.
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_SECONDS / 2)
         await runner.setup()
         listener = None
@@ -397,7 +397,7 @@ class LocalCI:
 
 
 def _tls_listener(server: web.Server, certificate: Path) -> Listener:
-    # Loaded on demand: no other server needs the package for certificates.
+    # Imported on demand: only a server with TLS needs the package for certificates.
     from airflow_provider_ci.local.http.certificates import Authority
     from airflow_provider_ci.local.http.listener import Listener
 
@@ -405,11 +405,11 @@ def _tls_listener(server: web.Server, certificate: Path) -> Listener:
 
 
 def _lock(root: Path) -> int:
-    """Claim ``root`` for this process; the claim ends with the process, however that ends."""
+    """Lock ``root`` for this process; the lock ends with the process, even after a crash."""
     folder = root / STATE_FOLDER
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)  # passwords of waiting jobs lie there
+        folder.mkdir(mode=0o700, exist_ok=True)  # passwords of waiting jobs are stored there
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise LocalCIError(f"cannot write to {root}: {error.strerror}; give another --root") from error

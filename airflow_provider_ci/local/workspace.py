@@ -1,4 +1,4 @@
-"""Where conversions happen: a folder each, and the way of objects into it and out of it."""
+"""Folders for conversions: makes one for each, brings objects into it, and stores its outputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
 class Workspace:
-    """The folder of all conversions of a server; what an earlier server left there is removed."""
+    """The folder for all conversions of a server; files that an earlier server left there are removed."""
 
     def __init__(self, store: Store, root: Path) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Workspace:
 
     @contextmanager
     def folder(self, name: str = "") -> Iterator[Path]:
-        """A folder for one conversion, which is gone afterwards."""
+        """A folder for one conversion, which is removed afterwards."""
         path = self._path / (name or f"sync-{token_hex(8)}")
         try:
             path.mkdir()
@@ -50,9 +50,9 @@ class Workspace:
             shutil.rmtree(path, ignore_errors=True)
 
     def source(self, folder: Path, bucket: str, key: str, name: str = "source") -> Path | None:
-        """The object as ``name`` with its suffix in ``folder``, so that nothing happens to it meanwhile.
+        """A copy of the object in ``folder``, as ``name`` with the key's suffix; None if there is no object.
 
-        None if the object does not exist.
+        Later writes to the object do not change the copy.
         """
         found = self._store.find(bucket, key)
         if found is None:
@@ -78,9 +78,9 @@ class Workspace:
         return self._store.adopt(bucket, key, path, {"Content-Type": content_type})
 
     def fetch(self, folder: Path, bucket: str, url: str) -> Path:
-        """The file of a watermark image in ``folder``, by the address of an object of ``bucket``.
+        """A copy in ``folder`` of the watermark image at ``url``, which must be an object of ``bucket``.
 
-        :raises ConversionError: the address is of anything else, or of no object.
+        :raises ConversionError: ``url`` names something else, or the object does not exist.
         """
         found = self.source(folder, bucket, key_of(url, bucket), f"watermark-{token_hex(8)}")
         if found is None:
@@ -91,9 +91,9 @@ class Workspace:
 
 
 def key_of(url: str, bucket: str) -> str:
-    """The key in an address of an object of ``bucket``, ``http://<bucket>.cos.<region>.…/<key>``.
+    """The key in the URL of an object of ``bucket``, ``http://<bucket>.cos.<region>.…/<key>``.
 
-    :raises ConversionError: it is the address of anything else (1045/33725).
+    :raises ConversionError: the URL names anything else (1045/33725).
     """
     parts = urlsplit(url)
     try:

@@ -34,7 +34,7 @@ class CIBatchesPlugin(AirflowPlugin):
         [
             {
                 "name": _NAME,
-                # Relative to the UI's own base, so that it also works below a path of a reverse proxy.
+                # Relative to the UI's own base, so that the link also works below a path of a reverse proxy.
                 "href": f"{_PLACE}/",
                 "icon": f"{_PLACE}/static/icon.svg",
                 "url_route": _PLACE,

@@ -1,4 +1,4 @@
-"""The rights of users. An application mounted into Airflow inherits no authentication, so it is all here."""
+"""The rights of users, checked here: an application mounted into Airflow inherits no authentication."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fastapi import Depends, HTTPException, Query, Request
 from airflow_provider_ci.plugin.recorded import TaskBatch, TaskName, find_task
 
 User = Annotated[Any, Depends(get_user)]
-"""The user of the session; without one the response is 401."""
+"""The user of the session; without a session the response is 401."""
 
 _ALL_DAGS = "~"
-"""Airflow's API writes it for all DAGs; a batch has one."""
+"""What Airflow's API writes for all DAGs; a batch belongs to one DAG."""
 
 
 def readable_dag_ids(user: User) -> set[str]:
@@ -25,7 +25,7 @@ def readable_dag_ids(user: User) -> set[str]:
 
 
 def may_read_xcom(request: Request, user: Any, dag_id: str) -> bool:
-    """Whether the user may read the XComs of a DAG, on which the details of a batch rest."""
+    """Whether the user may read the XComs of a DAG, from which the details of a batch come."""
     try:
         _require_xcom(request, user, dag_id)
     except HTTPException:
@@ -41,13 +41,13 @@ def task_name(
     task_id: Annotated[str, Query(min_length=1)],
     map_index: Annotated[int, Query(ge=-1)] = -1,
 ) -> TaskName:
-    """The task in the address, if the user may read the XComs of its DAG; otherwise 403."""
+    """The task that the address names, if the user may read the XComs of its DAG; otherwise 403."""
     _require_xcom(request, user, dag_id)
     return TaskName(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
 
 
 def task_batch(name: Annotated[TaskName, Depends(task_name)]) -> TaskBatch:
-    """The batch of that task, as the task recorded it; 404 if it recorded none."""
+    """The batch that the named task recorded; 404 if the task recorded none."""
     with create_session() as session:
         found = find_task(session, name)
     if found is None:

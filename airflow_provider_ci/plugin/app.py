@@ -38,7 +38,7 @@ Text = Annotated[str, Query(max_length=850)]
 
 @functools.cache
 def batches_app() -> FastAPI:
-    """The application; one for each process."""
+    """The application; each process makes it once."""
     app = FastAPI(title="CI batches", openapi_url=None, docs_url=None, redoc_url=None)
     for path, show in _ROUTES.items():
         app.add_api_route(path, show, methods=["GET", "HEAD"], response_class=Response)
@@ -73,7 +73,7 @@ def show_list(
 def show_batch(
     batch: Batch, state: Text = "", code: Text = "", text: Text = "", offset: Offset = 0
 ) -> Response:
-    """One batch: its verdict, its failures, its objects."""
+    """One batch: its state in a sentence, its failures, its objects."""
     if state and state not in RESULT_FILTERS:
         raise HTTPException(400, f"Unknown outcome {state!r}; known are {', '.join(RESULT_FILTERS)}.")
     template = "plan.html" if batch.record.plan_only else "batch.html"
@@ -95,7 +95,7 @@ def send_picture(batch: Batch, n: Annotated[int, Query(ge=0)], side: Text) -> Re
 
 
 def send_file(batch: Batch, n: Annotated[int, Query(ge=0)], side: Text) -> Response:
-    """An object's input or output as a file to save, never to show."""
+    """An object's input or output as a file to save; a browser never displays it."""
     name, body = pages.file(batch, n, side)
     headers = {
         **FILE_HEADERS,
@@ -106,7 +106,7 @@ def send_file(batch: Batch, n: Annotated[int, Query(ge=0)], side: Text) -> Respo
 
 
 def send_static(name: str) -> Response:
-    """A file of the design; it needs no session, as it says nothing."""
+    """A file of the shared design; it needs no session, because it holds no data."""
     file = static_file(name)
     if file is None:
         raise HTTPException(404, "This file does not exist.")
@@ -125,12 +125,12 @@ _ROUTES: dict[str, Callable[..., Response]] = {
 
 def _page(template: str, status: int = 200, **values: Any) -> Response:
     html = _TEMPLATES.get_template(template).render(base="", **values)
-    # A key may hold a lone surrogate, which UTF-8 has no bytes for.
+    # A key may hold a lone surrogate, which UTF-8 cannot encode.
     return Response(html.encode("utf-8", "replace"), status, headers=dict(PAGE_HEADERS))
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """401, 403, 404: the reason in a sentence."""
+    """A page for 401, 403, 404 and other errors, with the reason in a sentence."""
     assert isinstance(error, AnyHTTPException)
     title = HTTPStatus(error.status_code).phrase
     words = _REFUSALS.get(error.status_code) or str(error.detail)
@@ -146,14 +146,14 @@ def _unreadable(request: Request, error: Exception) -> Response:
 
 
 def _no_picture(error: Exception) -> Response:
-    """A picture of our own with the reason; a broken picture would give none."""
+    """A picture that shows the reason; a broken picture would show none."""
     reason = error.code if isinstance(error, CIServiceError) else "The service sent no picture."
     body = _TEMPLATES.get_template("no_picture.svg").render(reason=reason[:_MAX_REASON])
     return Response(body.encode(), headers={**FILE_HEADERS, "Content-Type": "image/svg+xml"})
 
 
 def _service_failed(request: Request, error: Exception) -> Response:
-    """The bucket cannot be read; what the service says about it names no secret."""
+    """The page when the bucket cannot be read; the service's message contains no secret."""
     said = f"{error.code}: {error.message}" if isinstance(error, CIServiceError) else type(error).__name__
     log.warning("a page of a batch cannot read its bucket: %s", said)
     words = f"The bucket of this batch cannot be read now ({said})."
@@ -161,7 +161,7 @@ def _service_failed(request: Request, error: Exception) -> Response:
 
 
 def _cannot_connect(request: Request, error: Exception) -> Response:
-    """The connection or the ledger cannot be used; the details are for the log of the task."""
+    """The page when the connection or the ledger cannot be used; the details belong in the task's log."""
     log.warning("a page of a batch cannot be made: %s", type(error).__name__)
     words = (
         "The ledger of this batch is damaged, or a newer version of the package wrote it."

@@ -1,4 +1,4 @@
-"""What the ledger of a batch says: its plan, its report, and how it went over time."""
+"""Reads the ledger of a batch: its plan, its report, and its progress over time."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Ledger:
-    """The ledger of one batch in its bucket; each part of it is read once, when it is needed."""
+    """The ledger of one batch in its bucket; each part is read once, when it is needed."""
 
     client: CIClient
     folder: str
 
     @cached_property
     def plan(self) -> StoredPlan | None:
-        """The frozen plan; None while the objects are listed."""
+        """The frozen plan; None while the objects are being listed."""
         return read_plan(self.client, self.folder)
 
     @cached_property
     def report(self) -> BatchReport | None:
-        """The report of this plan; None while it is not written, or if it is of an earlier plan."""
+        """The report of this plan; None if it is not written yet, or belongs to an earlier plan."""
         found = BatchReport(self.client, self.folder)
         try:
             token = found.header.plan
@@ -47,25 +47,26 @@ class Ledger:
 
     @cached_property
     def journal(self) -> Journal | None:
-        """The journal of the plan, read as far as it is written."""
+        """The journal of the plan; None without a plan."""
         return Journal(client=self.client, plan=self.plan) if self.plan else None
 
     @cached_property
     def state(self) -> BatchState | None:
-        """How far the plan is, as far as it was recorded."""
+        """The recorded progress of the plan."""
         return self.journal.read_state() if self.journal else None
 
     def planned(self, index: int) -> PlannedObject | None:
-        """An object of the plan."""
+        """The object at this place in the plan; None if the plan has no such object."""
         if self.plan is None or not 0 <= index < self.plan.header.total:
             return None
         return next(self.plan.objects(index), None)
 
     def course(self, finished: int, skipped: int, jobs: int) -> Course:
-        """How the batch went over time, from the times and sizes of its records.
+        """The progress of the batch over time, estimated from the times and sizes of its records.
 
-        :param finished: objects that have a result, of which ``skipped`` had no job.
-        :param jobs: jobs that were submitted.
+        :param finished: number of objects that have a result.
+        :param skipped: number of finished objects that needed no job.
+        :param jobs: number of jobs that were submitted.
         """
         if self.plan is None:
             return Course()
@@ -90,7 +91,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a batch went over time: Unix times and values."""
+    """The progress of a batch over time: points of a Unix time and a value."""
 
     throughput: Points = ()
     """Objects per second."""
@@ -99,12 +100,12 @@ class Course:
 
 
 def failed_of(state: BatchState) -> int:
-    """Objects without an output, of the results so far."""
+    """Number of failed and cancelled objects in the results so far."""
     return state.counts[ObjectState.FAILED] + state.counts[ObjectState.CANCELLED]
 
 
 def _cumulated(records: Iterable[ObjectInfo], total: int) -> list[tuple[float, float]]:
-    """How many objects the records held at each time; a record has as large a share as its bytes."""
+    """How many objects the records held at each time; a record counts in proportion to its bytes."""
     known = list(records)
     whole = sum(info.size for info in known) or 1
     times = (info.last_modified.timestamp() for info in known)
@@ -115,7 +116,7 @@ def _cumulated(records: Iterable[ObjectInfo], total: int) -> list[tuple[float, f
 
 
 def _rates(done: Points, began: float) -> Points:
-    """The rate between records; records that lie close together count as one."""
+    """Objects per second between records; records close in time count as one."""
     if not done:
         return ()
     width = max(1.0, (done[-1][0] - began) / _BINS)
@@ -129,7 +130,7 @@ def _rates(done: Points, began: float) -> Points:
 
 
 def _difference(submitted: Points, ended: Points) -> Points:
-    """Jobs in flight at each time at which one of the two changed."""
+    """Jobs in flight at each time at which jobs were submitted or ended."""
     changes = sorted([(moment, value, 0) for moment, value in submitted] + [(m, v, 1) for m, v in ended])
     now = [0.0, 0.0]
     found: list[tuple[float, float]] = []

@@ -1,7 +1,7 @@
-"""How many jobs of a waiting batch have ended, although the batch has not collected them yet.
+"""Counts the jobs of a waiting batch that have ended, although the batch has not collected them yet.
 
-A deferred batch writes nothing until its task comes back. So its page asks the service itself: rarely, once
-for all who look at it, and only for a window that a few requests cover.
+A deferred batch writes nothing until its task resumes. So its page asks the service itself: rarely, once for
+all viewers, and only if a few requests cover the jobs in flight.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 15.0
 MAX_JOBS = 2000
-"""In larger windows the page shows only the numbers of the ledger."""
+"""With more jobs in flight than this, the page shows only the numbers of the ledger."""
 _KEPT = 64
 
 
@@ -41,12 +41,12 @@ _lock = threading.Lock()
 
 
 def count_ended(ledger: Ledger) -> int:
-    """Jobs of the ledger's window that have ended at the service."""
+    """The number of the ledger's jobs in flight that have ended at the service."""
     if ledger.plan is None or ledger.state is None or not 0 < len(ledger.state.running) <= MAX_JOBS:
         return 0
     pending = {job_id: found.created_at for job_id, found in ledger.state.running.items()}
     watch = _watch_of(ledger)
-    if watch.lock.acquire(blocking=False):  # otherwise another request is asking
+    if watch.lock.acquire(blocking=False):  # otherwise another request is asking the service
         try:
             _ask(watch, {job_id: at for job_id, at in pending.items() if job_id not in watch.ended})
         finally:

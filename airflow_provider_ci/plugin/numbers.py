@@ -1,4 +1,4 @@
-"""A batch in the numbers that its bar, its rate and its time left are made of."""
+"""The numbers of a batch: for its bar, its rate and its time left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ci.plugin.recorded import TaskBatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """The objects of a batch by where they are."""
+    """The number of a batch's objects in each state."""
 
     total: int
     succeeded: int = 0
@@ -19,20 +19,20 @@ class Numbers:
     skipped: int = 0
     in_flight: int = 0
     ended: int = 0
-    """Jobs that have ended and that the batch has not collected yet."""
+    """Jobs that have ended but that the batch has not collected yet."""
     per_second: float | None = None
     seconds_left: float | None = None
     looked_at: datetime | None = None
-    """When these numbers held; None when they are final."""
+    """When these numbers were recorded; None if they are final."""
 
     @property
     def finished(self) -> int:
-        """Objects that have a result."""
+        """Number of objects that have a result."""
         return self.succeeded + self.failed + self.skipped
 
     @property
     def left(self) -> int:
-        """Objects that are neither finished nor in flight."""
+        """Number of objects that are neither finished nor in flight."""
         return max(0, self.total - self.finished - self.ended - self.in_flight)
 
     @property
@@ -48,7 +48,7 @@ class Numbers:
 
 
 def numbers_of(batch: TaskBatch) -> Numbers | None:
-    """The newest numbers that the database has; None while the batch is planned."""
+    """The newest numbers in the database; None while the batch is being planned."""
     if batch.group != "live" and batch.summary is not None:
         return of_summary(batch.summary)
     return _of_progress(batch)

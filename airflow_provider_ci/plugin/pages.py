@@ -1,4 +1,4 @@
-"""What each page shows, as values for its template."""
+"""Builds the values for the template of each page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_ci.web import line_chart
 from airflow_provider_ci.web.figures import count, rate
 
 REFRESH_SECONDS = 5
-"""How often a page with something that runs renews itself."""
+"""Seconds after which a page that shows a running batch reloads itself."""
 ALL = "all"
 """The filter by outcome that shows everything."""
 _GROUP_NAMES = {"": "All", "live": "Running", "failed": "Failed", "done": "Ended well"}
@@ -36,11 +36,11 @@ class ListRow:
     batch: TaskBatch
     numbers: Numbers | None
     is_open: bool
-    """Whether the user may see its numbers and its page."""
+    """Whether the user may see the batch's numbers and its page."""
 
     @property
     def state(self) -> tuple[str, str]:
-        """Word and tone."""
+        """The word and the tone of the batch's state."""
         return words.state_of(self.batch)
 
 
@@ -128,13 +128,13 @@ def object_page(batch: TaskBatch, index: int) -> dict[str, Any]:
 
 
 def picture(batch: TaskBatch, index: int, side: str) -> previews.Picture:
-    """The picture of one side of an object."""
+    """The picture of an object's input or output; ``side`` is ``input`` or ``output``."""
     client, key = _side(batch, index, side)
     return previews.picture_of(client, key, client.head_object(key).size)
 
 
 def file(batch: TaskBatch, index: int, side: str) -> tuple[str, bytes]:
-    """The name and the bytes of one side of an object."""
+    """The file name and the bytes of an object's input or output."""
     client, key = _side(batch, index, side)
     if client.head_object(key).size > previews.MAX_DOWNLOAD_BYTES:
         raise HTTPException(
@@ -145,7 +145,7 @@ def file(batch: TaskBatch, index: int, side: str) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One side of an object, as far as it can be shown."""
+    """The input or output of an object, as the page shows it."""
 
     key: str
     kind: previews.Kind
@@ -161,7 +161,7 @@ class Shown:
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether it may be passed on as a file."""
+        """Whether the object may be downloaded through Airflow."""
         return self.size is not None and self.size <= previews.MAX_DOWNLOAD_BYTES
 
 
@@ -179,7 +179,7 @@ def _shown(client: CIClient, key: str) -> Shown:
 
 
 def _side(batch: TaskBatch, index: int, side: str) -> tuple[CIClient, str]:
-    """The client and the key of one side: both from the ledger, by the object's place in the plan."""
+    """The client and the key of an input or output, found in the ledger by the object's place in the plan."""
     ledger, planned = _planned(batch, index)
     if side == "input":
         return ledger.client, planned.key
@@ -247,7 +247,7 @@ def _objects(ledger: Ledger, wanted: Filter, offset: int) -> Page:
 
 
 def _legend(batch: TaskBatch, numbers: Numbers | None) -> list[tuple[str, int, str]]:
-    """The parts of the bar that are worth a word."""
+    """The parts of the bar that the legend names."""
     if numbers is None:
         return []
     left = ("plain", numbers.left, "to go" if batch.group == "live" else "without a result")
@@ -255,7 +255,7 @@ def _legend(batch: TaskBatch, numbers: Numbers | None) -> list[tuple[str, int, s
 
 
 def _filters(batch: TaskBatch, numbers: Numbers | None) -> list[tuple[str, str, int | None]]:
-    """Value, name and number of each filter by outcome."""
+    """The value, name and number of objects of each filter by outcome."""
     if batch.summary is None or batch.group == "live":
         failed = numbers.failed if numbers else None
         finished = numbers.finished if numbers else None

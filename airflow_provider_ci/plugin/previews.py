@@ -1,7 +1,7 @@
-"""Pictures and beginnings of the users' own files, made harmless.
+"""Previews of users' files, made harmless: pictures, and beginnings of texts.
 
-No file is ever shown as a page. Pictures are recognized by their first bytes, which also decide the type that
-is sent. Text is shown escaped. Everything else can only be downloaded.
+No file is ever shown as a page. Pictures are recognized by their first bytes, which also decide the content
+type of the response. Text is shown escaped. Everything else can only be downloaded.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from airflow_provider_ci.client import CIClient, DocPreview
 Kind = Literal["picture", "text", "none"]
 
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
-"""Larger pictures are made smaller by the service."""
+"""The service scales larger pictures down."""
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
 """Larger files are not passed through the API server."""
 TEXT_BYTES = 16 * 1024
-"""Size of the beginning of a text that is shown."""
+"""Maximum number of bytes of a text that is shown."""
 _THUMBNAIL = "imageMogr2/thumbnail/1200x1200>/format/png"
 
 _MAGIC = (
@@ -50,7 +50,7 @@ class Picture:
 
 
 def kind_of(key: str) -> Kind:
-    """How an object of this name can be shown."""
+    """How an object with this key can be shown."""
     suffix = _suffix(key)
     if suffix in _TEXTS:
         return "text"
@@ -60,8 +60,8 @@ def kind_of(key: str) -> Kind:
 def picture_of(client: CIClient, key: str, size: int) -> Picture:
     """The picture itself, a smaller one, or the first page of a document.
 
-    :raises NoPreviewError: the service does not send a picture.
-    :raises CIError: the service does not make one.
+    :raises NoPreviewError: the service sent something that is not a picture.
+    :raises CIError: the service made no picture.
     """
     if _suffix(key) in _DOCUMENTS:
         body = client.read_doc_preview(key, DocPreview("jpg", page=1), max_bytes=MAX_PICTURE_BYTES)

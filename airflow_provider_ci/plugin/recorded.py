@@ -35,12 +35,12 @@ GROUPS: Mapping[str, Any] = {
     "failed": TaskInstance.state.in_(FAILED),
     "done": and_(TaskInstance.state.in_(ENDED), TaskInstance.state.not_in(FAILED)),
 }
-"""Groups of the list, in its order, and which tasks are in them."""
+"""The groups of the list, in order, each with the condition for its tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskName:
-    """Names a task instance."""
+    """The name of a task instance."""
 
     dag_id: str
     run_id: str
@@ -49,29 +49,29 @@ class TaskName:
 
     @property
     def as_query(self) -> dict[str, object]:
-        """The parameters of the addresses of its pages."""
+        """The query parameters in the addresses of the task's pages."""
         found: dict[str, object] = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id}
         return found if self.map_index < 0 else {**found, "map_index": self.map_index}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskBatch:
-    """A batch and its task, as the database has them."""
+    """A batch and its task, as stored in the database."""
 
     name: TaskName
     state: str
-    """Of the task; ``""`` before it is scheduled."""
+    """State of the task; ``""`` before it is scheduled."""
     try_number: int
     started_at: datetime | None
     ended_at: datetime | None
     record: BatchRecord
     recorded_at: datetime
     summary: BatchSummary | None
-    """What the last try returned, or pushed when it failed."""
+    """The summary that the last try returned, or pushed if it failed."""
     preview: BatchPreview | None
-    """What a task returned that only planned."""
+    """The preview that a task with ``plan_only`` returned."""
     progress: Mapping[str, Any] | None
-    """The last numbers of the run."""
+    """The last numbers that the run recorded."""
     progress_at: datetime | None
 
     @property
@@ -87,13 +87,13 @@ _PROGRESS = aliased(XComModel, flat=True)
 
 
 def dags_with_batches(session: Session, dag_ids: Collection[str]) -> list[str]:
-    """Those of the DAGs that have batches, sorted."""
+    """The ids in ``dag_ids`` whose DAGs have batches, sorted."""
     found = select(XComModel.dag_id).where(XComModel.key == RECORD_KEY).distinct()
     return sorted(set(session.scalars(found)) & set(dag_ids))
 
 
 def count_groups(session: Session, dag_ids: Collection[str]) -> dict[str, int]:
-    """How many batches of the DAGs each group has."""
+    """The number of the DAGs' batches in each group."""
     group = case(*((condition, literal(name)) for name, condition in GROUPS.items()))
     counted = select(group, func.count()).select_from(XComModel).join(TaskInstance, _same_task(XComModel))
     rows = session.execute(counted.where(_recorded_by(dag_ids)).group_by(group))
@@ -101,9 +101,9 @@ def count_groups(session: Session, dag_ids: Collection[str]) -> dict[str, int]:
 
 
 def list_batches(session: Session, dag_ids: Collection[str], *, group: str, offset: int) -> list[TaskBatch]:
-    """A page of the batches of the DAGs: running ones first, then failed ones, each the newest first.
+    """A page of the DAGs' batches: running, then failed, then done; the newest first within each group.
 
-    :param group: only of this group; ``""`` for all.
+    :param group: list only this group; ``""`` for all.
     """
     order = case(*((condition, literal(place)) for place, condition in enumerate(GROUPS.values())))
     condition = GROUPS.get(group, true())
@@ -113,7 +113,7 @@ def list_batches(session: Session, dag_ids: Collection[str], *, group: str, offs
 
 
 def find_task(session: Session, name: TaskName) -> TaskBatch | None:
-    """The batch of a task."""
+    """The batch of a task; None if the task recorded none."""
     rows = _selected().where(
         XComModel.key == RECORD_KEY,
         XComModel.dag_id == name.dag_id,
@@ -182,7 +182,7 @@ def _batch_of(row: Any) -> TaskBatch | None:
     progress = _numbers(stored) or _numbers(told)
     progress_at = stored_at if _numbers(stored) else told_at
     if progress_at is not None and started is not None and progress_at < started:
-        progress = progress_at = None  # an earlier try said so
+        progress = progress_at = None  # recorded by an earlier try
     return TaskBatch(
         name=TaskName(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index),
         state=str(state or ""),
@@ -212,7 +212,7 @@ def _plain(value: Any) -> Any:
 
 
 def _read(read: Callable[[Any], T], value: Any) -> T | None:
-    """The value, read; None if it is not one, because tasks may return anything."""
+    """Convert ``value`` with ``read``; None if that fails, because tasks may return anything."""
     try:
         return read(value)
     except (TypeError, ValueError, AttributeError, KeyError):
@@ -225,7 +225,7 @@ def _preview(value: Any) -> BatchPreview:
 
 
 def _numbers(value: Any) -> dict[str, Any] | None:
-    """The progress as a dictionary of numbers, whatever the store made of it."""
+    """The progress as a dictionary of numbers; the store may have encoded it as JSON twice."""
     value = _plain(_plain(value))
     if not isinstance(value, Mapping) or not isinstance(value.get("total"), int):
         return None

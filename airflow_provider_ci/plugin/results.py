@@ -1,4 +1,4 @@
-"""The objects of a batch in pages of a hundred, filtered by outcome, code and text."""
+"""Lists the objects of a batch in pages of 100, filtered by outcome, code and text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE_ROWS = 100
 BAD = "bad"
 """The filter for all objects without an output."""
 NEWEST_PARTS = 10
-"""Parts of a running batch's journal that are read for its results: 100,000 results at most."""
+"""Number of parts of a running batch's journal that are read: at most 100,000 results."""
 SEARCH_ROWS = 1000
 SEARCHED = 20_000
 """Maximum number of failures in one search; the next page continues it."""
@@ -45,7 +45,7 @@ class Filter:
     """A state, ``bad`` for all without an output, or ``""`` for all."""
     code: str = ""
     text: str = ""
-    """A part of the key, or of the reason of a failure, whatever its case."""
+    """A part of the key or of the reason of a failure; case is ignored."""
 
     @property
     def is_of_failures(self) -> bool:
@@ -54,16 +54,16 @@ class Filter:
 
     @property
     def state_of_failures(self) -> str | None:
-        """The one state of failures that is shown; None for all of them."""
+        """The only state of failures that is shown; None for all states."""
         return self.state if self.state in _STATES_OF_FAILURES else None
 
     def matches(self, result: ObjectResult) -> bool:
-        """Whether an object is shown."""
+        """Whether the filter shows this object."""
         has_code = not self.code or result.code == self.code
         return has_code and self._has_state(result) and self.has_text(result)
 
     def has_text(self, result: ObjectResult) -> bool:
-        """Whether the key or the reason has the text."""
+        """Whether the key or the reason contains the text."""
         return self.text.casefold() in f"{result.key} {result.reason}".casefold()
 
     def _has_state(self, result: ObjectResult) -> bool:
@@ -76,15 +76,15 @@ class Page:
 
     rows: Sequence[Row] = ()
     next_offset: int | None = None
-    """Where the next page begins; None on the last one."""
+    """Where the next page begins; None on the last page."""
     total: int | None = None
     """How many objects match; None if that is not known."""
     note: str = ""
-    """What the user has to know about its limits."""
+    """What the user has to know about the limits of this page."""
 
 
 def page_of(ledger: Ledger, wanted: Filter, offset: int) -> Page:
-    """A page of results; before the report is there, of those in the journal."""
+    """A page of results: from the report, or from the journal if the report is not written yet."""
     if ledger.report is None:
         return _of_journal(ledger, wanted, offset)
     if not wanted.is_of_failures:
@@ -100,14 +100,14 @@ def page_of(ledger: Ledger, wanted: Filter, offset: int) -> Page:
 
 
 def find(ledger: Ledger, planned: PlannedObject) -> ObjectResult | None:
-    """The result of an object; None before its end."""
+    """The result of an object; None if it has none yet."""
     if ledger.report is not None:
         return ledger.report.object(planned.key)
     return next((each for each in _newest(ledger) if each.index == planned.index), None)
 
 
 def _search_failures(report: BatchReport, wanted: Filter, offset: int) -> Page:
-    """A page of failures with a text; at most some ten thousand of them are searched at a time."""
+    """A page of failures that contain a text; at most about 20,000 failures are searched at a time."""
     rows: list[Row] = []
     at: int | None = offset
     while at is not None and at < offset + SEARCHED and len(rows) < PAGE_ROWS:
@@ -141,7 +141,7 @@ def groups_of(results: Iterable[ObjectResult]) -> list[FailureGroup]:
 
 
 def groups_so_far(ledger: Ledger) -> list[FailureGroup]:
-    """Failures of a batch whose report is not written, grouped by code."""
+    """Failures of a batch whose report is not written yet, grouped by code."""
     return groups_of(_newest(ledger))
 
 
@@ -160,7 +160,7 @@ def row_of(result: ObjectResult) -> Row:
 
 
 def _newest(ledger: Ledger) -> Iterator[ObjectResult]:
-    """The newest results of a batch whose report is not written."""
+    """The newest results of a batch whose report is not written yet."""
     if ledger.journal is not None and ledger.state is not None:
         yield from ledger.journal.results_after(max(0, ledger.journal.parts - NEWEST_PARTS))
 

@@ -1,4 +1,4 @@
-"""The client of a batch's bucket, as the connection of its task has it."""
+"""Makes clients for the buckets of a batch, from the connection of its task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_ci.tasks.batch_page import BatchRecord
 _CONNECTION_TYPE = "tencent_ci"
 _KEPT = 32
 _KEPT_SECONDS = 60.0
-"""A changed connection counts after this time."""
+"""Seconds that a client is kept; a changed connection takes effect after this time."""
 _lock = threading.Lock()
 _clients: OrderedDict[tuple[str, str, str], tuple[float, CIClient]] = OrderedDict()
 
@@ -53,7 +53,7 @@ def _client(conn_id: str, bucket: str, region: str) -> CIClient:
 def _made(conn_id: str, bucket: str, region: str) -> CIClient:
     try:
         connection = server_connection(conn_id)
-    except Exception as error:  # each secrets backend has errors of its own
+    except Exception as error:  # each secrets backend raises its own errors
         raise ValueError(f"connection {conn_id!r} cannot be read by the API server") from error
     if connection.conn_type != _CONNECTION_TYPE:
         raise ValueError(f"connection {conn_id!r} is not of type {_CONNECTION_TYPE}")

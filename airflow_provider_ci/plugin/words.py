@@ -1,4 +1,4 @@
-"""What the pages say: the state of a batch in a word, its verdict and its future in a sentence each."""
+"""The words of the pages: the state of a batch, how it stands, and what clearing its task would do."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _hours(preview: BatchPreview) -> str:
 
 
 def preview_figures(preview: BatchPreview) -> list[tuple[str, str, str, str]]:
-    """Caption, value, note and tone of the numbers of a plan."""
+    """Caption, value, note and tone of each number of a plan."""
     cap = f"at most {count(preview.max_jobs)}" if preview.max_jobs is not None else ""
     numbers = [
         ("Objects found", count(preview.objects), "", ""),
@@ -155,7 +155,7 @@ def _good(summary: BatchSummary) -> str:
 
 
 def after_clear(batch: TaskBatch) -> str:
-    """What clearing the task would do, in a few sentences; empty while it runs."""
+    """What clearing the task would do, in a few sentences; empty while the task runs."""
     summary = batch.summary
     if batch.record.plan_only:
         return "Clearing the task plans again." if batch.group != "live" else ""
@@ -196,7 +196,7 @@ def _kept(outputs: int) -> str:
 
 
 def _why(summary: BatchSummary) -> str:
-    """Why objects are submitted again."""
+    """Why objects are submitted again, as part of a sentence."""
     kinds = (
         (summary.retryable, "failed for a reason that can pass"),
         (summary.cancelled, "were cancelled"),

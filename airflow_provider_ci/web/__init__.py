@@ -1,7 +1,7 @@
 """What the pages of this package share: templates, one stylesheet, one script, headers and figures.
 
-Airflow's page of batches and the local CI's own page are built from it. It imports nothing of ours, and no
-Airflow.
+The pages of batches in Airflow and the pages of the local CI are built from them. This folder imports neither
+Airflow nor the rest of the package.
 """
 
 from __future__ import annotations

@@ -13,19 +13,19 @@ _STEPS = (1, 2, 2.5, 5, 10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One line with its area, the scale's lines, and the first and last moment."""
+    """One line with the area below it, the lines of the scale, and the first and last time."""
 
     line: str
     """The attribute ``d`` of the line's path."""
     area: str
-    """The same, closed at the bottom."""
+    """The attribute ``d`` of the area's path: the line, closed at the bottom."""
     levels: tuple[tuple[float, str], ...]
-    """Height and label of each line of the scale."""
+    """Vertical position and label of each line of the scale."""
     start: float
     end: float
-    """Unix times of the left and of the right edge."""
+    """``start`` and ``end`` are the Unix times of the left and of the right edge."""
     last: tuple[float, float]
-    """Where the newest value is."""
+    """Position of the newest value."""
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -34,10 +34,10 @@ class Chart:
 
 
 def line_chart(points: Sequence[tuple[float, float]], label: Callable[[float], str]) -> Chart | None:
-    """The chart of moments and values; None for fewer than two moments.
+    """The chart of values over time; None for fewer than two different times.
 
     :param points: Unix time and value, in order of time.
-    :param label: writes a value of the scale.
+    :param label: formats a value of the scale.
     """
     if len(points) < 2 or points[-1][0] <= points[0][0]:
         return None
@@ -62,7 +62,7 @@ def line_chart(points: Sequence[tuple[float, float]], label: Callable[[float], s
 
 
 def nice_top(value: float) -> float:
-    """The next round number from a value on: 1, 2, 2.5 or 5 times a power of ten."""
+    """The least round number that is not below ``value``: 1, 2, 2.5 or 5 times a power of ten."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))

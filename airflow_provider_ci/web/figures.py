@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers and times for people."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from datetime import datetime, timezone
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
 _ROUND = 100
-"""From here on a fraction is noise."""
+"""Numbers from here on are shown without a fraction."""
 
 
 def count(number: float) -> str:
-    """``1,234,567``."""
+    """Format a number as ``1,234,567``."""
     return f"{number:,.0f}"
 
 
 def size(number: float | None) -> str:
-    """``1.5 MiB``; empty if unknown."""
+    """Format a number of bytes as ``1.5 MiB``; empty if unknown."""
     if number is None:
         return ""
     power = 0
@@ -29,7 +29,7 @@ def size(number: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``0.4 s``, ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; empty if unknown."""
+    """Format as ``0.4 s``, ``45 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; empty if unknown."""
     if seconds is None or not math.isfinite(seconds):
         return ""
     if 0 < seconds < 1:
@@ -45,7 +45,7 @@ def duration(seconds: float | None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """``12.5/s``, ``1,200/s``; slower than one in two seconds ``3/min``. Empty if unknown."""
+    """Format as ``12.5/s`` or ``1,200/s``, and below 0.5 per second as ``3.0/min``; empty if unknown."""
     if per_second is None:
         return ""
     if 0 < per_second < 0.5:
@@ -54,7 +54,7 @@ def rate(per_second: float | None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """``12.5%``. Only none and all are shown as 0% and 100%."""
+    """Format as ``12.5%``. Only nothing is shown as 0%, and only the whole as 100%."""
     if not whole:
         return "0%"
     percent = 100 * part / whole
@@ -66,18 +66,18 @@ def share(part: float, whole: float) -> str:
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """``1 object``, ``1,204 objects``."""
+    """Format a number and its noun as ``1 object`` or ``1,204 objects``."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
 
 
 def iso(moment: datetime | float | None) -> str:
-    """A moment for the attribute ``datetime`` of ``<time>``; empty if unknown."""
+    """Format a time for the attribute ``datetime`` of ``<time>``; empty if unknown."""
     found = _utc(moment)
     return found.isoformat(timespec="seconds").replace("+00:00", "Z") if found else ""
 
 
 def utc(moment: datetime | float | None) -> str:
-    """A moment as the page shows it without a script: ``2026-11-27 03:04:05 UTC``."""
+    """Format a time as a page without script shows it: ``2026-11-27 03:04:05 UTC``."""
     found = _utc(moment)
     return f"{found:%Y-%m-%d %H:%M:%S} UTC" if found else ""
 

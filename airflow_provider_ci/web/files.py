@@ -20,7 +20,7 @@ STATIC_HEADERS: Mapping[str, str] = {
     "Cache-Control": "public, max-age=31536000, immutable",  # the address has a version
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of a static file: add its content type."""
+"""Headers for serving a static file; the caller adds its content type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class StaticFile:
 
 @functools.cache
 def static_file(name: str) -> StaticFile | None:
-    """The file of this name; None for any other name, so that a path leads nowhere else."""
+    """The static file of this name; None for any other name, so that no path leads out of the folder."""
     if name not in _TYPES:
         return None
     body = (_FOLDER / name).read_bytes()

@@ -1,7 +1,7 @@
 """Headers that keep a page harmless, whatever it shows.
 
-Nothing is loaded from elsewhere, no script or style stands in the page itself, and only a page of the same
-origin may show it in a frame.
+Nothing is loaded from other origins, inline scripts and styles are forbidden, and only a page of the same
+origin may show a page in a frame.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COMMON = {
 
 
 def content_security_policy(**directives: str) -> str:
-    """The policy of a page.
+    """The value of ``Content-Security-Policy`` for a page.
 
     :param directives: replace or add directives, with ``_`` for ``-``: ``frame_src="'self'"``.
     """
@@ -45,7 +45,7 @@ PAGE_HEADERS: Mapping[str, str] = {
 FILE_HEADERS: Mapping[str, str] = {
     **_COMMON,
     "Cache-Control": "private, no-store",
-    # Opened by itself, such a file has an origin of its own and can run nothing.
+    # Opened by itself, such a file has an origin of its own and cannot run scripts.
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'",
 }
-"""Headers of a user's file that is passed on: add its content type."""
+"""Headers for serving a user's file; the caller adds its content type."""

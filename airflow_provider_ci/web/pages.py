@@ -1,4 +1,4 @@
-"""The templates: always with auto-escape, and an unknown name is an error instead of an empty place."""
+"""The templates: values are always escaped, and an unknown name is an error instead of an empty string."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIGURES = (
 def environment(package: str) -> Environment:
     """The templates in the folder ``templates`` of a package; the shared ones are below ``web/``.
 
-    A page extends ``web/layout.html`` and gives it ``base``, the relative way to the root of the pages
+    A page extends ``web/layout.html`` and gives it ``base``, the relative path to the root of the pages
     (``""``, ``"../"``). Parts of a page come from ``web/parts.html``.
     """
     shared = PackageLoader("airflow_provider_ci.web")
@@ -36,7 +36,7 @@ def environment(package: str) -> Environment:
 
 
 def query(current: Mapping[str, object], **changes: object) -> str:
-    """The query string of a link that keeps the current parameters but for the changed ones.
+    """The query string of a link with the current parameters and these changes.
 
     Empty values are left out, so that addresses stay short.
     """

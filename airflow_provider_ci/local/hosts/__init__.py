@@ -1,1 +1,1 @@
-"""Where a request goes: a COS host, a CI host, or the pages for a browser."""
+"""Routes a request to a COS host, a CI host, or the pages for a browser."""

@@ -43,12 +43,12 @@ class Operations(Protocol):
     async def answer(self, request: Request) -> Answer:
         """Do what the request asks for.
 
-        :raises ServiceError: it is refused.
+        :raises ServiceError: the request is refused.
         """
 
 
 class App:
-    """The handler of every request; ``latency_seconds`` are waited before each response."""
+    """Handles every request; waits ``latency_seconds`` before each response."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class App:
         self._latency_seconds = latency_seconds
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Handle one request and send the response."""
         now = self._traits.now()
         try:
             _check_method(http)
@@ -86,7 +86,7 @@ class App:
         return await self._serve(request, self._faults.take(request))
 
     async def _send_own(self, request: Request) -> web.StreamResponse:
-        """Answer by the control or by a page of the local CI itself."""
+        """Send the response of the control API or of one of the local CI's own pages."""
         is_control = request.path in control.PATHS
         answer = await (self._control.answer(request) if is_control else self._pages.answer(request))
         try:

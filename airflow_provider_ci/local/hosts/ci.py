@@ -1,4 +1,4 @@
-"""A CI host: which operation a request asks for."""
+"""Finds the operation that a request to a CI host asks for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OTHER_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CIService:
-    """Answers the requests of a CI host."""
+    """Handles the requests to a CI host."""
 
     store: Store
     jobs: JobOperations
@@ -34,7 +34,8 @@ class CIService:
     async def answer(self, request: Request) -> Answer:
         """Find the operation by method and path, and do it.
 
-        :raises ServiceError: it is refused, unknown (``InvalidUrl``) or left out (``NotImplemented``).
+        :raises ServiceError: the operation is refused, unknown (``InvalidUrl``) or left out
+            (``NotImplemented``).
         """
         name, _, rest = request.path[1:].partition("/")
         handler = _ROUTES.get((request.method, name, bool(rest)))
@@ -77,7 +78,7 @@ def _on_templates(operation: templates.Operation) -> _Handler:
     return handle
 
 
-# Method, first part of the path, whether an id follows.
+# The keys are the method, the first part of the path, and whether an id follows.
 _ROUTES: dict[tuple[str, str, bool], _Handler] = {
     **{("POST", name, False): _on_jobs(JobOperations.submit) for name in FAMILIES},
     **{("GET", name, True): _on_jobs(JobOperations.get) for name in FAMILIES},

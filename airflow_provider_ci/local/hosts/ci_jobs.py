@@ -26,7 +26,7 @@ from airflow_provider_ci.local.objects.store import Store
 
 MAX_IDS = 10
 OWN_TYPE_HEADER = "x-ci-local-own-type"
-"""On the response to a submission: a source type that the service does not document."""
+"""Header of the response to a submission whose source type the service does not document; names the type."""
 
 MAX_PAGE_SIZE = 100
 
@@ -51,7 +51,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "file_jobs": {"FileHashCode": (queues.FILE,), "FileUncompress": (queues.FILE,)},
 }
-"""By path and tag, the queues that take such a job, the default one first."""
+"""For each path and tag: the categories of the queues that accept such a job, the default one first."""
 
 LISTED = ("doc_jobs", "pic_jobs", "jobs")
 
@@ -60,7 +60,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOperations:
-    """Submits, gets, lists and cancels jobs, on any path that takes or shows them."""
+    """Submits, gets, lists and cancels jobs, on every path for jobs."""
 
     store: Store
     jobs: Jobs
@@ -104,9 +104,9 @@ class JobOperations:
         return answer
 
     async def get(self, request: Request, name: str, rest: str) -> Answer:
-        """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob, DescribeFileProcessJob: ten ids.
+        """DescribeDocProcessJob, DescribePicProcessJob, DescribeMediaJob, DescribeFileProcessJob.
 
-        Sources: 1045/47933, 73113; 436/83111.
+        Accepts up to ten ids. Sources: 1045/47933, 73113; 436/83111.
         """
         job_ids = list(dict.fromkeys(item for item in rest.split(",") if item))
         if not 1 <= len(job_ids) <= MAX_IDS:
@@ -134,7 +134,7 @@ class JobOperations:
             return Answer.response({"NextToken": following.token})
         foreign = self._foreign_jobs(request, wanted) if place.after is None else []
         size = max(size - len(foreign), 1)
-        # One more than the page holds, to know whether another page follows.
+        # Read one job more than the page holds, to know whether another page follows.
         found = self.jobs.page(wanted, size=size + 1, after=place.after)
         shown = found[:size]
         last_job = shown[-1].seq if shown else None
@@ -144,7 +144,7 @@ class JobOperations:
         return Answer.response({"JobsDetail": details, "NextToken": next_token})
 
     async def cancel(self, request: Request, name: str, rest: str) -> Answer:
-        """CancelDocProcessJob, CancelMediaJob: only a job that has not begun (1045/49512)."""
+        """CancelDocProcessJob, CancelMediaJob: cancel a job that has not started (1045/49512)."""
         if not request.has_parameter("cancel"):
             raise ServiceError("InvalidArgument", f"PUT {request.path} needs ?cancel")
         found = self._find(request, name, [rest])
@@ -169,7 +169,7 @@ class JobOperations:
         return job_pages.foreign_jobs(wanted.tag, request.address.bucket, wanted.queue_ids[0])
 
     def _template(self, bucket: str, order: Order) -> Mapping[str, object]:
-        """The nodes of a job that names a template: its id and name, and its parameters at this moment."""
+        """The nodes of a job that names a template: the template's id, name and current parameters."""
         if not order.template_id:
             return {}
         template = self.templates.get(bucket, order.template_id)
@@ -207,10 +207,10 @@ class JobOperations:
             tag=tag,
             states=_states(request.parameter("states", "All")),
             created_from=wire.parse_time("startCreationTime", request.parameter("startCreationTime")),
-            # The traits of late listings and forgotten jobs are filters like the caller's own.
+            # The traits hide_jobs_seconds and forget_jobs_seconds work as additional filters.
             created_to=_earlier(created_to, _newest_visible(traits, request.now)),
             ended_after=_oldest_end(traits, request.now),
-            # No page lists document jobs by their input.
+            # No API page documents this filter for document jobs.
             input_object="" if tag.startswith("Doc") else request.parameter("inputObject"),
             newest_first=order == "Desc",
         )
@@ -224,7 +224,7 @@ class JobOperations:
     def _listed_queue(self, request: Request, bucket: str) -> str:
         queue_type = request.parameter("queueType")
         if any(request.parameter(name) for name in _MAKERS):
-            return _NO_QUEUE  # no job is made by a workflow or over an inventory here
+            return _NO_QUEUE  # the local CI has no jobs from workflows or inventories
         if request.parameter("queueId"):
             return request.parameter("queueId")
         if queue_type in _QUEUE_TYPES_WITHOUT_QUEUE:
@@ -243,7 +243,7 @@ class JobOperations:
 
 
 def _own_type_header(job: Job) -> dict[str, str]:
-    """The header that warns of a source type which the service may refuse."""
+    """The header that warns of a source type that the service may refuse."""
     if job.tag != "DocProcess":
         return {}
     source_type = submission.source_type_of(job.operation["DocProcess"], job.input_object)
@@ -254,19 +254,19 @@ def _own_type_header(job: Job) -> dict[str, str]:
 
 
 def _check_refused(code: str) -> None:
-    """Refuse every submission, as ``--refuse-submissions`` says."""
+    """Raise the error that ``--refuse-submissions`` asks for, if any."""
     if code:
         message = f"every submission is refused with {code}, as --refuse-submissions says"
         raise ServiceError(code, message, status=status_of(Service.CI, code) or 400)
 
 
 def _newest_visible(traits: Traits, now: float) -> int | None:
-    """The last second of creation whose jobs exist already; creation times are cut to whole seconds."""
+    """The latest creation time of visible jobs, in whole Unix seconds; None if no job is hidden."""
     return int(now - traits.hide_jobs_seconds) - 1 if traits.hide_jobs_seconds else None
 
 
 def _oldest_end(traits: Traits, now: float) -> float | None:
-    """Jobs that ended then or earlier are forgotten."""
+    """The Unix time up to which ended jobs are forgotten; None if no job is forgotten."""
     return None if traits.forget_jobs_seconds is None else now - traits.forget_jobs_seconds
 
 

@@ -30,7 +30,7 @@ QUEUES = {
 
 
 class Binding(NamedTuple):
-    """A path of bucket operations: the feature, and the element of a bucket in a response."""
+    """The feature behind a path of bucket operations, and the name of a bucket's element in a response."""
 
     feature: str
     element: str
@@ -44,7 +44,10 @@ BINDINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueOperations:
-    """Lists and updates queues, and binds buckets; ``queue_size`` and ``queue_concurrency`` are shown."""
+    """Lists and updates queues, and binds buckets.
+
+    Responses show ``queue_size`` and ``queue_concurrency``.
+    """
 
     store: Store
     jobs: Jobs
@@ -85,7 +88,8 @@ class QueueOperations:
             raise ServiceError("QueueNotFound", f"queue {rest!r} does not exist among the {name}")
         wanted = queue_update.read(await request.body(), rest)
         await receivers.check_queue({**queue.notify, **wanted.notify})
-        # Jobs first let go and last held: a server that dies in between leaves none held in an active queue.
+        # Jobs are released before the update and held after it: if the server dies in between, no job is
+        # held in an active queue.
         if wanted.state == queues.ACTIVE:
             self.jobs.hold(rest, held=False)
         updated = self.queues.update(

@@ -1,4 +1,4 @@
-"""The control below ``/_local/``: faults, traits and counts of a running server, as JSON."""
+"""The control API below ``/_local/``: faults, traits and request counts of a running server, as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATHS = (FAULTS_PATH, TRAITS_PATH, REQUESTS_PATH)
 
 
 class Control:
-    """GET reads, POST changes, DELETE resets. Only for requests from this machine that name it as host."""
+    """GET reads, POST changes, DELETE resets. Serves only requests from this machine."""
 
     def __init__(self, faults: Faults, traits: TraitSwitch, counts: RequestCounts) -> None:
         self._faults = faults
@@ -28,7 +28,7 @@ class Control:
 
     async def answer(self, request: Request) -> Answer:
         """Do what a request for one of ``PATHS`` asks for."""
-        # The name of the host is what the client says it is, so it proves nothing about the client.
+        # The Host header proves nothing about the client, because the client chooses its value.
         if not is_from_here(request.http):
             return _json({"error": "only programs on the machine of the local CI may control it"}, 403)
         try:
@@ -58,7 +58,7 @@ class Control:
             self._counts.reset()
 
     async def _change(self, request: Request) -> None:
-        # A page in a browser cannot send this content type to another origin without being asked first.
+        # A web page cannot send this content type to another origin without a CORS preflight request.
         if request.header("Content-Type").partition(";")[0].strip().lower() != "application/json":
             raise ValueError("the body must be application/json")
         given = json.loads(await request.body())

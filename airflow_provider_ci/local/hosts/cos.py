@@ -45,13 +45,13 @@ _KEPT_HEADERS = ("Content-Type", "Cache-Control", "Content-Disposition", "Conten
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class COSService:
-    """Answers the requests of a COS host."""
+    """Handles the requests to a COS host."""
 
     store: Store
     sync: SyncProcessing
     traits: TraitSwitch
     listing_delay_seconds: float = 0
-    """For this many seconds after a write, listings leave the object out."""
+    """Seconds after a write during which listings leave the object out."""
     versioned: Collection[str] = ()
     """Buckets with versioning. Only the effect on PUT is simulated."""
     folders: Folders = field(default_factory=Folders)
@@ -59,7 +59,7 @@ class COSService:
     async def answer(self, request: Request) -> Answer:
         """Find the operation by method and path, and do it.
 
-        :raises ServiceError: it is refused, or left out (``NotImplemented``).
+        :raises ServiceError: the operation is refused, or left out (``NotImplemented``).
         """
         level = "bucket" if request.path == "/" else "object"
         spoken.check(request, level)
@@ -78,7 +78,7 @@ class COSService:
         return Answer(headers={"x-cos-bucket-region": request.address.region})
 
     async def list_objects(self, request: Request) -> Answer:
-        """GET Bucket, version 1 (436/7734): 1,000 names at most, in UTF-8 byte order."""
+        """GET Bucket, version 1 (436/7734): at most 1,000 names, in UTF-8 byte order."""
         encoding = request.parameter("encoding-type")
         if encoding not in ("", "url"):
             raise ServiceError("InvalidArgument", f"encoding-type {encoding!r} is not url")
@@ -109,7 +109,7 @@ class COSService:
         )
 
     async def make_inventory(self, request: Request) -> Answer:
-        """POST Bucket inventory (436/46869): a report that is made once, and is there when this returns."""
+        """POST Bucket inventory (436/46869): write a one-time report before the response is sent."""
         body = await request.body()
         _check_md5(request, md5(body, usedforsecurity=False).digest(), required=False)
         task = inventories.read(request, body)
@@ -119,7 +119,7 @@ class COSService:
         return Answer(body=wire.document("PostInventoryResult", {"JobId": job_id}))
 
     async def delete_objects(self, request: Request) -> Answer:
-        """DELETE Multiple Objects: 1,000 keys at most, with Content-MD5."""
+        """DELETE Multiple Objects: at most 1,000 keys; Content-MD5 is required."""
         body = await request.body()
         _check_md5(request, md5(body, usedforsecurity=False).digest(), required=True)
         node = wire.parse(body, "Delete")
@@ -135,7 +135,7 @@ class COSService:
         )
 
     async def get_object(self, request: Request) -> Answer:
-        """GET Object, whole or a range, with conditions; or what a rule or a preview makes of it."""
+        """GET Object: all or a range, with conditions; or the result of a picture rule or a preview."""
         work = preview.read(request) or sync_pictures.read(request)
         if work:
             answer = await self.sync.run(work, request)
@@ -171,9 +171,9 @@ class COSService:
     async def put_object(self, request: Request) -> Answer:
         """PUT Object: up to 5 GB; replaces an existing object unless x-cos-forbid-overwrite is true.
 
-        In a bucket with versioning it always replaces, and the response names a version.
+        In a bucket with versioning, an existing object is always replaced, and the response names a version.
 
-        With Pic-Operations, pictures are then made of it; the object stays, also if that fails.
+        With Pic-Operations, pictures are then made from the object; the object stays even if that fails.
         """
         operations = pic_operations.read(request)
         _check_length(request)
@@ -194,7 +194,7 @@ class COSService:
         return Answer(headers={"ETag": f'"{stored.etag}"', _CHECKSUM: stored.crc64, **version})
 
     async def process_object(self, request: Request) -> Answer:
-        """POST on an object with ?image_process: pictures made of it by Pic-Operations."""
+        """POST on an object with ?image_process: make pictures from it as Pic-Operations says."""
         if not request.has_parameter("image_process"):
             raise ServiceError(
                 "NotImplemented", "the local CI knows POST on an object with ?image_process only"
@@ -205,7 +205,7 @@ class COSService:
         return await self.sync.run(operations, request)
 
     async def delete_object(self, request: Request) -> Answer:
-        """DELETE Object: 204 whether or not it existed."""
+        """DELETE Object: the status is 204 whether or not the object existed."""
         self.store.delete(request.address.bucket, _key(request))
         return Answer(status=204)
 
@@ -287,7 +287,7 @@ def _check_readable(found: StoredObject) -> None:
 
 
 def _version_id() -> str:
-    """A new one, as the printed ones look: 20 digits that fall with time, in Base64."""
+    """A new version id in the documented form: a 20-digit number that decreases with time, in Base64."""
     return b64encode(str(2**64 - time.time_ns() // 1000).encode()).decode().rstrip("=")
 
 

@@ -18,10 +18,10 @@ _CONTINUE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faulty:
-    """One request, its fault, and what the server would do without it.
+    """One request, its fault, and what the server would do without the fault.
 
     ``work`` carries the request out, ``refuse`` makes the error that the fault names, and ``reply``
-    sends a response, with ``cut`` only half of it.
+    sends a response: half of it if its third argument is true.
     """
 
     request: Request
@@ -36,15 +36,15 @@ class Faulty:
 
     @property
     def seconds(self) -> float:
-        """The seconds of the fault."""
+        """The fault's ``seconds``; 0 if not given."""
         return self.fault.seconds or 0
 
     async def error(self) -> web.StreamResponse:
-        """Refuse, and do nothing."""
+        """Refuse the request without doing its work."""
         return await self.reply(self.request, self.refuse(self.request, self.fault), False)
 
     async def error_after(self) -> web.StreamResponse:
-        """Do the work, and refuse all the same."""
+        """Do the work, but respond with the error."""
         (await self.work(self.request)).close()
         return await self.error()
 
@@ -58,7 +58,7 @@ class Faulty:
         return await self.page()
 
     async def slow(self) -> web.StreamResponse:
-        """Delay the request before its work."""
+        """Wait, then do the work."""
         await asyncio.sleep(self.seconds)
         self.request.now += self.seconds
         return await self.reply(self.request, await self.work(self.request), False)
@@ -131,7 +131,7 @@ _ACTIONS: Mapping[str, Callable[[Faulty], Awaitable[web.StreamResponse]]] = {
 
 
 def _page(request: Request, fault: Fault) -> Answer:
-    """A proxy's page: no request id, no ETag. Its clock is the service's, so that no offset is learned."""
+    """A proxy's page: no request id, no ETag. ``Date`` is the service's time: clients learn no offset."""
     status = fault.status or 200
     page = f"<!DOCTYPE html><html><head><title>{status}</title></head><body>Please wait.</body></html>"
     body = fault.body or page

@@ -1,4 +1,4 @@
-"""The configuration of an inventory as a request holds it (436/46869)."""
+"""Reads the configuration of an inventory from a request (436/46869)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _VERSIONS = ("All", "Current")
 def read(request: Request, body: bytes) -> InventoryTask:
     """Read an ``InventoryConfiguration``.
 
-    :raises ServiceError: it is malformed, or asks for a feature that is left out (``NotImplemented``).
+    :raises ServiceError: the body is malformed, or asks for a feature that is left out
+        (``NotImplemented``).
     """
     node = wire.parse(body, "InventoryConfiguration")
     name = request.parameter("id")

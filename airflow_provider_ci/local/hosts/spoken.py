@@ -29,7 +29,7 @@ _PARAMETERS: Mapping[tuple[str, str], frozenset[str]] = {
     ("object", "HEAD"): frozenset(OVERRIDES),
     ("object", "POST"): frozenset({"image_process"}),
 }
-# The signature, and headers that a signed address carries as parameters.
+# Beginnings of the signature's parameters, and of headers that a signed URL carries as parameters.
 _OF_ANY_REQUEST = ("q-", "x-cos-", "x-ci-")
 
 _HEADERS = frozenset(
@@ -48,13 +48,13 @@ _HEADER_PREFIXES = ("x-cos-meta-", "x-cos-grant-")
 def check(request: Request, level: str) -> None:
     """Check that all parameters and headers are supported; ``level`` is ``bucket`` or ``object``.
 
-    :raises ServiceError: ``NotImplemented``, naming the first that is not.
+    :raises ServiceError: ``NotImplemented``, naming the first one that is not supported.
     """
     for name in _sent_headers(request):
         if name not in _HEADERS and not name.startswith(_HEADER_PREFIXES):
             raise _left_out(f"the header {name!r}")
     if level == "object" and request.method == "GET" and request.has_parameter("ci-process"):
-        return  # the processing has a list of its own
+        return  # the processing checks its own parameters
     allowed = _PARAMETERS.get((level, request.method), frozenset())
     for name, _ in request.query:
         if not (name in allowed or name == "sign" or name.startswith(_OF_ANY_REQUEST)):

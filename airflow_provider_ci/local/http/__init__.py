@@ -1,1 +1,1 @@
-"""What every request and answer has in common: signature, host, XML, ranges, and faults on demand."""
+"""What all requests and responses have in common: signature, host, XML, ranges, and faults on demand."""

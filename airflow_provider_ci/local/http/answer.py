@@ -24,7 +24,7 @@ _SERVER_NAMES = {Service.COS: "tencent-cos", Service.CI: "tencent-ci"}
 
 @dataclass(slots=True, kw_only=True)
 class FileBody:
-    """A part of an open file, whose content stays the same when the object is replaced meanwhile."""
+    """A part of an open file. Its content stays the same if the object is replaced in the meantime."""
 
     file: BinaryIO
     offset: int
@@ -42,12 +42,12 @@ class Answer:
 
     @classmethod
     def response(cls, nodes: Mapping[str, Value]) -> Answer:
-        """These nodes in a ``Response``, the root element of whatever a CI host answers."""
+        """A response with these nodes in ``Response``, the root element of every response of a CI host."""
         return cls(body=wire.document("Response", nodes))
 
     @property
     def length(self) -> int:
-        """Bytes of the body."""
+        """Length of the body in bytes."""
         return self.file.length if self.file else len(self.body)
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ def stamp(answer: Answer, service: Service, request_id: str, now: float) -> Answ
 
 
 async def send(answer: Answer, http: web.BaseRequest, *, cut: bool = False) -> web.StreamResponse:
-    """Send the response, without a body to HEAD. With ``cut``, send half of the body and disconnect."""
+    """Send the response (no body for HEAD). With ``cut``, send half of the body and disconnect."""
     if answer.file is None and not cut and http.method != "HEAD":
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
     # A stream, because ``web.Response`` cannot announce a length and then send less.

@@ -47,7 +47,7 @@ _CODES = {
 
 
 class Claim(NamedTuple):
-    """The fields of an authorization, by position as in ``_FIELDS``."""
+    """The fields of an authorization, in the order of ``_FIELDS``."""
 
     algorithm: str
     secret_id: str
@@ -59,11 +59,11 @@ class Claim(NamedTuple):
 
 
 def verify(request: Request, credentials: signing.Credentials, *, is_strict: bool = False) -> None:
-    """Check that the request was signed with ``credentials`` and is in its time window.
+    """Check that the request was signed with ``credentials`` and was sent within its time window.
 
-    With a session token in ``credentials`` the request must carry it, as header or query parameter.
+    If ``credentials`` have a session token, the request must carry it as a header or a query parameter.
 
-    :param is_strict: PUT and POST must sign every header that can be signed, as in a bucket in strict mode.
+    :param is_strict: whether PUT and POST must sign every header that can be signed, as in strict mode.
 
     :raises ServiceError: with the code that the request's service uses for the defect.
     """

@@ -1,4 +1,4 @@
-"""The body of a request, and how slowly it may arrive, so that no client holds a connection for nothing."""
+"""Reads the body of a request, and rejects a body that arrives too slowly and would block a connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_ci.local.errors import ServiceError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """The longest pause in seconds, and the lowest rate in bytes a second, counted from a time of grace."""
+    """The longest pause in a body, and its lowest average rate, counted from the end of a grace time."""
 
     pause_seconds: float = 30
     bytes_per_second: float = 1024
@@ -25,9 +25,9 @@ PACE = Pace()
 
 
 async def in_time(content: StreamReader) -> AsyncIterator[bytes]:
-    """Give the body as it arrives.
+    """Yield the body as it arrives.
 
-    :raises ServiceError: it pauses too long, or is too slow on the whole.
+    :raises ServiceError: the body pauses too long, or is too slow on average.
     """
     start, size = time.monotonic(), 0
     while not content.at_eof():

@@ -1,6 +1,7 @@
-"""A self-made certificate authority, and a certificate of it for each name that a client asks for.
+"""A self-made certificate authority, which issues a certificate for each host name that a client names.
 
-The key of the authority is in memory only and new at every start, so a leaked file cannot forge certificates.
+The authority's key is new at every start and kept in memory only, so that a leaked file cannot be used to
+forge certificates.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Authority:
         path.write_bytes(self._own.public_bytes(serialization.Encoding.PEM))
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.context = self._context("localhost")
-        """For a listening socket: it shows each client a certificate for the host that the client names."""
+        """The context of a listening socket; shows each client a certificate for the host that it names."""
         self.context.sni_callback = self._choose
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:

@@ -1,4 +1,4 @@
-"""Conditional requests and ranges of objects, as RFC 9110 has them."""
+"""Conditional requests and ranges of objects, as RFC 9110 defines them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def check(request: Request, found: StoredObject, modified: float) -> None:
-    """The conditional headers, in the order of RFC 9110: ETag conditions override time conditions.
+    """Check the conditional headers in the order of RFC 9110: ETag conditions override time conditions.
 
     :param modified: when the object was written, by the service's clock, in Unix seconds.
     """
@@ -47,7 +47,7 @@ def _time(text: str) -> float | None:
 
 
 def requested_range(request: Request, size: int) -> tuple[int, int, int]:
-    """Status, offset and length to send; a range that is not well-formed is ignored (RFC 9110)."""
+    """Return status, offset and length to send; a malformed range is ignored (RFC 9110)."""
     match = _RANGE.fullmatch(request.header("Range").replace(" ", ""))
     if not match or match.groups() == ("", ""):
         return 200, 0, size

@@ -9,7 +9,7 @@ from airflow_provider_ci.local.http.request import Request
 
 
 class RequestCounts:
-    """Counts requests by method, host and kind of path, such as ``GET ci /doc_jobs/{id}``."""
+    """Counts requests by method, service and kind of path, such as ``GET ci /doc_jobs/{id}``."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -20,11 +20,11 @@ class RequestCounts:
         self._counts[f"{request.method} {service} {_kind_of_path(service, request.path)}"] += 1
 
     def as_mapping(self) -> dict[str, int]:
-        """The numbers so far."""
+        """The counts so far."""
         return dict(self._counts)
 
     def reset(self) -> None:
-        """Begin again from 0."""
+        """Set all counts to 0."""
         self._counts = Counter()
 
 

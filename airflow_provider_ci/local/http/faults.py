@@ -1,7 +1,7 @@
 """Faults on demand: the next responses fail, arrive late, are cut, or carry a wrong time.
 
-Set over HTTP at ``/_local/faults`` or through :attr:`LocalCI.faults`. A request uses up at most one fault:
-the oldest that matches it.
+Faults are set over HTTP at ``/_local/faults`` or through :attr:`LocalCI.faults`. A request uses up at most
+one fault: the oldest that matches it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ _CODE_OF_STATUS = {429: "SlowDown", 500: "InternalError", 503: "ServiceUnavailab
 class Fault:
     """What happens to the next ``count`` requests that match ``method``, ``path`` and ``host``.
 
-    ``path`` is a prefix, but ``/`` is the bucket itself, as in a listing.
+    ``path`` is a prefix, except that ``/`` matches only the bucket itself, as in a listing.
 
     ``error`` responds with ``code`` and/or ``status``, and ``Retry-After`` if ``retry_after`` (seconds) is
-    given; ``error_after`` does the work first, and needs neither; ``slow`` waits ``seconds`` before the work
-    and ``late`` after it; ``cut_before`` closes the connection and does nothing; ``cut_after`` does the work
+    given; ``error_after`` does the work first, and needs neither ``code`` nor ``status``; ``slow`` waits
+    ``seconds`` before the work, ``late`` waits after the work and before the response;
+    ``cut_before`` closes the connection and does nothing; ``cut_after`` does the work
     and closes the connection without a response; ``truncate`` sends half of the body and closes; ``clock``
     makes the server's time wrong by ``seconds``.
 
-    ``page`` does nothing and sends an HTML page, as a proxy does, with ``status`` (200) and without anything
-    of the service's own, or ``body`` in its place; ``page_after`` does the work first. ``taken_late`` closes
+    ``page`` does nothing and sends an HTML page as a proxy does: without the service's headers, with
+    ``status`` (default 200), and with ``body`` as its content if given;
+    ``page_after`` does the work first. ``taken_late`` closes
     the connection at once and does the work ``seconds`` later. ``drip`` does the work and sends one byte
     every ``seconds``, from ``part`` on (``status``, ``headers`` or ``body``). ``endless_continue`` sends 100
     Continue without end.
@@ -75,7 +77,7 @@ class Fault:
             _require(bool(self.code or self.status), "action error needs a code or a status")
 
     def matches(self, method: str, path: str, service: Service) -> bool:
-        """Whether this fault is meant for such a request."""
+        """Whether this fault applies to a request with this method and path to this service."""
         return (
             self.method.upper() in ("", method)
             and (path == "/" if self.path == "/" else path.startswith(self.path))
@@ -83,7 +85,7 @@ class Fault:
         )
 
     def error(self, request: Request) -> ServiceError:
-        """Return the requested error. Its status comes from the table unless it is given."""
+        """Return the requested error. Its status comes from the table unless the fault sets one."""
         code = self.code or _CODE_OF_STATUS.get(self.status or 0, "InternalError")
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         status = self.status or status_of(request.address.service, code) or 500
@@ -93,7 +95,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait for their requests. Thread-safe."""
+    """The pending faults. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -107,7 +109,7 @@ class Faults:
         self.add_mapping({"action": action, **details})
 
     def add_mapping(self, values: Mapping[str, object]) -> None:
-        """Add a fault as the HTTP control gets it, from a JSON object."""
+        """Add a fault from a JSON object, as the HTTP control receives it."""
         known = {item.name for item in fields(Fault)}
         unknown = sorted(set(values) - known)
         _require(not unknown, f"unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
@@ -117,7 +119,7 @@ class Faults:
             self._waiting.append(fault)
 
     def pending(self) -> list[dict[str, object]]:
-        """The waiting faults with their remaining counts."""
+        """The pending faults with their remaining counts."""
         with self._lock:
             return [asdict(fault) for fault in self._waiting]
 

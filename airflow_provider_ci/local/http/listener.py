@@ -1,4 +1,4 @@
-"""One port for TLS, for plain HTTP, and for clients that take it for their HTTPS proxy (CONNECT).
+"""One port for TLS, for plain HTTP, and for clients that use it as their HTTPS proxy (CONNECT).
 
 The first bytes show the type of a connection. They are peeked at and not consumed, because asyncio cannot
 pass consumed bytes on to a TLS handshake.
@@ -30,7 +30,7 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, host: str, port: int, backlog: int) -> int:
-        """Listen on ``host``; the port, also when 0 asked for a free one.
+        """Listen on ``host`` and return the port; ``port`` 0 chooses a free one.
 
         :raises OSError: the port is taken, or the address is not this machine's.
         """
@@ -63,7 +63,7 @@ class Listener:
         while True:
             try:
                 connection, _ = await asyncio.get_running_loop().sock_accept(self._socket)
-            except OSError as error:  # too many open files; connections that wait stay in the backlog
+            except OSError as error:  # too many open files; waiting connections stay in the backlog
                 _log.warning("a connection could not be accepted: %s", error.strerror)
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
@@ -85,7 +85,7 @@ class Listener:
 
 
 async def _peek(connection: socket.socket, size: int) -> bytes:
-    """Peek at the first ``size`` bytes; fewer once they can no longer be a CONNECT."""
+    """Peek at the first ``size`` bytes; return fewer as soon as they cannot be the start of CONNECT."""
     while True:
         try:
             found = connection.recv(size, socket.MSG_PEEK)
@@ -113,7 +113,7 @@ def _resolve(ready: asyncio.Future[None]) -> None:
 
 
 async def _open_tunnel(connection: socket.socket) -> None:
-    """Respond to CONNECT. The tunnel ends here, whatever host it names."""
+    """Respond to CONNECT. The tunnel ends here, whatever host the client named."""
     loop = asyncio.get_running_loop()
     head = b""
     while not head.endswith(b"\r\n\r\n"):

@@ -24,7 +24,7 @@ from airflow_provider_ci.local.http import bodies
 from airflow_provider_ci.local.objects import keys
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""Largest XML or JSON body that is read; uploads are streamed and not bound by it."""
+"""Largest XML or JSON body that is read; uploads are streamed and have no such limit."""
 
 _SERVICE_LABELS = {"ci": Service.CI, "cos": Service.COS, "cos-internal": Service.COS}
 _OTHER_SERVICES = (
@@ -57,8 +57,8 @@ class Address:
 
 @lru_cache(maxsize=1024)
 def parse_host(host: str) -> Address:
-    """Read ``<bucket>.ci.<region>.…``, ``<bucket>.cos.<region>.…`` or ``ci.<region>.…``, port or not."""
-    # SDKs that are configured with an address and a port use it for operations without a bucket.
+    """Read ``<bucket>.ci.<region>.…``, ``<bucket>.cos.<region>.…`` or ``ci.<region>.…``; ignore a port."""
+    # SDKs configured with an address and a port use that address for operations without a bucket.
     if is_loopback(host):
         return Address(service=Service.CI, bucket="", region="")
     labels = without_port(host).lower().split(".")
@@ -79,7 +79,7 @@ def parse_host(host: str) -> Address:
 
 
 def _is_left_out(labels: list[str]) -> bool:
-    """Whether it is a host of the service for something else: a list of buckets, another feature."""
+    """Whether the host serves something that is left out here: a list of buckets, another feature."""
     if labels[:2] == ["service", "cos"]:
         return True
     return len(labels) > 2 and keys.is_bucket_name(labels[0]) and labels[1] in _OTHER_SERVICES
@@ -92,18 +92,18 @@ def without_port(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` names this machine itself and no bucket; only such requests reach ``/_local/``."""
+    """Whether ``host`` names this machine and no bucket; only requests to such a host reach ``/_local/``."""
     return without_port(host).lower() in _LOOPBACK
 
 
 def request_id(now: float) -> str:
-    """A new request id as the service makes them: Base64 of four hex fields, the first the Unix time."""
+    """A new request id in the service's form: Base64 of four hex fields; the first is the Unix time."""
     number = next(_numbers)
     return b64encode(f"{int(now):x}_{_process}_{number:x}_{number % 0x10000:04x}".encode()).decode()
 
 
 def is_from_here(http: web.BaseRequest) -> bool:
-    """Whether a request comes from this machine; its ``Host`` may say anything."""
+    """Whether a request comes from this machine, judged by its IP address and not by its ``Host``."""
     try:
         return ip_address(http.remote or "").is_loopback
     except ValueError:
@@ -127,11 +127,11 @@ class Request:
 
     @property
     def server_time(self) -> float:
-        """The time as the server believes it to be; wrong by ``skew_seconds`` under a fault."""
+        """The server's time in Unix seconds; a fault can make it wrong by ``skew_seconds``."""
         return self.now + self.skew_seconds
 
     def parameter(self, name: str, default: str = "") -> str:
-        """The decoded value of query parameter ``name``; an empty one counts as not given."""
+        """The decoded value of query parameter ``name``; an empty value counts as not given."""
         return next((value for key, value in self.query if key == name), "") or default
 
     def has_parameter(self, name: str) -> bool:
@@ -149,7 +149,7 @@ class Request:
             await self.http.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def body(self) -> bytes:
-        """The whole body of a call (not of an upload); at most ``MAX_BODY_BYTES``."""
+        """Read the whole XML or JSON body (not an upload); at most ``MAX_BODY_BYTES``."""
         await self.expect_body()
         chunks: list[bytes] = []
         size = 0
@@ -161,9 +161,9 @@ class Request:
         return b"".join(chunks)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives.
+        """Yield the body as it arrives.
 
-        :raises ServiceError: it arrives too slowly.
+        :raises ServiceError: the body arrives too slowly.
         """
         if self.kept_body is not None:
             yield self.kept_body
@@ -172,7 +172,7 @@ class Request:
             yield chunk
 
     async def keep_body(self) -> None:
-        """Read the body now, for work after the connection is closed."""
+        """Read the body now and keep it, for work that is done after the connection is closed."""
         self.kept_body = await self.body()
 
 

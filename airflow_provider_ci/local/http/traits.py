@@ -1,7 +1,7 @@
 """Traits of real buckets that a program should meet in its tests: lasting, combinable, off by default.
 
 A fault (:mod:`~airflow_provider_ci.local.http.faults`) changes the next responses; a trait lasts until it is
-switched off. Set at the start, over HTTP at ``/_local/traits``, or through ``LocalCI.traits``.
+switched off. Traits are set at the start, over HTTP at ``/_local/traits``, or through ``LocalCI.traits``.
 """
 
 from __future__ import annotations
@@ -49,36 +49,36 @@ class Traits:
     """How the service behaves from now on."""
 
     clock_offset_seconds: float = 0
-    """The service's clock minus the machine's: ``Date``, ``Last-Modified``, signatures, times of jobs."""
+    """Seconds that the service's clock is ahead, in ``Date``, ``Last-Modified``, signatures and job times."""
     strict_signature: bool = False
     """PUT and POST are refused unless every header that can be signed is signed."""
     require_queue_id: bool = False
     """Listing jobs without ``queueId`` is refused."""
     hide_jobs_seconds: float = 0
-    """Seconds after its submission in which GET, listings and cancel do not find a job."""
+    """Seconds after a job's submission during which GET, listings and cancel do not find it."""
     forget_jobs_seconds: float | None = None
-    """Seconds after its end when a job is forgotten; None keeps it."""
+    """A job is forgotten this many seconds after its end; None keeps all jobs."""
     echoes: Mapping[str, str] = field(default_factory=dict)
-    """``NAME:SENT`` -> what a job shows instead for this parameter, such as ``EndPage:-1`` -> ``5001``."""
+    """``NAME:SENT`` -> the value that a job shows in place of the sent one: ``EndPage:-1`` -> ``5001``."""
     user_data_limit: int | None = None
-    """Characters of ``UserData`` that a job shows; 0 leaves the node out, None shows all."""
+    """Number of characters of ``UserData`` that a job shows; 0 leaves the node out, None shows all."""
     empty_pages: int = 0
-    """Pages without jobs, but with a new token, before each page of a job listing."""
+    """Number of pages without jobs, but with a new token, before each page of a job listing."""
     endless_tokens: str = ""
-    """The last page of a job listing has a token too: the ``same`` one again, or always a ``new`` one."""
+    """Give the last page of a job listing a token, too: the ``same`` one again, or always a ``new`` one."""
     foreign_jobs: bool = False
     """Job listings hold three more jobs that a strict reader cannot read."""
     refuse_submissions: str = ""
     """Every submission is refused with this code."""
     fail_jobs: Mapping[str, str] = field(default_factory=dict)
-    """Pattern of input keys -> ``CODE`` or ``CODE:MESSAGE`` with which such jobs fail."""
+    """Pattern of input keys -> ``CODE`` or ``CODE:MESSAGE`` with which jobs for such keys fail."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             _check(item.name, getattr(self, item.name))
 
     def failure_of(self, key: str) -> JobFailure | None:
-        """How the job of this input object is to fail; None if it is not."""
+        """The failure that the traits demand for a job with this input object; None for no failure."""
         for pattern, text in self.fail_jobs.items():
             if fnmatchcase(key, pattern):
                 code, _, message = text.partition(":")
@@ -94,14 +94,14 @@ class TraitSwitch:
         self.now_on = self._initial
 
     def set(self, **values: Unpack[TraitValues]) -> None:
-        """Change these traits; the others stay.
+        """Change these traits; the others stay as they are.
 
         :raises ValueError: a trait is unknown or its value makes no sense.
         """
         self.set_mapping(values)
 
     def set_mapping(self, values: Mapping[str, object]) -> None:
-        """Change traits as the HTTP control gets them, from a JSON object."""
+        """Change traits from a JSON object, as the HTTP control receives it."""
         known = [item.name for item in fields(Traits)]
         unknown = sorted(set(values) - set(known))
         if unknown:
@@ -149,7 +149,7 @@ def _is_echoes(value: object) -> bool:
     return _is_mapping(value) and all(":" in name for name in value)  # type: ignore[attr-defined]
 
 
-# Name -> test of a value, and what a right one is.
+# Name -> check of a value, and a description of the valid values.
 _CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "clock_offset_seconds": (_is_seconds, f"a number of seconds up to {_LIMIT:,}"),
     "strict_signature": (_is_bool, "true or false"),

@@ -1,4 +1,4 @@
-"""The XML that the local CI reads and writes, after the API pages.
+"""The XML that the local CI reads and writes, as the API pages show it.
 
 An element is written from plain values: a dict becomes child elements in its order, a list repeats its
 element, None and ``""`` give an empty element. Nothing here comes from ``client``, so that a misspelt
@@ -22,7 +22,7 @@ Value: TypeAlias = "str | int | Mapping[str, Value] | list[Value] | None"
 CHINA = timezone(timedelta(hours=8))
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8" ?>'
 _ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("\r", "&#13;"))
-# Characters that XML 1.0 has no way to write; they are legal in object keys.
+# Characters that XML 1.0 cannot express; they are legal in object keys.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]')
 
@@ -45,7 +45,7 @@ def element(name: str, content: Value) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as it stands in an element; what XML cannot write becomes the replacement character."""
+    """Escape text for an element; characters that XML cannot express become the replacement character."""
     if not _SPECIAL.search(text):
         return text
     for character, escaped in _ESCAPES:
@@ -102,7 +102,7 @@ def exact_text(node: etree._Element, path: str) -> str:
 
 @lru_cache(maxsize=4096)
 def local_time(seconds: int | None) -> str:
-    """A time as the jobs have it, ``2023-11-15T06:13:20+0800``; ``-`` for none yet."""
+    """A time in the form that jobs use, ``2023-11-15T06:13:20+0800``; ``-`` for None."""
     if seconds is None:
         return "-"
     return datetime.fromtimestamp(seconds, CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -110,14 +110,14 @@ def local_time(seconds: int | None) -> str:
 
 @lru_cache(maxsize=4096)
 def universal_time(seconds: int) -> str:
-    """A time as object listings have it, ``2020-12-10T03:37:30.000Z``."""
+    """A time in the form that object listings use, ``2020-12-10T03:37:30.000Z``."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def parse_time(name: str, value: str) -> int | None:
     """Unix seconds of a time filter such as ``2023-11-15T06:13:20+0800``; None when empty.
 
-    A blank in place of the plus is a plus that was not percent-encoded in the query.
+    A blank in place of the plus sign is accepted: it is a plus that was not percent-encoded in the query.
     """
     if not value:
         return None

@@ -1,6 +1,6 @@
 """Reports ended jobs to receivers: a POST with the job's details, repeated a few times until it is accepted.
 
-A pending callback is stored in one transaction with the end of the job, and deleted after it was delivered or
+A pending callback is stored in one transaction with the end of the job, and deleted after it is delivered or
 given up. So each callback is sent at least once, even if the server dies in between.
 """
 
@@ -29,19 +29,19 @@ from airflow_provider_ci.local.jobs.responses.details import job_detail
 
 EVENT = "TaskFinish"
 PAUSES_SECONDS = (0.5, 1.0)
-"""Waits between the attempts, so one more attempt than waits."""
+"""Seconds to wait between attempts; there is one more attempt than waits."""
 
 TIMEOUT_SECONDS = 5.0
-"""Longest time for one attempt."""
+"""Longest time for one attempt, in seconds."""
 
 AT_ONCE = 8
-"""Receivers that are called at the same time."""
+"""Maximum number of receivers that are called at the same time."""
 
 _log = logging.getLogger(__name__)
 
 
 class Callbacks:
-    """The callbacks of all jobs. All methods belong to the server's loop, and none of them waits."""
+    """The callbacks of all jobs. Call all methods in the server's event loop."""
 
     def __init__(self, database: Database, jobs: Jobs, queues: Queues) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class Callbacks:
 
         :returns: the result of ``change``: whether the job has ended.
         """
-        # The settings of the queue count as they are at the end of the job (A in docs/local.md).
+        # The queue's settings at the end of the job decide (assumed: A in docs/local.md).
         receiver = receivers.chosen(job.operation.get("CallBack", {}), self._queues.notify(job.queue_id))
         if receiver is None:
             return change()
@@ -67,7 +67,7 @@ class Callbacks:
                     "INSERT OR REPLACE INTO callbacks VALUES (?, ?, ?, ?, ?)",
                     (job.job_id, job.bucket, receiver.url, receiver.format, time.time_ns()),
                 )
-        asyncio.get_running_loop().call_soon(self.wake)  # only after an outer transaction has ended too
+        asyncio.get_running_loop().call_soon(self.wake)  # runs after any outer transaction has ended
         return has_ended
 
     @contextmanager
@@ -100,7 +100,7 @@ class Callbacks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _next(self) -> Row | None:
-        # One row more than are taken: at least one of them is free, if any is.
+        # One row more than are in progress: if any row is free, at least one of these is.
         rows = self._database.rows("SELECT * FROM callbacks ORDER BY due LIMIT ?", (len(self._taken) + 1,))
         return next((row for row in rows if row["job_id"] not in self._taken), None)
 
@@ -111,7 +111,7 @@ class Callbacks:
                 await _deliver(found[0], row["url"], row["format"])
             self._database.change("DELETE FROM callbacks WHERE job_id = ?", (row["job_id"],))
             self._taken.discard(row["job_id"])
-        except sqlite3.Error:  # it stays taken, so it is sent again only after the next start
+        except sqlite3.Error:  # stays in _taken, so it is sent again only after the next start
             _log.exception("cannot record that the callback of job %s was delivered", row["job_id"])
         finally:
             task = asyncio.current_task()
@@ -123,7 +123,8 @@ class Callbacks:
 def payload(job: Job, form: str) -> tuple[str, bytes]:
     """Content type and body of the callback of a job that has ended (1045/50337).
 
-    JSON has no ``Response`` around it, a list of jobs, no empty nodes, and JobLevel as its only number.
+    The JSON form has a list of jobs without a ``Response`` around it; it has no empty nodes, and JobLevel is
+    its only number.
     """
     detail = job_detail(job)
     if form == "JSON":
@@ -179,7 +180,7 @@ class _Resolved(AbstractResolver):
         return [_result(host, address, port) for address in self._found]
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: the resolver holds nothing open."""
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:

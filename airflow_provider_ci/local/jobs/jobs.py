@@ -13,10 +13,10 @@ from secrets import token_hex
 from airflow_provider_ci.local.database import Database, Row
 
 RETENTION_SECONDS = 31 * 24 * 3600
-"""How long the record of a finished job is kept; the pages say one month (1045/47932)."""
+"""Seconds for which the record of a finished job is kept; the API pages say one month (1045/47932)."""
 
 MASK = "******"
-"""Stands for a document password wherever a job is shown."""
+"""Shown in place of a password wherever a job is shown."""
 
 
 class State(str, Enum):
@@ -41,7 +41,7 @@ FOLLOWS: Mapping[State, frozenset[State]] = {
     State.FAILED: frozenset(),
     State.CANCEL: frozenset(),
 }
-"""Which states may follow a state. Running goes back to Submitted when the server died under the job."""
+"""Which states may follow a state. Running goes back to Submitted if the server died while the job ran."""
 
 WAITING = (State.SUBMITTED, State.PAUSE)
 FINAL = tuple(state for state, following in FOLLOWS.items() if not following)
@@ -61,7 +61,7 @@ _IS_WAITING = f"state IN ('{WAITING[0]}', '{WAITING[1]}')"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A checked request for a job: ``operation`` is echoed, ``secret`` (the password) is not."""
+    """A checked request for a job. Responses show ``operation``, but not ``secret`` (the password)."""
 
     bucket: str
     region: str
@@ -75,7 +75,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it stands in the table. Times in Unix seconds; ``result`` only after Success."""
+    """A job as stored in the table. Times are in Unix seconds; ``result`` is set only after Success."""
 
     seq: int
     job_id: str
@@ -106,7 +106,7 @@ class Outcome:
 
     @property
     def state(self) -> State:
-        """Success with a result, Failed without."""
+        """Success if there is a result, else Failed."""
         return State.FAILED if self.result is None else State.SUCCESS
 
 
@@ -114,8 +114,8 @@ class Outcome:
 class Filter:
     """Which jobs of the given queues to list.
 
-    Creation times in Unix seconds, both inclusive; ``ended_after`` leaves out jobs that ended then or
-    earlier; any other empty value filters nothing.
+    Creation times are in Unix seconds, and both are inclusive. ``ended_after`` (Unix seconds) leaves out
+    jobs that ended at that time or earlier. A value that is empty or None filters nothing.
     """
 
     queue_ids: tuple[str, ...]
@@ -135,21 +135,21 @@ class Jobs:
         self._database = database
         self._last_created = int(self._value("SELECT max(created) FROM jobs") or 0)
         self._waiting: Counter[str] = Counter()
-        self._token = token_hex(8)  # of this object, because a forked process has its parent's modules
+        self._token = token_hex(8)  # one per object: a forked process shares its parent's module globals
         self._ids = count()
         self.recount()
 
     def recount(self) -> None:
-        """Count the waiting jobs of each queue again, after many changed state at once."""
+        """Count the waiting jobs of each queue again, after many of them changed state at once."""
         rows = self._database.rows(
             f"SELECT queue_id, count(*) AS jobs FROM jobs WHERE {_IS_WAITING} GROUP BY queue_id"  # noqa: S608
         )
         self._waiting = Counter({row["queue_id"]: row["jobs"] for row in rows})
 
     def recover(self, now: float) -> int:
-        """Requeue jobs that ran when the last server died, delete old jobs. Returns the number requeued."""
+        """Delete old jobs; requeue jobs that ran when the last server died, and return their number."""
         self._database.change(
-            # Only jobs that have ended: one that waits in a paused queue for a month still has to run.
+            # Only jobs that have ended: a job that waits in a paused queue for a month still has to run.
             f"DELETE FROM jobs WHERE created < ? AND state IN {_marks(FINAL)}",  # noqa: S608
             (int(now) - RETENTION_SECONDS, *FINAL),
         )
@@ -160,7 +160,7 @@ class Jobs:
         return again
 
     def add(self, submission: Submission, state: State, now: float) -> Job:
-        """Store a new job. Creation times never go back, so their order is the order of the jobs."""
+        """Store a new job. Creation times never decrease, so they have the same order as job numbers."""
         self._last_created = max(self._last_created, int(now))
         operation = json.dumps(submission.operation, ensure_ascii=False)
         job_id = f"{ID_PREFIXES[submission.tag]}{self._last_created:08x}{self._token}{next(self._ids):08x}"
@@ -208,12 +208,12 @@ class Jobs:
         return [_job(found[job_id]) for job_id in wanted if job_id in found]
 
     def find(self, job_id: str) -> Job | None:
-        """The job with this id, of whatever bucket."""
+        """The job with this id, in any bucket."""
         row = self._database.row("SELECT * FROM jobs WHERE job_id = ?", (job_id,))
         return _job(row) if row else None
 
     def counts(self, queue_id: str, tag: str) -> dict[State, int]:
-        """How many jobs of a queue there are in each state that any is in."""
+        """The number of a queue's jobs by state; a state without jobs is left out."""
         rows = self._database.rows(
             "SELECT state, count(*) AS jobs FROM jobs INDEXED BY jobs_by_queue"
             " WHERE queue_id = ? AND tag = ? GROUP BY state",
@@ -222,14 +222,14 @@ class Jobs:
         return {State(row["state"]): row["jobs"] for row in rows}
 
     def page(self, wanted: Filter, *, size: int, after: int | None) -> list[Job]:
-        """At most ``size`` jobs in the order of their creation, from job number ``after`` (exclusive) on.
+        """At most ``size`` jobs in the requested order of creation, after job number ``after`` (exclusive).
 
         Paging by number keeps pages stable while jobs are added.
         """
         first, last = self._bounds(wanted, after)
         places = product(wanted.queue_ids, wanted.states or State)
         numbers = [seq for place in places for seq in self._numbers(wanted, *place, first, last, size)]
-        # Each queue and state has an index of its own order; together they hold more than one page needs.
+        # Each queue and state was read separately, in order; together they can have more jobs than a page.
         shown = tuple(sorted(numbers, reverse=wanted.newest_first)[:size])
         if not shown:
             return []
@@ -237,7 +237,7 @@ class Jobs:
         return sorted(map(_job, rows), key=lambda job: job.seq, reverse=wanted.newest_first)
 
     def next_waiting(self, queue_id: str, most: int = 1) -> list[Job]:
-        """Up to ``most`` jobs of a queue to run next: highest level first, then oldest."""
+        """Up to ``most`` jobs of a queue that run next: highest level first, then oldest first."""
         rows = self._database.rows(
             f"SELECT * FROM jobs WHERE queue_id = ? AND state = ? AND {_IS_WAITING}"  # noqa: S608
             " ORDER BY level DESC, seq LIMIT ?",
@@ -246,7 +246,7 @@ class Jobs:
         return [_job(row) for row in rows]
 
     def waiting(self, queue_id: str) -> int:
-        """How many jobs of a queue wait, held ones included."""
+        """The number of a queue's waiting jobs, including held jobs."""
         return self._waiting[queue_id]
 
     def queues_with_work(self) -> list[str]:
@@ -254,27 +254,27 @@ class Jobs:
         return [queue_id for queue_id, jobs in self._waiting.items() if jobs > 0]
 
     def start(self, job: Job, now: float) -> bool:
-        """Note that the job runs now; False if it no longer waits."""
+        """Record that the job now runs; return False if it no longer waits."""
         if not self._move(job, State.RUNNING, {"started": int(now)}):
             return False
         self._waiting[job.queue_id] -= 1
         return True
 
     def finish(self, job: Job, outcome: Outcome, now: float) -> bool:
-        """Note how a running job ended, and forget its password; False if it was not running."""
+        """Record how a running job ended, and delete its password; return False if it was not running."""
         result = None if outcome.result is None else json.dumps(outcome.result, ensure_ascii=False)
         changes = {"code": outcome.code, "message": outcome.message, "result": result}
         return self._end(job, outcome.state, now, changes)
 
     def cancel(self, job: Job, now: float) -> bool:
-        """Cancel a waiting job; False if it no longer waits."""
+        """Cancel a waiting job; return False if it no longer waits."""
         if not self._end(job, State.CANCEL, now, {}):
             return False
         self._waiting[job.queue_id] -= 1
         return True
 
     def hold(self, queue_id: str, *, held: bool) -> None:
-        """Hold the waiting jobs of a queue, or let them go on."""
+        """Hold the waiting jobs of a queue, or release them."""
         before, after = (State.SUBMITTED, State.PAUSE) if held else (State.PAUSE, State.SUBMITTED)
         self._database.change(
             f"UPDATE jobs SET state = ? WHERE queue_id = ? AND state = ? AND {_IS_WAITING}",  # noqa: S608
@@ -289,7 +289,7 @@ class Jobs:
         return has_ended
 
     def _move(self, job: Job, state: State, changes: Mapping[str, object]) -> bool:
-        # The condition is part of the UPDATE, so that of two moves at the same time only one succeeds.
+        # The condition is part of the UPDATE, so that only one of two simultaneous moves succeeds.
         sources = tuple(source for source, following in FOLLOWS.items() if state in following)
         columns = ", ".join(f"{name} = ?" for name in changes)
         changed = self._database.change(
@@ -299,7 +299,7 @@ class Jobs:
         return changed == 1
 
     def _bounds(self, wanted: Filter, after: int | None) -> tuple[int, int]:
-        """First and last job number that the token and the creation times allow."""
+        """The first and last job number that the token and the creation times allow."""
         first, last = 0, 2**62
         if after is not None and wanted.newest_first:
             last = after - 1
@@ -312,7 +312,7 @@ class Jobs:
         return first, last
 
     def _edge(self, compare: str, order: str, created: int, none: int) -> int:
-        """The first or last job that was created then; its number bounds all other numbers."""
+        """The number of the first job created from ``created`` on, or the last until then; else ``none``."""
         value = self._value(
             f"SELECT seq FROM jobs WHERE created {compare} ? ORDER BY created {order}, seq {order} LIMIT 1",  # noqa: S608
             (created,),
@@ -329,7 +329,7 @@ class Jobs:
             conditions.append("input_object = ?")
             values.append(wanted.input_object)
         if wanted.input_object and wanted.tag == "PicProcess":
-            # The condition on the tag must equal the one of the index, or SQLite does not use it.
+            # The condition on the tag must equal the index's condition, or SQLite does not use the index.
             conditions.append("tag = 'PicProcess'")
             index = "pictures_by_input"
         if wanted.ended_after is not None:

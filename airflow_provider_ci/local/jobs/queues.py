@@ -1,7 +1,8 @@
 """Queues and the binding of buckets to features.
 
 Every bucket has one queue per feature, made when it is first used; the service makes exactly one when a
-feature is switched on (436, console page on queues). More can be had, as users have who asked for them.
+feature is switched on (436, console page on queues). More can be configured: some users of the service have
+several.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ DEFAULT_NAMES = {
     MEDIA: "queue-1",
     FILE: "queue-file-process-1",
 }
-"""Categories of queues, and the name of the queue that each bucket has of it."""
+"""Category -> name of the queue of this category that every bucket has."""
 
 ACTIVE, PAUSED = "Active", "Paused"
 
@@ -40,7 +41,7 @@ NOTIFY_NODES = tuple(_DEFAULT_NOTIFY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """A queue of a bucket. Times in Unix seconds."""
+    """A queue of a bucket. Times are in Unix seconds."""
 
     queue_id: str
     bucket: str
@@ -58,7 +59,7 @@ class Queues:
     def __init__(self, database: Database, *, per_feature: int = 1) -> None:
         self._database = database
         self._per_feature = per_feature
-        # Each submission asks for a queue and its state, so both are kept in memory.
+        # Each submission needs a queue and its state, so both are kept in memory.
         self._seen: dict[tuple[str, str], str] = {}
         known = [_queue(row) for row in database.rows("SELECT * FROM queues")]
         self._states = {queue.queue_id: queue.state for queue in known}
@@ -66,7 +67,7 @@ class Queues:
         self._unbound = {(row["bucket"], row["feature"]) for row in database.rows("SELECT * FROM unbound")}
 
     def default(self, bucket: str, category: str, now: float) -> str:
-        """The id of the bucket's queue of this category; the queue is made when it does not exist."""
+        """The id of the bucket's queue of this category; the queue is made if it does not exist."""
         known = self._seen.get((bucket, category))
         if known:
             return known
@@ -100,7 +101,7 @@ class Queues:
         return queue_id
 
     def of_bucket(self, bucket: str, category: str, now: float) -> list[Queue]:
-        """The queues of a bucket of this category."""
+        """The bucket's queues of this category."""
         self.default(bucket, category, now)
         rows = self._database.rows(
             "SELECT * FROM queues WHERE bucket = ? AND category = ? ORDER BY queue_id", (bucket, category)
@@ -108,7 +109,7 @@ class Queues:
         return [_queue(row) for row in rows]
 
     def find(self, queue_id: str) -> Queue | None:
-        """The queue with this id, of whatever bucket."""
+        """The queue with this id, in any bucket."""
         row = self._database.row("SELECT * FROM queues WHERE queue_id = ?", (queue_id,))
         return _queue(row) if row else None
 
@@ -121,7 +122,7 @@ class Queues:
         return self._states.get(queue_id) == PAUSED
 
     def update(self, queue: Queue, *, name: str, state: str, notify: Mapping[str, str], now: float) -> Queue:
-        """Change a queue; what ``notify`` does not name stays as it is."""
+        """Change a queue; settings that ``notify`` does not name stay as they are."""
         merged = {**queue.notify, **notify}
         self._database.change(
             "UPDATE queues SET name = ?, state = ?, notify = ?, updated = ? WHERE queue_id = ?",
@@ -136,7 +137,7 @@ class Queues:
         )
 
     def is_bound(self, bucket: str, feature: str) -> bool:
-        """Whether ``feature`` (a category) is switched on for the bucket; it is until it is switched off."""
+        """Whether ``feature`` (a category) is on for the bucket; every feature is on until switched off."""
         return (bucket, feature) not in self._unbound
 
     def bind(self, bucket: str, feature: str, *, bound: bool) -> None:
@@ -150,8 +151,8 @@ class Queues:
 
 
 def id_of_queue(bucket: str, category: str, suffix: str = "") -> str:
-    """The id of a queue; of the second one of a bucket and feature, the suffix is ``/2``."""
-    # From bucket and feature, so that it stays the same when the state of the server is deleted.
+    """The id of a queue; the suffix of a bucket's second queue for a feature is ``/2``."""
+    # Derived from bucket and feature, so that the id stays the same when the server's state is deleted.
     return "p" + md5(f"{bucket}/{category}{suffix}".encode(), usedforsecurity=False).hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Receivers of callbacks: the settings of jobs and queues, and which addresses may be called.
 
 The local CI calls only this machine and its private network, because a submitted job must not make it send
-requests to foreign hosts. The real service is the opposite: it calls public addresses only.
+requests to foreign hosts. The real service does the opposite: it calls public addresses only.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from airflow_provider_ci.local.errors import ServiceError
 from airflow_provider_ci.local.http import wire
 
 SUPPRESS = "no"
-"""As ``CallBack`` of a job: send no callback, whatever the queue's settings."""
+"""As the ``CallBack`` of a job, this means: send no callback, whatever the queue's settings."""
 
 NODES = frozenset({"CallBack", "CallBackFormat", "CallBackType", "CallBackMqConfig", "CallBackKafkaConfig"})
-"""Nodes of a request for a job about its receiver (1045/73035; the last one is the Go SDK's)."""
+"""Nodes about the receiver in a request for a job (1045/73035; the last one is from the Go SDK)."""
 
 RESOLVE_SECONDS = 5.0
 
 _FORMATS = ("XML", "JSON")
 _MESSAGE_QUEUES = ("TDMQ", "Kafka")
-_JOB_EVENTS = frozenset({"TaskFinish", "TransCodingFinish"})  # the latter in samples of 2020
+_JOB_EVENTS = frozenset({"TaskFinish", "TransCodingFinish"})  # the latter is in samples of 2020
 _EVENTS = _JOB_EVENTS | {"WorkflowFinish"}
 _URL = re.compile("https?://[!-~]+", re.IGNORECASE)
 _ALLOWED = tuple(
@@ -71,9 +71,9 @@ def read(request: etree._Element) -> dict[str, str]:
 
 
 async def check_job(said: Mapping[str, str]) -> None:
-    """Return if the receiver that a job names (see :func:`read`) may be called.
+    """Check that the receiver that a job names (see :func:`read`) may be called.
 
-    :raises ServiceError: ``InvalidArgument``: it is unknown or outside the private network.
+    :raises ServiceError: ``InvalidArgument`` if its host is unknown or outside the private network.
     """
     url = said.get("Url", SUPPRESS)
     if url != SUPPRESS:
@@ -81,7 +81,7 @@ async def check_job(said: Mapping[str, str]) -> None:
 
 
 async def check_queue(notify: Mapping[str, str]) -> None:
-    """Return if the ``NotifyConfig`` of a queue makes sense, and its receiver, when it is on, may be called.
+    """Check that a queue's ``NotifyConfig`` is valid and, if it is on, that its receiver may be called.
 
     :raises ServiceError: ``InvalidArgument``; ``NotImplemented`` for message queues.
     """
@@ -114,7 +114,7 @@ def chosen(said: Mapping[str, str], notify: Mapping[str, str]) -> Receiver | Non
 async def addresses(url: str) -> list[str]:
     """Resolve a URL's host to its current addresses, which must be loopback or private.
 
-    :raises ReceiverError: the host has no address, or a public one.
+    :raises ReceiverError: the host has no address, or has a public address.
     """
     host = URL(url, encoded=True).raw_host or ""
     try:

@@ -1,4 +1,4 @@
-"""Templates: picture rules under a name, which jobs refer to by id (1045/73037, 73038)."""
+"""Templates: named picture rules, which jobs refer to by id (1045/73037, 73038)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9_*\u3400-\u4dbf\u4e00-\u9fff-]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A template of a bucket. Times in Unix seconds."""
+    """A template of a bucket. Times are in Unix seconds."""
 
     template_id: str
     bucket: str
@@ -37,15 +37,15 @@ class Template:
 
 
 class Templates:
-    """The templates of all buckets; within a bucket each has a name of its own."""
+    """The templates of all buckets; names are unique within a bucket."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, bucket: str, name: str, parameters: Mapping[str, str], now: float) -> Template:
-        """Note a new template.
+        """Store a new template.
 
-        :raises ServiceError: ``TemplateNameDuplicate``.
+        :raises ServiceError: ``TemplateNameDuplicate`` if the bucket has a template of this name.
         """
         template_id = "t" + token_hex(16)
         values = (template_id, bucket, name, json.dumps(parameters, ensure_ascii=False), int(now), int(now))
@@ -60,7 +60,7 @@ class Templates:
     def get(self, bucket: str, template_id: str) -> Template:
         """The template of ``bucket`` with this id.
 
-        :raises ServiceError: ``TemplateNotFound``.
+        :raises ServiceError: ``TemplateNotFound`` if it does not exist.
         """
         row = self._database.row(
             "SELECT * FROM templates WHERE bucket = ? AND template_id = ?", (bucket, template_id)
@@ -77,9 +77,9 @@ class Templates:
         return [_template(row) for row in rows]
 
     def update(self, template: Template, name: str, parameters: Mapping[str, str], now: float) -> Template:
-        """Give a template another name and other parameters; jobs submitted before keep the old ones.
+        """Change a template's name and parameters; jobs submitted earlier keep the old ones.
 
-        :raises ServiceError: ``TemplateNameDuplicate``.
+        :raises ServiceError: ``TemplateNameDuplicate`` if another template has this name.
         """
         values = (name, json.dumps(parameters, ensure_ascii=False), int(now), template.template_id)
         self._change(
@@ -88,7 +88,7 @@ class Templates:
         return self.get(template.bucket, template.template_id)
 
     def delete(self, template: Template) -> None:
-        """Forget a template; jobs submitted before are not concerned."""
+        """Delete a template; jobs submitted earlier are not affected."""
         self._database.change("DELETE FROM templates WHERE template_id = ?", (template.template_id,))
 
     def _change(self, sql: str, values: tuple[object, ...], name: str) -> None:
@@ -123,7 +123,7 @@ async def delete(templates: Templates, request: Request, rest: str) -> Answer:
 
 
 async def list_templates(templates: Templates, request: Request, rest: str) -> Answer:
-    """DescribeMediaTemplates: by category, ids, and beginning of the name, page by page."""
+    """DescribeMediaTemplates: list page by page, by category, ids, and beginning of the name."""
     category = request.parameter("category", _CATEGORIES[0])
     if category not in _CATEGORIES:
         raise ServiceError("InvalidArgument", f"category {category!r} is neither Custom nor Official")
@@ -178,7 +178,7 @@ def _found(templates: Templates, request: Request) -> list[Template]:
 
 
 def _read(body: bytes) -> tuple[str, dict[str, str]]:
-    """Name and parameters of a request that makes or changes a template."""
+    """Read name and parameters from a request that makes or changes a template."""
     if not body.strip():
         raise ServiceError("MissingContent", "the request has no body")
     request = wire.parse(body, "Request")

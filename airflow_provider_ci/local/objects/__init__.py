@@ -1,1 +1,1 @@
-"""Buckets as folders of plain files: keys, listings, reading and writing, and objects that are made up."""
+"""Buckets as folders of plain files: keys, listings, reading and writing, and synthetic objects."""

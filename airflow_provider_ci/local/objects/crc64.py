@@ -1,8 +1,8 @@
-"""CRC-64/ECMA-182 as COS has it in ``x-cos-hash-crc64ecma``, without a compiled extension.
+"""CRC-64/ECMA-182 as COS sends it in ``x-cos-hash-crc64ecma``, without a compiled extension.
 
-A loop over bytes makes some 3 MB/s. Here a piece of data is one big integer, a polynomial over GF(2), and is
-folded: its upper part times x^K is the same, modulo the polynomial of the CRC, as the upper part times the
-short x^K mod P. That product is a few shifts and XORs of the whole part, which CPython does in C.
+A loop over bytes reaches about 3 MB/s. Here, a piece of data is one big integer, a polynomial over GF(2), and
+is folded: modulo the polynomial P of the CRC, its upper part times x^K equals the upper part times the short
+remainder x^K mod P. That product is a few shifts and XORs of the whole part, which CPython does in C.
 
 Bits are reflected: bit 0 of the first byte is the highest coefficient.
 """
@@ -39,19 +39,19 @@ class Crc64:
         self._value = 0
 
     def update(self, data: bytes) -> None:
-        """Go on with more bytes."""
+        """Add more bytes."""
         view = memoryview(data)
         for start in range(0, len(view), _PIECE_BYTES):
             self._value = _go_on(view[start : start + _PIECE_BYTES], self._value)
 
     @property
     def text(self) -> str:
-        """The checksum as the header has it, a decimal number."""
+        """The checksum in the form of the header, a decimal number."""
         return str(self._value)
 
 
 class _Fold(NamedTuple):
-    """Fold all bits above the last ``distance``; ``shifts`` are the terms of x^distance mod P."""
+    """How to fold all coefficients from x^distance on; ``shifts`` are the terms of x^distance mod P."""
 
     distance: int
     shifts: tuple[int, ...]
@@ -89,7 +89,7 @@ def _by_table(data: bytes, value: int) -> int:
 
 @lru_cache
 def _fold_for(exponent: int) -> _Fold:
-    """The fold for up to twice 2^exponent bits: of the distances just below it, the one with fewest terms."""
+    """The fold for up to 2^(exponent + 1) bits: of the distances up to 2^exponent, one with few terms."""
     longest = 1 << exponent
     candidates = min(_CANDIDATES, longest // 64)
     distance = longest - 8 * candidates

@@ -12,11 +12,11 @@ from itertools import islice
 from threading import Lock
 
 MAX_NAMES = 1_000_000
-"""Names remembered of all folders together; each takes some 60 bytes and its length."""
+"""Maximum number of names remembered in all folders; a name takes about 60 bytes plus its length."""
 
 _WORTH_REMEMBERING = 1_000
 
-# A folder changed this recently may change once more within the same tick of the file system's clock.
+# A folder changed this recently may change again within the same tick of the file system's clock.
 _SETTLED_NANOSECONDS = 50_000_000
 
 
@@ -29,7 +29,7 @@ class _Known:
 class Folders:
     """Remembers the names of big folders until their change times differ. Thread-safe.
 
-    The change time (ctime) moves with every file that comes or goes, and no program can set it back.
+    The change time (ctime) changes with every file that is added or removed, and no program can set it back.
     """
 
     def __init__(self, most: int = MAX_NAMES) -> None:
@@ -39,7 +39,7 @@ class Folders:
         self._lock = Lock()
 
     def names(self, path: str) -> list[bytes] | None:
-        """The files in a folder, and its folders with a slash behind, in the order of their bytes.
+        """The names in a folder, in byte order; the name of a subfolder ends in a slash.
 
         Returns None for a folder with too many names, or with a name that differs from its key.
 
@@ -67,7 +67,7 @@ class Folders:
 
 
 def names_from(names: list[bytes], least: bytes) -> Iterator[bytes]:
-    """The names that are not before ``least``, and the folder that ``least`` lies in."""
+    """The names from ``least`` on, including the folder that contains ``least``."""
     first, slash, _ = least.partition(b"/")
     return islice(names, bisect_left(names, first + slash), None)
 

@@ -1,4 +1,4 @@
-"""Inventories: the objects of a bucket as gzipped CSV parts beside a manifest (436/30622, 436/46869)."""
+"""Inventories: lists of a bucket's objects, in gzipped CSV parts and a manifest (436/30622, 436/46869)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class InventoryTask:
 
     name: str
     source: str
-    """Bucket with its APPID, as the next one."""
+    """Bucket with its APPID; ``destination`` has the same form."""
     destination: str
     folder: str = ""
     """Prefix of the report, without a ``/`` at its end."""
@@ -56,19 +56,19 @@ class InventoryTask:
 
     @property
     def schema(self) -> tuple[str, ...]:
-        """All columns."""
+        """The names of all columns, in order."""
         return (*_ALWAYS, *(_OF_VERSIONS if self.has_versions else ()), *self.fields)
 
     @property
     def root(self) -> str:
-        """Folder of the inventory in its destination."""
+        """Folder of the inventory in the destination bucket, with a ``/`` at its end."""
         bucket, _, appid = self.source.rpartition("-")
         parts = [self.folder.strip("/"), appid, bucket, self.name]
         return "/".join(filter(None, parts)) + "/"
 
 
 def write_inventory(store: Store, task: InventoryTask, now: float) -> str:
-    """Write a report at once, its ``manifest.json`` last; gives the key of the manifest."""
+    """Write a report, ``manifest.json`` last; return the key of the manifest."""
     files: list[dict[str, str]] = []
     count = size = 0
     found = _objects(store, task)
@@ -137,7 +137,7 @@ def _row(task: InventoryTask, found: StoredObject) -> list[object]:
 
 
 def _put(store: Store, task: InventoryTask, key: str, body: bytes) -> str:
-    """Store an object; gives its MD5."""
+    """Store an object; return its MD5 in hex."""
     upload = store.upload(task.destination, key)
     try:
         upload.write(body)

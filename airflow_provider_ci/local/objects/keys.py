@@ -1,10 +1,10 @@
 """Object keys as paths inside a bucket's folder, and back.
 
 Nearly every key is its own path: ``in/a b+c.docx`` is the file ``in/a b+c.docx``. Only a segment that
-cannot be a file name gets another one, which starts with ``%ci%`` and is percent-encoded: the empty segment
+cannot be a file name gets another name, which starts with ``%ci%`` and is percent-encoded: the empty segment
 (a leading slash, ``//``, the trailing slash of a "folder" object), ``.``, ``..``, control characters, and a
-name that itself starts with ``%ci``. A segment too long for a file name becomes a chain of folders
-``%ci+%…`` that a last ``%ci%…`` ends.
+name that itself starts with ``%ci``. A segment too long for a file name is split: it becomes a chain of
+folders ``%ci+%…`` that contain one another and, at its end, the file or folder ``%ci%…``.
 
 The mapping is one to one. A file whose path no key maps to (not UTF-8, a made-up ``%ci`` name, a symbolic
 link) is not an object.
@@ -37,7 +37,7 @@ def is_bucket_name(name: str) -> bool:
 def check_key(key: str) -> str:
     """Return ``key`` if it may name an object.
 
-    :raises ServiceError: it is empty, too long, or not expressible in UTF-8.
+    :raises ServiceError: the key is empty, too long, or not expressible in UTF-8.
     """
     if not key:
         raise ServiceError("InvalidArgument", "the object key is empty", status=400)
@@ -69,11 +69,11 @@ def folder_path(prefix: str) -> str:
 def entry_key(name: str) -> tuple[str, bool] | None:
     """What the file or folder ``name`` adds to a key, and whether its segment ends there.
 
-    None for a name that no key leads to. For names in ``%ci`` that is not certain yet: compare
-    :func:`to_path` of the whole key.
+    None for a name that no key leads to. For names in ``%ci`` the result is not final: check that
+    :func:`to_path` of the whole key gives this path.
     """
     if name.isascii() and name.isprintable() and name[0] != "%":
-        return name, True  # nearly all; a name that the file system holds is not too long
+        return name, True  # most names; a name in the file system is not too long
     if name.startswith(_MORE):
         return unquote(name[len(_MORE) :]), False
     if name.startswith(_LAST):
@@ -82,12 +82,12 @@ def entry_key(name: str) -> tuple[str, bool] | None:
 
 
 def is_escaped(path: str) -> bool:
-    """Whether any segment of ``path`` stands for something else than itself."""
+    """Whether any segment of ``path`` is an escaped name."""
     return _RESERVED in path
 
 
 def has_link(folder: str, relative: str) -> bool:
-    """Whether ``relative`` below ``folder`` is or goes through a symbolic link, which is never followed."""
+    """Whether ``relative`` below ``folder`` is a symbolic link or leads through one; none is followed."""
     path = folder
     for name in relative.split("/"):
         path = f"{path}/{name}"
@@ -120,7 +120,7 @@ def _is_plain(segment: str) -> bool:
 
 
 def _pieces(segment: str) -> list[str]:
-    """The segment percent-encoded, in pieces that fit a file name each."""
+    """The percent-encoded segment, in pieces that each fit into a file name."""
     pieces = [""]
     for character in segment:
         code = _encoded(character)

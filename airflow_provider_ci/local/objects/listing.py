@@ -1,4 +1,4 @@
-"""Walking a bucket's folder in the order of the object keys, a page at a time and in flat memory."""
+"""Walks a bucket's folder in the order of the keys, page by page; memory does not grow with the bucket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_ci.local.objects import keys
 from airflow_provider_ci.local.objects.folders import Folders, names_from
 from airflow_provider_ci.local.objects.synthetic import SyntheticObjects, SyntheticWalk
 
-# Deleted since it was seen, or a prefix without a folder.
+# Errors of a file or folder that was deleted since it was seen, or of a prefix without a folder.
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -27,10 +27,10 @@ class _Kind(IntEnum):
 
 
 class _Entry(NamedTuple):
-    """Something on the way: an object, a folder not yet opened, or the rest of a folder opened in part.
+    """A step of the walk: an object, a folder not yet opened, or the rest of a partly read folder.
 
-    ``key`` is the least key that it can hold, so a heap of entries hands out objects in order, also where
-    the keys of two folders interleave (the chains of over-long names).
+    ``key`` is the least key that the entry can hold. So a heap of entries yields objects in order, even
+    where the keys of two folders interleave (chains of folders for over-long names).
     """
 
     key: bytes
@@ -45,7 +45,7 @@ _Place: TypeAlias = tuple[bytes, _Kind, str]
 
 
 class Found(NamedTuple):
-    """An object met on the walk; a synthetic one has no path."""
+    """An object found by the walk; ``path`` is empty for a synthetic object."""
 
     key: str
     path: str
@@ -53,7 +53,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """One page of a listing, and the marker of the next one (``""``: this is the last)."""
+    """One page of a listing, and the marker of the next page (``""`` on the last page)."""
 
     objects: list[Found]
     common_prefixes: list[str]
@@ -63,8 +63,8 @@ class Names:
 class Walk:
     """The objects of a bucket whose keys start with ``prefix`` and come after ``after``, in UTF-8 byte order.
 
-    Of each folder at most ``batch`` names are held at a time, besides the names that ``folders`` remembers;
-    symbolic links are not followed and not shown.
+    At most ``batch`` names of each folder are held at a time, besides the names that ``folders`` remembers.
+    Symbolic links are neither followed nor listed.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Walk:
 
 
 class _Merged:
-    """The walks over files and over synthetic objects as one; of equal keys the file comes."""
+    """Merges the walks over files and over synthetic objects; of equal keys, only the file is listed."""
 
     def __init__(self, files: Walk, synthetic: SyntheticWalk) -> None:
         self._files = files
@@ -167,7 +167,7 @@ class _Merged:
                 yield item
 
     def skip(self, prefix: str) -> None:
-        """Leave out all further keys that start with ``prefix``; each walk may be one item ahead."""
+        """Leave out all further keys that start with ``prefix``, even if a walk is one item ahead."""
         self._files.skip(prefix)
         self._synthetic.skip(prefix)
         self._skipped = prefix
@@ -196,10 +196,10 @@ def page(
 ) -> Names:
     """One page of List Objects (436/7734): at most ``max_keys`` objects and common prefixes together.
 
-    Files written at ``written_before_ns`` (Unix time) or later are passed over, as if they were not there.
+    Files written at ``written_before_ns`` (Unix time in nanoseconds) or later are left out.
 
     A marker that is itself a common prefix leaves out all keys below it; any other marker is compared with
-    the keys, so that a common prefix comes again when keys below it follow the marker.
+    the keys, so a common prefix is listed again if keys below it follow the marker.
     """
     files = Walk(folder, prefix, marker, max_keys + 1, folders)
     walk = _Merged(files, synthetic.walk(prefix, marker)) if synthetic else files
@@ -241,7 +241,7 @@ def _take(found: _Page, item: Found, walk: Walk | _Merged, prefix: str, delimite
 
 
 def _entries(folder: _Entry) -> Iterator[_Place]:
-    """Everything in the folder that a key leads to, in no order."""
+    """The entries of the folder that are part of a key, in no particular order."""
     with os.scandir(folder.path) as found:
         for item in found:
             place = _place(folder.prefix, item)

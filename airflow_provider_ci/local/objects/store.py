@@ -1,8 +1,7 @@
-"""Buckets as folders of plain files: read, write and delete objects, and know their ETags.
+"""Buckets as folders of plain files: reads, writes and deletes objects, and computes their ETags.
 
 A bucket exists if and only if its folder does. A file put there by hand is an object like any other. Writes
-go to a temporary file outside the buckets, which is then renamed, so that an object is there whole or not
-at all.
+go to a temporary file outside the buckets, which is then renamed, so that no incomplete object is visible.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ STANDARD = "STANDARD"
 _ARCHIVED = frozenset({"ARCHIVE", "DEEP_ARCHIVE"})
 
 _HASH_BYTES = 1024 * 1024
-# A file changed this recently may change once more within the same tick of the file system's clock.
+# A file changed this recently may change again within the same tick of the file system's clock.
 _SETTLED_NANOSECONDS = 50_000_000
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _CONFLICTS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
@@ -46,7 +45,7 @@ _CONFLICTS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """The file behind an object, and what identifies its present content.
+    """The file behind an object, and what identifies its current content.
 
     A synthetic object has its ``text`` instead of a file.
     """
@@ -61,12 +60,12 @@ class StoredFile:
 
     @property
     def name(self) -> str:
-        """Its key in the table of objects."""
+        """The file's key in the table of objects."""
         return f"{self.bucket}/{self.key}"
 
     @property
     def identity(self) -> tuple[int, int, int]:
-        """Changes whenever the file is replaced or written to."""
+        """Size, modification time and inode; they change whenever the file is replaced or written to."""
         return (self.size, self.mtime_ns, self.inode)
 
 
@@ -84,22 +83,22 @@ class StoredObject:
 
     @property
     def modified(self) -> float:
-        """When it was last written, Unix seconds."""
+        """When the object was last written, in Unix seconds."""
         return self.file.mtime_ns / 1e9
 
     @property
     def storage_class(self) -> str:
-        """``STANDARD`` unless the upload named another one."""
+        """``STANDARD`` unless the upload named another storage class."""
         return self.headers.get(STORAGE_CLASS, STANDARD)
 
     @property
     def is_archived(self) -> bool:
-        """Whether it has to be restored before it can be read."""
+        """Whether the object has to be restored before it can be read."""
         return self.storage_class in _ARCHIVED
 
     @property
     def content_type(self) -> str:
-        """As stored, else from the key's suffix."""
+        """The stored content type; if none was stored, a guess from the key's suffix."""
         guessed = mimetypes.guess_type(self.file.key, strict=False)[0]
         return self.headers.get("Content-Type") or guessed or "application/octet-stream"
 
@@ -116,14 +115,14 @@ class Store:
         self._temporary = root / STATE_FOLDER / "tmp"
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
-        self._shape = Lock()  # held while folders and names change, so that pruning meets no new file
+        self._shape = Lock()  # so that no folder is pruned just before a file is put there
 
     def bucket_path(self, bucket: str) -> Path:
         """The folder of ``bucket``, whether or not it exists."""
         return self._root / bucket
 
     def has_bucket(self, bucket: str) -> bool:
-        """Whether the bucket's folder exists; a symbolic link is not one."""
+        """Whether the bucket's folder exists; a symbolic link does not count."""
         if not keys.is_bucket_name(bucket):  # names come from the bodies of requests, too
             return False
         try:
@@ -168,7 +167,7 @@ class Store:
         return _stored_file(bucket, key, path, found) if stat.S_ISREG(found.st_mode) else None
 
     def open(self, file: StoredFile) -> tuple[BinaryIO, StoredFile] | None:
-        """Open the object's file and look at it again, for it may have been replaced; None if it is gone."""
+        """Open the object's file and describe it again, as it may have been replaced; None if it is gone."""
         if file.text is not None:
             return BytesIO(file.text), file
         try:
@@ -181,7 +180,7 @@ class Store:
         return opened, _stored_file(file.bucket, file.key, file.path, os.fstat(descriptor))
 
     def copy(self, file: StoredFile, target: Path) -> bool:
-        """Give the content of an object as the file ``target``, which stays as it is; False if it is gone."""
+        """Link or copy an object to ``target``, unaffected by later writes; False if the object is gone."""
         if file.text is not None:
             target.write_bytes(file.text)
             return True
@@ -194,7 +193,7 @@ class Store:
         return True
 
     def is_known(self, file: StoredFile) -> bool:
-        """Whether :meth:`describe` answers without reading the file."""
+        """Whether :meth:`describe` returns without reading the file."""
         return file.name in self._recall([file])
 
     def is_archived(self, file: StoredFile) -> bool:
@@ -203,13 +202,13 @@ class Store:
         return known is not None and known.is_archived
 
     def describe(self, files: Iterable[StoredFile]) -> list[StoredObject]:
-        """The objects of these files; reads those whose ETag is not known yet."""
+        """The objects of these files; reads the files whose ETag is not known yet."""
         wanted = list(files)
         known = self._recall([file for file in wanted if file.text is None])
         return [known.get(file.name) or self._hashed(file) for file in wanted]
 
     def checksum(self, stored: StoredObject) -> str:
-        """The CRC-64 of an object; reads the file the first time, unless it came by an upload."""
+        """The CRC-64 of an object; reads the file the first time, unless the object was uploaded."""
         if stored.crc64:
             return stored.crc64
         opened = self.open(stored.file)
@@ -227,7 +226,7 @@ class Store:
         return digest.text
 
     def upload(self, bucket: str, key: str) -> Upload:
-        """Begin to write an object; nothing is seen of it before :meth:`Upload.commit`."""
+        """Begin to write an object, which is not visible before :meth:`Upload.commit`."""
         self.require_bucket(bucket)
         keys.check_key(key)
         descriptor, path = mkstemp(dir=self._temporary)
@@ -251,8 +250,8 @@ class Store:
         """Rename ``source`` to the object's path and store its ETag and headers.
 
         :raises ServiceError: ``PathConflict`` if a part of the key is an object or the key is a folder of
-            objects; ``FileAlreadyExists`` if it exists and ``replace`` is false; ``AccessDenied`` behind a
-            symbolic link.
+            objects; ``FileAlreadyExists`` if the object exists and ``replace`` is false; ``AccessDenied`` if
+            the path leads through a symbolic link.
         """
         folder, relative = self.require_bucket(bucket), keys.to_path(keys.check_key(key))
         parent = relative.rpartition("/")[0]
@@ -277,14 +276,14 @@ class Store:
         return stored
 
     def add_header(self, stored: StoredObject, name: str, value: str) -> None:
-        """Add a header to an object, unless its content was replaced meanwhile."""
+        """Add a header to an object, unless its content was replaced in the meantime."""
         headers = {**stored.headers, name: value}
         found = self.find(stored.file.bucket, stored.file.key)
         if found is not None and found.text is None and found.identity == stored.file.identity:
             self._remember(replace(stored, headers=headers))
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object if it exists, and the folders that are empty without it.
+        """Delete an object if it exists, and the folders that become empty.
 
         :raises ServiceError: ``AccessDenied`` for a synthetic object.
         """
@@ -352,7 +351,7 @@ class Store:
 
 @dataclass(slots=True, kw_only=True)
 class Upload:
-    """An object on its way: write its chunks in order, then commit or abort."""
+    """An upload in progress: write its chunks in order, then commit or discard it."""
 
     store: Store
     bucket: str
@@ -371,7 +370,7 @@ class Upload:
         self.size += len(chunk)
 
     def commit(self, headers: Mapping[str, str], *, replace: bool) -> StoredObject:
-        """Put the object in its place."""
+        """Move the object to its path in the bucket, and return it."""
         self.file.close()
         return self.store.place(
             self.bucket,
@@ -391,7 +390,7 @@ class Upload:
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file in hex, which is the ETag of an object with its content."""
+    """The MD5 of a file in hex, which is the ETag of an object with the same content."""
     with path.open("rb") as file:
         return _md5(file)
 
@@ -413,7 +412,7 @@ def _rename(source: Path, target: Path) -> None:
     try:
         source.replace(target)
     except IsADirectoryError:
-        target.rmdir()  # left over without any object in it; not empty is the caller's conflict
+        target.rmdir()  # an empty leftover; if it holds objects, the caller reports a conflict
         source.replace(target)
 
 

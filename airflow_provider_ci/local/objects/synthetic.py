@@ -1,8 +1,8 @@
-"""Objects that are made up when they are asked for: as many as a measurement needs, and no file for any.
+"""Synthetic objects: made up on request, as many as a measurement needs, without any files.
 
-Number ``n`` of a bucket, from 0 on, is ``synthetic/<year>/<month>/<day>/doc-<n + 1>.txt``, a thousand a day
-from the first of January 2020 on, so that the numbers have the order of the keys. Nothing is stored: a
-page of a listing is found by bisection, and an ETag is the MD5 of a text derived from the number.
+Object number ``n`` of a bucket, counted from 0, is ``synthetic/<year>/<month>/<day>/doc-<n + 1>.txt``. There
+are 1,000 objects per day from 1 January 2020 on, so that numbers and keys have the same order. Nothing is
+stored: a page of a listing is found by bisection, and an ETag is the MD5 of a text derived from the number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_OBJECTS = 9_999_999
 """The largest number with seven digits."""
 
 MODIFIED = 1_577_836_800
-"""When they were all written, Unix seconds: 2020-01-01T00:00:00Z."""
+"""When all of the objects were written, in Unix seconds: 2020-01-01T00:00:00Z."""
 
 _PER_DAY = 1000
 _FIRST_DAY = date(2020, 1, 1).toordinal()
@@ -45,14 +45,14 @@ class SyntheticObjects:
         return _text(number) if 0 <= number < self.count and _key(number) == key else None
 
     def walk(self, prefix: str, after: str) -> SyntheticWalk:
-        """The keys that start with ``prefix`` and come after ``after``, in their order."""
+        """The keys that start with ``prefix`` and come after ``after``, in order."""
         numbers = range(self.count)
         first = max(bisect_left(numbers, prefix, key=_key), bisect_right(numbers, after, key=_key))
         return SyntheticWalk(first, bisect_left(numbers, prefix + _AFTER_ALL, key=_key))
 
 
 class SyntheticWalk:
-    """The keys of the numbers from ``first`` to ``end``, which is left out."""
+    """The keys of the objects from number ``first`` to number ``end`` (exclusive)."""
 
     def __init__(self, first: int, end: int) -> None:
         self._next = first
@@ -65,7 +65,7 @@ class SyntheticWalk:
             yield key
 
     def skip(self, prefix: str) -> None:
-        """Leave out the keys that start with ``prefix``, which the walk has come to, and all before them."""
+        """Continue after all keys that start with ``prefix``."""
         self._next = max(self._next, bisect_left(range(self._end), prefix + _AFTER_ALL, key=_key))
 
 

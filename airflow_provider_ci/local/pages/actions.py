@@ -1,4 +1,4 @@
-"""What the forms of the pages do. Jobs and queues change by the operations that API clients use."""
+"""The actions of the pages' forms. Jobs and queues change through the operations that API clients use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_ci.local.pages.parts import Parts, Visit
 from airflow_provider_ci.local.pages.views.simulate import PRESETS, SWITCHES
 
 Action = Callable[[Parts, Visit, Form], Awaitable[str]]
-"""Returns where the browser goes next, below ``/_local/``."""
+"""An action returns the path below ``/_local/`` that the browser opens next."""
 
 _QUEUE_PATHS = {
     queues.DOC: "docqueue",
@@ -36,7 +36,7 @@ _FAULT_FIELDS = ("action", "method", "path", "host", "code", "part", *_NUMBERS)
 
 
 def prepare(parts: Parts, fields: Mapping[str, str]) -> None:
-    """Make the bucket of a form, if the form says so, before a file comes for it."""
+    """Make the bucket that a form names, if the form asks for it, before a file is stored there."""
     if fields.get("make_bucket"):
         _make_bucket(parts, fields.get("bucket", ""))
 
@@ -59,7 +59,7 @@ async def make_bucket(parts: Parts, visit: Visit, form: Form) -> str:
 
 
 async def change_queue(parts: Parts, visit: Visit, form: Form) -> str:
-    """Pause a queue, or let it go on."""
+    """Pause or resume a queue."""
     found = parts.queues.find(visit.rest)
     if found is None:
         raise ServiceError("QueueNotFound", f"Queue {visit.rest!r} does not exist.")
@@ -69,7 +69,7 @@ async def change_queue(parts: Parts, visit: Visit, form: Form) -> str:
 
 
 async def cancel_job(parts: Parts, visit: Visit, form: Form) -> str:
-    """Cancel a job that has not begun."""
+    """Cancel a job that has not started."""
     found = parts.jobs.find(visit.rest)
     if found is None:
         raise ServiceError("ResourceNotFound", f"Job {visit.rest!r} does not exist.")
@@ -79,7 +79,7 @@ async def cancel_job(parts: Parts, visit: Visit, form: Form) -> str:
 
 
 async def change_faults(parts: Parts, visit: Visit, form: Form) -> str:
-    """Add a fault, forget all, or switch a trait."""
+    """Add a fault, delete all faults, switch a trait, or reset all traits."""
     choice = form.get("do")
     if choice == "clear":
         parts.faults.clear()
@@ -103,7 +103,7 @@ ACTIONS: Mapping[tuple[str, bool], Action] = {
     ("jobs", True): cancel_job,
     ("simulate", False): change_faults,
 }
-"""By the kind of page, and whether its path names something."""
+"""The keys are the kind of page, and whether its path names something."""
 
 
 async def _submit(parts: Parts, visit: Visit, form: Form, bucket: str, key: str) -> str:

@@ -17,7 +17,7 @@ from airflow_provider_ci.local.objects.store import Store, StoredObject, Upload
 from airflow_provider_ci.local.pages.guard import RefusedError
 
 MAX_FILE_BYTES = 200 * 1024**2
-"""Largest file of a form, as large as the largest document that is converted; the API takes larger ones."""
+"""Largest file of a form, in bytes: the largest document that is converted. The API accepts larger ones."""
 MAX_FILES = 50
 MAX_FIELD_BYTES = 16 * 1024
 MAX_FIELDS = 60
@@ -34,7 +34,7 @@ _MULTIPART = "multipart/form-data"
 
 @dataclass(slots=True)
 class Form:
-    """What was sent: the fields by name, and the keys of the files that were stored."""
+    """The content of a form: the fields by name, and the keys of the files that were stored."""
 
     fields: dict[str, str] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
@@ -47,9 +47,9 @@ class Form:
 async def read(request: Request, check: Callable[[Mapping[str, str]], None], store: Store) -> Form:
     """Read a form and store its files in the bucket that it names.
 
-    ``check`` sees the fields before a file is stored, so a form has its fields first.
+    ``check`` gets the fields before a file is stored, so a form must send its fields before its files.
 
-    :raises RefusedError: a field or a file is too large, or ``check`` refuses.
+    :raises RefusedError: a field or a file is too large, or ``check`` refuses the fields.
     """
     if request.header("Content-Type").partition(";")[0].strip().lower() == _MULTIPART:
         return await _read_parts(request, check, store)
@@ -104,7 +104,7 @@ async def _take_file(form: Form, part: BodyPartReader, store: Store) -> None:
 
 
 def file_name(name: str) -> str:
-    """The name of a dropped file as the end of a key: without folders, control characters and quotes."""
+    """Make the name of a dropped file fit for a key: without folders, control characters and quotes."""
     base = _UNWANTED.sub("_", name.replace("\\", "/").rpartition("/")[2]).strip()
     stem, dot, suffix = base.rpartition(".")
     stem, suffix = (stem, dot + suffix) if stem and len(suffix) <= 8 else (base, "")
@@ -115,7 +115,7 @@ def file_name(name: str) -> str:
 
 
 def place(upload: Upload) -> StoredObject:
-    """Store a file; beside an object of the same name and other content it gets a number."""
+    """Store a file; add a number to its name if an object of that name has other content."""
     folder, _, name = upload.key.rpartition("/")
     stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
     for number in range(2, _MOST_NAMESAKES):

@@ -1,9 +1,9 @@
-"""Checks where a request comes from: who may see the pages, and from where they may be changed.
+"""Checks where a request comes from, to decide who may see the pages and who may change something.
 
-The address is not protected by a login, so three things keep others out. The request must come from this
-machine and name it as its host: a page elsewhere that points its own name at 127.0.0.1 is refused. Whatever
-changes something must come from one of these pages: any site that is open in the browser could post here.
-And only a page of the same origin may embed a preview.
+The pages have no login, so three checks keep others out. A request must come from this machine and name it
+as the host; this refuses a foreign site that points its own host name at 127.0.0.1. A request that changes
+something must come from one of these pages, because any site that is open in the browser could post here.
+Only a page of the same origin may embed a preview.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EMBEDDED_BY = ("same-origin", "none", "")
 
 
 class RefusedError(Exception):
-    """A request that the pages do not answer; the message is shown."""
+    """A request that the pages refuse; the message is shown to the user."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """The checks of every request. ``token`` is in each form, new at each start of the server."""
+    """The checks of every request. ``token`` is in each form and changes at each start of the server."""
 
     is_open: bool = True
     token: str = field(default_factory=token_urlsafe, repr=False)
@@ -40,7 +40,7 @@ class Guard:
     def check(self, request: Request) -> None:
         """Check where a request comes from.
 
-        :raises RefusedError: it may not be answered.
+        :raises RefusedError: the request is not allowed.
         """
         if not (is_loopback(request.host) and is_from_here(request.http)):
             raise RefusedError(403, "These pages are for a browser on the machine of the local CI.")
@@ -60,7 +60,7 @@ class Guard:
     def check_token(self, given: str) -> None:
         """Check the token of a form.
 
-        :raises RefusedError: the form does not come from this start of the server.
+        :raises RefusedError: the form was loaded before the server was last started.
         """
         if not hmac.compare_digest(given.encode(errors="replace"), self.token.encode()):
             raise RefusedError(
@@ -69,7 +69,7 @@ class Guard:
 
 
 def is_loopback_address(host: str) -> bool:
-    """Whether a server that listens on ``host`` can be reached from this machine alone."""
+    """Whether a server that listens on ``host`` can be reached only from this machine."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -77,7 +77,7 @@ def is_loopback_address(host: str) -> bool:
 
 
 def _check_embedding(request: Request) -> None:
-    """Refuse a part of a page, such as a picture, to pages of other origins; links may come from anywhere."""
+    """Refuse to serve content, such as a picture, to pages of other origins; links may come from anywhere."""
     is_link = request.header("Sec-Fetch-Mode") == "navigate" and request.header("Sec-Fetch-Dest") != "iframe"
     if not is_link and request.header("Sec-Fetch-Site") not in _EMBEDDED_BY:
         raise RefusedError(403, "Only the pages of the local CI itself can show this.")

@@ -1,4 +1,4 @@
-"""Questions about all jobs and queues at once, for which the API has no call. Only reads."""
+"""Queries over all jobs and queues, for which the API has no operation. Only reads."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ TAGS = {
 """The tags of the jobs in the queues of each category."""
 
 SEARCHED_JOBS = 50_000
-"""A search by text looks at this many of the newest jobs, so that it ends soon in any table."""
+"""Number of the newest jobs that a text search looks at, so that it is fast in a table of any size."""
 
 _RECENT_JOBS = 5_000
 _REST = 20
-"""Counting a large table takes a while; the numbers are then kept for this many times as long."""
+"""Counts are kept for this many times as long as counting took, because a large table takes a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which jobs to list: of these states (empty: all), with ``text`` in the input's key or the job id."""
+    """Which jobs to list: in these states (empty: all), with ``text`` in the input's key or as the job id."""
 
     states: tuple[State, ...] = ()
     text: str = ""
     before: int | None = None
-    """Only jobs with a lower number: the next page."""
+    """List only jobs with a lower number, for the next page; None for the first page."""
 
 
 class Overview:
@@ -58,11 +58,11 @@ class Overview:
         return [queue for row in rows if (queue := self._queues.find(row["queue_id"]))]
 
     def counts(self, queue: Queue) -> Mapping[State, int]:
-        """How many jobs of a queue there are in each state that any is in."""
+        """The number of a queue's jobs by state; a state without jobs is left out."""
         return self._counted().get(queue.queue_id, {})
 
     def totals(self) -> dict[State, int]:
-        """How many jobs there are in each state."""
+        """The number of all jobs in each state."""
         counted = self._counted().values()
         return {state: sum(counts.get(state, 0) for counts in counted) for state in State}
 
@@ -86,7 +86,7 @@ class Overview:
         return dict(counts)
 
     def ended_since(self, moment: float) -> int:
-        """How many jobs ended since then, among the newest few thousand."""
+        """How many of the newest 5,000 jobs have ended since ``moment`` (Unix seconds)."""
         row = self._database.row(
             "SELECT count(*) AS jobs FROM jobs WHERE seq > (SELECT max(seq) FROM jobs) - ? AND ended >= ?",
             (_RECENT_JOBS, int(moment)),

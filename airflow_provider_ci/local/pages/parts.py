@@ -31,7 +31,7 @@ Operation = Callable[[Request], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of the running server. ``ci`` answers what a signed request to a CI host asks for."""
+    """The parts of the running server. ``ci`` handles a request like a signed request to a CI host."""
 
     store: Store
     jobs: Jobs
@@ -44,9 +44,9 @@ class Parts:
     counts: RequestCounts
     credentials: Credentials
     is_example_key: bool
-    """The documentation names this key, so it may be shown."""
+    """Whether the key is the documented example, which may be shown."""
     converts: bool
-    """Documents and pictures are really converted, so that there are previews."""
+    """Whether documents and pictures are really converted, so that there are previews."""
     workers: int
     queue_size: int
     queue_concurrency: int
@@ -57,9 +57,9 @@ class Parts:
     async def call(
         self, visit: Visit, method: str, bucket: str, path: str, body: bytes = b"", query: str = ""
     ) -> Answer:
-        """Let the API do it, as for a signed request to the bucket's CI host.
+        """Call the API as a signed request to the bucket's CI host would.
 
-        :raises ServiceError: the API refuses.
+        :raises ServiceError: the API refuses the request.
         """
         parameters = [(query, "")] if query else []
         return await self.ci(inner_request(visit.request, Service.CI, method, bucket, path, parameters, body))
@@ -67,14 +67,14 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """A request for a page: ``rest`` is what its path has behind the kind of page."""
+    """A request for a page: ``rest`` is the part of its path after the kind of page."""
 
     request: Request
     rest: str = ""
 
     @property
     def base(self) -> str:
-        """The relative way to ``/_local/`` from the address that the browser shows."""
+        """The relative path to ``/_local/`` from the address that the browser shows."""
         if not self.request.path.startswith(FOLDER):
             return FOLDER[1:]
         path = _AUTHORITY.sub("", self.request.http.raw_path).partition("?")[0]
@@ -87,7 +87,7 @@ class Visit:
 
     @property
     def now(self) -> float:
-        """The time by the service's clock."""
+        """The time by the service's clock, in Unix seconds."""
         return self.request.now
 
     def parameter(self, name: str) -> str:
@@ -109,7 +109,7 @@ class Shown:
     title: str
     values: Mapping[str, object] = field(default_factory=dict)
     refresh: int = 0
-    """Seconds after which the page renews itself; 0: never."""
+    """Seconds after which the page reloads itself; 0: never."""
     status: int = 200
 
 
@@ -122,7 +122,7 @@ def inner_request(
     query: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> Request:
-    """A request of the local CI to itself, on behalf of a page; it needs no signature and meets no fault."""
+    """A request of the local CI to itself, on behalf of a page, without signature and faults."""
     request = Request(
         method=method,
         host=outer.host,

@@ -1,4 +1,4 @@
-"""Pictures of objects: made by the sandboxed workers of the conversions, and kept in memory for a while.
+"""Pictures of objects, made by the sandboxed conversion workers and kept in memory for a while.
 
 The browser never gets the bytes of an object. A picture is decoded and encoded again, and one page of
 a document is drawn. HTML and SVG are shown as text.
@@ -25,7 +25,7 @@ SMALL, LARGE = "small", "large"
 PICTURE, PAGES, TEXT, OTHER = "picture", "pages", "text", "other"
 
 MAX_TEXT_BYTES = 64 * 1024
-"""Bytes of a text that are shown beside another object."""
+"""Maximum number of bytes of a text that is shown beside another object."""
 MAX_SOURCE_BYTES = 50 * 1024**2
 """Larger objects have no picture."""
 MAX_KEPT_BYTES = 64 * 1024**2
@@ -43,13 +43,13 @@ _SCALES = {SMALL: "36", LARGE: "110"}
 
 
 def suffix_of(key: str) -> str:
-    """What a key ends with, in lower case: ``docx``."""
+    """The suffix of a key in lower case, such as ``docx``."""
     name = key.rpartition("/")[2]
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
 def kind_of(key: str) -> str:
-    """How an object can be shown, by its name."""
+    """How an object can be shown, judged by its key."""
     suffix = suffix_of(key)
     if suffix in PICTURES:
         return PICTURE
@@ -70,14 +70,14 @@ def needs_office(key: str) -> bool:
 
 @dataclass(slots=True)
 class Previews:
-    """Makes the pictures, and keeps the last ones. Belongs to the server's loop."""
+    """Makes the pictures, and keeps the latest ones. Use it in the server's event loop."""
 
     parts: Parts
     _kept: OrderedDict[tuple[object, ...], Answer] = field(default_factory=OrderedDict)
     _size: int = 0
     _lock: Lock = field(default_factory=Lock)
     _office: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held for each drawing by LibreOffice: a folder full of documents must not keep jobs waiting."""
+    """Allows one drawing by LibreOffice at a time, so that a folder full of documents blocks no jobs."""
 
     async def picture(self, visit: Visit) -> Answer | None:
         """The picture of the object that the address names; None if it cannot be drawn."""
@@ -144,7 +144,7 @@ def text_of(parts: Parts, found: StoredFile, most: int = MAX_TEXT_BYTES) -> str 
 
 
 def _is_utf8(content: bytes) -> bool:
-    """Whether it is UTF-8, which may be cut in the middle of its last character."""
+    """Whether ``content`` is UTF-8; its last character may be incomplete."""
     try:
         content[: max(len(content) - 4, 0)].decode()
     except UnicodeDecodeError as error:

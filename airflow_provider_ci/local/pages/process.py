@@ -1,4 +1,4 @@
-"""From the form of a conversion to the request that an API client would send for it."""
+"""Turns the form of a conversion into the request that an API client would send for it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def goals_of(key: str) -> dict[str, str]:
 def read(fields: Mapping[str, str], bucket: str, key: str) -> Order:
     """The request for the job that a form describes.
 
-    :raises RefusedError: the form names no such conversion. What the API checks is left to the API.
+    :raises RefusedError: the form names an unknown conversion. The API checks everything else.
     """
     goal = fields.get("goal", "") or AUTOMATIC
     if goal not in GOALS:
@@ -121,7 +121,7 @@ def _document_name(key: str, target: str) -> str:
 
 
 def _stem(key: str) -> str:
-    """The key of an output without its suffix: beside the outputs of the same folder."""
+    """The key of an output without its suffix: ``converted/`` and the key of the input."""
     name = key.removeprefix(UPLOADS).removeprefix(CONVERTED)
     suffix = suffix_of(name)
     known = suffix in DOCUMENTS or kind_of(name) == PICTURE
@@ -131,7 +131,7 @@ def _stem(key: str) -> str:
 def body(
     tag: str, bucket: str, key: str, output: str, sent: Mapping[str, str], *, pretty: bool = False
 ) -> bytes:
-    """The XML of a request for a job; ``output`` and its bucket are left out where the tag takes none."""
+    """The XML of a request for a job, with those nodes of ``Output`` that the tag has."""
     place = {"Region": REGION, "Bucket": bucket, "Object": output}
     taken = {name: value for name, value in place.items() if name in FORMS[tag].output}
     operation: dict[str, Value] = {FORMS[tag].node: dict(sent), **({"Output": taken} if taken else {})}
@@ -141,6 +141,6 @@ def body(
 
 
 def _with_lines(text: str) -> str:
-    """A line for each of the larger elements, for people who read it."""
+    """Put each of the larger elements on its own line, for people who read the XML."""
     nodes = "|".join(form.node for form in FORMS.values())
     return re.sub(rf"(</?(?:Request|Operation)>|</(?:Input|Tag|Output|{nodes})>)", r"\1\n", text)

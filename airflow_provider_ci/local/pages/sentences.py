@@ -1,4 +1,4 @@
-"""A job in a sentence, and the objects that it made. One line of a table for each tag and each state."""
+"""Describes a job in a sentence, with words from a table for each tag and state, and lists its outputs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Words = Callable[[Job], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telling:
-    """How the jobs of one tag are told; ``outputs`` are the keys of the objects that a job made."""
+    """How jobs of one tag are described; ``outputs`` returns the keys of the objects that a job made."""
 
     task: Words
-    """What it does, after "could not": ``make a PDF from a.docx``."""
+    """What the job does, as after "could not": ``make a PDF from a.docx``."""
     wish: Words
-    """What its input waits for: ``become a PDF``."""
+    """What happens to its input, as after "waits to": ``become a PDF``."""
     done: Words
-    """What it did: ``Made a PDF of 3 pages from a.docx``."""
+    """What the job did: ``Made a PDF of 3 pages from a.docx``."""
     outputs: Callable[[Job], list[str]]
 
 
@@ -40,27 +40,27 @@ def outputs(job: Job) -> list[str]:
 
 
 def parameters(job: Job) -> Mapping[str, str]:
-    """The parameters of its operation, with the password masked."""
+    """The parameters of the job's operation, with the password masked."""
     return job.operation[FORMS[job.tag].node]
 
 
 def output_bucket(job: Job) -> str:
-    """The bucket of its outputs; a job without outputs has its own."""
+    """The bucket of the job's outputs; for a job without outputs, the job's own bucket."""
     return job.operation.get("Output", {}).get("Bucket", job.bucket)
 
 
 def short_name(key: str) -> str:
-    """The last part of a key, which says enough in a sentence."""
+    """The last part of a key, which is enough in a sentence."""
     return key.rstrip("/").rpartition("/")[2] or key
 
 
 def elapsed(job: Job, now: float) -> str:
-    """How long a job has run or ran; times have whole seconds."""
+    """How long a job has been running or ran, as text; times are in whole seconds."""
     if job.started is None:
         return ""
     seconds = max((job.ended or now) - job.started, 0)
     told = figures.duration(int(seconds)) if seconds >= 1 else "under 1 s"
-    return told.replace(" ", "\N{NO-BREAK SPACE}")  # or a line would break between number and unit
+    return told.replace(" ", "\N{NO-BREAK SPACE}")  # no line break between number and unit
 
 
 def digest(job: Job) -> tuple[str, str]:
@@ -75,7 +75,7 @@ def unpacked_files(job: Job) -> int:
 
 
 def unpacked_prefix(job: Job) -> str:
-    """What the keys of the files of an archive begin with."""
+    """The beginning of the keys of an archive's files."""
     return prefix_of(parameters(job), job.input_object.removeprefix("/"))
 
 
@@ -93,7 +93,7 @@ def _input(job: Job) -> str:
 
 
 def _aim(job: Job) -> str:
-    """``a PDF``, ``PNG pictures``."""
+    """What the job makes: ``a PDF`` or ``PNG pictures``."""
     target = target_of(parameters(job))
     return "a PDF" if target == "pdf" else f"{_NAMES[target]} pictures"
 
@@ -132,7 +132,7 @@ def _watermark_outputs(job: Job) -> list[str]:
 
 
 def _unpacked_outputs(job: Job) -> list[str]:
-    """Only a result with a listing names the files."""
+    """The keys of the unpacked files; only a result with a listing names them."""
     return [item["Key"] for item in _result(job).get("FileList", {}).get("Contents", [])]
 
 

@@ -1,4 +1,4 @@
-"""The pages of the local CI: which page an address means, and how it is answered.
+"""The pages of the local CI: finds the page for an address, and builds the response.
 
 Links from Airflow lead here, so these paths are stable: ``/_local/jobs/<job id>``,
 ``/_local/queues/<queue id>`` and ``/_local/objects/<bucket>/<key>``.
@@ -38,7 +38,7 @@ from airflow_provider_ci.web import (
 
 View = Callable[[Parts, Visit], Shown]
 
-# By the kind of page, and whether its path names something.
+# The keys are the kind of page, and whether its path names something.
 _VIEWS: Mapping[tuple[str, bool], View] = {
     ("", False): home,
     ("jobs", False): job_list,
@@ -64,9 +64,9 @@ _log = logging.getLogger(__name__)
 
 
 def is_browser(request: Request) -> bool:
-    """Whether a browser asks for the address of the local CI itself, which no API client does.
+    """Whether a browser requests the start page of the local CI.
 
-    A client signs, and none asks for HTML.
+    An API client signs its requests and does not accept HTML.
     """
     is_signed = request.header("Authorization") or any(
         name == "sign" or name.startswith("q-") for name, _ in request.query
@@ -81,7 +81,7 @@ def is_browser(request: Request) -> bool:
 
 
 class Pages:
-    """Answers a browser at ``/`` and below ``/_local/``."""
+    """Handles the requests of a browser at ``/`` and below ``/_local/``."""
 
     def __init__(self, parts: Parts, guard: Guard) -> None:
         self._parts = parts
@@ -104,7 +104,7 @@ class Pages:
             return self._page(visit, _error(error.status, error.message))
         except ServiceError as error:
             return self._page(visit, _error(_status(error), error.message))
-        except ValueError as error:  # a fault or a trait that makes no sense
+        except ValueError as error:  # an invalid fault or trait
             return self._page(visit, _error(400, str(error)))
         except (ConnectionError, ClientError, web.RequestPayloadError):
             return self._page(visit, _error(400, "The connection ended before the form did."))
@@ -149,7 +149,7 @@ class Pages:
         return Answer(body=made.body, headers=dict(_PICTURE_HEADERS))
 
     async def _download(self, visit: Visit) -> Answer:
-        """An object as a file to save, whatever it is; a browser never shows it."""
+        """Send an object of any kind as a file to save; a browser never displays it."""
         bucket, key = visit.parameter("bucket"), visit.parameter("key")
         found = self._parts.store.find(bucket, key) if bucket and key else None
         opened = self._parts.store.open(found) if found else None
@@ -183,7 +183,7 @@ def _error(status: int, message: str) -> Shown:
 
 
 def _status(error: ServiceError) -> int:
-    """The status of a page; a missing bucket, object, job or queue is 404, other than in the API."""
+    """The status of a page; unlike in the API, a missing bucket, object, job or queue is 404."""
     if error.code in ("NoSuchBucket", "NoSuchKey", "QueueNotFound", "ResourceNotFound"):
         return 404
     return error.status or status_of(Service.CI, error.code) or 400

@@ -1,7 +1,7 @@
-"""The same job as Python, as a DAG and as a signed curl request; and the lines that connect to this server.
+"""Code to copy: a job in Python, as a DAG and as a curl request, and the lines that connect to this server.
 
-The key is written out only if it is the documented one. A key of the user's own is never in a page, for every
-user of this machine can read the page: the texts then name a place for it.
+The key is shown only if it is the documented example. A user's own key is never shown, because every user of
+this machine can read the page; the snippets show a placeholder.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from airflow_provider_ci.local.pages.parts import REGION, Parts
 from airflow_provider_ci.local.pages.sentences import parameters, short_name
 
 OWN_KEY = "YOUR_SECRET_KEY"
-OWN_TOKEN = "YOUR_TOKEN"  # noqa: S105 - a place for one
-OWN_PASSWORD = "PASSWORD_OF_THE_DOCUMENT"  # noqa: S105 - a place for one
-OWN_BASE64_PASSWORD = "BASE64_OF_THE_PASSWORD"  # noqa: S105 - a place for one
+OWN_TOKEN = "YOUR_TOKEN"  # noqa: S105 - a placeholder
+OWN_PASSWORD = "PASSWORD_OF_THE_DOCUMENT"  # noqa: S105 - a placeholder
+OWN_BASE64_PASSWORD = "BASE64_OF_THE_PASSWORD"  # noqa: S105 - a placeholder
 EXAMPLE_BUCKET = "examplebucket-1250000000"
 
 _TEMPLATE_SIGNS = ("{{", "{%", "{#")
@@ -30,7 +30,7 @@ _TEMPLATE_SIGNS = ("{{", "{%", "{#")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Calls:
-    """How a program asks for the jobs of one tag, and the names that Python has for the API's parameters."""
+    """How a program submits jobs of one tag, and the Python names of the API's parameters."""
 
     path: str
     noun: str
@@ -115,7 +115,7 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How a program reaches this server, as it may be shown in a page."""
+    """What a program needs to reach this server, in a form that a page may show."""
 
     endpoint: str
     secret_id: str
@@ -158,7 +158,7 @@ def connections(access: Access, bucket: str) -> list[Snippet]:
 
 
 def of_job(access: Access, job: Job) -> list[Snippet]:
-    """The request of a job in three languages; a template's job has none, for its template says it."""
+    """A job's request in three forms; none for a job of a template, which holds the parameters."""
     if "TemplateId" in job.operation:
         return []
     return [
@@ -212,7 +212,7 @@ def _dag(job: Job) -> str:
 
 
 def _operation(job: Job, write: Callable[[str], str]) -> str:
-    """The operation as Python; ``write`` makes a text a literal."""
+    """The operation as Python; ``write`` turns a text into a literal."""
     names = _CALLS[job.tag].arguments
     arguments = [
         f"{names[node]}={_value(node, value, write)}" for node, value in _shown(job).items() if node in names
@@ -229,13 +229,13 @@ def _value(node: str, value: str, write: Callable[[str], str]) -> str:
 
 
 def _shown(job: Job) -> dict[str, str]:
-    """The parameters as they were sent, the target first, for Python needs one."""
+    """The parameters as they were sent, the target first, because Python requires one."""
     sent = dict(parameters(job))
     return {"TgtType": "", **sent, **{"TgtType": target_of(sent)}} if job.tag == "DocProcess" else sent
 
 
 def _sent(job: Job) -> dict[str, str]:
-    """The parameters as they were sent, with a place for the password."""
+    """The parameters as they were sent, with a placeholder for the password."""
     return {name: _PLACES[name] if value == MASK else value for name, value in parameters(job).items()}
 
 
@@ -245,7 +245,7 @@ def _output(job: Job) -> str | None:
 
 
 def _literal(text: str) -> str:
-    """Text of a templated argument as Python: Airflow must not read a key as a template."""
+    """A literal for a templated argument, written so that Airflow does not read a key as a template."""
     is_plain = not any(sign in text for sign in _TEMPLATE_SIGNS)
     return repr(text if is_plain else "{{ " + json.dumps(text) + " }}")
 

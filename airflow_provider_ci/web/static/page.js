@@ -1,5 +1,5 @@
-// Pages work without this script. With it: times in the browser's zone, ages that count, buttons that copy,
-// and parts that renew themselves while filter, focus, open folds and scroll stay as they are.
+// Pages work without this script. The script shows times in the browser's time zone, counts ages, adds copy
+// buttons, and refreshes parts of the page while filters, focus, open details and the scroll position stay.
 "use strict";
 
 (() => {
@@ -47,7 +47,7 @@
     setTimeout(() => { button.textContent = label; }, 1500);
   }
 
-  // Each element with data-live and an id is replaced by its namesake in a fresh copy of this page.
+  // Each element with data-live and an id is replaced by the element of that id in a fresh copy of this page.
   const source = new Map();
 
   function remember() {
@@ -107,7 +107,7 @@
     setTimeout(async () => keepFresh(isReading() ? seconds : await refresh()), seconds * 1000);
   }
 
-  // A form with data-drop takes files that are dropped anywhere on the page, and is sent at once.
+  // A form with data-drop accepts files that are dropped anywhere on the page, and is sent at once.
   function takeDrops(form) {
     const place = form.querySelector(".drop"), input = form.querySelector("input[type=file]");
     const hasFiles = (event) => [...event.dataTransfer.types].includes("Files");

@@ -1,4 +1,4 @@
-"""Reading and checking the request that updates a queue (1045/72919)."""
+"""Reads and checks the request that updates a queue (1045/72919)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATES = (queues.ACTIVE, queues.PAUSED)
 
 
 class QueueUpdate(NamedTuple):
-    """What a queue is to be from now on; ``notify`` has the settings that were sent."""
+    """The new values of a queue; ``notify`` has only the settings that were sent."""
 
     name: str
     state: str
@@ -26,7 +26,7 @@ def read(body: bytes, queue_id: str) -> QueueUpdate:
     """Read the body of an update of this queue. ``QueueID`` may be missing, as in the samples of SDKs.
 
     :raises ServiceError: ``InvalidContent`` for XML that is not well-formed, ``InvalidArgument`` for a
-        missing, unknown or senseless node; whether the receiver may be called is checked elsewhere.
+        missing, unknown or invalid node. ``receivers.check_queue`` checks whether the receiver may be called.
     """
     request = wire.parse(body, "Request")
     for node in ("Name", "State", "NotifyConfig"):

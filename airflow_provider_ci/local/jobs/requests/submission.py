@@ -37,7 +37,7 @@ DOC_DEFAULTS: Mapping[str, str] = {
     "TgtType": "",
     "Zoom": "100",
 }
-"""Parameters of DocProcess and their values in a response if they were not sent (recorded in 1045/51266)."""
+"""Parameters of DocProcess, and the values that a response shows for unsent ones (recorded in 1045/51266)."""
 
 SHEET_TYPES = frozenset(
     ["xls", "xlt", "et", "ett", "xlsx", "xltx", "csv", "xlsb", "xlsm", "xltm", "ets", "ods"]
@@ -54,7 +54,7 @@ _NUMBERS = frozenset(name for name, default in DOC_DEFAULTS.items() if re.fullma
 _LEVELS = ("0", "1", "2")
 _MAX_USER_DATA = 1024
 _PRINTABLE = re.compile("[ -~]*")
-# BucketName comes from the Java SDK, which also names the bucket in the host; the host counts.
+# The Java SDK sends BucketName, but also names the bucket in the host; the host decides.
 _REQUEST_NODES = frozenset({"Tag", "Input", "Operation", "QueueId", "QueueType", "BucketName"})
 
 
@@ -76,13 +76,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What a request for a job of one tag holds."""
+    """The form of a request for a job with a certain tag."""
 
     node: str
-    """The node of parameters within ``Operation``."""
+    """Name of the node within ``Operation`` that holds the parameters."""
     read: Callable[[etree._Element], dict[str, str]]
     output: tuple[str, ...] = ("Bucket", "Object", "Region")
-    """Nodes of ``Output``, all of them required; a tag without any writes no object."""
+    """Nodes of ``Output``, all of them required; empty for a tag whose jobs write no object."""
     secret: str = ""
     """The parameter that is a password."""
     takes_template: bool = False
@@ -92,7 +92,7 @@ def read(body: bytes, tags: Collection[str]) -> Order:
     """Read the body of a request for a job with one of these tags.
 
     :raises ServiceError: ``MissingContent`` for an empty body, ``InvalidContent`` for XML that is not
-        well-formed, ``InvalidArgument`` for a missing, unknown or senseless node, ``NotImplemented`` for
+        well-formed, ``InvalidArgument`` for a missing, unknown or invalid node, ``NotImplemented`` for
         features that are left out.
     """
     if not body.strip():
@@ -165,7 +165,7 @@ def source_type_of(parameters: Mapping[str, str], key: str) -> str:
 
 def _input(request: etree._Element) -> str:
     node = _required(request, "Input")
-    # SDKs know Url, but the local CI calls no foreign hosts.
+    # SDKs can send Url, but the local CI calls no foreign hosts.
     check_known(node, "Input", {"Object"}, left_out={"Url"})
     key = _required(node, "Object", "Input").text or ""
     if not key.removeprefix("/"):
@@ -194,7 +194,7 @@ def _document(node: etree._Element) -> dict[str, str]:
 
 
 def picture(node: etree._Element) -> dict[str, str]:
-    """The parameters in a PicProcess node, of a job or of a template."""
+    """Read the parameters in a PicProcess node, of a job or of a template."""
     sent = {**_PIC_DEFAULTS, **_parameters(node, "PicProcess", _PIC_DEFAULTS)}
     if not sent["ProcessRule"]:
         raise _bad("Request.Operation.PicProcess.ProcessRule is missing or empty")
@@ -263,19 +263,19 @@ FORMS: Mapping[str, Form] = {
         secret="UnCompressKey",  # noqa: S106
     ),
 }
-"""By tag; sources: 1045/47932, 1045/73035, 436/83108, 436/83110, and the Go SDK for DocWatermark."""
+"""The form of each tag; from 1045/47932, 1045/73035, 436/83108, 436/83110; DocWatermark from the Go SDK."""
 
 
 def _parameters(node: etree._Element, name: str, known: Collection[str]) -> dict[str, str]:
     check_known(node, f"Operation.{name}", set(known))
     values = {str(child.tag): child.text or "" for child in node}
     exact = ("DocPassword", "Prefix")
-    # Blanks around numbers and names are formatting of the XML. In a password or a prefix they count.
+    # Blanks around numbers and names only format the XML; in a password or a prefix they are content.
     return {name: value if name in exact else value.strip() for name, value in values.items() if value}
 
 
 def _check_output_name(key: str, parameters: Mapping[str, str], name: str) -> None:
-    """Pages need names that differ (1045/47932); for pdf, which is one file, the page states no rule.
+    """Check that pages get different names (1045/47932). A pdf is one file; the page states no rule.
 
     Assumed: a job for exactly one page needs no number in its name.
     """
@@ -293,7 +293,7 @@ def _masked(parameters: dict[str, str], secret: str) -> dict[str, str]:
 
 
 def _template_id(operation: etree._Element, form: Form) -> str:
-    """The template, which wins over parameters (1045/49947); no page knows one for documents and files."""
+    """The id of the template, which overrides parameters (1045/49947); only picture jobs have templates."""
     names = {form.node, "Output", "UserData", "JobLevel"}
     if not form.takes_template:
         check_known(operation, "Operation", names, left_out={"TemplateId"})
@@ -328,7 +328,7 @@ def check_known(
     *,
     left_out: set[str] | frozenset[str] = frozenset(),
 ) -> None:
-    """Return if all children of ``node`` have one of these names.
+    """Check that all children of ``node`` have one of these names.
 
     :raises ServiceError: ``NotImplemented`` for a name in ``left_out``, ``InvalidArgument`` for others.
     """

@@ -1,4 +1,4 @@
-"""Jobs and queues as elements of a response, after their API pages, in alphabetical order as recorded."""
+"""Jobs and queues as elements of a response, as on their API pages; nodes are sorted, as recorded."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def job_detail(job: Job) -> Mapping[str, Value]:
 
 def _operation(job: Job) -> Mapping[str, Value]:
     nodes: dict[str, Value] = {"JobLevel": job.level, **job.operation}
-    nodes.pop("CallBack", None)  # no page shows it
-    if "TemplateId" in nodes:  # shown in place of its parameters (1045/73035)
+    nodes.pop("CallBack", None)  # no API page shows it
+    if "TemplateId" in nodes:  # the template hides its parameters (1045/73035)
         del nodes["PicProcess"]
     if "DocProcess" in nodes:
         nodes["DocProcess"] = {**DOC_DEFAULTS, **job.operation["DocProcess"]}

@@ -1,4 +1,4 @@
-"""What a job shows of its parameters, where the service is known to show something else than was sent."""
+"""Changes the parameters that a job shows, because the service sometimes shows other values than sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of a job listing: their tokens, and the odd pages of a trait."""
+"""The pages of a job listing: their tokens, and the odd pages that traits add."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _TOKEN = re.compile(r"(s|[0-9]{1,12})(?:-([0-9]{1,12}))?")
 
 
 class Place(NamedTuple):
-    """Where a page begins: behind job number ``after`` (None: at the start) and after ``empty_pages``."""
+    """Where a page begins: after job ``after`` (None: at the start) and ``empty_pages`` empty pages."""
 
     after: int | None = None
     empty_pages: int = 0
 
     @property
     def token(self) -> str:
-        """The ``nextToken`` that leads here."""
+        """The ``nextToken`` that leads to this place."""
         start = "s" if self.after is None else str(self.after)
         return f"{start}-{self.empty_pages}" if self.empty_pages else start
 
 
 def read_token(token: str) -> Place:
-    """The place that a ``nextToken`` leads to; the start for an empty one."""
+    """The place that a ``nextToken`` leads to; an empty token leads to the start."""
     if not token:
         return Place()
     match = _TOKEN.fullmatch(token)
@@ -38,7 +38,7 @@ def read_token(token: str) -> Place:
 
 
 def place_after_empty_page(place: Place, traits: Traits) -> Place | None:
-    """The next place if an empty page comes first; None if the page here is a real one."""
+    """The next place if this page has to be empty; None if this page is a real one."""
     if place.empty_pages >= traits.empty_pages:
         return None
     return place._replace(empty_pages=place.empty_pages + 1)
@@ -55,7 +55,7 @@ def last_token(place: Place, last_job: int | None, traits: Traits) -> str:
 
 
 def foreign_jobs(tag: str, bucket: str, queue_id: str) -> list[Mapping[str, Value]]:
-    """Three jobs that a strict reader cannot read: one with an odd state, time, and result each."""
+    """Three jobs that a strict reader cannot read: with an odd state, an odd time, and an odd result."""
     job: dict[str, Value] = {
         "Code": "Success",
         "CreationTime": "2020-01-01T00:00:00+0800",

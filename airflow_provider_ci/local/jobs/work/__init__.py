@@ -1,1 +1,1 @@
-"""A job is done: when it runs, what is made of its input, and how it ends."""
+"""Runs jobs: decides when a job runs, makes its outputs, and records how it ends."""

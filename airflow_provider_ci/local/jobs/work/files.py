@@ -1,4 +1,4 @@
-"""What file jobs and watermarks mean: hashes, the keys of unpacked files, the place of a picture."""
+"""Steps of file jobs and watermarks: hashes, the keys of unpacked files, the options of a watermark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HASH_BYTES = 1024 * 1024
 
 
 def check_is_pdf(key: str, sent: Mapping[str, str]) -> None:
-    """Watermarks are for PDFs: the official SDKs set no other SrcType."""
+    """Check that the input is a PDF: the official SDKs set no other SrcType for watermarks."""
     suffix = sent.get("SrcType") or posixpath.splitext(key)[1].removeprefix(".")
     if suffix.lower() != "pdf":
         message = f"the local CI marks only pdf documents, and {key!r} is {suffix!r}; convert it to pdf first"
@@ -26,7 +26,7 @@ def check_is_pdf(key: str, sent: Mapping[str, str]) -> None:
 
 
 def watermark_options(sent: Mapping[str, str]) -> WatermarkOptions:
-    """What the parameters mean; an absent one means 0."""
+    """Convert the parameters of a watermark; a missing parameter is 0."""
     return WatermarkOptions(
         dx=int(sent.get("Dx", "0")),
         dy=int(sent.get("Dy", "0")),
@@ -46,7 +46,7 @@ def digest_of(path: Path, kind: str) -> str:
 
 
 def prefix_of(sent: Mapping[str, str], key: str) -> str:
-    """What begins the keys of unpacked files, by ``PrefixReplaced`` (436/83110)."""
+    """The beginning of the keys of unpacked files, as ``PrefixReplaced`` sets it (436/83110)."""
     folder = sent.get("Prefix", "").removeprefix("/")
     whole = key.removesuffix(".gz").removesuffix(".tar") if key.endswith((".gz", ".tgz")) else key
     whole = posixpath.splitext(whole)[0] if whole == key else whole
@@ -63,7 +63,7 @@ def keys_of(names: Sequence[str], prefix: str) -> list[str]:
 
 
 def listed(files: Sequence[StoredObject]) -> Mapping[str, object]:
-    """``FileList`` of a result (436/83111)."""
+    """The ``FileList`` of a result (436/83111)."""
     contents = [
         {
             "Key": stored.file.key,

@@ -1,4 +1,4 @@
-"""Jobs that succeed without being done, for measurements of everything around them."""
+"""Lets jobs succeed without doing any work, to measure everything around them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_ci.local.jobs.work.processing import asked_for_failure, pr
 from airflow_provider_ci.local.jobs.work.scheduler import Scheduler
 
 PAUSE_SECONDS = 0.02
-"""Jobs are collected for this long and end together, because a transaction costs as much as a few jobs."""
+"""Seconds during which jobs are collected to end together: a transaction costs as much as a few jobs."""
 
 _AT_ONCE = 200
 

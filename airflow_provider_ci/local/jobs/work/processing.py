@@ -1,4 +1,4 @@
-"""One job from its input object to its output objects and its result. Runs in a worker's thread."""
+"""Runs one job, from its input object to its output objects and its result, in a worker's thread."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from airflow_provider_ci.local.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 
-# The meaning of an absent parameter. Its echo may differ: see submission.DOC_DEFAULTS.
+# The value of a parameter that was not sent. A job can show another value: submission.DOC_DEFAULTS.
 _MEANT_BY_DEFAULT = {
     "Comments": 0,
     "EndPage": -1,
@@ -63,9 +63,9 @@ class Processor:
         self._traits = traits
 
     def run(self, job: Job) -> Outcome:
-        """Do the job. Any error becomes its outcome.
+        """Run the job and return its outcome. Any error becomes the outcome.
 
-        :raises ConvertersClosedError: the server stops; the job did not end.
+        :raises ConvertersClosedError: the server is stopping, and the job has not ended.
         """
         failure = asked_for_failure(job, self._traits)
         if failure:
@@ -75,7 +75,7 @@ class Processor:
                 return Outcome(result=_OPERATIONS[job.tag](self, job, folder))
         except (ConversionError, ServiceError) as error:
             return Outcome(code=error.code, message=error.message)
-        except ConvertersClosedError:  # no failure of the job, which runs again after the next start
+        except ConvertersClosedError:  # not a failure of the job, which runs again after the next start
             raise
         except Exception as error:
             _log.exception("job %s of %r failed inside the local CI", job.job_id, job.input_object)
@@ -87,7 +87,7 @@ class Processor:
         source = self._source(job, folder)
         fetch = partial(self._workspace.fetch, folder, job.bucket)
         done = self._converters.document(source, job.input_object, options, folder, fetch)
-        # Nothing is published before all pages are made, so a job that fails leaves no output behind.
+        # Nothing is published before all pages are made, so a failed conversion leaves no output behind.
         uris = [_output_name(output["Object"], page) for page in done.pages]
         for uri, page in zip(uris, done.pages, strict=True):
             self._publish(output["Bucket"], uri, page.path, options.target)
@@ -182,7 +182,7 @@ def asked_for_failure(job: Job, traits: TraitSwitch) -> Outcome | None:
 
 
 def pretended(job: Job) -> Outcome:
-    """The outcome of a job for which nothing is read or written: one page, or a picture without a byte."""
+    """The success of a job that has read and written nothing: one page, or a picture of 0 bytes."""
     if job.tag == "DocProcess":
         name = job.operation["Output"]["Object"]
         return Outcome(result=_document_result(_NO_DOCUMENT, [_output_name(name, _NO_PAGE)]))
@@ -201,7 +201,7 @@ _PRETENDED_RESULTS: Mapping[str, Mapping[str, str]] = {
 
 
 def _document_options(sent: Mapping[str, str], password: str) -> DocumentOptions:
-    """What the parameters mean; an absent one, and page 0, mean the documented default (1045/47932)."""
+    """Convert the parameters; a missing parameter, or page 0, means the documented default (1045/47932)."""
     value = {**_MEANT_BY_DEFAULT, **{name: int(sent[name]) for name in _MEANT_BY_DEFAULT if name in sent}}
     return DocumentOptions(
         target=target_of(sent),
@@ -224,7 +224,7 @@ def _document_options(sent: Mapping[str, str], password: str) -> DocumentOptions
 
 
 def _output_name(template: str, page: PageFile) -> str:
-    """The page's name; on sheets the running number counts within the sheet."""
+    """The key of a page's output; on sheets, ``${Number}`` counts within the sheet."""
     numbers = {
         "${Number}": page.pic_num if page.sheet else page.number,
         "${Page}": page.page,
@@ -250,7 +250,7 @@ def _document_result(done: DocumentResult, uris: list[str]) -> dict[str, object]
 
 
 def _page_info(page: PageFile, uri: str, sheets: Counter[int]) -> dict[str, str]:
-    """For sheets the number of the sheet and three counts more, for the rest page and name only."""
+    """Page number and key of an output; on a sheet, the sheet's number and three more counts."""
     if not page.sheet:
         return {"PageNo": str(page.page), "TgtUri": uri}
     return {
@@ -263,7 +263,7 @@ def _page_info(page: PageFile, uri: str, sheets: Counter[int]) -> dict[str, str]
 
 
 def _picture_result(done: PictureResult, job: Job, etag: str, original: str) -> dict[str, object]:
-    """Both shapes that the pages show, because official SDKs read one or the other.
+    """The result in both shapes that the API pages show, because each official SDK reads only one of them.
 
     Java reads the shape of the callback sample (1045/50337), Go reads ``UploadResult`` (1045/73035).
     ``original`` is the ETag of the source, ``""`` if its information was not requested.

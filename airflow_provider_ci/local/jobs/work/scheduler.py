@@ -18,17 +18,17 @@ from airflow_provider_ci.local.jobs.queues import Queues
 from airflow_provider_ci.local.jobs.work.processing import Processor
 
 RETRY_SECONDS = 1.0
-"""How long the scheduler waits for a table of jobs that cannot be written to, as on a full disk."""
+"""Seconds before another attempt if the table of jobs cannot be written, as on a full disk."""
 
 _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Runs at most ``workers`` jobs at once, and of one queue at most ``queue_concurrency``.
+    """Runs at most ``workers`` jobs at once, and at most ``queue_concurrency`` jobs of one queue.
 
     Within a queue the job of the highest level runs first, then the oldest; of several queues the queue
-    with the fewest running jobs is served first. All methods belong to the server's loop; only the work on a
-    job is done in a thread.
+    with the fewest running jobs is served first. Call all methods in the server's event loop; only the work
+    on a job is done in a thread.
     """
 
     def __init__(
@@ -58,28 +58,28 @@ class Scheduler:
         self._retry: asyncio.TimerHandle | None = None
 
     def submit(self, submission: Submission, now: float) -> Job:
-        """Note a job and start it when there is room.
+        """Store a job, and start it if a worker is free.
 
-        :raises ServiceError: ``QueueSaturated`` when the queue holds as many waiting jobs as it may.
+        :raises ServiceError: ``QueueSaturated`` if the queue already holds ``queue_size`` waiting jobs.
         """
         queue_id = submission.queue_id
         if self._jobs.waiting(queue_id) >= self._queue_size:
             raise ServiceError(
                 "QueueSaturated", f"queue {queue_id} holds {self._queue_size} waiting jobs already"
             )
-        # A paused queue takes jobs all the same (D in docs/local.md).
+        # A paused queue still accepts jobs (D in docs/local.md).
         paused = self._queues.is_paused(queue_id)
         job = self._jobs.add(submission, State.PAUSE if paused else State.SUBMITTED, now)
         self.wake()
         return job
 
     def cancel(self, job: Job, now: float) -> bool:
-        """Cancel a waiting job; False if it no longer waits."""
+        """Cancel a waiting job; return False if it no longer waits."""
         # A cancelled job has ended, so its receiver is called as well.
         return self._callbacks.end(job, lambda: self._jobs.cancel(job, now))
 
     def wake(self) -> None:
-        """Start waiting jobs as long as there is room."""
+        """Start waiting jobs while workers are free."""
         self._try(self._fill)
 
     def _try(self, step: Callable[[], None]) -> None:
@@ -99,23 +99,23 @@ class Scheduler:
             self._start(job)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Start no more jobs; wait for the running ones for a while. What still runs then will run again."""
+        """Start no more jobs, and wait up to ``grace_seconds``. Jobs that still run then will run again."""
         self._stopping = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_seconds)
 
     async def join(self) -> None:
-        """After the converters were closed: wait for the threads."""
+        """Wait for the threads. Close the converters first."""
         await asyncio.gather(*self._tasks)
         self._threads.shutdown()
 
     def _next(self) -> Job | None:
-        # A long queue must not keep another one waiting for as long as it lasts.
+        # A long queue must not block another queue until all of its jobs have run.
         queues = sorted(self._open_queues(), key=lambda queue_id: self._running[queue_id])
         return next((job for queue_id in queues for job in self._jobs.next_waiting(queue_id)), None)
 
     def _open_queues(self) -> list[str]:
-        """The queues of which one more job may run."""
+        """The queues with waiting jobs that may run one more job."""
         return [
             queue_id
             for queue_id in self._jobs.queues_with_work()
@@ -123,7 +123,7 @@ class Scheduler:
         ]
 
     def _start(self, job: Job) -> None:
-        # It was cancelled between the query and now.
+        # The job may have been cancelled since the query.
         if not self._jobs.start(job, self._traits.now()):
             return
         self._running[job.queue_id] += 1
@@ -153,7 +153,7 @@ class Scheduler:
                 break
             except sqlite3.Error as error:
                 _log.error("job %s ended, but that cannot be noted; trying again: %s", job.job_id, error)
-            # It will run again after the next start, which is better than a server that never ends.
+            # The job will run again after the next start, which is better than a server that never stops.
             if self._stopping:
                 return
             await asyncio.sleep(RETRY_SECONDS)

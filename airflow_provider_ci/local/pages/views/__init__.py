@@ -1,1 +1,1 @@
-"""One module for each kind of page: from the parts of the server to the values of a template."""
+"""One module for each kind of page; its views turn the parts of the server into the values of a template."""

@@ -47,7 +47,7 @@ def home(parts: Parts, visit: Visit) -> Shown:
 
 
 def form_values() -> dict[str, object]:
-    """What the form of a conversion offers."""
+    """The choices in the form of a conversion."""
     return {"goals": process.GOALS, "formats": process.FORMATS}
 
 

@@ -1,4 +1,4 @@
-"""The list of jobs, and one job: its sentence, its input beside its output, and the same job to copy."""
+"""The list of jobs, and one job: its sentence, its input beside its output, and its code to copy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TABS: Mapping[str, tuple[str, tuple[State, ...]]] = {
 
 
 def job_list(parts: Parts, visit: Visit) -> Shown:
-    """All jobs: the newest failed ones first, then the newest."""
+    """All jobs: the newest failed jobs first, then the newest jobs."""
     chosen = visit.parameter("state") if visit.parameter("state") in _TABS else ""
     text, before = visit.parameter("find").strip(), visit.number("before", 0, low=0)
     totals = parts.overview.totals()
@@ -159,7 +159,7 @@ def _unpacked(found: Job) -> int:
 
 
 def _facts(found: Job, now: float) -> list[tuple[str, object]]:
-    """Facts that the sentence leaves out: after Success it gives the duration."""
+    """Facts that are not in the sentence, which gives the duration only after Success."""
     is_failed = found.state is State.FAILED
     return [
         *([("Took", sentences.elapsed(found, now)), ("Error", found.code)] if is_failed else []),

@@ -13,10 +13,10 @@ from airflow_provider_ci.local.pages.views.rows import job_row
 
 PAGE_SIZE = 60
 SEARCHED_OBJECTS = 20_000
-"""A search looks at this many objects of a bucket at once, and goes on from there on the next page."""
+"""Number of objects that one page of a search looks at; the next page continues from there."""
 
 REPORT_BYTES = 1024 * 1024
-"""Bytes of a report or another text that its own page shows."""
+"""Maximum number of bytes of a text, such as a report, that the object's own page shows."""
 
 JOBS_SHOWN, JOBS_SEARCHED = 10, 50
 
@@ -91,7 +91,7 @@ def stored_object(parts: Parts, visit: Visit) -> Shown:
 def object_figure(
     parts: Parts, bucket: str, key: str, page: int, most: int = previews.MAX_TEXT_BYTES
 ) -> dict[str, object]:
-    """How an object is shown: as a picture, as text, or by a sentence that says why not."""
+    """How an object is shown: as a picture, as text, or by a sentence that says why there is neither."""
     shown: dict[str, object] = {"bucket": bucket, "key": key, "page": page, "text": "", "note": ""}
     found = _find(parts, bucket, key)
     if found is None:
@@ -130,7 +130,7 @@ def _is_drawn(found: StoredFile) -> bool:
 def _find(parts: Parts, bucket: str, key: str) -> StoredFile | None:
     try:
         return parts.store.find(bucket, key)
-    except ServiceError:  # a bucket that was removed, a key that cannot be one
+    except ServiceError:  # the bucket was removed, or the key is invalid
         return None
 
 
@@ -174,6 +174,6 @@ def _search(parts: Parts, bucket: str, prefix: str, text: str, after: str) -> li
 
 
 def _trail(prefix: str) -> list[tuple[str, str]]:
-    """Each folder above and its name."""
+    """The name and the prefix of each folder in ``prefix``."""
     names = prefix.split("/")[:-1]
     return [(name or "/", "/".join(names[: number + 1]) + "/") for number, name in enumerate(names)]

@@ -44,7 +44,7 @@ def queue(parts: Parts, visit: Visit) -> Shown:
 
 
 def queue_row(parts: Parts, found: Queue) -> dict[str, object]:
-    """What a list shows of a queue."""
+    """The values of a queue that a list shows."""
     counts = parts.overview.counts(found)
     return {
         "queue_id": found.queue_id,
@@ -63,7 +63,7 @@ def queue_row(parts: Parts, found: Queue) -> dict[str, object]:
 
 
 def _settings(parts: Parts, found: Queue) -> list[tuple[str, str]]:
-    """Its settings without the address of its receiver, which may hold a secret."""
+    """The queue's settings without the address of its receiver, which may contain a secret."""
     detail = queue_detail(found, max_size=parts.queue_size, max_concurrent=parts.queue_concurrency)
     shown = {name: value for name, value in detail.items() if name != "NotifyConfig"}
     counts = parts.overview.counts(found)

@@ -1,4 +1,4 @@
-"""What lists show of a job, and the words and tones of its states."""
+"""The values of a job that lists show, and the words and tones of its states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TONES: Mapping[State, tuple[str, str]] = {
 
 
 def job_row(found: Job, now: float) -> dict[str, object]:
-    """What a list shows of a job."""
+    """The values of a job that a list shows."""
     tone, word = TONES[found.state]
     return {
         "job_id": found.job_id,
@@ -47,7 +47,7 @@ def progress(totals: Mapping[State, int]) -> list[tuple[str, int, str]]:
 
 
 def flat(nodes: Mapping[str, Value], place: str = "") -> Iterator[tuple[str, str]]:
-    """Every filled node with the names that lead to it, ``Operation.Output.Object``."""
+    """Every non-empty node with its path, such as ``Operation.Output.Object``."""
     for name, value in nodes.items():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, Mapping):
