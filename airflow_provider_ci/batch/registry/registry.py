@@ -336,7 +336,7 @@ class Registry:
         reason = (
             f"other batches were quicker {conflicts} times"
             if conflicts
-            else "the bucket does not protect objects (versioning), so that each change takes some 30 seconds"
+            else "the bucket does not protect objects (versioning), so that each change takes some 20 seconds"
         )
         raise RegistryBusyError(
             f"the registry {self.root!r} was not changed in time: {reason}. Try again, or allow more time"
