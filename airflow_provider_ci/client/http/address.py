@@ -47,7 +47,7 @@ class Address:
 
     @property
     def link_host(self) -> str:
-        """The ``Host`` to sign a URL with: the URL's host, or the service's name if the endpoint is remote."""
+        """The ``Host`` to sign a URL with: the URL's host, or the service's if the endpoint is remote."""
         link = urlsplit(self.link_base)
         return link.netloc if is_loopback(link.hostname or "") else self.host
 

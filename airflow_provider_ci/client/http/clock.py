@@ -95,7 +95,7 @@ class ServiceClock:
 
 
 def _moved_into(low: float, high: float, offset: float) -> float:
-    """Return the offset if it is within the bounds, else the nearest bound; after a clock jump, the middle."""
+    """Return the offset if it is within the bounds, else the nearest bound; after a jump, the middle."""
     if low <= offset < high:
         return offset
     nearest = low if offset < low else high

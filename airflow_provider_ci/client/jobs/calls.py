@@ -52,7 +52,7 @@ class JobCalls(Connected):
         return self._transport.send(_query(kind, *job_ids), JobAnswer.from_response)
 
     def _list(self, listing: Listing) -> Iterator[Job]:
-        """Yield jobs page by page until no new token comes. An empty page with a token is not the last page."""
+        """Yield jobs page by page until no new token comes; an empty page may be followed by others."""
         token, seen, empty_pages = None, set[str](), 0
         while True:
             page = self._list_page(listing, token)

@@ -23,7 +23,7 @@ FILE_PATHS = ("/file_jobs", "/jobs")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileHashCode(Operation, Value):
-    """Computes the hash of an object's content (``FileHashCode``); the job contains the result.
+    """Hashes an object's content (``FileHashCode``). The result is in the job; no object is written.
 
     :param type: ``MD5``, ``SHA1`` or ``SHA256``.
     :param add_to_header: whether the service also stores the hash in a header of the object, such as

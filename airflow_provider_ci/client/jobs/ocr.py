@@ -21,7 +21,7 @@ TYPES = ("general", "accurate", "efficient", "fast", "handwriting")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ImageOCR(Operation, Value):
-    """Recognises the text in a picture (``ImageOCR``); the job contains the result.
+    """Recognises the text in a picture (``ImageOCR``). The result is in the job; no object is written.
 
     Fields that are None are not sent, and the service uses its default.
 

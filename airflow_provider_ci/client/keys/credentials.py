@@ -109,7 +109,7 @@ class RenewingCredentials:
         return held.credentials
 
     def replacing(self, refused: Credentials) -> Credentials | None:
-        """Return another key, cached or newly fetched, after the service rejected this one; None without one."""
+        """Return another key (cached or newly fetched) after the service rejected this one, or None."""
         with self._lock:
             held = self._held
             # If the condition is false, another thread has already replaced the rejected key.
@@ -136,7 +136,7 @@ class RenewingCredentials:
         return self._held.credentials if self._held else held.credentials
 
     def _renew_after_refusal(self) -> _Held | None:
-        """Renew at most once per ``PAUSE_SECONDS``, because a rejection can have other reasons than the key."""
+        """Renew at most once per ``PAUSE_SECONDS``: a rejection can have other reasons than the key."""
         now = self._clock.monotonic()
         if now - self._replaced_at < PAUSE_SECONDS:
             return None
