@@ -14,7 +14,7 @@ class Verdict(str, Enum):
     FITS = "fits"
     DIFFERS = "differs"
     NOT_SEEN = "not seen"
-    """The check could not observe it."""
+    """The check could not observe whether the bucket fits."""
 
     def __str__(self) -> str:
         return self.value

@@ -101,7 +101,7 @@ class JobStory:
     is_submitted: bool = False
 
     def submit(self) -> None:
-        """Submit the job, with a long UserData if the service takes one.
+        """Submit the job, with a long UserData if the service accepts that.
 
         :raises CIError: the service refuses the job.
         """
@@ -125,7 +125,7 @@ class JobStory:
     def _text(self, length: int) -> str:
         return (f"{self.input_key};" * length)[:length]
 
-    # Watching
+    # Watching the job
 
     def follow(self, pauses: Iterator[float]) -> None:
         """Poll until the job has ended and was listed, or the service has lost it, or ``pauses`` ends."""
@@ -159,7 +159,7 @@ class JobStory:
     def _is_listed(self) -> bool:
         return self.is_in(self.page())
 
-    # Reading
+    # Reading the job and its listing
 
     @property
     def job_id(self) -> str:
@@ -199,7 +199,7 @@ class JobStory:
         """Whether a page shows the job."""
         return any(job.job_id == self.job_id for job in page.jobs)
 
-    # Its end
+    # The end of the job
 
     @property
     def succeeded(self) -> bool:

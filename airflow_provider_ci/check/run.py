@@ -177,7 +177,7 @@ def _begin(trial: Trial, skip: Collection[Skip]) -> None:
                 f"{noun} processing is not switched on for bucket {bucket} in {trial.client.region}: switch "
                 f"it on in the CI console. To check without it, use --skip {part.value}."
             )
-    _ = trial.short_lived_url  # made now, so that it expires while the other assumptions are checked
+    _ = trial.short_lived_url  # the URL is made now, so that it expires during the check
 
 
 def _require_valid(skip: Collection[Skip], folder: str, patience_seconds: float) -> None:

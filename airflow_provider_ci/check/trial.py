@@ -172,7 +172,7 @@ class Trial:
 
     @shared(requests=0)
     def short_lived_url(self) -> tuple[str, float]:
-        """A URL that stores an object and expires in one second, and the service's time of its expiry."""
+        """A URL that stores an object and expires in one second, and its expiry by the service's clock."""
         return self.signed_upload("late.txt", valid_seconds=1), self.client.clock.now() + 1
 
     def signed_upload(self, name: str, valid_seconds: int) -> str:
@@ -263,7 +263,7 @@ class Trial:
         return tuple(sorted(left))
 
     def _delete(self, key: str, keys: dict[str, None]) -> bool:
-        """Delete an object and take its key out of ``keys``, if the service allows it."""
+        """Delete an object and remove its key from ``keys``, if the service allows the deletion."""
         try:
             self.client.delete_object(key)
         except CIServiceError:

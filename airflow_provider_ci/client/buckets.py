@@ -65,7 +65,7 @@ class ServiceBucket:
 
 
 class BucketCalls(Connected):
-    """List the buckets with document or picture processing, and switch it on for this bucket."""
+    """Calls that list the buckets with a feature, and that switch a feature on or off for this bucket."""
 
     def list_doc_buckets(
         self, *, regions: Sequence[str] = (), bucket_names: Sequence[str] = (), name_prefix: str = ""

@@ -38,7 +38,7 @@ def plan_of(client: CIClient, batch_id: str, report_prefix: str) -> StoredPlan:
 
 
 def status_of(plan: StoredPlan) -> dict[str, Any]:
-    """Return the progress of a batch from its ledger; while the batch runs, it is up to a minute old.
+    """Return the progress of a batch from its ledger; for a running batch, it is up to a minute old.
 
     For a batch with several steps, the numbers count outputs until the batch has ended, and then objects;
     ``counts`` in the result is ``outputs`` or ``objects``.

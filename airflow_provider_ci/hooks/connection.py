@@ -75,7 +75,7 @@ def client_of(
 
 
 def signs_with(conn: Connection) -> str:
-    """Describe the key of a connection in a message, without any secret."""
+    """Describe the key of a connection for a message, without any secret."""
     extra = conn.extra_dejson if isinstance(conn.extra_dejson, dict) else {}
     source = extra.get("credentials") or STATIC
     words = {

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 FEW = 3
 """Up to this many jobs are read one by one, because pages of a listing may be full of other users' jobs."""
 UNKNOWN_SECONDS = 60.0
-"""For this many seconds after its submission, the service may not know a job; then it is forgotten."""
+"""A job that the service does not know counts as forgotten once it is this many seconds old."""
 _UNLISTED_SECONDS = 10.0
 """A job younger than this many seconds may be missing from the listing, and is not yet read by its id."""
 _NO_SUCH_JOB = "NonExistJobIds"
@@ -138,7 +138,7 @@ class JobsInFlight:
                 return
             tokens.add(token)
 
-    # Jobs in the listing
+    # Jobs that are read from the listing
 
     def _read_listings(self) -> None:
         if not self._knows_queue:
@@ -188,15 +188,15 @@ class JobsInFlight:
         return self._age(job_id) < _UNLISTED_SECONDS
 
     def _age(self, job_id: str) -> float:
-        """Seconds since the job was created, or since it was first pending here, whichever is longer."""
+        """Return the seconds since the creation of the job, or since its first poll, whichever is longer."""
         seen = time.monotonic() - self._first_seen[job_id]
         created = self._created.get(job_id)
         return seen if created is None else max(seen, service_now(self._client) - created.timestamp())
 
-    # One by one
+    # Reading jobs one by one
 
     def _read_some(self, job_ids: Iterable[str]) -> None:
-        """Read the jobs of a type without a listing in turns."""
+        """Read jobs of a type without a listing by their ids, some in each poll, so that each gets its turn."""
         turns = sorted(job_ids, key=lambda job_id: self._read_at.get(job_id, 0))
         self._read_by_id(turns[: self._most_by_id])
 

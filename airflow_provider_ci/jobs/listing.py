@@ -44,7 +44,7 @@ _SCOUT_EVERY = 4
 _MOST_EMPTY = 10
 """After more empty pages in a row than this, a listing counts as ended, even if it has a next token."""
 _BEHIND = 5
-"""If the pages already read lack this many jobs that should be on them, the listing is read from the start."""
+"""If this many jobs are missing from the pages already read, the listing is read from the start."""
 
 
 @dataclass(slots=True, eq=False)
@@ -158,7 +158,7 @@ class QueueListing:
         self._behind &= wanted.keys()
         self._never_listed &= wanted.keys()
 
-    # One poll
+    # The steps of one poll
 
     def _read_to_front(self) -> None:
         """Read the known pages with pending jobs, then new pages, up to the front."""
@@ -244,7 +244,7 @@ class QueueListing:
                 return None
             self._read_again(last)
             return last
-        # A new filter starts a new listing. A token from the old listing does not mean a repeated page there.
+        # A new filter starts a new listing. The same token there is not a repeated page.
         self._tokens.clear()
         return self._append(created_after, None, last.newest if last else None)
 

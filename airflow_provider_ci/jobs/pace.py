@@ -12,7 +12,7 @@ _FEW = 1000
 _GROWTH = math.log10(30.0 / _LONGEST_OF_FEW)
 """Exponent with which the wait grows from 8.5 s at 1,000 jobs to 30 s at 10,000."""
 _IDLE_SHARE = 20
-"""If no job has ended for some time, a wait may take that time divided by this."""
+"""If no job has ended for some time, a wait may take up to that time divided by this."""
 _FIRST_SHARE = 20
 """The first wait is one second per this many jobs."""
 

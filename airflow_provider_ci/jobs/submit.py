@@ -36,7 +36,7 @@ _OUTAGE_SECONDS = 600.0
 _SLACK = timedelta(seconds=5)
 """Tolerance for a job's creation time that is earlier than the time noted before its submission."""
 _LOOK_BACK = timedelta(minutes=1)
-"""The listing is searched for jobs created since this long before the submission."""
+"""A search reads the listing from jobs that were created this long before the submission."""
 _DEAD = (JobState.FAILED, JobState.CANCEL)
 # Airflow kills a task five seconds after its on_kill (measured with 3.3.2), so a wait must notice a stop
 # soon.
@@ -299,8 +299,8 @@ class _Search:
 def _is_young_enough(job: Job, since: datetime) -> bool:
     """Whether the job is young enough to belong to our request and not to an earlier identical request.
 
-    A job that failed or was cancelled counts as the job of an earlier request, unless it was created after
-    the submission.
+    A job that failed or was cancelled counts as the job of an earlier request, unless it was created at
+    or after ``since``.
     """
     if job.created_at is None:
         return False

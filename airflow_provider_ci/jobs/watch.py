@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class JobWatch:
-    """Waits for jobs of any type of which only the ids are known.
+    """Waits for jobs of any type, of which only the ids need to be known.
 
     :param created: for each job id, the time when the service created the job, if known.
     :raises ValueError: an id is not a job id.

@@ -11,7 +11,7 @@ from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import CIServiceError, Job, JobState
 
 MAX_PAGES = 6
-"""Maximum number of pages to read. Each has one job; the first job is at most 1 s older than the check's."""
+"""Maximum number of pages to read, with one job each, from one second before the check's own job on."""
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 

@@ -96,7 +96,7 @@ _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
 
 
 class SignedRequest(NamedTuple):
-    """A request that is ready to send, with its target quoted as it was signed."""
+    """A request that is ready to send; its quoted target is the one that was signed."""
 
     base: str
     """Where to connect: scheme, host, port."""

@@ -157,7 +157,7 @@ def _without_login(endpoint: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address stands for this machine itself."""
+    """Whether a host name or address means this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

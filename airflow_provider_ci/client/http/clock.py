@@ -17,7 +17,7 @@ import time
 DATE_RESOLUTION_SECONDS = 1.0
 """``Date`` has whole seconds, so the service's actual time was up to this many seconds later."""
 SMALL_CORRECTION_SECONDS = 1.0
-"""A smaller difference is drift, or a difference between two of the service's machines."""
+"""A correction below this is caused by drift, or by a difference between two of the service's machines."""
 
 # Linux's CLOCK_MONOTONIC stops while the machine is suspended. A lease that is measured with it would seem to
 # last longer than it does (docs/protocol.md, "The lease and the fence").

@@ -82,7 +82,7 @@ class TimedResponse(http.client.HTTPResponse):
 
 
 class _Opened:
-    """The part of a socket that http.client uses: a file to read from."""
+    """Offers ``makefile``, the only method of a socket that http.client uses."""
 
     def __init__(self, reader: _TimedReader) -> None:
         self._reader = reader
@@ -92,7 +92,7 @@ class _Opened:
 
 
 class _TimedReader(io.RawIOBase):
-    """The bytes of a socket, read until the deadline."""
+    """Reads the bytes of a socket until the deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._socket = sock

@@ -18,7 +18,7 @@ STEPS = 10
 
 
 class Pace:
-    """Spaces requests evenly: each one takes a turn and waits for it.
+    """Spaces requests evenly: each request takes the next free turn and waits for it.
 
     :meth:`slow_down` halves the rate. Further calls within a second have no effect, because many threads
         report the same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a

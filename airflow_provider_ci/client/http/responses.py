@@ -51,9 +51,9 @@ class Success:
 
 
 NOTHING = Success()
-"""The body is not used."""
+"""For operations whose response body is not used."""
 RESPONSE = Success(root="Response")
-"""The root element of nearly all responses of CI."""
+"""For nearly all operations of CI: their responses have the root element ``Response``."""
 OBJECT = Success(is_object=True)
 OBJECT_PART = Success(is_object=True, is_part=True)
 
@@ -72,7 +72,7 @@ class Response:
 
     @property
     def root(self) -> xml.Element:
-        """The root element, for an operation that has one."""
+        """The root element; only for operations whose responses have a root element."""
         assert self._root is not None
         return self._root
 

@@ -142,7 +142,7 @@ class Transport:
         """Return the error of the whole request, given the error of one attempt."""
         # Only a repeated POST has a second effect; a second PUT or DELETE has the same result.
         may_be_accepted = request.method == "POST" and _may_have_been_accepted(error)
-        # The service reports an expired signature as either of these (document/product/436/7730).
+        # The service reports an expired signature as either of these errors (document/product/436/7730).
         is_about_time = isinstance(error, (ClockSkewError, AccessDeniedError))
         if is_about_time and self._is_late(request) and not may_be_accepted:
             return RequestExpiredError(str(error))

@@ -62,7 +62,7 @@ _SECRETS = {
     "UnCompressKey": "FileUncompress(password=…)",
     "CompressKey": "the argument extra of CIClient.submit_job",
 }
-"""Nodes that an operation must not contain, because it is shown and stored; where to set them instead."""
+"""For each secret node, which no operation may contain (operations are shown and stored): its replacement."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

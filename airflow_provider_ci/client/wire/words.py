@@ -40,7 +40,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The fields of an error, empty if missing. ``is_xml`` is True if it is XML, the service's own format."""
+    """The fields of an error, empty if missing. ``is_xml`` is True for an XML body, the service's format."""
 
     code: str = ""
     message: str = ""

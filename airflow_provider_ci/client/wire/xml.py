@@ -74,8 +74,8 @@ def document(body: bytes, *, request_id: str = "") -> Element:
         raise CIResponseError(
             "the response declares a document type, which is refused", request_id=request_id
         )
-    # API pages show no namespaces, so they are dropped. Searching first is cheaper than visiting all
-    # elements.
+    # Namespaces are dropped, because API pages show none. Searching for the word first is cheaper than
+    # visiting all elements.
     if b"xmlns" in body:
         _drop_namespaces(element)
     return element
