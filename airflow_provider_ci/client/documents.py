@@ -72,7 +72,7 @@ class DocProcess(Operation, Value):
     Fields that are None are not sent, and the service uses its default. Numbers may be text, as rendered
     templates produce them.
 
-    :param target: ``pdf``, ``png`` or ``jpg``. With ``png`` and ``jpg``, the output key must contain
+    :param target: ``pdf``, ``png`` or ``jpg``. With ``png`` and ``jpg``, the output key contains
         ``${Number}`` or ``${Page}``, and for spreadsheets ``${SheetID}`` too.
     :param source_type: the type of the document, if the extension of its key does not show it.
     :param start_page: first page to convert, from 1; in a spreadsheet, counted within the sheet. It has no

@@ -196,7 +196,7 @@ class JobsInFlight:
     # Reading jobs one by one
 
     def _read_some(self, job_ids: Iterable[str]) -> None:
-        """Read jobs of a type without a listing by their ids, some in each poll, so that each gets its turn."""
+        """Read some jobs of a type without a listing by their ids; every job gets its turn in some poll."""
         turns = sorted(job_ids, key=lambda job_id: self._read_at.get(job_id, 0))
         self._read_by_id(turns[: self._most_by_id])
 

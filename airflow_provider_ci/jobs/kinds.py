@@ -135,8 +135,7 @@ def _any_type(tag: str, path: str, output: str) -> JobType:
     return JobType(
         tag=tag,
         submit=CIClient.submit_job,
-        # A job is read at the path where it was submitted: a file job may be at /jobs, although its id begins
-        # with f.
+        # A job is read where it was submitted: a file job may be at /jobs, although its id begins with f.
         get=partial(CIClient.get_job, path=path),
         list=partial(_listed, CIClient.list_jobs, tag, path),
         list_page=partial(_listed, CIClient.list_jobs_page, tag, path),

@@ -200,8 +200,7 @@ class QueueListing:
             return None
         before = page.pending.copy()
         self._note(page, self._fetch(page.created_after, page.token))
-        # Jobs move between pages when the service deletes old jobs. A job that is no longer on its page is
-        # read by its id.
+        # Jobs move to other pages when the service deletes old jobs. A job that left its page is read by id.
         for job_id in before - page.pending - self._found.keys():
             self._lose(job_id)
         return None

@@ -38,8 +38,7 @@ _SLACK = timedelta(seconds=5)
 _LOOK_BACK = timedelta(minutes=1)
 """A search reads the listing from jobs that were created this long before the submission."""
 _DEAD = (JobState.FAILED, JobState.CANCEL)
-# Airflow kills a task five seconds after its on_kill (measured with 3.3.2), so a wait must notice a stop
-# soon.
+# Airflow kills a task five seconds after its on_kill (measured with 3.3.2), so waits check often for a stop.
 _STOP_CHECK_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 

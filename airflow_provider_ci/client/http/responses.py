@@ -93,8 +93,7 @@ class Response:
         announced = self._raw.length_remaining
         left = MAX_UNANNOUNCED_BYTES if announced is None else announced
         while True:
-            # Only the read is translated: an exception that the caller raises between two pieces keeps its
-            # type.
+            # Only the read is translated: an exception of the caller between two pieces keeps its type.
             with translated(self._asked):
                 chunk = self._raw.read(CHUNK_BYTES)
             if not chunk:
