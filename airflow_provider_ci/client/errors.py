@@ -168,7 +168,7 @@ class AccessDeniedError(CIServiceError):
 
 
 class ClockSkewError(CIServiceError):
-    """The service's time is outside the signature's time window, even after a correction by its Date."""
+    """The service rejects the signature's time window, even after a correction by the service's Date."""
 
     advice = "Set this machine's clock; the service allows 15 minutes of difference."
 

@@ -212,7 +212,7 @@ class PicJobCalls(JobCalls):
 
         :param operation: a rule, or a template of the service that contains a rule.
         """
-        # The service echoes only such a text (1045/73035). By any other text, the job could not be found.
+        # The service echoes only such texts (1045/73035). Any other text could not be used to find the job.
         checks.user_data(options.get("user_data"))
         return self._submit(_picture_jobs(form), input_key, output_key, operation, options)
 

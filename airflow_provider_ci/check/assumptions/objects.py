@@ -34,7 +34,7 @@ def versioning(trial: Trial) -> Finding:
 
 
 def overwriting(trial: Trial) -> Finding:
-    """Store an object twice, the second time with a header that forbids replacing it."""
+    """Store an object twice, both times with a header that forbids replacing it."""
     trial.put("protected.txt", overwrite=False)
     try:
         trial.put("protected.txt", overwrite=False)

@@ -1,4 +1,4 @@
-"""The only code that uses requests and urllib3: connections, proxies, certificates, exceptions."""
+"""Sends requests with urllib3: connections, proxies, certificates, and the translation of exceptions."""
 
 from __future__ import annotations
 

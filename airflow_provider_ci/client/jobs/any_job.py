@@ -62,7 +62,7 @@ _SECRETS = {
     "UnCompressKey": "FileUncompress(password=…)",
     "CompressKey": "the argument extra of CIClient.submit_job",
 }
-"""For each secret node, which no operation may contain (operations are shown and stored): its replacement."""
+"""Secret nodes, which an operation must not contain because it is shown and stored; what to use instead."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -203,8 +203,7 @@ class AnyJobCalls(JobCalls):
                 "documents and pictures have submit_doc_job and submit_pic_job"
             )
         kind = _kind(operation.tag, operation.path or path_of_tag(operation.tag))
-        # UserData is up to 1,024 printable ASCII characters (1045/73035). No page limits it for document
-        # jobs.
+        # At most 1,024 printable ASCII characters (1045/73035). No page limits UserData of document jobs.
         if isinstance(operation.output, str) and kind.path != "/doc_jobs":
             checks.user_data(options.get("user_data"))
         return self._submit(kind, input_key, output_key, operation, options)

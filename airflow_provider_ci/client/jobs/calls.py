@@ -18,7 +18,7 @@ from airflow_provider_ci.client.records import checks
 _log = logging.getLogger(__name__)
 
 MAX_EMPTY_PAGES = 1000
-"""If more pages than this in a row are empty, the service sends new tokens without end."""
+"""After more empty pages in a row than this, the service is assumed to send new tokens without end."""
 MAX_PAGES = 100_000
 """Maximum number of pages: ten million jobs, more than a bucket can have in the month that jobs are kept."""
 
