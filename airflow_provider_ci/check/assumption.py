@@ -17,10 +17,11 @@ JobEntry = tuple[str, str, Look, Matters, str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumption:
-    """One thing that this package assumes of the service or the bucket.
+    """One thing that this package assumes about the service or the bucket.
 
-    ``look`` finds out whether it holds. ``requests`` is the maximum number of requests that ``look`` makes
-    itself; :mod:`.trial` counts the requests of shared parts. ``advice`` is for a bucket that differs.
+    ``look`` checks whether the assumption is true. ``requests`` is the maximum number of requests that
+    ``look`` itself sends; :mod:`.trial` counts the requests of shared parts. ``advice`` is shown for a bucket
+    that does not fit.
     """
 
     name: str
@@ -33,10 +34,10 @@ class Assumption:
 
 
 def about_jobs(what: str, sort: Sort, story: Story, entries: Iterable[JobEntry]) -> list[Assumption]:
-    """The assumptions about a kind of jobs.
+    """Return the assumptions about one kind of job.
 
-    :param what: what they are about, for their names: ``job`` or ``listing``.
-    :param story: takes the job of the check from a trial.
+    :param what: the subject in the names of the assumptions: ``job`` or ``listing``.
+    :param story: returns the check's job of this kind, given a trial.
     """
 
     def bound(look: Look) -> Callable[[Trial], Finding]:

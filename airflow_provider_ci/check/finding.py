@@ -1,4 +1,4 @@
-"""The observation that belongs to one assumption."""
+"""The records that describe what a check observed about one assumption."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Verdict(str, Enum):
     FITS = "fits"
     DIFFERS = "differs"
     NOT_SEEN = "not seen"
-    """It could not be looked at."""
+    """The check could not observe whether the bucket fits."""
 
     def __str__(self) -> str:
         return self.value
 
 
 class Matters(str, Enum):
-    """The importance of a difference, in the words of the advice."""
+    """How important a difference is, as the sentence that begins the advice."""
 
     EXACTLY_ONCE = 'Matters for "exactly once".'
     COMFORT = 'Does not matter for "exactly once".'
 
 
 class Part(str, Enum):
-    """The kind of jobs that an assumption is about."""
+    """What an assumption is about: the bucket itself, or one kind of job."""
 
     BUCKET = "bucket"
     DOCUMENTS = "documents"
@@ -37,7 +37,7 @@ class Part(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen. ``matters`` and ``advice`` take the place of the assumption's where they are given."""
+    """What was observed. ``matters`` and ``advice``, if given, override those of the assumption."""
 
     seen: str
     fits: bool
@@ -46,4 +46,4 @@ class Finding:
 
 
 class NotSeenError(CIError):
-    """Something could not be looked at; the message says why."""
+    """The check could not observe something; the message says why."""

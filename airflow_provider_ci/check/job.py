@@ -25,19 +25,19 @@ from airflow_provider_ci.client import (
 from airflow_provider_ci.jobs import DOCUMENTS, PICTURES, JobType
 
 LONG_USER_DATA, SHORT_USER_DATA = 1024, 64
-"""Characters: the documented maximum for pictures, and more than this package ever sends."""
+"""Lengths in characters: the documented maximum for pictures, and more than this package ever sends."""
 MAX_EMPTY_PAGES = 4
 _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sort:
-    """A kind of job, and the sample that the check processes."""
+    """A kind of job, with the operation and the sample that the check uses for it."""
 
     part: Part
     noun: str
     letter: str
-    """The first letter of its job ids."""
+    """The first letter of the ids of such jobs."""
     job_type: JobType
     operation: DocProcess | PicProcess
     sample: bytes
@@ -46,7 +46,7 @@ class Sort:
     output_name: str
 
 
-# Everything that the engine compares after a lost response is sent, also where it is the default.
+# The operation sends every parameter that the engine compares after a lost response, even with its default.
 DOCUMENT = Sort(
     part=Part.DOCUMENTS,
     noun="document",
@@ -77,8 +77,8 @@ PICTURE = Sort(
 class JobStory:
     """A job from its submission to its end, as the service showed it.
 
-    Times are steady seconds since the response to the submission. ``known_after`` is when the job was first
-    read by its id, ``listed_after`` when it was first in a listing.
+    ``known_after``, ``listed_after`` and ``ended_after`` are steady seconds since the response to the
+    submission: when the job was first read by its id, first seen in a listing, and first seen ended.
     """
 
     client: CIClient
@@ -89,7 +89,7 @@ class JobStory:
     is_long_user_data_refused: bool = False
     submitted: Job = field(init=False)
     sent_at: float = 0.0
-    """When the submission was sent and when it was confirmed, in Unix seconds by the service's clock."""
+    """Unix seconds by the service's clock; ``confirmed_at`` is when the submission was confirmed."""
     confirmed_at: float = 0.0
     known_after: float | None = None
     listed_after: float | None = None
@@ -97,11 +97,11 @@ class JobStory:
     ended_after: float | None = None
     output: ObjectInfo | None = None
     is_lost: bool = False
-    """The service showed the job, and later did not know it."""
+    """The service showed the job, and later reported that it does not exist."""
     is_submitted: bool = False
 
     def submit(self) -> None:
-        """Submit the job, with a long UserData if the service takes one.
+        """Submit the job, with a long UserData if the service accepts that.
 
         :raises CIError: the service refuses the job.
         """
@@ -125,10 +125,10 @@ class JobStory:
     def _text(self, length: int) -> str:
         return (f"{self.input_key};" * length)[:length]
 
-    # Watching
+    # Watching the job
 
     def follow(self, pauses: Iterator[float]) -> None:
-        """Watch until the job has ended and was listed, or is lost, or the pauses are over."""
+        """Poll until the job has ended and was listed, or the service has lost it, or ``pauses`` ends."""
         for elapsed in pauses:
             self._look(elapsed)
             if self.listed_after is None and not self.is_lost and self._is_listed():
@@ -159,7 +159,7 @@ class JobStory:
     def _is_listed(self) -> bool:
         return self.is_in(self.page())
 
-    # Reading
+    # Reading the job and its listing
 
     @property
     def job_id(self) -> str:
@@ -168,8 +168,8 @@ class JobStory:
 
     @property
     def created_at(self) -> datetime:
-        """When the service created the job, by its own account."""
-        assert self.submitted.created_at is not None  # a submitted job has it
+        """When the service created the job, according to the service."""
+        assert self.submitted.created_at is not None  # every submitted job has it
         return self.submitted.created_at
 
     def read(self) -> Job:
@@ -177,7 +177,7 @@ class JobStory:
         return self.sort.job_type.get(self.client, self.job_id)
 
     def page(self, **filters: Any) -> JobPage:
-        """Read the first page with jobs, oldest first, that begins a second before the job by default."""
+        """Read the first page that has jobs; by default oldest first, from 1 s before this job on."""
         page = self.any_page(**filters)
         for _ in range(MAX_EMPTY_PAGES):
             if page.jobs or page.next_token is None:
@@ -186,7 +186,7 @@ class JobStory:
         return page
 
     def any_page(self, **filters: Any) -> JobPage:
-        """Read a page, which may be empty although more follow."""
+        """Read a page, which may be empty even if more pages follow."""
         list_page = partial(self.sort.job_type.list_page, self.client)
         defaults = {
             "queue_id": self.submitted.queue_id or None,
@@ -199,11 +199,11 @@ class JobStory:
         """Whether a page shows the job."""
         return any(job.job_id == self.job_id for job in page.jobs)
 
-    # Its end
+    # The end of the job
 
     @property
     def succeeded(self) -> bool:
-        """Whether the job was seen to end with success."""
+        """Whether the check saw that the job had succeeded."""
         return self.ended is not None and self.ended.state is JobState.SUCCESS
 
     @property
@@ -220,11 +220,11 @@ class JobStory:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the job was seen to have ended, so that it writes nothing any more."""
+        """Whether the check saw that the job had ended; an ended job writes nothing more."""
         return self.ended is not None
 
     def stop(self, pauses: Iterator[float]) -> bool:
-        """Cancel the job, or wait for its end if it runs. Return whether it will write nothing any more."""
+        """Cancel the job, or wait for its end if it is running; return True if it will write nothing more."""
         job_id = self._id_of_lost_job()
         if job_id is None:
             return True
@@ -235,7 +235,7 @@ class JobStory:
         return True
 
     def _id_of_lost_job(self) -> str | None:
-        """The id of the job; if the response to its submission was lost, it is looked for in the listing."""
+        """The id of the job. If the response to its submission was lost, the listing is searched for it."""
         if self.is_submitted:
             return self.job_id
         try:
@@ -250,7 +250,7 @@ class JobStory:
                 if self.sort.job_type.get(self.client, job_id).state.is_final:
                     return True
             except NotFoundError:
-                return True  # it is over: the service forgets ended jobs only
+                return True  # the job has ended: the service forgets only ended jobs
             except CIServiceError:
                 return False
         return False

@@ -1,4 +1,7 @@
-"""The exchange of a check as a file that can be sent to others: without secrets, and without foreign keys."""
+"""Writes all exchanges of a check to a file that is safe to share.
+
+The file holds no secrets, and no object keys of jobs that are not the check's own.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _kept(headers: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
-    """The headers of a list of harmless ones: an unknown header may hold anything."""
+    """Keep only headers that are known to be harmless: an unknown header may hold a secret."""
     return {
         name: value
         for name, value in headers.items()
@@ -110,7 +113,7 @@ def _readable(body: bytes, folder: str) -> object:
 
 
 def _without_secrets(text: str, folder: str) -> str:
-    """Remove passwords and receivers, and the keys of jobs that are not the check's own."""
+    """Remove passwords and callback addresses, and the object keys of jobs that are not the check's own."""
     if not text.lstrip().startswith("<"):
         return text
     others = _JOB.sub(lambda job: job[0] if folder in job[0] else _emptied(job[0], _REMOVED_OF_OTHERS), text)
@@ -122,7 +125,7 @@ def _emptied(text: str, names: str) -> str:
 
 
 def _secrets(exchanges: list[Exchange]) -> set[str]:
-    """All that a request was signed with, in every form in which a response may repeat it."""
+    """Return the signatures, key ids and tokens of the requests, in every form that a response may repeat."""
     found = {value for exchange in exchanges for value in _secrets_of(exchange) if value}
     return found | {quote(value, "") for value in found}
 

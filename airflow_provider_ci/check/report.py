@@ -28,9 +28,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The rows of a check, and its cost.
+    """The rows of a check, and how many jobs, requests and seconds the check took.
 
-    ``problem`` is the reason why the check ended early, or empty. ``left_behind`` holds the keys of
+    ``problem`` says why the check ended early; it is empty otherwise. ``left_behind`` holds the keys of
     objects that could not be removed from the bucket.
     """
 
@@ -61,6 +61,6 @@ class Report:
         return DIFFERS if self.differences else FITS
 
     def to_dict(self) -> Mapping[str, Any]:
-        """The report as JSON holds it."""
+        """Return the report as it is written in JSON."""
         rows = [{**asdict(row), "verdict": str(row.verdict)} for row in self.rows]
         return {**asdict(self), "rows": rows, "exit_code": self.exit_code}

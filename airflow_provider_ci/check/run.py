@@ -1,4 +1,4 @@
-"""One check from its first request to the removal of its last object."""
+"""Runs a check, from its first request to the removal of its last object."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ OTHER_REQUESTS = 1 + 30
 MAX_REQUESTS = (
     OTHER_REQUESTS + shared_requests() + sum(each.requests for each in ASSUMPTIONS) + CLEANING_REQUESTS
 )
-"""A check sends at most this many requests. Most wait for the jobs, and for an object to be listed."""
+"""Maximum number of requests of a check. Most of them poll the jobs, or poll until an object is listed."""
 PATIENCE_SECONDS = 120.0
 
 ENDS_THE_CHECK = (AuthenticationError, CIConnectionError, ClockSkewError)
-"""Errors that every further request would meet."""
+"""Errors that every further request would get, too."""
 
 
 def check_bucket(
@@ -61,24 +61,25 @@ def check_bucket(
 ) -> Report:
     """Compare a bucket with the assumptions of this package, and return the result.
 
-    Makes a dozen small objects below ``folder``, and submits one document and one picture job at the
-    service's price. Removes its objects at the end, also after an error or an interrupt.
+    The check stores a dozen small objects below ``folder`` and submits one document job and one picture job,
+    for which the service charges its price. It removes its objects at the end, even after an error or an
+    interrupt.
 
-    :param client: its observer is used for the check, and removed at its end.
-    :param skip: ``documents`` or ``pictures``, to leave out what the bucket does not offer.
+    :param client: sends the requests; the check sets the client's observer and removes it at the end.
+    :param skip: holds ``documents`` or ``pictures`` if the bucket does not offer them.
     :param record: a file for all requests and responses, without secrets.
     :param folder: prefix of the objects, with a slash at its end.
-    :param patience_seconds: how long to wait for a job, and for an object to be listed.
-    :param verify: which certificates to trust for signed URLs, as for the client.
-    :param progress: is called with the name of each assumption before it is looked at.
-    :param is_interrupted: polled while the check waits; once it returns true, the check ends as after Ctrl-C.
+    :param patience_seconds: how long to wait for each job to end, and for an object to be listed.
+    :param verify: which certificates to trust for signed URLs; the same values as for the client.
+    :param progress: is called with the name of each assumption before it is checked.
+    :param is_interrupted: polled while the check waits; once it returns True, the check ends as after Ctrl-C.
     :raises ValueError: an argument is invalid.
     :raises OSError: the record cannot be written.
-    :raises CheckInterrupted: after Ctrl-C, when the objects were removed.
+    :raises CheckInterrupted: after Ctrl-C, once the objects have been removed.
     """
     _require_valid(skip, folder, patience_seconds)
     if record is not None:
-        Path(record).write_text("")  # a path that cannot be written is an error before the check
+        Path(record).write_text("")  # an unwritable path must fail before the check starts
     token = _token or uuid.uuid4().hex[:12]
     trial = Trial(
         client,
@@ -111,7 +112,7 @@ def check_bucket(
 def _checked(
     trial: Trial, skip: Collection[Skip], progress: Callable[[str], object]
 ) -> tuple[tuple[Row, ...], str, tuple[str, ...]]:
-    """The rows, the problem that ended the check early, and the keys that could not be removed."""
+    """Return the rows, the problem that ended the check early, and the keys that could not be removed."""
     rows: list[Row] = []
     problem = ""
     with trial.observed():
@@ -125,7 +126,7 @@ def _checked(
         except ENDS_THE_CHECK as error:
             problem = f"bucket {trial.client.bucket} cannot be checked: {error}"
         except KeyboardInterrupt:
-            trial.is_interrupted = bool  # the removal waits, too
+            trial.is_interrupted = bool  # the removal polls as well, and must not be interrupted
             raise CheckInterrupted(trial.folder, trial.clean_up()) from None
         except BaseException:
             trial.clean_up()
@@ -134,12 +135,12 @@ def _checked(
 
 
 def selected(skip: Collection[Skip]) -> Iterator[Assumption]:
-    """The assumptions that a check looks at."""
+    """Return the assumptions to check, without the skipped parts."""
     return (each for each in ASSUMPTIONS if each.part.value not in skip)
 
 
 def look(assumption: Assumption, trial: Trial) -> Row:
-    """Look at one assumption. An error about it alone is part of the row."""
+    """Check one assumption. An error that concerns only this assumption is reported in the row."""
     try:
         finding = assumption.look(trial)
     except ENDS_THE_CHECK:
@@ -161,7 +162,7 @@ def _advice(assumption: Assumption, finding: Finding) -> str:
 
 
 def _begin(trial: Trial, skip: Collection[Skip]) -> None:
-    """Read before anything is written: with a wrong key or bucket the check ends here.
+    """Read before anything is written, so that a wrong key or bucket ends the check here.
 
     :raises CheckError: the bucket cannot be read, or a service is not switched on for it.
     """
@@ -176,7 +177,7 @@ def _begin(trial: Trial, skip: Collection[Skip]) -> None:
                 f"{noun} processing is not switched on for bucket {bucket} in {trial.client.region}: switch "
                 f"it on in the CI console. To check without it, use --skip {part.value}."
             )
-    _ = trial.short_lived_url  # it expires while the rest is looked at
+    _ = trial.short_lived_url  # the URL is made now, so that it expires during the check
 
 
 def _require_valid(skip: Collection[Skip], folder: str, patience_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The document and the picture that a check processes, as small as the service takes them."""
+"""The document and the picture that a check processes, as small as the service accepts."""
 
 from __future__ import annotations
 

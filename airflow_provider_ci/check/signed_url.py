@@ -1,4 +1,4 @@
-"""Sends a signed URL as a program without this package would: nothing but the host is signed."""
+"""Requests a signed URL in the way that a program without this package would."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SERVICE_DOMAINS = (".myqcloud.com", ".tencentcos.cn")
 
 
 def send(client: CIClient, method: str, url: str, body: bytes, *, verify: bool | str) -> Exchange:
-    """Send a URL made by the client, and return the exchange.
+    """Send a request to a URL that the client signed, and return the exchange.
 
     :raises CIConnectionError: no response came.
     """
@@ -26,7 +26,7 @@ def send(client: CIClient, method: str, url: str, body: bytes, *, verify: bool |
         )
     except requests.RequestException as error:
         host = urlsplit(url).netloc
-        reason = type(error).__name__  # its text would hold the signed URL
+        reason = type(error).__name__  # the error's text would contain the signed URL
         raise CIConnectionError(f"{method} {host}: no response: {reason}", was_sent=True) from None
     return Exchange(
         method=method,
@@ -42,7 +42,7 @@ def send(client: CIClient, method: str, url: str, body: bytes, *, verify: bool |
 
 
 def _reachable(url: str) -> str:
-    """The URL with a name that this machine can resolve: not every system knows names below .localhost."""
+    """Replace a name below .localhost by localhost itself, because not every system resolves such names."""
     parts = urlsplit(url)
     if not (parts.hostname or "").endswith(".localhost"):
         return url
@@ -50,7 +50,7 @@ def _reachable(url: str) -> str:
 
 
 def _signed_host(client: CIClient, url: str) -> str:
-    """The host that the client has signed: behind an endpoint elsewhere, it is the service's own name."""
+    """Return the host that the client signed: for a URL at another endpoint, the service's own name."""
     place = urlsplit(url).netloc
     if place.rpartition(":")[0].endswith(".localhost") or place.endswith((*_SERVICE_DOMAINS, ".localhost")):
         return place

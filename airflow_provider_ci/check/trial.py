@@ -1,6 +1,6 @@
 """The objects and requests of one check, and their removal.
 
-A shared part serves several assumptions. It is made once, when the first of them needs it.
+A shared part is an observation that several assumptions need. It is made once, for the first of them.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ T = TypeVar("T")
 LISTING_POLLS = 14
 SHORT_BODY = b"short"
 CLEANING_REQUESTS = 60
-"""Reserved for the removal of the objects."""
+"""Number of requests that are reserved for removing the objects."""
 FIRST_PAUSE_SECONDS, PAUSE_GROWTH, LONGEST_PAUSE_SECONDS = 0.1, 1.6, 10.0
 
 
 class CheckError(Exception):
-    """The check cannot go on; the message says why and what to do."""
+    """The check cannot continue; the message says why and what to do."""
 
 
 class Shared(Generic[T]):
-    """A part of a trial that is made at most once. A failure is kept as a result is.
+    """A part of a trial that is made at most once. A failure is kept and raised again, like a result.
 
-    :param requests: how many requests it makes at most, retries aside.
+    :param requests: maximum number of requests that the part sends, without retries.
     """
 
     def __init__(self, make: Callable[[Trial], T], requests: int) -> None:
@@ -65,7 +65,7 @@ class Shared(Generic[T]):
 
 
 def shared(requests: int) -> Callable[[Callable[[Trial], T]], Shared[T]]:
-    """Make a method of a trial a shared part."""
+    """Turn a method of a trial into a shared part."""
     return lambda make: Shared(make, requests)
 
 
@@ -74,8 +74,8 @@ class Trial:
 
     :param folder: prefix of all objects of the check, with a slash at its end.
     :param patience_seconds: how long to wait for a job to end, or for an object to be listed.
-    :param most_requests: the check ends with an error before it sends more than this.
-    :param verify: which certificates to trust for signed URLs, as for the client.
+    :param most_requests: maximum number of requests; the check ends with an error before it sends more.
+    :param verify: which certificates to trust for signed URLs; the same values as for the client.
     :param is_interrupted: polled at each pause. Python drops a KeyboardInterrupt that is raised while it
         finalizes an object, so the exception alone does not always arrive.
     """
@@ -105,7 +105,7 @@ class Trial:
 
     @contextmanager
     def observed(self) -> Iterator[None]:
-        """Keep the exchanges of the client meanwhile."""
+        """Record the client's exchanges within this context."""
         self.client.observe(self._keep)
         try:
             yield
@@ -121,13 +121,16 @@ class Trial:
             )
 
     def upload_to(self, url: str) -> int:
-        """Store a small object by a signed URL, as another program would, and return the status."""
+        """Store a small object through a signed URL, as another program would, and return the status."""
         exchange = send(self.client, "PUT", url, SHORT_BODY, verify=self._verify)
         self._keep(exchange)
         return exchange.status
 
     def pauses(self) -> Iterator[float]:
-        """Wait a little longer each time, until the patience is over; yield the seconds since the first."""
+        """Wait between polls, a little longer each time; yield the seconds since the first poll.
+
+        The iterator ends after ``patience_seconds``.
+        """
         clock = self.client.clock
         start, elapsed, pause = clock.monotonic(), 0.0, FIRST_PAUSE_SECONDS
         while elapsed < self.patience_seconds:
@@ -141,7 +144,7 @@ class Trial:
     # Objects
 
     def key(self, name: str) -> str:
-        """The key of an object of this check; it is removed at the end."""
+        """Return the key of an object of this check, and note it for the removal at the end."""
         key = f"{self.folder}{name}"
         self._written[key] = None
         return key
@@ -158,7 +161,7 @@ class Trial:
 
     @shared(requests=LISTING_POLLS)
     def listed_after(self) -> float | None:
-        """Seconds after which a stored object was in the listing; None if it never was."""
+        """Seconds until a stored object appeared in the listing; None if it never did."""
         key = self.stored[0].key
         for polls, elapsed in enumerate(self.pauses(), 1):
             if any(item.key == key for item in self.client.list_objects_page(self.folder).objects):
@@ -169,11 +172,11 @@ class Trial:
 
     @shared(requests=0)
     def short_lived_url(self) -> tuple[str, float]:
-        """A URL that stores an object and expires in a second, and the service's time when it has expired."""
+        """A URL that stores an object and expires in one second, and its expiry by the service's clock."""
         return self.signed_upload("late.txt", valid_seconds=1), self.client.clock.now() + 1
 
     def signed_upload(self, name: str, valid_seconds: int) -> str:
-        """A URL that stores an object, and signs every header that :meth:`upload_to` sends."""
+        """Return a URL that stores an object and whose signature covers every header of :meth:`upload_to`."""
         return self.client.object_url(
             self.key(name),
             method="PUT",
@@ -195,16 +198,16 @@ class Trial:
 
     @shared(requests=1)
     def document_service(self) -> bool | None:
-        """Whether document processing is switched on; None if this key may not read it."""
+        """Whether document processing is switched on; None if the key has no permission to read that."""
         return self._is_open(self.client.list_doc_buckets)
 
     @shared(requests=1)
     def picture_service(self) -> bool | None:
-        """Whether picture processing is switched on; None if this key may not read it."""
+        """Whether picture processing is switched on; None if the key has no permission to read that."""
         return self._is_open(self.client.list_pic_buckets)
 
     def is_switched_on(self, part: Part) -> bool | None:
-        """Whether the service for a kind of jobs is switched on; None if this key may not read it."""
+        """Whether the service for a kind of job is switched on; None if the key may not read that."""
         return self.document_service if part is Part.DOCUMENTS else self.picture_service
 
     def _is_open(self, buckets: Callable[..., list[Any]]) -> bool | None:
@@ -245,10 +248,10 @@ class Trial:
     # Removal
 
     def clean_up(self) -> tuple[str, ...]:
-        """Cancel jobs that have not ended, and delete all objects of the check; return the keys that stay."""
+        """Cancel jobs that have not ended, and delete the check's objects; return the keys that remain."""
         if not self._written:
             return ()
-        self._requests_left = 0  # the limit does not hold for the removal
+        self._requests_left = 0  # the limit does not apply to the removal
         keys = dict(self._written)
         try:
             running = [story for story in self.stories if not story.has_ended]
@@ -260,7 +263,7 @@ class Trial:
         return tuple(sorted(left))
 
     def _delete(self, key: str, keys: dict[str, None]) -> bool:
-        """Delete an object and take its key out of ``keys``, if the service allows it."""
+        """Delete an object and remove its key from ``keys``, if the service allows the deletion."""
         try:
             self.client.delete_object(key)
         except CIServiceError:
@@ -275,9 +278,9 @@ class Trial:
             return []
 
     def require_known(self, story: JobStory) -> JobStory:
-        """Return the story of a job that the service still shows.
+        """Return the story if the check saw the end of its job.
 
-        :raises NotSeenError: it does not.
+        :raises NotSeenError: the check did not see it.
         """
         if story.ended is None:
             raise NotSeenError(f"the {story.sort.noun} job {story.fate}")
@@ -293,5 +296,5 @@ class Trial:
 
 
 def shared_requests() -> int:
-    """The most requests that the shared parts make."""
+    """Return the maximum number of requests that all shared parts send together."""
     return sum(part.requests for part in vars(Trial).values() if isinstance(part, Shared))

@@ -1,4 +1,4 @@
-"""Buckets that a feature of CI is switched on for, and the calls that list and switch them.
+"""Buckets that a feature of CI is switched on for, and the calls that list them or switch a feature.
 
 Source: tencentcloud.com document/product/1045/74910 and 72915 to 72917.
 """
@@ -20,7 +20,7 @@ from airflow_provider_ci.client.wire import nodes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """A feature of CI: the path that lists its buckets, and the name of a bucket's XML node."""
+    """A feature of CI: the path that lists the buckets with the feature, and a bucket's XML node name."""
 
     path: str
     node: str
@@ -55,7 +55,7 @@ class ServiceBucket:
 
     @classmethod
     def from_response(cls, response: Response, feature: Feature) -> ServiceBucket:
-        """Read the ``Response`` to a feature that was switched on."""
+        """Read the ``Response`` to a request that switched a feature on."""
         request_id = response.request_id
         node = response.tree
         found = nodes.child(node, feature.node)
@@ -65,30 +65,30 @@ class ServiceBucket:
 
 
 class BucketCalls(Connected):
-    """List the buckets with document or picture processing, and switch it on for this bucket."""
+    """Calls that list the buckets with a feature, and that switch a feature on or off for this bucket."""
 
     def list_doc_buckets(
         self, *, regions: Sequence[str] = (), bucket_names: Sequence[str] = (), name_prefix: str = ""
     ) -> list[ServiceBucket]:
-        """Read which of the account's buckets take document jobs (DescribeDocProcessBuckets).
+        """List the account's buckets that accept document jobs (DescribeDocProcessBuckets).
 
-        :param regions: only buckets in these regions; ``All`` stands for all.
-        :param bucket_names: only these, with their APPID.
+        :param regions: only buckets in these regions; ``All`` means every region.
+        :param bucket_names: only buckets with these names, which include the APPID.
         """
         return self._list_buckets(DOCUMENTS, regions, bucket_names, name_prefix)
 
     def list_pic_buckets(
         self, *, regions: Sequence[str] = (), bucket_names: Sequence[str] = (), name_prefix: str = ""
     ) -> list[ServiceBucket]:
-        """Read which buckets take picture jobs (DescribePicProcessBuckets); see :meth:`list_doc_buckets`."""
+        """List the buckets for picture jobs (DescribePicProcessBuckets); see :meth:`list_doc_buckets`."""
         return self._list_buckets(PICTURES, regions, bucket_names, name_prefix)
 
     def open_doc_bucket(self) -> ServiceBucket:
-        """Switch document processing on for this bucket (CreateDocProcessBucket); this makes its queue."""
+        """Switch document processing on for this bucket (CreateDocProcessBucket); this creates its queue."""
         return self._open(DOCUMENTS)
 
     def open_pic_bucket(self) -> ServiceBucket:
-        """Switch picture processing on for this bucket (CreatePicProcessBucket); this makes its queue."""
+        """Switch picture processing on for this bucket (CreatePicProcessBucket); this creates its queue."""
         return self._open(PICTURES)
 
     def close_pic_bucket(self) -> None:
@@ -104,7 +104,7 @@ class BucketCalls(Connected):
             return Page.from_response(response, f"{feature.node}List", ServiceBucket.from_node)
 
         def get(number: int) -> Page[ServiceBucket]:
-            # The only calls of a region: their host name holds no bucket (1045/74910).
+            # Only these calls go to a host name of the region, without a bucket (1045/74910).
             request = page_request(feature.path, number, MAX_ITEMS_PER_PAGE, filters, service="region")
             return self._transport.send(request, read)
 

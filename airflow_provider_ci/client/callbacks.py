@@ -1,7 +1,7 @@
 """Callbacks: where the service reports the end of a job, for one job or for all jobs of a queue.
 
-A callback is a POST without a signature, so treat it as a hint and read the job. The service calls public
-addresses only. Sources: tencentcloud.com document/product/1045/73035, 47935 and 50337 (Structure).
+A callback is a POST without a signature, so treat it as a hint and read the job. The service can call only
+public addresses. Sources: tencentcloud.com document/product/1045/73035, 47935 and 50337 (Structure).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class MqConfig(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class KafkaConfig(Value):
-    """A Kafka destination: its region, the id of the instance, and the topic (as the Go SDK sends it)."""
+    """A Kafka destination: its region, instance id and topic, as the official Go SDK sends them."""
 
     region: str
     instance_id: str
@@ -66,7 +66,7 @@ class KafkaConfig(Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Callback(Value):
-    """Where to report the end of a job. Overrides the callback of the job's queue.
+    """Where the service reports the end of a job. Overrides the callback of the job's queue.
 
     :param url: an ``http://`` or ``https://`` address, or ``no`` for no callback at all.
     :param format: ``XML`` or ``JSON``; the service's default is XML.
@@ -83,7 +83,7 @@ class Callback(Value):
     kafka: KafkaConfig | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.mq, Mapping):  # as serialized
+        if isinstance(self.mq, Mapping):  # its serialized form
             object.__setattr__(self, "mq", MqConfig(**self.mq))
         if isinstance(self.kafka, Mapping):
             object.__setattr__(self, "kafka", KafkaConfig(**self.kafka))
@@ -134,7 +134,7 @@ class NotifyConfig(Value):
     mq: MqConfig | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.mq, Mapping):  # as serialized
+        if isinstance(self.mq, Mapping):  # its serialized form
             object.__setattr__(self, "mq", MqConfig(**self.mq))
         object.__setattr__(self, "is_on", checks.flag("NotifyConfig.is_on", self.is_on))
         if self.url:
@@ -157,7 +157,7 @@ class NotifyConfig(Value):
     def from_node(cls, node: nodes.Tree) -> NotifyConfig:
         """Read a ``NotifyConfig`` node. Empty fields get the service's default.
 
-        :raises ValueError: the node is not as any API page describes it.
+        :raises ValueError: the node does not match any API page.
         """
         return cls(
             nodes.text(node, "Url"),

@@ -35,21 +35,22 @@ class CIClient(
 ):
     """Jobs, queues, templates and objects of one bucket, over signed HTTP.
 
-    Thread-safe and fork-safe, with one pool of connections; close it, or use it as a context manager. GET,
-    HEAD, PUT and DELETE are repeated by the retry policy; a POST, such as a submission, only if the
-    service certainly did not accept it. Every method raises the errors of
+    The client is thread-safe and fork-safe, and has one pool of connections. Close it, or use it as a context
+    manager. The retry policy repeats GET, HEAD, PUT and DELETE. It repeats a POST, such as a submission, only
+    if the service certainly did not accept it. Every method raises the errors of
     :mod:`airflow_provider_ci.client.errors`, ValueError for invalid arguments, and OSError for a local file
     that cannot be read or written.
 
     :param credentials: :class:`.Credentials`, or a source that supplies them for each request.
-    :param bucket: with its APPID, such as ``examplebucket-1250000000``.
+    :param bucket: name of the bucket with its APPID, such as ``examplebucket-1250000000``.
     :param endpoint: where to connect instead of the service's host names, such as ``http://127.0.0.1:9000``.
     :param ci_endpoint: where to connect for jobs, queues and templates; ``endpoint`` by default.
-    :param timeout: seconds to connect, to wait for each piece of a response, and for a whole response (by
-        default the sum of the two; the bytes of an object may take longer). One number sets the first two.
-    :param requests_per_second: limit for all threads together; None for no limit. In both cases the client
-        slows down while the service reports an overload.
-    :param max_connections: open connections at a time; further threads wait.
+    :param timeout: maximum seconds to connect, to wait for each piece of a response, and for a whole response
+        (by default the sum of the first two; the bytes of an object may take longer). One number sets the
+        first two.
+    :param requests_per_second: limit for all threads together; None for no limit. With or without a limit,
+        the client slows down while the service reports an overload.
+    :param max_connections: maximum number of open connections; threads that need another one wait.
     :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
     """
 
@@ -115,18 +116,19 @@ class CIClient(
 
     @property
     def clock_offset_seconds(self) -> float:
-        """How far the service's clock is ahead of this machine's, as estimated from responses."""
+        """Seconds by which the service's clock is ahead of this machine's, as estimated from responses."""
         return self.clock.ahead_of_machine_seconds
 
     @property
     def clock(self) -> ServiceClock:
-        """The service's clock as estimated from responses, and a steady clock that counts in suspend."""
+        """The service's estimated clock, and a steady clock that keeps counting during a suspend."""
         return self._transport.clock
 
     def observe(self, observer: Observer | None) -> None:
-        """Call ``observer`` with each :class:`.Exchange` from now on; None ends this.
+        """Call ``observer`` with each :class:`.Exchange` from now on; None removes the observer.
 
-        It is called in the thread of the request, before the response is judged. Exchanges hold secrets.
+        The client calls it in the thread of the request, before it decides whether the response is a success.
+        Exchanges hold secrets.
         """
         self._transport.observer = observer
 

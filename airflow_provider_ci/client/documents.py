@@ -51,7 +51,7 @@ _NODES = {
 _TEXTS = ("source_type", "page_ranges", "image_params")
 
 _RANGES: dict[str, tuple[int, int | None, int | None]] = {
-    # lowest, highest, and one value outside that is allowed as well
+    # lowest and highest allowed value, and one more allowed value outside that range
     "start_page": (1, None, None),
     "end_page": (1, None, -1),
     "sheet_id": (0, None, None),
@@ -72,23 +72,24 @@ class DocProcess(Operation, Value):
     Fields that are None are not sent, and the service uses its default. Numbers may be text, as rendered
     templates produce them.
 
-    :param target: ``pdf``, ``png`` or ``jpg``. For pictures the output key holds ``${Number}`` or
-        ``${Page}``, for sheets ``${SheetID}`` too.
-    :param source_type: the kind of document, where the key has no extension that says it.
-    :param start_page: first page, from 1 (of sheets: within the sheet). Without effect on ``pdf``.
-    :param end_page: last page, -1 for the last one.
+    :param target: ``pdf``, ``png`` or ``jpg``. With ``png`` and ``jpg``, the output key contains
+        ``${Number}`` or ``${Page}``, and for spreadsheets ``${SheetID}`` too.
+    :param source_type: the type of the document, if the extension of its key does not show it.
+    :param start_page: first page to convert, from 1; in a spreadsheet, counted within the sheet. It has no
+        effect on ``pdf``.
+    :param end_page: last page to convert; -1 means the last page of the document.
     :param page_ranges: pages such as ``1,2-4,7``.
-    :param sheet_id: which sheet, from 1; 0 for all.
-    :param paper_direction: of sheets; 0 is portrait, any other number landscape.
-    :param paper_size: of sheets; 0 is A4, 1 is A2, 2 is A0.
-    :param image_params: picture rules for each page picture, joined by ``|``.
-    :param password: opens the document; never shown. A :class:`Secret` names it, and a batch looks it up for
-        each job.
-    :param comments: 0 hides comments and accepts revisions, 1 shows them.
-    :param quality: of the pictures, 1 to 100.
-    :param zoom: 10 to 200 percent.
-    :param image_dpi: 96 to 600.
-    :param pic_pagination: 1 makes one long picture of at most 20 pages.
+    :param sheet_id: number of the sheet to convert, from 1; 0 for all sheets.
+    :param paper_direction: for spreadsheets: 0 is portrait, any other number landscape.
+    :param paper_size: for spreadsheets: 0 is A4, 1 is A2, 2 is A0.
+    :param image_params: picture rules to apply to the picture of each page, joined by ``|``.
+    :param password: opens the document; it is never shown. A :class:`Secret` names the password instead, and
+        a batch looks it up for each job.
+    :param comments: 0 hides comments and accepts revisions, 1 shows comments and revisions.
+    :param quality: quality of the pictures, from 1 to 100.
+    :param zoom: zoom of the pages, from 10 to 200 percent.
+    :param image_dpi: resolution of the pictures in dpi, from 96 to 600.
+    :param pic_pagination: 1 joins the pages, at most 20, into one long picture.
     :param extra: further nodes of ``DocProcess``, by the names of the API page.
     """
 
@@ -138,9 +139,10 @@ class DocProcess(Operation, Value):
 class PageInfo:
     """One file that a document job made.
 
-    ``key`` is None where the service names none. ``page_no`` is the page's number, for sheets the sheet's.
-    Only of sheets: ``pic_index`` is the running number in the file, ``pic_num`` the one in the sheet,
-    ``sheet_pics`` how many pictures the sheet has.
+    ``key`` is None if the service does not name the file. ``page_no`` is the number of the page, or of the
+    sheet in a spreadsheet. The other fields exist only for spreadsheets: ``pic_index`` numbers the picture
+    within the document, ``pic_num`` within its sheet, and ``sheet_pics`` is the number of pictures of the
+    sheet.
     """
 
     page_no: int
@@ -153,7 +155,7 @@ class PageInfo:
     def from_node(cls, node: nodes.Tree, request_id: str) -> PageInfo:
         """Read a ``PageInfo`` node."""
         return cls(
-            # One field that is not as documented must not hide all the others of a job that is paid for.
+            # One field that is not as documented must not hide the other fields: the job has been paid for.
             page_no=nodes.integer(node, "PageNo") or 0,
             key=nodes.text(node, "TgtUri") or None,
             pic_index=nodes.integer(node, "PicIndex"),
@@ -167,7 +169,7 @@ class PageInfo:
 class DocProcessResult(JobResult):
     """What a document job made. A job may succeed with ``fail_page_count`` above 0.
 
-    ``target_type`` and ``task_id`` are empty where the service leaves them out, which it mostly does.
+    ``target_type`` and ``task_id`` are empty if the service leaves them out, which it usually does.
     """
 
     total_page_count: int
@@ -193,7 +195,7 @@ class DocProcessResult(JobResult):
 
 
 class DocJobCalls(JobCalls):
-    """Document jobs: ``/doc_jobs``."""
+    """Calls for document jobs, at ``/doc_jobs``."""
 
     def submit_doc_job(
         self,
@@ -205,16 +207,16 @@ class DocJobCalls(JobCalls):
         """Submit a job that converts a document or adds marks to it (CreateDocProcessJobs).
 
         :param input_key: None if ``input_url`` names a document elsewhere.
-        :param output_key: may hold ``${Number}``, ``${Page}``, ``${SheetID}``; its extension stays as it is.
-        :param output_bucket: this bucket by default; likewise ``output_region``.
-        :param output_sprite_key: key of the sprite, for tags that make one.
-        :param queue_id: the bucket's own queue by default, or its queue of ``queue_type`` if given.
+        :param output_key: may contain ``${Number}``, ``${Page}`` and ``${SheetID}``; its extension is kept.
+        :param output_bucket: the client's bucket by default; likewise ``output_region``.
+        :param output_sprite_key: key of the sprite image, for tags that make one.
+        :param queue_id: the bucket's default queue if not given, or its queue of type ``queue_type``.
         :param user_data: a text that the service echoes with the job.
         :param job_level: priority 0, 1 or 2; a higher level runs first.
         :param callback: where to report the end of the job, in place of the queue's callback.
         :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature expires in
-            that second, so the service accepts the job until then or never.
-        :param extra: further nodes of ``Request``, by the names of the API page; they may lie at any depth,
+            that second, so the service cannot accept the job later.
+        :param extra: further nodes of ``Request``, by the names of the API page, at any depth,
             as in ``{"Operation": {"Output": {"Name": "value"}}}``.
         :raises RequestExpiredError: ``expires_at`` has passed, and no job was created.
         :raises SubmissionUnknownError: the service may have accepted the job, but did not confirm it.
@@ -228,16 +230,16 @@ class DocJobCalls(JobCalls):
     def list_doc_jobs(self, **filters: Unpack[JobFilters]) -> Iterator[Job]:
         """Yield the document jobs, newest first (DescribeDocProcessJobs).
 
-        One page is in memory at a time. The service keeps jobs for a month. Times are aware.
+        Only one page is in memory at a time. The service keeps jobs for a month. Times are aware datetimes.
 
-        :param tag: the type of jobs, such as ``DocWatermark``; ``DocProcess`` by default.
+        :param tag: the type of job, such as ``DocWatermark``; ``DocProcess`` by default.
         """
         return self._list(Listing(DOCUMENT_JOBS, filters, JobFilters))
 
     def list_doc_jobs_page(self, *, next_token: str | None = None, **filters: Unpack[JobFilters]) -> JobPage:
-        """Read one page of document jobs, the first without ``next_token``."""
+        """Read one page of document jobs; without ``next_token``, the first page."""
         return self._list_page(Listing(DOCUMENT_JOBS, filters, JobFilters), next_token)
 
     def cancel_doc_job(self, job_id: str) -> None:
-        """Cancel a document job that does not run yet (CancelDocProcessJob)."""
+        """Cancel a document job that has not started (CancelDocProcessJob)."""
         self._cancel(DOCUMENT_JOBS, job_id)

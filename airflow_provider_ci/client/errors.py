@@ -4,26 +4,27 @@
 
     CIError
     ├── CIConnectionError          no response came: could not connect, or the connection was lost
-    │   ├── CITimeoutError         ... in time
+    │   ├── CITimeoutError         no response, or no connection, within the timeout
     │   └── CredentialsError       nothing was sent: no key to sign with
     ├── SubmissionUnknownError     a job was sent; whether the service accepted it is unknown
     ├── RequestExpiredError        the request expired before the service accepted it
-    ├── CIServiceError             the service error: status, code, message, resource, request id
+    ├── CIServiceError             the service refused: status, code, message, resource, request id
     │   ├── AuthenticationError    unknown key, wrong signature, expired token
     │   ├── AccessDeniedError      the key lacks permission, or the bucket is not bound to CI
     │   ├── ClockSkewError         this machine's clock and the service's differ too much
-    │   ├── NotFoundError          no such bucket, object, job, queue or template
+    │   ├── NotFoundError          the bucket, object, job, queue or template does not exist
     │   ├── InvalidRequestError    the service rejects the request as invalid
-    │   │   └── ObjectExistsError  the object exists, and must not be replaced
+    │   │   └── ObjectExistsError  the object exists, and the request forbids replacing it
     │   ├── ThrottledError         too many requests, or a full queue
     │   ├── QueuePausedError       the queue accepts no jobs until it is resumed
     │   └── ServerError            the service failed (5xx)
-    ├── CIResponseError            the response is not what the API page says
+    ├── CIResponseError            the response does not match its API page
     └── JobError                   the job failed or was cancelled
         ├── JobFailedError
         └── JobCancelledError
 
-``is_retryable`` of each error says whether the same request may succeed later. All errors can be pickled.
+The attribute ``is_retryable`` of each error says whether the same request may succeed later. All errors can
+be pickled.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class CIError(Exception):
 class CIConnectionError(CIError):
     """No response came.
 
-    ``was_sent`` is False where the request certainly did not reach the service (name not resolved,
-    connection refused, certificate not trusted), so that repeating it cannot do anything twice.
+    ``was_sent`` is False if the request certainly did not reach the service (name not resolved, connection
+    refused, certificate not trusted). Such a request can be repeated without taking effect twice.
     """
 
     def __init__(self, text: str, *, was_sent: bool, is_retryable: bool = True) -> None:
@@ -78,16 +79,16 @@ class CITimeoutError(CIConnectionError):
 
 
 class CredentialsError(CIConnectionError):
-    """Nothing was sent for lack of a key: its source cannot be reached, or returned none."""
+    """Nothing was sent, because no key is available: its source is unreachable, or returned no key."""
 
     def __init__(self, text: str, *, is_retryable: bool) -> None:
         super().__init__(text, was_sent=False, is_retryable=is_retryable)
 
 
 class SubmissionUnknownError(CIError):
-    """A job was sent and no usable response came: the service may or may not have accepted it.
+    """A submission got no usable response: the service may or may not have accepted the job.
 
-    Sending it again could create a second job. Look for the first one: list the jobs created since, and
+    Submitting it again could create a second job. Search for the first one: list the jobs created since, and
     compare ``input_key`` and ``output_key``.
     """
 
@@ -108,11 +109,11 @@ class RequestExpiredError(CIError):
 class CIServiceError(CIError):
     """The service refused a request.
 
-    ``status`` is the HTTP status. ``code`` and ``message`` are the service's own words; without a code in the
-    response, it is derived from the status. ``resource`` and ``request_id`` are empty if the response lacks
-    them. ``retry_after`` is the number of seconds that the service asks to wait, ``server_time`` its clock in
-    Unix seconds; both are None if the response lacks them. ``is_certain`` says that the service certainly did
-    nothing.
+    ``status`` is the HTTP status. ``code`` and ``message`` are the service's own words. If the response has
+    no code, ``code`` is derived from the status. ``resource`` and ``request_id`` are empty if the response
+    lacks them. ``retry_after`` is the number of seconds that the service asks to wait, and ``server_time`` is
+    the service's time in Unix seconds; both are None if the response lacks them. ``is_certain`` is True if
+    the request certainly had no effect.
     """
 
     advice: str = ""
@@ -139,7 +140,7 @@ class CIServiceError(CIError):
         self.retry_after = retry_after
         self.server_time = server_time
         self.is_certain = is_certain
-        # The lost part of a body that ended early may have held a retryable code.
+        # A body that was cut off may have contained a retryable code in its lost part.
         self.is_retryable = is_cut or status in TRANSIENT_STATUSES or code in TRANSIENT_CODES
         super().__init__(self._sentence(asked))
 
@@ -167,7 +168,7 @@ class AccessDeniedError(CIServiceError):
 
 
 class ClockSkewError(CIServiceError):
-    """The service's time is outside the signature's time window, even after a correction by its Date."""
+    """The service rejects the signature's time window, even after a correction by the service's Date."""
 
     advice = "Set this machine's clock; the service allows 15 minutes of difference."
 
@@ -183,7 +184,7 @@ class InvalidRequestError(CIServiceError):
 
 
 class ObjectExistsError(InvalidRequestError):
-    """The object exists already, and the request forbids to replace it."""
+    """The object exists already, and the request forbids replacing it."""
 
 
 class ThrottledError(CIServiceError):
@@ -265,11 +266,11 @@ ADVICE = {
     "TemplateNameDuplicate": "Take another name, or update the template of that name.",
     "TemporaryRedirect": "The bucket lies in another region: correct the region.",
 }
-"""Advice by code, where it is more precise than the advice of the error's class."""
+"""Advice by code, which replaces the less precise advice of the error's class."""
 
 
 def _rebuild(cls: type[E], args: tuple[object, ...], state: dict[str, object]) -> E:
-    # Without __init__(), whose arguments differ from class to class.
+    # __init__() is not called, because its arguments differ from class to class.
     error = cls.__new__(cls, *args)
     vars(error).update(state)
     return error

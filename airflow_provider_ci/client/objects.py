@@ -38,7 +38,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object: its key, size in bytes, ETag without quotes, and when it was written (aware).
+    """An object: its key, size in bytes, ETag without quotes, and the (aware) time of its last change.
 
     ``date`` is the ``Date`` of the response that described the object, in Unix seconds by the service's
     clock. It is None in a listing.
@@ -54,7 +54,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectPage:
-    """One page of a listing; ``next_marker`` is None on the last page."""
+    """One page of a listing of objects; ``next_marker`` is None on the last page."""
 
     objects: tuple[ObjectInfo, ...]
     common_prefixes: tuple[str, ...]
@@ -65,7 +65,7 @@ class ObjectPage:
     def from_response(cls, response: Response) -> ObjectPage:
         """Read a ``ListBucketResult``.
 
-        :raises CIResponseError: it is damaged or incomplete, or is truncated and lacks the next marker.
+        :raises CIResponseError: the page is damaged or incomplete, or is truncated and lacks the next marker.
         """
         request_id = response.request_id
         root = response.root
@@ -85,11 +85,11 @@ class ObjectCalls(Connected):
     """List, read, write and delete the objects of the bucket, or sign a URL for another program."""
 
     def head_bucket(self) -> None:
-        """Check that the bucket exists and this key may read it (HEAD Bucket)."""
+        """Check that the bucket exists and that the client's key may read it (HEAD Bucket)."""
         self._transport.send(Request(method="HEAD", service="cos", path="/"), nothing)
 
     def server_time(self) -> datetime:
-        """The service's clock, in whole seconds (the ``Date`` of HEAD Bucket; aware)."""
+        """Return the service's time in whole seconds, as an aware datetime (the ``Date`` of HEAD Bucket)."""
         return self._transport.send(Request(method="HEAD", service="cos", path="/"), _answered_at)
 
     def list_objects(
@@ -97,9 +97,9 @@ class ObjectCalls(Connected):
     ) -> Iterator[ObjectInfo]:
         """Yield the objects below a prefix, in the byte order of their keys (GET Bucket).
 
-        One page is in memory at a time.
+        Only one page is in memory at a time.
 
-        :param start_after: only keys after this one.
+        :param start_after: only keys after this key, in byte order.
         """
         marker: str | None = start_after
         while marker is not None:
@@ -113,7 +113,7 @@ class ObjectCalls(Connected):
         """Read one page of a listing; ``delimiter`` groups deeper keys into ``common_prefixes``."""
         checks.number("page_size", page_size, 1, 1000)
         wanted = {"prefix": prefix, "marker": start_after, "delimiter": delimiter, "max-keys": str(page_size)}
-        # Encoded, because XML cannot carry the control characters that a key may have.
+        # URL encoding is requested, because XML cannot carry the control characters that a key may have.
         params = (*((name, value) for name, value in wanted.items() if value), ("encoding-type", "url"))
         request = Request(method="GET", service="cos", path="/", params=params, success=LISTING)
         page = self._transport.send(request, ObjectPage.from_response)
@@ -134,10 +134,10 @@ class ObjectCalls(Connected):
     def get_object(self, key: str, path: str | os.PathLike[str]) -> ObjectInfo:
         """Write an object's bytes to a file (GET Object).
 
-        ``path`` is either complete or not touched: the bytes go to a temporary file beside it, which is
-        renamed at the end. A response that ends early is fetched again.
+        Afterwards ``path`` is either complete or unchanged: the bytes go to a temporary file beside it, which
+        is renamed at the end. A response that ends early is fetched again.
 
-        :raises OSError: if the file cannot be written.
+        :raises OSError: the file cannot be written.
         """
         target = Path(path)
         return self._transport.send(
@@ -157,13 +157,14 @@ class ObjectCalls(Connected):
         )
 
     def read_object_part(self, key: str, offset: int, length: int) -> tuple[bytes, ObjectInfo]:
-        """Return some of an object's bytes and the object's record (GET Object with ``Range``).
+        """Return a range of an object's bytes and the object's record (GET Object with ``Range``).
 
-        There are fewer bytes if the object ends before. The record's ``size`` is the whole object's.
+        Fewer bytes are returned if the object ends within the range. The record's ``size`` is the size of the
+        whole object.
 
-        :param offset: the first byte, from 0.
+        :param offset: position of the first byte, from 0.
         :param length: number of bytes, 1 or more.
-        :raises InvalidRequestError: code ``InvalidRange``: the object ends at or before ``offset``.
+        :raises InvalidRequestError: with code ``InvalidRange``: the object ends at or before ``offset``.
         """
         checks.number("offset", offset, 0)
         checks.number("length", length, 1)
@@ -182,17 +183,17 @@ class ObjectCalls(Connected):
         overwrite: bool = True,
         expires_at: float | None = None,
     ) -> ObjectInfo:
-        """Store bytes, or a file's bytes, under a key (PUT Object); an existing object is replaced.
+        """Store bytes, or the content of a file, under a key (PUT Object); an existing object is replaced.
 
-        The stored object's ETag is compared with the MD5 of the sent bytes.
+        The ETag of the stored object is compared with the MD5 of the bytes that were sent.
 
         :param source: bytes, or the path of a file, which is read again if the request is repeated.
-        :param overwrite: ``False`` leaves an existing object unchanged (without effect in a bucket that ever
-            had versioning).
+        :param overwrite: ``False`` leaves an existing object unchanged. It has no effect in a bucket that has
+            or ever had versioning.
         :param expires_at: Unix time by the service's clock (:attr:`CIClient.clock`). The signature expires in
             that second, so the service rejects a request that arrives later.
-        :raises ObjectExistsError: the object exists, and ``overwrite`` is False. A request that is repeated
-            after a lost response may find its own object.
+        :raises ObjectExistsError: the object exists, and ``overwrite`` is False. If the request was repeated
+            after a lost response, the object may be its own.
         :raises RequestExpiredError: ``expires_at`` has passed; an earlier attempt whose response was lost may
             have succeeded.
         """
@@ -201,7 +202,7 @@ class ObjectCalls(Connected):
             headers["x-cos-forbid-overwrite"] = "true"
         if isinstance(source, bytes):
             md5 = hashlib.md5(source, usedforsecurity=False)
-            # The service compares it before it stores anything.
+            # The service checks this digest before it stores anything.
             headers["Content-MD5"] = base64.b64encode(md5.digest()).decode()
             request = self._object(
                 "PUT", key, success=STORED, headers=headers, body=source, expires_at=expires_at
@@ -231,14 +232,15 @@ class ObjectCalls(Connected):
         headers: Mapping[str, str] | None = None,
         valid_seconds: int = 3600,
     ) -> str:
-        """Return a URL that reads an object, or with another ``method`` stores, describes or deletes it.
+        """Return a signed URL that reads an object; other methods store, describe or delete the object.
 
-        It permits that one action without a key, until it expires, so treat it as a secret. It never holds
-        the SecretKey, but it holds the token of a temporary key, and then expires with that token.
+        Until the URL expires, it permits that one action without a key, so treat it as a secret. It never
+        contains the SecretKey. With a temporary key, it contains the key's token, and expires with the token
+        at the latest.
 
-        With an ``endpoint`` on this machine it names the bucket below ``.localhost``, which browsers and curl
-        resolve to this machine. With an endpoint elsewhere, a request for the URL has to send the service's
-        own ``Host``.
+        If the client's ``endpoint`` is on this machine, the URL's host is below ``.localhost`` and names the
+        bucket; browsers and curl resolve it to this machine. If the endpoint is elsewhere, the program that
+        opens the URL has to send the service's own ``Host``.
 
         :param params: further parameters, such as ``response-content-disposition``; they are signed.
         :param headers: headers that a request has to send with exactly these values, such as
@@ -293,19 +295,19 @@ def _described(key: str, response: Response) -> ObjectInfo:
 
 
 def _read(key: str, response: Response) -> tuple[bytes, ObjectInfo]:
-    """Read a response's body, and the record of the object."""
+    """Return a response's body and the record of the object."""
     body = b"".join(response.chunks())
     return body, _info(key, len(body), response)
 
 
 def _read_part(key: str, offset: int, length: int, response: Response) -> tuple[bytes, ObjectInfo]:
-    """Read the requested bytes of an object, and its record, whose size is the size of the whole object.
+    """Return the requested bytes of an object and its record, whose size is that of the whole object.
 
-    :raises CIResponseError: the response holds other bytes than the requested ones.
+    :raises CIResponseError: the response contains other bytes than the requested ones.
     """
     body = b"".join(response.chunks())
     text = response.headers.get("Content-Range", "")
-    if not text:  # a server may ignore a range and send everything
+    if not text:  # a server may ignore Range and send the whole object
         return body[offset : offset + length], _info(key, len(body), response)
     match = _RANGE.fullmatch(text)
     if not match or int(match[1]) != offset or int(match[2]) - offset + 1 != len(body) or len(body) > length:
@@ -319,9 +321,9 @@ def _read_part(key: str, offset: int, length: int, response: Response) -> tuple[
 
 
 def _save(key: str, path: Path, response: Response) -> ObjectInfo:
-    """Write a response's body to a file. ``path`` is either complete afterwards, or unchanged.
+    """Write a response's body to a file. Afterwards ``path`` is either complete or unchanged.
 
-    The bytes go to a temporary file beside it, which is renamed at the end and removed on any failure.
+    The bytes go to a temporary file beside ``path``, which is renamed at the end and removed on any failure.
     """
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
@@ -331,7 +333,7 @@ def _save(key: str, path: Path, response: Response) -> ObjectInfo:
             size = file.tell()
         info = _info(key, size, response)
         part.replace(path)
-    except BaseException:  # also after KeyboardInterrupt, no half-written file stays beside the target
+    except BaseException:  # also after KeyboardInterrupt, so that no partial file stays beside the target
         with suppress(OSError):
             part.unlink()
         raise
@@ -339,10 +341,10 @@ def _save(key: str, path: Path, response: Response) -> ObjectInfo:
 
 
 def _stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
-    """Return the record of an object that was just sent, after checking that it arrived undamaged.
+    """Return the record of an object that was just stored, after checking that it arrived undamaged.
 
-    An ETag is the content's MD5, unless the bucket encrypts or the ETag has another form. Such an ETag is not
-    compared.
+    An ETag that looks like an MD5 is the MD5 of the content, unless the bucket encrypts its objects. Other
+    ETags are not compared.
     """
     info = _info(key, size, response)
     says_content = _MD5.fullmatch(info.etag) and "x-cos-server-side-encryption" not in response.headers
@@ -356,7 +358,7 @@ def _stored(key: str, response: Response, size: int, md5: str) -> ObjectInfo:
 
 
 def _answered_at(response: Response) -> datetime:
-    """The time of this response, by the service's clock."""
+    """Return the time of a response by the service's clock."""
     moment = nodes.header_time(response.headers.get("Date"))
     if moment is None:
         raise CIResponseError("the response lacks its Date", request_id=response.request_id)
@@ -399,7 +401,7 @@ def _objects(root: xml.Element, decode: Callable[[str], str], request_id: str) -
 
 
 def _next_marker(truncated: str | None, marker: str, request_id: str) -> str | None:
-    # Taken for "false", a damaged page would end the listing early, and objects would be missing silently.
+    # Without this check, a damaged page would end the listing early, and objects would silently be missing.
     if truncated not in ("true", "false"):
         raise CIResponseError(f"<IsTruncated> is {truncated!r}, must be true or false", request_id=request_id)
     if truncated == "false":

@@ -61,7 +61,7 @@ class PicProcess(Operation, Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PicTemplate(Operation, Value):
-    """A template of the service that says how a picture is processed, in place of a :class:`PicProcess`.
+    """Refers to a template of the service that says how a picture is processed; replaces :class:`PicProcess`.
 
     :param template_id: ``t`` and 32 hex digits, from :meth:`CIClient.create_template` or the console.
     """
@@ -75,13 +75,13 @@ class PicTemplate(Operation, Value):
             checks.identifier("PicTemplate.template_id", self.template_id)
 
     def to_nodes(self) -> dict[str, object]:
-        """The node that names the template, in place of a rule."""
+        """The node that names the template instead of a rule."""
         return {"TemplateId": self.template_id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureInfo:
-    """A picture as the service saw it. ``ave`` is its average colour, such as ``0xa1a2a3``."""
+    """The service's description of a picture. ``ave`` is the average colour, such as ``0xa1a2a3``."""
 
     format: str = ""
     width: int | None = None
@@ -112,9 +112,9 @@ class PictureInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicObject:
-    """A picture that a job made, or a part of it.
+    """A picture, or a part of a picture, that a job made.
 
-    ``location`` is its address without a scheme. ``frame_count`` belongs to moving pictures.
+    ``location`` is the picture's URL without a scheme. ``frame_count`` is set only for animated pictures.
     ``watermark_status`` is the confidence, from 0 to 100, that the picture has a blind watermark.
     """
 
@@ -149,9 +149,9 @@ class PicObject:
 @result_of(TAG)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicProcessResult(JobResult):
-    """The pictures that a job made, and the original if the job requested its description.
+    """The pictures that a job made, and a description of the original if the job requested it.
 
-    ``objects`` holds all pictures; the other fields describe the first of them.
+    ``objects`` holds all pictures; the other fields, except ``original``, describe the first picture.
     """
 
     key: str
@@ -193,10 +193,10 @@ class PicProcessResult(JobResult):
 
 
 class PicJobCalls(JobCalls):
-    """Picture jobs: ``/pic_jobs``, or with ``form="jobs"`` the newer ``/jobs`` that media jobs share.
+    """Calls for picture jobs: at ``/pic_jobs``, or with ``form="jobs"`` at the newer path ``/jobs``.
 
-    The two forms need different permissions: ``CreatePicProcessJobs`` and so on, or ``CreateMediaJobs`` and
-    so on.
+    Media jobs use ``/jobs``, too. The two forms need different permissions, such as ``CreatePicProcessJobs``
+    and ``CreateMediaJobs``.
     """
 
     def submit_pic_job(
@@ -210,9 +210,9 @@ class PicJobCalls(JobCalls):
     ) -> Job:
         """Submit a picture job (CreatePicProcessJobs); arguments as for :meth:`submit_doc_job`.
 
-        :param operation: a rule, or a template of the service that holds one.
+        :param operation: a rule, or a template of the service that contains a rule.
         """
-        # The service echoes no other text (1045/73035), and the job could not be found by it.
+        # The service echoes only such texts (1045/73035). Any other text could not be used to find the job.
         checks.user_data(options.get("user_data"))
         return self._submit(_picture_jobs(form), input_key, output_key, operation, options)
 
@@ -229,12 +229,13 @@ class PicJobCalls(JobCalls):
         return [found[job_id] for job_id in job_ids if job_id in found]
 
     def list_pic_jobs(self, *, form: PicForm = "pic_jobs", **filters: Unpack[PicJobFilters]) -> Iterator[Job]:
-        """Yield the picture jobs (DescribePicProcessJobs), as :meth:`list_doc_jobs` does.
+        """Yield the picture jobs (DescribePicProcessJobs); see :meth:`list_doc_jobs`.
 
-        :param tag: another type of jobs that ``/jobs`` lists; ``PicProcess`` by default.
-        :param input_key: only jobs of this object.
-        :param workflow_id: only jobs that this workflow made; likewise ``inventory_trigger_job_id``.
-        :param queue_type: only jobs in queues of a type, such as ``PicProcess``; ``queue_id`` overrides it.
+        :param tag: another type of job that ``/jobs`` lists; ``PicProcess`` by default.
+        :param input_key: only jobs that process this object.
+        :param workflow_id: only jobs that this workflow created; likewise ``inventory_trigger_job_id``.
+        :param queue_type: only jobs in queues of this type, such as ``PicProcess``; ``queue_id`` overrides
+            it.
         """
         return self._list(Listing(_picture_jobs(form), filters, PicJobFilters))
 
@@ -245,16 +246,16 @@ class PicJobCalls(JobCalls):
         form: PicForm = "pic_jobs",
         **filters: Unpack[PicJobFilters],
     ) -> JobPage:
-        """Read one page of picture jobs, the first without ``next_token``."""
+        """Read one page of picture jobs; without ``next_token``, the first page."""
         return self._list_page(Listing(_picture_jobs(form), filters, PicJobFilters), next_token)
 
     def cancel_pic_job(self, job_id: str) -> None:
-        """Cancel a picture job that does not run yet, of either form (CancelPicProcessJob)."""
+        """Cancel a picture job of either form that has not started (CancelPicProcessJob)."""
         self._cancel(_picture_jobs("jobs"), job_id)
 
 
 def _picture_jobs(form: PicForm) -> JobKind:
-    """Picture jobs in one of the two forms: ``/pic_jobs``, or ``/jobs`` which serves media jobs too."""
+    """Return the kind of picture jobs at ``/pic_jobs``, or at ``/jobs``, which serves media jobs too."""
     try:
         return _PICTURE_FORMS[form]
     except KeyError:

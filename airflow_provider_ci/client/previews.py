@@ -30,7 +30,7 @@ def _json(tree: object) -> str:
     return _base64(json.dumps(tree, ensure_ascii=False, separators=(",", ":")))
 
 
-# Each parameter has its own way to write a boolean.
+# Each parameter has its own format for a boolean.
 def _flag(value: object) -> str:
     return "1" if value else "0"
 
@@ -93,31 +93,31 @@ class DocPreview:
     """How a document is previewed. Fields that are None are not sent, and the service uses its default.
 
     :param target: ``jpg`` (the default), ``png``, ``pdf``, ``txt``, ``html``, or ``watermark``.
-    :param source_type: the kind of document, where the key has no extension that says it.
-    :param page: which page, from 1; of sheets the page within the sheet.
-    :param password: opens the document; not shown, but it travels in the URL.
-    :param comment: 0 hides comments and accepts revisions, 1 shows them.
-    :param sheet: which sheet, from 1.
-    :param excel_paper_direction: of sheets; 0 is portrait, any other number landscape.
+    :param source_type: the type of the document, if the extension of its key does not show it.
+    :param page: number of the page, from 1; in a spreadsheet, counted within the sheet.
+    :param password: opens the document; the repr hides it, but the URL contains it.
+    :param comment: 0 hides comments and accepts revisions, 1 shows comments and revisions.
+    :param sheet: number of the sheet, from 1.
+    :param excel_paper_direction: for spreadsheets: 0 is portrait, any other number landscape.
     :param excel_row: 1 puts all columns on one page.
     :param excel_col: 1 puts all rows on one page.
     :param excel_paper_size: 0 is A4, 1 is A2, 2 is A0; only with ``excel_row`` or ``excel_col``.
-    :param txt_pagination: of ``txt``; whether the pages become one text.
-    :param image_params: picture rules for the page, joined by ``|``.
-    :param quality: of the picture, 1 to 100.
-    :param scale: 10 to 200 percent.
-    :param image_dpi: 96 to 600.
-    :param is_copyable: of ``html``; whether text can be copied.
+    :param txt_pagination: for ``txt``: whether the pages are joined to one text.
+    :param image_params: picture rules to apply to the picture of the page, joined by ``|``.
+    :param quality: quality of the picture, from 1 to 100.
+    :param scale: zoom of the page, from 10 to 200 percent.
+    :param image_dpi: resolution of the picture in dpi, from 96 to 600.
+    :param is_copyable: for ``html``: whether text can be copied.
     :param html_params: settings of the ``html`` page, such as
         ``{"commonOptions": {"isShowTopArea": True, "isShowHeader": True}}``.
     :param html_waterword: text of a watermark on the ``html`` page.
-    :param html_fill_style: its colour, such as ``rgba(192,192,192,0.6)``.
-    :param html_front: its font, such as ``bold 20px Serif``.
-    :param html_rotate: its angle, 0 to 360 degrees.
-    :param html_horizontal: its distance from the next one across, in pixels.
-    :param html_vertical: its distance from the next one down, in pixels.
+    :param html_fill_style: colour of the watermark, such as ``rgba(192,192,192,0.6)``.
+    :param html_front: font of the watermark, such as ``bold 20px Serif``.
+    :param html_rotate: angle of the watermark, 0 to 360 degrees.
+    :param html_horizontal: horizontal distance between watermarks, in pixels.
+    :param html_vertical: vertical distance between watermarks, in pixels.
     :param html_title: title of the ``html`` page.
-    :param weboffice_url: 1 returns a preview's address and its token in JSON, 2 the token only.
+    :param weboffice_url: 1 returns the URL of a preview and its token as JSON, 2 returns only the token.
     :param token_uid: the user that the token is for.
     :param extra: further parameters, by the names of the API page.
     """
@@ -170,10 +170,10 @@ class DocPreview:
 
 
 class PreviewCalls(ObjectCalls):
-    """A page of a document, or a processed picture, as bytes or as a URL that shows it. Nothing is stored.
+    """Calls that return a page of a document or a processed picture, as bytes or as a URL.
 
-    The service charges for each of them. Treat the URLs as secrets, like every URL that
-    :meth:`.ObjectCalls.object_url` returns. They hold the password of a previewed document too.
+    Nothing is stored. The service charges for each view. Treat the URLs as secrets, like every URL that
+    :meth:`.ObjectCalls.object_url` returns. A URL also contains the password of a protected document.
     """
 
     def read_doc_preview(
@@ -181,7 +181,7 @@ class PreviewCalls(ObjectCalls):
     ) -> bytes:
         """Return a preview of a document (Document preview).
 
-        :param max_bytes: limit of the response.
+        :param max_bytes: maximum size of the response.
         :raises CIResponseError: the response is longer than ``max_bytes``.
         """
         return self._read_view(key, (preview or DocPreview()).to_params(), max_bytes)
@@ -189,7 +189,7 @@ class PreviewCalls(ObjectCalls):
     def read_picture(self, key: str, rule: str, *, max_bytes: int | None = None) -> bytes:
         """Return a picture processed by a rule, such as ``imageMogr2/thumbnail/!50p``.
 
-        :param max_bytes: limit of the response.
+        :param max_bytes: maximum size of the response.
         :raises CIResponseError: the response is longer than ``max_bytes``.
         """
         check_rule("rule", rule)
@@ -198,7 +198,7 @@ class PreviewCalls(ObjectCalls):
     def doc_preview_url(
         self, key: str, preview: DocPreview | None = None, *, valid_seconds: int = 3600
     ) -> str:
-        """Return a URL that shows a document: one page as a picture, or the whole as ``html``."""
+        """Return a URL that shows a document: one page as a picture, or with ``html`` the whole document."""
         params = (preview or DocPreview()).to_params()
         return self.object_url(key, params=params, valid_seconds=valid_seconds)
 
@@ -219,7 +219,7 @@ class PreviewCalls(ObjectCalls):
 
 
 def _limited(key: str, response: Response, max_bytes: int | None) -> bytes:
-    # Piece by piece, so that the limit holds before the whole response is in memory.
+    # The response is read in pieces, so that a response above the limit is never in memory as a whole.
     body = bytearray()
     for chunk in response.chunks():
         body += chunk

@@ -1,4 +1,4 @@
-"""Queues, where jobs wait, and the calls that read, change, pause and resume them.
+"""The queues in which jobs wait, and the calls that read, change, pause and resume queues.
 
 Source: tencentcloud.com document/product/1045/47935, 72918 and 72919.
 """
@@ -45,10 +45,11 @@ _STATES = {state.value: state for state in QueueState}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """A queue: at most ``max_size`` jobs wait in it and ``max_concurrent`` run at once.
+    """A queue, in which at most ``max_size`` jobs wait and at most ``max_concurrent`` jobs run.
 
     ``notify`` is None if the queue has no callback, or a callback that this client cannot express. Other
-    fields are None if they cannot be read. ``raw`` holds the complete response.
+    fields are None or empty if they cannot be read. ``raw`` holds everything that the service returned about
+    the queue.
     """
 
     queue_id: str
@@ -67,7 +68,7 @@ class Queue:
     def from_node(cls, node: nodes.Tree, request_id: str) -> Queue:
         """Read a ``QueueList`` or ``Queue`` node."""
         return cls(
-            # Pages and SDKs spell it in both ways.
+            # API pages and SDKs use both spellings.
             queue_id=nodes.text(node, "QueueID") or nodes.required(node, "QueueId", request_id),
             name=nodes.text(node, "Name"),
             state=_STATES.get(nodes.text(node, "State")),
@@ -84,7 +85,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueChange:
-    """A change of a queue. Fields that are None stay as they are."""
+    """A change to a queue. Fields that are None do not change."""
 
     name: str | None = None
     state: QueueState | None = None
@@ -100,11 +101,11 @@ class QueueChange:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it has all three fields that the service requires in a change."""
+        """Whether this change has all three fields that the service requires."""
         return None not in (self.name, self.state, self.notify)
 
     def to_request(self, path: str, queue_id: str, known: Queue | None) -> Request:
-        """Return the request that makes the change; ``known`` supplies the fields that stay."""
+        """Return the request for this change; ``known`` supplies the fields that do not change."""
         content = {
             "Name": self.name or (known.name if known else None),
             "QueueID": queue_id,
@@ -122,14 +123,14 @@ class QueueChange:
 
 
 class QueueFilters(TypedDict, total=False):
-    """Which queues to list: those in a state, or with these ids."""
+    """Filters of a listing of queues: their state, or their ids."""
 
     state: QueueState | None
     queue_ids: Sequence[str]
 
 
 class QueueFields(TypedDict, total=False):
-    """The fields of a :class:`QueueChange`; None is the same as leaving one out."""
+    """The fields of a :class:`QueueChange`. None has the same meaning as leaving a field out."""
 
     name: str | None
     state: QueueState | None
@@ -144,19 +145,19 @@ class QueueCalls(Connected):
         return self._list_queues(DOCUMENT_QUEUES, filters)
 
     def list_pic_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
-        """Read the picture queues (DescribePicProcessQueues), as :meth:`list_doc_queues` does."""
+        """Read the picture queues (DescribePicProcessQueues); see :meth:`list_doc_queues`."""
         return self._list_queues(PICTURE_QUEUES, filters)
 
     def list_media_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
-        """Read the media queues (DescribeMediaQueues), as :meth:`list_doc_queues` does."""
+        """Read the media queues (DescribeMediaQueues); see :meth:`list_doc_queues`."""
         return self._list_queues(MEDIA_QUEUES, filters)
 
     def list_file_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
-        """Read the file queues (DescribeFileProcessQueues), as :meth:`list_doc_queues` does."""
+        """Read the file queues (DescribeFileProcessQueues); see :meth:`list_doc_queues`."""
         return self._list_queues(FILE_QUEUES, filters)
 
     def list_ai_queues(self, **filters: Unpack[QueueFilters]) -> list[Queue]:
-        """Read the queues of AI recognition, which :class:`.ImageOCR` jobs use (DescribeAIProcessQueues)."""
+        """Read the AI queues, which :class:`.ImageOCR` jobs use (DescribeAIProcessQueues)."""
         return self._list_queues(AI_QUEUES, filters)
 
     def list_doc_queues_page(
@@ -167,7 +168,7 @@ class QueueCalls(Connected):
         page_number: int = 1,
         page_size: int = MAX_ITEMS_PER_PAGE,
     ) -> Page[Queue]:
-        """Read one page of document queues; its ``missing`` names the ids that do not exist."""
+        """Read one page of document queues; ``missing`` of the page holds the ids that do not exist."""
         return self._queues(DOCUMENT_QUEUES, _filters(state, queue_ids), page_number, page_size)
 
     def list_pic_queues_page(
@@ -199,25 +200,25 @@ class QueueCalls(Connected):
     def update_doc_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
         """Change name, state or callback of a document queue (UpdateDocProcessQueue), and return the queue.
 
-        Fields that are None stay as they are. The service requires all three, so the queue is read first
-        if one is missing. Two changes at the same time may then undo each other.
+        Fields that are None do not change. The service requires all three fields, so the queue is read first
+        if a field is missing. In that case, two simultaneous changes may undo each other.
         """
         return self._update(DOCUMENT_QUEUES, queue_id, QueueChange(**fields))
 
     def update_pic_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
-        """Change a picture queue (UpdatePicProcessQueue), as :meth:`update_doc_queue` does."""
+        """Change a picture queue (UpdatePicProcessQueue); see :meth:`update_doc_queue`."""
         return self._update(PICTURE_QUEUES, queue_id, QueueChange(**fields))
 
     def update_media_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
-        """Change a media queue (UpdateMediaQueue), as :meth:`update_doc_queue` does."""
+        """Change a media queue (UpdateMediaQueue); see :meth:`update_doc_queue`."""
         return self._update(MEDIA_QUEUES, queue_id, QueueChange(**fields))
 
     def update_file_queue(self, queue_id: str, **fields: Unpack[QueueFields]) -> Queue:
-        """Change a file queue (UpdateFileProcessQueue), as :meth:`update_doc_queue` does."""
+        """Change a file queue (UpdateFileProcessQueue); see :meth:`update_doc_queue`."""
         return self._update(FILE_QUEUES, queue_id, QueueChange(**fields))
 
     def pause_doc_queue(self, queue_id: str) -> Queue:
-        """Pause a document queue: no further job starts, running jobs finish."""
+        """Pause a document queue: no more jobs start; running jobs finish."""
         return self.update_doc_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_doc_queue(self, queue_id: str) -> Queue:
@@ -225,7 +226,7 @@ class QueueCalls(Connected):
         return self.update_doc_queue(queue_id, state=QueueState.ACTIVE)
 
     def pause_pic_queue(self, queue_id: str) -> Queue:
-        """Pause a picture queue: no further job starts, running jobs finish."""
+        """Pause a picture queue: no more jobs start; running jobs finish."""
         return self.update_pic_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_pic_queue(self, queue_id: str) -> Queue:
@@ -233,7 +234,7 @@ class QueueCalls(Connected):
         return self.update_pic_queue(queue_id, state=QueueState.ACTIVE)
 
     def pause_media_queue(self, queue_id: str) -> Queue:
-        """Pause a media queue: no further job starts, running jobs finish."""
+        """Pause a media queue: no more jobs start; running jobs finish."""
         return self.update_media_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_media_queue(self, queue_id: str) -> Queue:
@@ -241,7 +242,7 @@ class QueueCalls(Connected):
         return self.update_media_queue(queue_id, state=QueueState.ACTIVE)
 
     def pause_file_queue(self, queue_id: str) -> Queue:
-        """Pause a file queue: no further job starts, running jobs finish."""
+        """Pause a file queue: no more jobs start; running jobs finish."""
         return self.update_file_queue(queue_id, state=QueueState.PAUSED)
 
     def resume_file_queue(self, queue_id: str) -> Queue:
@@ -262,7 +263,7 @@ class QueueCalls(Connected):
 
     def _update(self, path: str, queue_id: str, change: QueueChange) -> Queue:
         checks.identifier("queue_id", queue_id)
-        # The service requires all three fields, so a change of one sends the others as they are.
+        # The service requires all three fields, so a change of one field sends the others unchanged.
         known = None if change.is_complete else self._get_queue(path, queue_id)
         return self._transport.send(change.to_request(path, queue_id, known), _changed)
 
@@ -280,7 +281,7 @@ class QueueCalls(Connected):
 
 
 def _changed(response: Response) -> Queue:
-    """Read the ``Response`` to a queue that was changed."""
+    """Read the ``Response`` to the change of a queue."""
     request_id = response.request_id
     node = response.tree
     found = nodes.child(node, "Queue")
@@ -303,10 +304,10 @@ def _notify(node: nodes.Tree) -> NotifyConfig | None:
     try:
         return NotifyConfig.from_node(node) if node else None
     except ValueError:
-        return None  # an unknown callback must not hide the queue; raw still has it
+        return None  # an unreadable callback must not hide the queue; it is still in raw
 
 
 def _as_it_was(known: Queue | None) -> dict[str, object]:
-    """The callback of a queue as the service reported it, without empty fields."""
+    """Return the callback of a queue as the service reported it, without empty fields."""
     node = nodes.child(dict(known.raw), "NotifyConfig") if known else {}
     return {name: value for name, value in node.items() if value}

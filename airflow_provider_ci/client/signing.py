@@ -1,7 +1,7 @@
 """The request signature of COS and CI (``q-sign-algorithm=sha1``) as pure functions, one per documented step.
 
-Nothing here reads a clock or the network: the times come in as arguments, so that the same functions
-sign a request on the client's side, verify it on the local CI's side, and reproduce the published vectors.
+No function here reads a clock or uses the network: times are arguments. So the same functions sign a request
+in the client, verify it in the local CI, and reproduce the published examples.
 
 Source: Request Signature, tencentcloud.com document/product/436/7778.
 """
@@ -21,7 +21,7 @@ Pairs = Iterable[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """A SecretId, its SecretKey, and the token where they are temporary. The repr hides both secrets."""
+    """A SecretId, its SecretKey, and for temporary keys a token. The repr hides SecretKey and token."""
 
     secret_id: str
     secret_key: str = field(repr=False)
@@ -38,12 +38,12 @@ class Credentials:
         return self
 
     def replacing(self, refused: Credentials) -> Credentials | None:
-        """Return None, since no other key exists."""
+        """Return None, because no other key exists."""
         return None
 
 
 class CredentialSource(Protocol):
-    """Supplies the key that a client signs with. Thread-safe."""
+    """Supplies the key that a client signs with; it must be thread-safe."""
 
     def current(self) -> Credentials:
         """Return the key for a request that is sent now.
@@ -65,21 +65,21 @@ class Canonical(NamedTuple):
 
 
 def key_time(start: int, end: int) -> str:
-    """KeyTime: start and end of the signature's validity, in Unix seconds."""
+    """Return KeyTime: start and end of the signature's validity, in Unix seconds."""
     return f"{start};{end}"
 
 
-# All requests of a minute have one key time, see SIGNATURE_STEP_SECONDS in http/transport.py.
+# Cached: all requests of a minute have the same key time (SIGNATURE_STEP_SECONDS in http/transport.py).
 @lru_cache(maxsize=64)
 def sign_key(secret_key: str, key_time: str) -> str:
-    """SignKey: the key that is valid for ``key_time`` only, as lower-case hex text."""
+    """Return SignKey, which is valid only for ``key_time``, as lower-case hex text."""
     return _hmac_sha1(secret_key, key_time)
 
 
 def canonical(pairs: Pairs) -> Canonical:
     """Encode, lower-case and sort parameters or headers.
 
-    Names are percent-encoded first and lower-cased after, hex digits included; values keep their case.
+    Names are first percent-encoded and then lower-cased, including their hex digits; values keep their case.
     A repeated name is listed once per value, ordered by value (as the Go SDK does).
     """
     return _canonical(tuple(pairs))
@@ -87,7 +87,7 @@ def canonical(pairs: Pairs) -> Canonical:
 
 @lru_cache(maxsize=256)
 def _canonical(pairs: tuple[tuple[str, str], ...]) -> Canonical:
-    """Cached: headers hardly vary between requests, and encoding them is half of a signature's cost."""
+    """Encode and sort; cached, because headers rarely change and encoding is half of a signature's cost."""
     encoded = sorted((quote(name, "").lower(), value) for name, value in pairs)
     return Canonical(
         ";".join([name for name, _ in encoded]),
@@ -96,27 +96,27 @@ def _canonical(pairs: tuple[tuple[str, str], ...]) -> Canonical:
 
 
 def http_string(method: str, path: str, params: str, headers: str) -> str:
-    """HttpString: the signed parts of the request. ``path`` is the decoded path, beginning with ``/``."""
+    """Return HttpString, the signed parts of a request. ``path`` is decoded and begins with ``/``."""
     return f"{method.lower()}\n{path}\n{params}\n{headers}\n"
 
 
 def string_to_sign(key_time: str, http_string: str) -> str:
-    """StringToSign: the digest of HttpString, bound to the time window."""
+    """Return StringToSign, which combines the digest of HttpString with the time window."""
     digest = hashlib.sha1(http_string.encode(), usedforsecurity=False).hexdigest()
     return f"sha1\n{key_time}\n{digest}\n"
 
 
 def signature(sign_key: str, string_to_sign: str) -> str:
-    """Signature: lower-case hex of HMAC-SHA1, keyed with the *text* of SignKey."""
+    """Return Signature, the HMAC-SHA1 as lower-case hex; its key is the *text* of SignKey."""
     return _hmac_sha1(sign_key, string_to_sign)
 
 
 def authorization(
     credentials: Credentials, method: str, path: str, params: Pairs, headers: Pairs, *, key_time: str
 ) -> str:
-    """The value of the ``Authorization`` header for a request with these signed parameters and headers.
+    """Return the ``Authorization`` header for a request with these signed parameters and headers.
 
-    :param path: the decoded path, beginning with ``/``; no normalisation takes place.
+    :param path: the decoded path, beginning with ``/``; it is not normalised.
     :param params: the query parameters to sign, decoded; a parameter without a value has the value ``""``.
     :param headers: the headers to sign, with the values that are sent.
     :param key_time: from :func:`key_time`.
@@ -128,9 +128,9 @@ def authorization(
 def signature_fields(
     credentials: Credentials, method: str, path: str, params: Pairs, headers: Pairs, *, key_time: str
 ) -> tuple[tuple[str, str], ...]:
-    """The seven fields of a signature, for a header or for the parameters of a URL.
+    """Return the seven fields of a signature, for a header or for the parameters of a URL.
 
-    Arguments as for :func:`authorization`.
+    The arguments are those of :func:`authorization`.
     """
     url_params, http_headers = canonical(params), canonical(headers)
     to_sign = string_to_sign(key_time, http_string(method, path, url_params.pairs, http_headers.pairs))
@@ -138,7 +138,7 @@ def signature_fields(
         ("q-sign-algorithm", "sha1"),
         ("q-ak", credentials.secret_id),
         ("q-sign-time", key_time),
-        # The page allows another time for the key. All official SDKs send the same one twice.
+        # The API page allows a different time for the key. All official SDKs send the same time twice.
         ("q-key-time", key_time),
         ("q-header-list", http_headers.names),
         ("q-url-param-list", url_params.names),

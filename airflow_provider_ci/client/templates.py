@@ -29,10 +29,10 @@ _NAME = re.compile(r"[\w*-]{1,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A template.
+    """A template: a named operation that the service stores under an id.
 
-    ``operation`` is None for another tag than ``PicProcess``, or for a rule that this client would reject.
-    ``raw`` holds the complete response.
+    ``operation`` is None if the tag is not ``PicProcess``, or if this client would reject the rule. ``raw``
+    holds everything that the service returned about the template.
     """
 
     template_id: str
@@ -72,18 +72,18 @@ class Template:
 
 
 class TemplateCalls(Connected):
-    """Store picture rules at the service; jobs refer to them by id (:class:`.PicTemplate`)."""
+    """Calls for picture rules that the service stores; jobs refer to them by id (:class:`.PicTemplate`)."""
 
     def create_template(self, name: str, operation: PicProcess) -> Template:
-        """Store a rule under a name (CreateMediaTemplate), which is unique in the bucket.
+        """Store a rule under a name (CreateMediaTemplate).
 
-        :param name: 1 to 64 letters (Chinese too), digits, ``_``, ``-`` or ``*``.
+        :param name: unique in the bucket; 1 to 64 letters (Chinese too), digits, ``_``, ``-`` or ``*``.
         """
         request = _template_request("POST", PATH, name, operation)
         return self._transport.send(request, Template.from_response)
 
     def update_template(self, template_id: str, name: str, operation: PicProcess) -> Template:
-        """Replace name and rule of a template (UpdateMediaTemplate)."""
+        """Replace the name and the rule of a template (UpdateMediaTemplate)."""
         request = _template_request("PUT", _path_of(template_id), name, operation)
         return self._transport.send(request, Template.from_response)
 
@@ -95,7 +95,7 @@ class TemplateCalls(Connected):
     def list_templates(
         self, *, category: str | None = None, template_ids: Sequence[str] = (), name_prefix: str = ""
     ) -> list[Template]:
-        """Read the templates (DescribeMediaTemplates), for all kinds of jobs.
+        """Read the templates for all kinds of job (DescribeMediaTemplates).
 
         :param category: ``Custom`` or ``Official``.
         """
@@ -142,5 +142,5 @@ def _operation(node: nodes.Tree) -> PicProcess | None:
         return PicProcess(
             nodes.text(found, "ProcessRule"), is_pic_info=is_pic_info == "true" if is_pic_info else None
         )
-    except ValueError:  # a rule that this client would reject must not hide the template; raw still has it
+    except ValueError:  # a rule that this client rejects must not hide the template; it is still in raw
         return None

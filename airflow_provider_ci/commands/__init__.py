@@ -1,5 +1,5 @@
-"""The commands ``ci-batch`` and ``ci-check``: batches and the check of a bucket, from a terminal.
+"""The commands ``ci-batch``, which runs batches, and ``ci-check``, which checks a bucket.
 
-``main`` reads the command line of ``ci-batch``, ``check`` that of ``ci-check``. Both connect in the same way,
-and neither needs Airflow, except to read a connection.
+The module ``main`` implements ``ci-batch``, and ``check`` implements ``ci-check``. Both connect in the same
+way. They need Airflow only to read an Airflow connection.
 """

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_ci.commands`` is ``ci-batch``."""
+"""Runs ``ci-batch`` for ``python -m airflow_provider_ci.commands``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The commands: plan, run, status, report, retry and list."""
+"""The subcommands of ``ci-batch``: plan, run, status, report, retry and list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_ci.commands.showing import Shown
 
 
 def plan(options: argparse.Namespace, client: CIClient) -> None:
-    """Say what a run would do."""
+    """Print what a run would do."""
     preview = batch_of(options, client).preview(prices_of(options))
     _say(options, preview.to_json(), preview.lines())
 
@@ -46,20 +46,20 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
         "output_region": header.output_region,
         **settings_of(options),
     }
-    if [each.name for each in steps] == [""]:  # a batch with one operation has one step without a name
+    if [each.name for each in steps] == [""]:  # a batch with a single operation has one step, without a name
         del settings["operations"]
         settings |= {"operation": steps[0].operation, "output": steps[0].template.text}
     source = FailedRows(batch=report_key(stored.folder), prefix=header.prefix)
     if status_of(stored)["is_complete"]:
         settings |= {"batch_id": options.name or f"{options.batch}-retry", "retry_failed": True}
     else:
-        # The frozen plan is continued, because it has the same definition; its source is not read again.
+        # With the same definition, the run continues the frozen plan and does not read the source again.
         settings |= {"batch_id": options.batch, "definition": header.definition}
     _run(options, lambda **more: Batch(client, source, **settings, **more), client)
 
 
 def status(options: argparse.Namespace, client: CIClient) -> None:
-    """Say how far a batch is, once or until it has ended."""
+    """Print the progress of a batch, once or repeatedly until the batch has ended."""
     with _stopping() as stopped:
         while True:
             found = status_of(plan_of(client, options.batch, options.report_prefix))
@@ -79,7 +79,7 @@ def report(options: argparse.Namespace, client: CIClient) -> None:
             raise ValueError(f"batch {options.batch!r} has no object {options.key!r}")
         results: Any = iter([result])
     else:
-        _ = found.header  # a missing report is an error before anything is written
+        _ = found.header  # a missing report must fail before anything is written
         results = found.results(is_failed=options.failed)
         if options.state:
             results = (each for each in results if str(each.state) == options.state)
@@ -140,10 +140,10 @@ def _say(options: argparse.Namespace, values: dict[str, Any], lines: list[str]) 
 
 @contextmanager
 def _stopping() -> Iterator[Event]:
-    """An event that is set by Ctrl-C or SIGTERM; a second Ctrl-C ends the process at once."""
+    """Yield an event that Ctrl-C or SIGTERM sets; a second Ctrl-C ends the process at once."""
     stopped = Event()
 
-    # Set also where Ctrl-C was ignored, as in what a script began in the background.
+    # The handler is also set if SIGINT was ignored, as in processes that a script starts in the background.
     def stop(number: int, frame: object) -> None:
         stopped.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Batches from the options of a command."""
+"""Builds batches from the options of a command."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _WITHOUT_EFFECT = {
     "inventory": ("failures_of",),
     "failures_of": _FILTERS,
 }
-"""Source -> options that it does not read."""
+"""For each source: the options that have no effect with it."""
 _SECRET = "password"  # noqa: S105 # the name of a field
 
 
 def batch_of(options: argparse.Namespace, client: CIClient, **more: Any) -> Batch:
-    """The batch that a command line describes.
+    """Return the batch that a command line describes.
 
-    :raises ValueError: an option makes no sense; the message names it.
+    :raises ValueError: an option is missing or invalid; the message names the option.
     """
     if not options.output:
         raise ValueError(
@@ -52,7 +52,7 @@ def batch_of(options: argparse.Namespace, client: CIClient, **more: Any) -> Batc
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings of a batch that the options name."""
+    """Return the settings of a batch that the options contain."""
     names = (
         *(
             "report_prefix",
@@ -72,9 +72,9 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def source_of(options: argparse.Namespace) -> Any:
-    """The source: a list of keys, a manifest, an inventory, the failures of a batch, or a selection.
+    """Return the source: a list of keys, a manifest, an inventory, failures of a batch, or a selection.
 
-    :raises ValueError: options contradict each other, or no source is named.
+    :raises ValueError: options contradict each other, or no option names a source.
     """
     _refuse_contradictions(options)
     if options.keys:
@@ -103,7 +103,7 @@ def source_of(options: argparse.Namespace) -> Any:
 
 
 def _refuse_contradictions(options: argparse.Namespace) -> None:
-    """Refuse options that have no effect beside others: the user expects one."""
+    """Reject options that would have no effect together with others, because the user expects an effect."""
     for name, unused in _WITHOUT_EFFECT.items():
         given = [each for each in unused if getattr(options, each) not in (None, ())]
         if getattr(options, name) and given:
@@ -116,9 +116,9 @@ def _option(name: str) -> str:
 
 
 def operation_of(options: argparse.Namespace) -> Any:
-    """The operation: a rule or a template for pictures, otherwise a document conversion.
+    """Return the operation: a rule or a template for pictures, otherwise a document conversion.
 
-    :raises ValueError: no operation is named, or several.
+    :raises ValueError: the options name no operation, or several.
     """
     given = [name for name in ("target", "rule", "template_id") if getattr(options, name)]
     if len(given) > 1:
@@ -138,7 +138,7 @@ def operation_of(options: argparse.Namespace) -> Any:
 
 
 def secret_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The password of protected documents, from the variable that an option names."""
+    """Return the password of protected documents from the environment variable that an option names."""
     name = options.password_env
     if not name:
         return {}
@@ -148,7 +148,7 @@ def secret_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def prices_of(options: argparse.Namespace) -> PriceTable:
-    """The prices of an estimate."""
+    """Return the prices for an estimate of the costs."""
     values = dict(text.partition("=")[::2] for text in options.price or ())
     known = [field.name for field in fields(PriceTable)]
     for name in values:

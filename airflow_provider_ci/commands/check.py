@@ -35,7 +35,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     "timeout": (10.0, 30.0),
     "retry": RetryPolicy(max_attempts=3, max_seconds=15),
 }
-"""A person waits, and a service that does not respond is a result, too."""
+"""Short limits, because a person waits, and a service that does not respond is a result as well."""
 
 _EPILOG = """\
 Without --conn-id the key comes from the environment: TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and,
@@ -86,13 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(interrupted: Event, *_: object) -> NoReturn:
-    """End the check, so that its objects are removed."""
+    """End the check, which then removes its objects."""
     interrupted.set()
     raise KeyboardInterrupt
 
 
 def _is_agreed(options: argparse.Namespace, client: CIClient) -> bool:
-    """Say what the check costs, and ask unless ``--yes`` is given."""
+    """Print what the check costs; without ``--yes``, ask whether to start it."""
     jobs = 2 - len(set(options.skip))
     _tell(
         f"bucket {client.bucket} in {client.region}: {jobs} jobs, at most {MAX_REQUESTS} requests "

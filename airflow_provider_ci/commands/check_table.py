@@ -1,4 +1,4 @@
-"""A report for people: a table on a terminal, plain lines elsewhere."""
+"""Formats a report for people: as a table on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ STYLES = {Verdict.FITS: "green", Verdict.DIFFERS: "bold red", Verdict.NOT_SEEN: 
 
 
 def plain(report: Report) -> str:
-    """The report as lines of text: one for each assumption that fits, more for the others."""
+    """Return the report as text: one line for each assumption that fits, several lines for each other."""
     width = max((len(row.name) for row in report.rows), default=0)
     lines = [line for row in report.rows for line in _lines(row, width)]
     return "\n".join([*lines, *([""] if lines else []), summary(report), ""])
 
 
 def summary(report: Report) -> str:
-    """How many assumptions fit, and what the check cost."""
+    """Return a line with the number of assumptions that fit, and the jobs, requests and time of the check."""
     counts = ", ".join(f"{len(report.with_verdict(verdict))} {words}" for verdict, words in _COUNTED)
     return (
         f"{report.bucket} in {report.region}: {counts}; "

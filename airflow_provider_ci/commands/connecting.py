@@ -1,4 +1,4 @@
-"""The client of a command: from the environment, or from an Airflow connection."""
+"""Creates the client of a command from options, the environment, or an Airflow connection."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 VARIABLES = {
     "bucket": ("CI_BUCKET",),
-    "region": ("CI_REGION", "TENCENTCLOUD_REGION"),  # the second one is what the vendor's tools read
+    "region": ("CI_REGION", "TENCENTCLOUD_REGION"),  # the vendor's tools read the second variable
     "endpoint": ("CI_ENDPOINT",),
 }
-"""Option -> the variables that are read in this order if it is not given."""
+"""For each option: the environment variables to read, in this order, if the option is not given."""
 
 
 def add_options(parser: argparse._ActionsContainer) -> None:
@@ -45,9 +45,10 @@ def add_options(parser: argparse._ActionsContainer) -> None:
 def connect(
     options: argparse.Namespace, environ: Mapping[str, str] = os.environ, **settings: Any
 ) -> CIClient:
-    """The client that the options describe; without ``--conn-id``, the environment fills the gaps.
+    """Return the client that the options describe.
 
-    Secrets never come from the command line.
+    Without ``--conn-id``, the environment supplies what the options lack. Secrets are never read from the
+    command line.
 
     :param settings: further arguments of the client.
     :raises ValueError: the connection, the bucket, the region or the key is missing or invalid.
@@ -65,7 +66,7 @@ def connect(
 
 
 def trusted_certificates(options: argparse.Namespace) -> bool | str:
-    """The ``verify`` of the client that :func:`connect` returns.
+    """Return the ``verify`` argument of the client that :func:`connect` returns.
 
     :raises ValueError: the connection cannot be read.
     """
@@ -78,7 +79,7 @@ def trusted_certificates(options: argparse.Namespace) -> bool | str:
 
 
 def _given(options: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments of the client that have a value. A connection keeps its own for the rest."""
+    """Return the client arguments that have a value; the others do not override a connection's values."""
     names = ("endpoint", "ci_endpoint", "verify")
     values = {name: _value(options, name, environ) for name in names}
     return {name: value for name, value in values.items() if value is not None}
@@ -92,15 +93,15 @@ def _value(options: argparse.Namespace, name: str, environ: Mapping[str, str]) -
 
 @contextmanager
 def _hook(options: argparse.Namespace) -> Iterator[CIHook]:
-    """The hook of the connection; errors in the block name the connection."""
-    # Airflow takes seconds to load. With a key from the environment, a command needs none.
+    """Yield the hook of the Airflow connection; errors within the block name the connection."""
+    # Imported here, because Airflow takes seconds to load and a key from the environment does not need it.
     try:
         from airflow_provider_ci.hooks import CIHook
     except ImportError as error:
         raise ValueError(f"--conn-id needs Airflow ({error}); or give the key in the environment") from error
     try:
         yield CIHook(options.conn_id, bucket=options.bucket, region=options.region)
-    except Exception as error:  # whatever a secrets backend raises
+    except Exception as error:  # a secrets backend may raise any exception
         raise ValueError(f"--conn-id {options.conn_id}: {error}") from error
 
 

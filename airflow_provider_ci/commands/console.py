@@ -1,4 +1,4 @@
-"""The exit codes of the commands, and their lines for people."""
+"""The exit codes of the commands, and their messages to people."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ unavailable; another run is active; stopped by a signal (the shell's own code fo
 
 
 def tell(command: str, text: object) -> None:
-    """Print a line for people: results go to the standard output, this goes to the standard error."""
+    """Print a message to the standard error; only results go to the standard output."""
     print(f"{command}: {text}", file=sys.stderr, flush=True)  # noqa: T201 - this is the command line

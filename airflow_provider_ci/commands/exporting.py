@@ -1,4 +1,4 @@
-"""Results as a table, CSV, JSON lines or Parquet."""
+"""Writes results as a table, CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHOLE_NUMBERS = ("outputs", "pages", "failed_pages", "output_size", "attempts",
 
 
 def write_table(results: Iterable[ObjectResult], stream: TextIO) -> None:
-    """Aligned columns with the most important fields, for people."""
+    """Write the most important fields in aligned columns, for people."""
     stream.write(f"{'state':<11}{'code':<22}{'key'}\n")
     for result in results:
         row = {name: _one_line(getattr(result, name)) for name in _TABLE}
@@ -29,14 +29,14 @@ def write_table(results: Iterable[ObjectResult], stream: TextIO) -> None:
 
 
 def write_csv(results: Iterable[ObjectResult], stream: TextIO) -> None:
-    """All fields, with a header."""
+    """Write all fields as CSV with a header."""
     writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(_flat_row, results))
 
 
 def write_jsonl(results: Iterable[ObjectResult], stream: TextIO) -> None:
-    """One JSON object per line."""
+    """Write one JSON object per line."""
     for result in results:
         stream.write(f"{json.dumps(_row(result))}\n")
 
@@ -49,7 +49,7 @@ TEXT_FORMATS: dict[str, Callable[[Iterable[ObjectResult], TextIO], None]] = {
 
 
 def write_parquet(results: Iterable[ObjectResult], path: Path) -> None:
-    """All fields in a Parquet file; 10,000 rows are in memory at a time.
+    """Write all fields to a Parquet file; at most 10,000 rows are in memory at a time.
 
     :raises ValueError: pyarrow is not installed.
     """
@@ -73,20 +73,20 @@ def _type(pyarrow: Any, name: str) -> Any:
 
 
 def _row(result: ObjectResult) -> dict[str, Any]:
-    """The fields of a result; ``steps`` is a list of rows, which have no steps."""
+    """Return the fields of a result as a row; ``steps`` is a list of such rows, one for each step."""
     values = {name: getattr(result, name) for name in _COLUMNS}
     values |= {"state": str(result.state), "steps": [_row(step) for step in result.steps]}
     return {name: _text(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _flat_row(result: ObjectResult) -> dict[str, Any]:
-    """The same for a table: the steps are one cell of JSON, empty where there are none."""
+    """Return the row of a result for a table; its steps are JSON in one cell, which may be empty."""
     row = _row(result)
     return {**row, "steps": json.dumps(row["steps"]) if row["steps"] else ""}
 
 
 def _text(value: str) -> str:
-    """Without lone surrogates, which no file of text can hold."""
+    """Escape lone surrogates, which a text file cannot contain."""
     return value.encode("utf-8", "backslashreplace").decode()
 
 

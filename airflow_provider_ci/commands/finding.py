@@ -1,4 +1,4 @@
-"""What the ledgers of a bucket say about its batches."""
+"""Finds the batches of a bucket and their progress, by reading their ledgers."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _STATES = ("succeeded", "failed", "skipped", "cancelled", "unfinished")
 
 
 def plan_of(client: CIClient, batch_id: str, report_prefix: str) -> StoredPlan:
-    """The plan of a batch.
+    """Return the plan of a batch.
 
-    :raises ValueError: there is none.
+    :raises ValueError: the batch has no plan.
     """
     folder = batch_folder(report_prefix, batch_id)
     plan = read_plan(client, folder)
@@ -38,9 +38,10 @@ def plan_of(client: CIClient, batch_id: str, report_prefix: str) -> StoredPlan:
 
 
 def status_of(plan: StoredPlan) -> dict[str, Any]:
-    """How far a batch is, from its ledger; the numbers are up to a minute old while it runs.
+    """Return the progress of a batch from its ledger; for a running batch, it is up to a minute old.
 
-    A batch with several steps counts outputs until it has ended, then objects; ``counts`` says which.
+    For a batch with several steps, the numbers count outputs until the batch has ended, and then objects;
+    ``counts`` in the result is ``outputs`` or ``objects``.
     """
     header = plan.header
     steps = len(header.all_steps)
@@ -72,7 +73,7 @@ def status_of(plan: StoredPlan) -> dict[str, Any]:
 
 
 def batches(client: CIClient, report_prefix: str) -> Iterator[StoredPlan]:
-    """The batches of a bucket, in the order of their folders."""
+    """Yield the plans of a bucket's batches, in the order of their folders."""
     marker: str | None = ""
     while marker is not None:
         page = client.list_objects_page(report_prefix, start_after=marker, delimiter="/")
@@ -86,18 +87,19 @@ def batches(client: CIClient, report_prefix: str) -> Iterator[StoredPlan]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FailedRows(FailuresOf):
-    """As :class:`FailuresOf`, for the same operation and output template as those of the batch.
+    """Like :class:`FailuresOf`, for a batch with the same operation and output template as the failed batch.
 
-    The report names the objects alone. Page ranges, output keys and priorities of rows stand in the plan.
+    The report names only the objects. The plan also has the page ranges, output keys and priorities of rows.
     """
 
     def objects(
         self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
     ) -> Iterator[Found]:
-        """The objects as they are now; one HEAD request each."""
+        """Yield the failed objects in their current state, with one HEAD request per object."""
         report = self._report(client, str(self.batch))
         plan = read_plan(client, report.folder)
-        if plan is None or plan.header.token != report.header.plan:  # it was deleted, or is a newer one
+        # The plan was deleted, or is newer than the report.
+        if plan is None or plan.header.token != report.header.plan:
             yield from FailuresOf.objects(self, client, threads=threads)
             return
         header, failed = plan.header, {result.index for result in report.results(is_failed=True)}

@@ -34,14 +34,14 @@ _ACTIONS: dict[str, tuple[Action, str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command and return its exit code."""
     options = parser().parse_args(arguments)
     level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="ci-batch: %(message)s", stream=sys.stderr)
     try:
         with connect(options) as client:
             _ACTIONS[options.command][0](options, client)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+    except BrokenPipeError:  # the program that reads the pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except (BatchFailedError, LedgerLostError) as error:
@@ -64,7 +64,7 @@ def _complain(error: object, code: int) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
+    """Return the parser of the command line."""
     whole = argparse.ArgumentParser(
         prog="ci-batch", description="Batches of Cloud Infinite, without Airflow."
     )

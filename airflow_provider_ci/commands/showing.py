@@ -1,4 +1,4 @@
-"""How far a batch is: a progress bar in a terminal, plain lines elsewhere."""
+"""Shows the progress of a batch: as a bar in a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE_SECONDS = 10.0
 class Shown:
     """Shows the progress of a batch; a context manager.
 
-    :param stream: where to; results go to the standard output, so this is the standard error.
+    :param stream: where to write; usually the standard error, because results go to the standard output.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -47,7 +47,7 @@ class Shown:
             self._bar.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show it, if it is time."""
+        """Show the progress; outside a terminal, at most one line in ten seconds."""
         if self._bar is not None:
             words = f"{progress.failed:,} failed, {progress.in_flight:,} in flight"
             self._bar.update(self._task, description=words, total=progress.total, completed=progress.finished)
@@ -57,7 +57,7 @@ class Shown:
 
 
 def line_of(progress: Progress) -> str:
-    """The progress in one line."""
+    """Return the progress as one line."""
     return (
         f"{progress.finished:,} of {progress.total:,} finished, {progress.failed:,} failed, "
         f"{progress.in_flight:,} in flight"

@@ -1,4 +1,4 @@
-"""CIHook: from an Airflow connection to a :class:`~airflow_provider_ci.client.CIClient`."""
+"""The hook: creates a :class:`~airflow_provider_ci.client.CIClient` from an Airflow connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the fields of an Airflow connection to a client; every defect is named at once."""
+"""Creates a client from the fields of an Airflow connection; one error names all problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_ci.client import (
 
 STATIC, ENVIRONMENT, ROLE = "static", "environment", "role"
 SOURCES = (STATIC, ENVIRONMENT, ROLE)
-"""What the extra ``credentials`` may be."""
+"""Allowed values of the connection's extra ``credentials``."""
 
 _TEXTS = frozenset(
     {
@@ -35,10 +35,10 @@ _NUMBERS: dict[str, Callable[[Any], float]] = {
     "duration_seconds": int,
 }
 EXTRAS = _TEXTS | _NUMBERS.keys()
-"""All that the extra may hold."""
+"""All names that the connection's extra may contain."""
 
 _BELONGS_TO = {"token": STATIC, "role_name": ROLE, "metadata_url": ROLE}
-"""Extra -> the source of credentials without which it makes no sense."""
+"""For each of these extras: the only source of credentials that uses it."""
 _NEEDS_ROLE_ARN = ("role_session_name", "duration_seconds", "sts_url")
 
 
@@ -49,9 +49,9 @@ class ConnectionConfigError(ValueError):
 def client_of(
     conn: Connection, conn_id: str, *, bucket: str | None = None, region: str | None = None, **options: Any
 ) -> CIClient:
-    """The client that a connection describes.
+    """Return the client that a connection describes.
 
-    :param bucket, region: take the place of the connection's.
+    :param bucket, region: override the connection's bucket and region.
     :param options: further arguments of the client, which override the connection's.
     :raises ConnectionConfigError: the connection cannot be used.
     """
@@ -75,7 +75,7 @@ def client_of(
 
 
 def signs_with(conn: Connection) -> str:
-    """The key of a connection in the words of a message, without anything secret."""
+    """Describe the key of a connection for a message, without any secret."""
     extra = conn.extra_dejson if isinstance(conn.extra_dejson, dict) else {}
     source = extra.get("credentials") or STATIC
     words = {
@@ -87,13 +87,13 @@ def signs_with(conn: Connection) -> str:
 
 
 def verify_of(conn: Connection) -> bool | str:
-    """Which certificates a connection trusts."""
+    """Return which certificates to trust, according to a connection."""
     extra = conn.extra_dejson
     return _verify(extra if isinstance(extra, dict) else {})
 
 
 def shortened(secret_id: str) -> str:
-    """Enough of a SecretId to distinguish it from another one."""
+    """Shorten a SecretId, but so that it can still be distinguished from other SecretIds."""
     return secret_id if len(secret_id) <= 12 else f"{secret_id[:6]}...{secret_id[-4:]}"
 
 
@@ -102,7 +102,7 @@ def _source_of(given: Mapping[str, Any]) -> str:
 
 
 def _misread(conn: Connection) -> list[str]:
-    """A URI whose scheme has an underscore: Airflow reads no type and no key from it."""
+    """Report a connection URI whose scheme has an underscore: Airflow reads no type and no key from it."""
     if conn.conn_type or conn.login or conn.password:
         return []
     return ["it has no type: a connection URI spells the type with a hyphen, tencent-ci://"]
@@ -191,6 +191,6 @@ _OF_SOURCE: dict[str, Callable[[Connection, Mapping[str, Any]], CredentialSource
 
 
 def _verify(given: Mapping[str, Any]) -> bool | str:
-    """TLS verification from a JSON boolean, its text, or the path of a CA bundle."""
+    """Return ``verify`` of the client from a JSON boolean, its text, or the path of a CA bundle."""
     text = str(given.get("verify", True))
     return {"true": True, "false": False}.get(text.lower(), text)

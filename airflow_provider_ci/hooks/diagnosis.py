@@ -19,12 +19,12 @@ from airflow_provider_ci.client import (
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 8.0
-"""For all reads together, whatever the network does."""
+"""Maximum time for all reads together, whatever the network does."""
 CLIENT_OPTIONS: dict[str, Any] = {
     "timeout": (2.5, 2.5, 10.0),
     "retry": RetryPolicy(max_attempts=2, max_seconds=3, first_wait_seconds=0.2),
 }
-"""How the client of a test is made: an answer soon, and a second chance for what passes."""
+"""Settings of the client for a connection test: short timeouts, and one retry for temporary errors."""
 NOTABLE_SKEW_SECONDS = 60
 
 _UNBOUND = (
@@ -54,11 +54,11 @@ _EXPLANATIONS = {
     "SignatureExpired": _CLOCK,
     "TemporaryRedirect": _OTHER_REGION,
 }
-"""By the service's code; all other codes keep the error's own message."""
+"""Explanation by the service's code; for other codes, the message of the error is shown."""
 
 
 class _Read(NamedTuple):
-    """Something to read, the CAM action that it needs, and what the answer must hold."""
+    """One read of a test: what it reads, the CAM action it needs, and the problem if the result is empty."""
 
     what: str
     action: str
@@ -67,7 +67,7 @@ class _Read(NamedTuple):
 
 
 _READS = (
-    # One key of a listing, because a HEAD that is refused does not say why.
+    # Lists one key instead of sending HEAD, because a refused HEAD gives no reason.
     _Read("bucket", "cos:GetBucket", lambda client: client.list_objects_page(page_size=1)),
     _Read(
         "document queues",
@@ -85,7 +85,7 @@ _READS = (
 
 
 class Diagnosis:
-    """Reads what a task will need, once; the client is closed after it."""
+    """Reads once what a task will need, and then closes the client."""
 
     def __init__(self, client: CIClient, key: str) -> None:
         self._client = client
@@ -93,7 +93,7 @@ class Diagnosis:
         self._reading = "bucket"
 
     def __call__(self) -> tuple[bool, str]:
-        """Whether all of it can be read, and what Airflow shows; within ten seconds in any case."""
+        """Return whether everything can be read, and the text for Airflow; takes at most ten seconds."""
         try:
             return _within(DEADLINE_SECONDS, self._read_all)
         except TooLate:
@@ -117,7 +117,7 @@ class Diagnosis:
             found = each.read(self._client)
         except AccessDeniedError as error:
             if each is _READS[-1] and error.code == "AccessDenied":
-                return ""  # no task needs this permission: the call only adds detail to an empty queue list
+                return ""  # no task needs this permission; the read only explains why there is no queue
             return self._explained(error, values)
         except CIError as error:
             return self._explained(error, values)
@@ -143,12 +143,12 @@ class Diagnosis:
 def _code_of(error: CIError) -> str:
     if not isinstance(error, CIServiceError):
         return ""
-    # The documents' own refusal has come with several codes; they share its text.
+    # The service uses several codes if document processing is not switched on; the text is always the same.
     return "MediaBucketUnBinded" if "unbinded" in error.message.lower() else error.code
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises; it is left alone when it takes too long."""
+    """Return or raise what ``work`` does; if it takes too long, raise TooLate and let its thread run on."""
     future: Future[T] = Future()
 
     def run() -> None:

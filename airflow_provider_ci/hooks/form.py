@@ -1,4 +1,4 @@
-"""The connection form for Airflow 3.0 and 3.1, from the fields that newer ones read as data."""
+"""The connection form for Airflow 3.0 and 3.1, built from the field list that newer versions read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Field = dict[str, Any]
 
 
 def widgets() -> dict[str, Any]:
-    """A field of the form for each extra.
+    """Return a field of the form for each extra.
 
-    wtforms and Flask-AppBuilder are imported here: only an Airflow with its FAB provider has them, others
-    show the extra as JSON.
+    wtforms and Flask-AppBuilder are imported here, because only an Airflow with the FAB provider has them.
+    Without them, Airflow shows the extra as JSON.
     """
     from flask_appbuilder.fieldwidgets import (
         BS3PasswordFieldWidget,
@@ -40,7 +40,7 @@ def widgets() -> dict[str, Any]:
 
 
 def behaviour() -> dict[str, Any]:
-    """Which of Airflow's own fields are hidden or have another label."""
+    """Return which of Airflow's own fields are hidden or have another label."""
     declared = _connection_type()["ui-field-behaviour"]
     return {name.replace("-", "_"): value for name, value in declared.items()}
 

@@ -1,4 +1,4 @@
-"""The hook itself."""
+"""The hook class."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from airflow_provider_ci.hooks.diagnosis import CLIENT_OPTIONS, Diagnosis
 from airflow_provider_ci.hooks.secrets import look_up
 
 _TRIGGER_RETRY = RetryPolicy(max_attempts=2, max_seconds=8)
-"""A trigger looks again anyway, and a thread that sleeps between attempts is missing for other triggers."""
+"""Few retries: a trigger polls again anyway, and a sleeping thread is not available to other triggers."""
 
 
 class CIHook(BaseHook):
     """Gives operators, sensors and triggers a client for the bucket of a connection.
 
-    What the connection may hold is in ``docs/connection.md``. It is read on first use.
+    ``docs/connection.md`` describes the fields of the connection. The hook reads the connection on first use.
 
-    :param tencent_ci_conn_id: the Airflow connection.
-    :param bucket: takes the place of the connection's bucket (``BucketName-APPID``).
-    :param region: takes the place of the connection's region, such as ``ap-guangzhou``.
-    :param requests_per_second: takes the place of the connection's limit.
+    :param tencent_ci_conn_id: id of the Airflow connection.
+    :param bucket: overrides the connection's bucket (``BucketName-APPID``).
+    :param region: overrides the connection's region, such as ``ap-guangzhou``.
+    :param requests_per_second: overrides the connection's limit of requests per second.
     """
 
     conn_name_attr = "tencent_ci_conn_id"
@@ -58,18 +58,18 @@ class CIHook(BaseHook):
 
     @property
     def conn_id(self) -> str:
-        """The connection, by the name that it had before version 0.3."""
+        """The connection id, under the name that this attribute had before version 0.3."""
         warnings.warn("conn_id is now called tencent_ci_conn_id", DeprecationWarning, stacklevel=2)
         return self.tencent_ci_conn_id
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The form's fields for Airflow 3.0 and 3.1; newer ones read the provider's ``conn-fields``."""
+        """Return the form's fields for Airflow 3.0 and 3.1; newer versions read ``conn-fields`` instead."""
         return form.widgets()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The form's labels for Airflow 3.0 and 3.1."""
+        """Return the form's labels for Airflow 3.0 and 3.1."""
         return form.behaviour()
 
     @cached_property
@@ -82,26 +82,26 @@ class CIHook(BaseHook):
         limit = self.requests_per_second
         client = self._client_of(conn, **({"requests_per_second": limit} if limit else {}))
         if token := conn.extra_dejson.get("token"):
-            mask_secret(token)  # Airflow 3.1 masks the password only
+            mask_secret(token)  # Airflow 3.1 masks only the password
         return client
 
     async def async_client(self) -> CIClient:
-        """A new client, for a trigger: nothing here blocks the event loop."""
+        """Return a new client for a trigger, without blocking the event loop."""
         return self._client_of(await compat.connection(self.tencent_ci_conn_id), retry=_TRIGGER_RETRY)
 
     @staticmethod
     def secret(reference: str) -> str:
-        """The secret that a reference such as ``conn:ID``, ``var:NAME`` or ``env:NAME`` names."""
+        """Return the secret that a reference such as ``conn:ID``, ``var:NAME`` or ``env:NAME`` names."""
         return look_up(reference)
 
     def get_conn(self) -> CIClient:
-        """The client, under the name that Airflow's hooks have for it."""
+        """Return the client, under the name that Airflow's hooks use."""
         return self.client
 
     def test_connection(self) -> tuple[bool, str]:
-        """Read the bucket and its document queues with the connection's key, and say what failed and why.
+        """Read the bucket and its document queues with the connection's key; report what failed and why.
 
-        Answers within ten seconds.
+        The test takes at most ten seconds.
         """
         conn = self.get_connection(self.tencent_ci_conn_id)
         try:
@@ -113,10 +113,10 @@ class CIHook(BaseHook):
     def check_bucket(self, *, skip: Collection[Skip] = (), record: str | Path | None = None) -> Report:
         """Compare the bucket with the assumptions of this package, as the command ``ci-check`` does.
 
-        Submits one document and one picture job on objects of its own, and removes them. The page
-        ``docs/check.md`` explains each row of the report.
+        The check submits one document job and one picture job on its own objects, and then removes the
+        objects. The page ``docs/check.md`` explains each row of the report.
 
-        :param skip: ``documents`` or ``pictures``, to leave out what the bucket does not offer.
+        :param skip: holds ``documents`` or ``pictures`` if the bucket does not offer them.
         :param record: a file for all requests and responses, without secrets.
         """
         with self.client_with() as client:
@@ -124,7 +124,7 @@ class CIHook(BaseHook):
             return check_bucket(client, skip=skip, record=record, verify=verify)
 
     def client_with(self, **options: Any) -> CIClient:
-        """A new client of the connection with other settings; close it after use.
+        """Return a new client of the connection with other settings; close the client after use.
 
         :param options: arguments of :class:`.CIClient`, which override the connection's.
         :raises ConnectionConfigError: the connection cannot be used; the message names every problem.

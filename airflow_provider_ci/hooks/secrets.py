@@ -1,4 +1,4 @@
-"""Secrets by their reference: passwords of connections, variables, and environment variables."""
+"""Looks up secrets by reference: passwords of connections, Airflow variables, environment variables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from airflow_provider_ci.compat import BaseHook
 
 
 def look_up(reference: str) -> str:
-    """Return the secret that a reference names, and hide it in the task's log.
+    """Return the secret that a reference names, and mask it in the task's log.
 
     Airflow reads connections and variables through its secrets backends.
 
-    :param reference: ``conn:ID`` for the password of a connection, ``var:NAME`` or ``env:NAME``.
-    :raises Exception: it does not exist; the message names the reference, never the secret.
+    :param reference: ``conn:ID`` for the password of a connection, ``var:NAME`` for an Airflow variable, or
+        ``env:NAME`` for an environment variable.
+    :raises Exception: the secret does not exist; the message names the reference, never the secret.
     """
     scheme, _, name = reference.partition(":")
     if scheme not in _READERS:
@@ -37,7 +38,7 @@ def _of_connection(conn_id: str) -> str | None:
 def _of_variable(name: str) -> str | None:
     try:
         found: str | None = Variable.get(name)
-    except ImportError as error:  # Airflow 3.0 outside of a task
+    except ImportError as error:  # raised by Airflow 3.0 outside of a task
         raise LookupError(
             f"no variable {name!r}: outside of a task, this Airflow reads variables from the environment only"
         ) from error

@@ -1,6 +1,6 @@
 """Jobs of any type: submit one safely, wait for many with few requests, cancel them.
 
-It uses the client, and does not depend on batches.
+This package uses the client, and does not depend on batches.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cancels jobs that have not begun."""
+"""Cancels jobs that have not started."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _THREADS = 32
 
 
 def cancel_waiting(client: CIClient, job_ids: Iterable[str]) -> None:
-    """Cancel the jobs that have not begun; the service lets running jobs finish.
+    """Cancel the jobs that have not started; the service lets running jobs finish.
 
-    Requests run in parallel and the newest jobs come first, since a killed task has only five seconds. Errors
-    are logged, not raised.
+    Requests run in parallel, newest jobs first, because a killed task has only five seconds. Errors are
+    logged, not raised.
     """
-    # The oldest jobs may run by now, and the service cancels only jobs that have not begun.
+    # The newest jobs come first: the oldest may have started, and then the service does not cancel them.
     with ThreadPoolExecutor(_THREADS, "ci-cancel") as executor:
-        # list() waits for all of them; without it, errors in the threads would pass unseen.
+        # list() waits for all requests; without it, unexpected errors in the threads would go unnoticed.
         list(executor.map(partial(_cancel, client), reversed(list(job_ids))))
 
 

@@ -17,23 +17,23 @@ log = logging.getLogger(__name__)
 FEW = 3
 """Up to this many jobs are read one by one, because pages of a listing may be full of other users' jobs."""
 UNKNOWN_SECONDS = 60.0
-"""The service may not know a job for this long after its submission. Afterwards the job is forgotten."""
+"""A job that the service does not know counts as forgotten once it is this many seconds old."""
 _UNLISTED_SECONDS = 10.0
-"""A younger job may be missing from the listing, and is not read by its id for that reason."""
+"""A job younger than this many seconds may be missing from the listing, and is not yet read by its id."""
 _NO_SUCH_JOB = "NonExistJobIds"
 
 
 class JobsInFlight:
     """Polls which of many jobs have ended.
 
-    One listing, in the order of creation, covers a hundred jobs per page; see
+    A listing in the order of creation covers a hundred jobs per page; see
     :mod:`airflow_provider_ci.jobs.listing`. Jobs that it does not show are read by their ids. Jobs of other
     users have no effect on the result.
 
     :param queue_id: the queue that the jobs were submitted to; the default queue if not given. Jobs of other
-        queues are found too, with more requests.
-    :param unknown_seconds: how long the service may not know a job, counted from its submission or from when
-        it was first pending here.
+        queues are found too, but with more requests.
+    :param unknown_seconds: how long a job may be unknown to the service, counted from its submission or from
+        the first poll that asked for the job.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class JobsInFlight:
         self._polls = 0
         self._found: dict[str, Job] = {}
         self.unknown: dict[str, NotFoundError] = {}
-        """Result of the last poll: jobs that the service does not know, with its response."""
+        """The jobs that the service did not know in the last poll, with the service's error for each."""
         self.forgotten: dict[str, NotFoundError] = {}
-        """The jobs in ``unknown`` that are too old to be just submitted."""
+        """The jobs in ``unknown`` that were submitted too long ago to be still unknown."""
 
     def ended(self, pending: Mapping[str, datetime | None]) -> list[Job]:
-        """Return the jobs that have ended. :attr:`forgotten` names the jobs that no longer exist.
+        """Return the jobs that have ended; afterwards :attr:`forgotten` names the jobs that no longer exist.
 
-        :param pending: by job id, the time when the service created the job, or None if unknown.
+        :param pending: for each job id, the time when the service created the job, or None if unknown.
         :raises CIError: the service is unavailable, or refuses to show jobs.
         """
         self._polls += 1
@@ -81,7 +81,7 @@ class JobsInFlight:
         return list(self._found.values())
 
     def _are_together(self, pending: Mapping[str, datetime | None]) -> bool:
-        """Whether all jobs are on known pages, and on fewer pages than jobs."""
+        """Whether the pages of all jobs are known, and there are fewer pages than jobs."""
         pages = [listing.page_of(job_id) for listing in self._listings.values() for job_id in pending]
         known = [page for page in pages if page is not None]
         return len(known) == len(pending) > len({id(page) for page in known})
@@ -99,25 +99,25 @@ class JobsInFlight:
     @property
     def _most_by_id(self) -> int:
         """Maximum number of jobs that one poll reads by their ids."""
-        # A poll of many jobs stays far below one request per job. The others take their turn in later polls.
+        # This keeps a poll far below one request per job. Later polls read the other jobs in turn.
         return 10 + len(self._first_seen) // 10
 
     # Jobs with a known id and an unknown creation time
 
     def _meet(self, job_ids: list[str]) -> None:
         """Read the creation times of these jobs from the listing, newest first, then one by one."""
-        # A job that the listing did not show once is read by its id from then on.
+        # The listing is searched only once for each job. If it does not show the job, the job is read by id.
         new = {job_id for job_id in job_ids if job_id not in self._is_met}
         if len(new) > FEW:
             self._meet_newest(set(new))
         self._is_met |= new
         left = [job for job in job_ids if job not in self._created and job not in self._found]
-        # The job whose last read is the longest ago comes first, so every job gets its turn.
+        # The job that was not read for the longest time comes first, so every job gets its turn.
         left.sort(key=lambda job_id: self._read_at.get(job_id, 0))
         self._read_by_id(left[: max(self._most_by_id, len(new))])
 
     def _meet_newest(self, missing: set[str]) -> None:
-        """Read the listing until all are found, or reading the rest by id is likely to cost less."""
+        """Read the listing until all jobs are found, or until reading the rest by id probably costs less."""
         most_misses = max(2, len(missing) // 10)
         misses, token, tokens = 0, None, set[str]()
         queue_id = self._queue_id or default_queue_id(self._client, self._type)
@@ -138,12 +138,12 @@ class JobsInFlight:
                 return
             tokens.add(token)
 
-    # Jobs in the listing
+    # Jobs that are read from the listing
 
     def _read_listings(self) -> None:
         if not self._knows_queue:
             self._learn_queue()
-        # A page has up to 100 jobs. The limit counts in queues that are full of other users' jobs.
+        # A page has up to 100 jobs. The limit takes effect if a queue is full of other users' jobs.
         most_pages = min(len(self._first_seen), 4 + len(self._first_seen) // 40)
         unlisted: list[tuple[str, QueueListing]] = []
         for queue_id, wanted in self._by_queue().items():
@@ -170,7 +170,7 @@ class JobsInFlight:
         self._knows_queue = self._queue_id is not None
 
     def _read_unlisted(self, unlisted: list[tuple[str, QueueListing]]) -> None:
-        """Read jobs by id that their queue's listing lacks: they are in another queue, or forgotten."""
+        """Read by id the jobs that their queue's listing lacks: they are in another queue, or forgotten."""
         unlisted.sort(key=lambda each: self._read_at.get(each[0], 0))
         now, later = unlisted[: self._most_by_id], unlisted[self._most_by_id :]
         for job_id, listing in now:
@@ -188,15 +188,15 @@ class JobsInFlight:
         return self._age(job_id) < _UNLISTED_SECONDS
 
     def _age(self, job_id: str) -> float:
-        """Seconds since the job was created, or since it was first pending here, whichever is longer."""
+        """Return the seconds since the creation of the job, or since its first poll, whichever is longer."""
         seen = time.monotonic() - self._first_seen[job_id]
         created = self._created.get(job_id)
         return seen if created is None else max(seen, service_now(self._client) - created.timestamp())
 
-    # One by one
+    # Reading jobs one by one
 
     def _read_some(self, job_ids: Iterable[str]) -> None:
-        """Read the jobs of a type without a listing in turns."""
+        """Read some jobs of a type without a listing by their ids; every job gets its turn in some poll."""
         turns = sorted(job_ids, key=lambda job_id: self._read_at.get(job_id, 0))
         self._read_by_id(turns[: self._most_by_id])
 

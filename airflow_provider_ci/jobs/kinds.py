@@ -1,4 +1,4 @@
-"""The types of jobs, the calls of the client that serve each, and the queue that each uses by default."""
+"""The types of job, the client's calls for each type, and the default queue of each type."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ Operation = Union[DocProcess, JobOperation, PicProcess, PicTemplate]  # noqa: UP
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """The jobs of one tag: the same verbs on different calls of the service, and what differs otherwise."""
+    """A type of job: the client's calls for the jobs of one tag, and the other differences between tags."""
 
     tag: str
-    """The service's tag, such as ``DocProcess``; empty if jobs are known by their ids only."""
+    """The service's tag, such as ``DocProcess``; empty if only the ids of the jobs are known."""
     submit: Callable[..., Job]
     get: Callable[[CIClient, str], Job]
     list: Callable[..., Iterator[Job]]
@@ -62,7 +62,7 @@ class JobType:
     cancel: Callable[[CIClient, str], None]
     queues: Callable[..., Sequence[Queue]]
     is_listed: bool = True
-    """Whether the service lists these jobs. If not, a job whose response was lost cannot be found."""
+    """Whether the service lists such jobs. If not, a job cannot be found after its response was lost."""
     output: str = "object"
     """What a job writes: an ``object``, objects below a ``prefix``, or ``none``."""
 
@@ -98,17 +98,17 @@ _QUEUES_BY_TAG: dict[str, Callable[..., Sequence[Queue]]] = {
     "ImageOCR": CIClient.list_ai_queues,
     "PicProcess": CIClient.list_pic_queues,
 }
-"""The queues of tags at ``/jobs``, which serves several features."""
+"""For tags at ``/jobs``, which serves several features: the call that lists the queues of their feature."""
 
 _NO_JOBS = {"b": "a job over an inventory", "p": "a queue", "t": "a template"}
-"""The meanings of other first letters of the service's ids."""
+"""First letters of ids that are not job ids, and what such ids name."""
 _OTHER_JOBS = "afj"
 """First letters of the ids of AI jobs, file jobs and media jobs."""
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
 def _no_queues(client: CIClient, **_: object) -> Sequence[Queue]:
-    """Queues of features that this package does not know: jobs are then listed over all queues."""
+    """Return no queues, for features unknown to this package; their jobs are listed over all queues."""
     return ()
 
 
@@ -126,16 +126,16 @@ BY_ID = JobType(
     queues=_no_queues,
     is_listed=False,
 )
-"""Jobs of other tags: the tag is unknown, because it cannot be derived from an id."""
+"""The type of jobs with an unknown tag. Only their ids are known, from which no tag can be derived."""
 
 
-# One object per tag, path and output: two partial objects are never equal, so two types would not be either.
+# Cached, so that equal arguments give the same type: types with separate partial objects would not be equal.
 @cache
 def _any_type(tag: str, path: str, output: str) -> JobType:
     return JobType(
         tag=tag,
         submit=CIClient.submit_job,
-        # Read where it was submitted: a file job may be at /jobs, although its id begins with f.
+        # A job is read where it was submitted: a file job may be at /jobs, although its id begins with f.
         get=partial(CIClient.get_job, path=path),
         list=partial(_listed, CIClient.list_jobs, tag, path),
         list_page=partial(_listed, CIClient.list_jobs_page, tag, path),
@@ -151,15 +151,15 @@ def _listed(call: Callable[..., Any], tag: str, path: str, client: CIClient, **o
 
 
 def type_of_operation(operation: Operation) -> JobType:
-    """Return the type of the jobs that do this operation.
+    """Return the type of the jobs that perform this operation.
 
-    :raises TypeError: it is not an operation of the service.
+    :raises TypeError: the argument is not an operation of the service.
     """
     if isinstance(operation, DocProcess):
         return DOCUMENTS
     if isinstance(operation, (PicProcess, PicTemplate)):
         return PICTURES
-    # A user's own tag says path and output by itself, where the tables below do not know it.
+    # For a tag that our tables do not know, the user's operation names the path and the output.
     if isinstance(operation, JOB_OPERATIONS):
         tag = operation.tag
         path, output = operation.path or path_of_tag(tag), operation.output or output_of_tag(tag)
@@ -171,7 +171,7 @@ def type_of_operation(operation: Operation) -> JobType:
 def type_of_tag(tag: str) -> JobType:
     """Return the type of the jobs with this tag of the service, at the tag's usual path.
 
-    :raises ValueError: it cannot be a tag.
+    :raises ValueError: the text cannot be a tag.
     """
     for job_type in (DOCUMENTS, PICTURES):
         if job_type.tag == tag:
@@ -182,9 +182,12 @@ def type_of_tag(tag: str) -> JobType:
 
 
 def type_of_job_id(job_id: str) -> JobType:
-    """Return the type of a job by the first letter of its id: ``d`` for documents, ``c`` for pictures.
+    """Return the type of a job by the first letter of its id.
 
-    :raises ValueError: it is not a job id, or it is the id of something else.
+    ``d`` means documents. ``a``, ``f`` and ``j`` mean other tags, whose jobs can only be read by id
+    (:data:`BY_ID`). All other letters, such as ``c``, mean pictures.
+
+    :raises ValueError: the text is not a job id, or is the id of something else, such as a queue.
     """
     if len(job_id) < 2 or not job_id.isalnum():
         raise ValueError(f"{job_id!r} is not a job id: a job id is a letter and 32 hexadecimal digits")
@@ -195,16 +198,17 @@ def type_of_job_id(job_id: str) -> JobType:
     return DOCUMENTS if job_id.startswith("d") else PICTURES
 
 
-# Weak, so that this table does not keep clients alive.
+# A weak dictionary does not keep clients alive.
 _queue_ids: WeakKeyDictionary[CIClient, dict[str, tuple[str, ...]]] = WeakKeyDictionary()
 _queue_ids_lock = Lock()
 
 
 def default_queue_id(client: CIClient, job_type: JobType) -> str | None:
-    """Return the queue of jobs submitted without one, looked up once per client and type of job.
+    """Return the queue of jobs that are submitted without a queue; looked up once per client and type of job.
 
-    The service creates one queue when a feature is switched on. Of several queues, it marks none as the
-    default. So the result is None if the bucket has several queues, or if the key may not list them.
+    The service creates one queue when a feature is switched on. If a bucket has several queues, the service
+    does not say which is the default. So the result is None for several queues, or if the key has no
+    permission to list queues.
 
     :raises CIError: the service is unavailable.
     """
@@ -213,14 +217,14 @@ def default_queue_id(client: CIClient, job_type: JobType) -> str | None:
 
 
 def all_queue_ids(client: CIClient, job_type: JobType) -> tuple[str, ...]:
-    """Return the bucket's queues for this type of job, looked up once. Empty if the key may not list them.
+    """Return the bucket's queues for this type of job, looked up once; empty if the key may not list them.
 
     :raises CIError: the service is unavailable.
     """
-    # Held during the request, so that threads which begin together do not all send it.
+    # The lock is held during the request, so that threads that start together send only one request.
     with _queue_ids_lock:
         known = _queue_ids.setdefault(client, {})
-        # An empty result is not remembered: the queue appears when the feature is switched on for the bucket.
+        # An empty result is not kept, because the queue appears when the feature is switched on later.
         if not known.get(job_type.tag):
             known[job_type.tag] = _look_up_queue_ids(client, job_type)
         return known[job_type.tag]

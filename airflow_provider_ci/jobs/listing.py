@@ -1,9 +1,10 @@
-"""Tracks the page of each pending job in the listing of its queue, and which jobs have ended.
+"""Tracks on which page of its queue's listing each pending job is, and which jobs have ended.
 
-The listing shows all states in the order of creation, so a job stays on its page while it changes. A queue
-runs its jobs in the same order. So jobs can only have ended on pages up to the *front*, the first page where
-jobs still wait. A poll reads only those pages up to the front that hold pending jobs. Tokens are opaque: a
-page is read again by its token and its filter, and after a rejected token the listing is read from the start.
+The listing shows jobs of all states in the order of creation, so a job stays on its page when its state
+changes. A queue runs its jobs in the same order. So only jobs on pages up to the *front* can have ended; the
+front is the first page on which jobs still wait. A poll reads only those pages up to the front that have
+pending jobs. Tokens are opaque: a page is read again by its token and its filter. If the service rejects a
+token, the listing is read from the start.
 """
 
 from __future__ import annotations
@@ -29,23 +30,26 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _STEP = timedelta(seconds=1)
-"""Times have whole seconds, and it is not documented whether the filter includes its first second."""
+"""Resolution of times. It is not documented whether a filter includes its first second."""
 _NEAR = timedelta(seconds=5)
-"""A job created this soon after a page's last job is expected on the next page; others get a new filter."""
+"""A job that was created this soon after a page's last job is expected on the next page.
+
+For a later job, the listing is read with a new time filter.
+"""
 _DISORDER = timedelta(seconds=2)
 """Tolerance for creation times that are out of order in the listing."""
 _WAITING = (JobState.SUBMITTED, JobState.PAUSE)
 _SCOUT_EVERY = 4
-"""While no job ends, every fourth poll reads a page behind the front instead of the front."""
+"""While no job ends, one poll in this many reads a page behind the front instead of the front."""
 _MOST_EMPTY = 10
-"""After more empty pages in a row, a listing counts as ended, even if it has a next token."""
+"""After more empty pages in a row than this, a listing counts as ended, even if it has a next token."""
 _BEHIND = 5
-"""With this many jobs missing from the pages already read, the listing is read from the start."""
+"""If this many jobs are missing from the pages already read, the listing is read from the start."""
 
 
 @dataclass(slots=True, eq=False)
 class _Page:
-    """A page that was read: how to read it again, and the state of its jobs."""
+    """A page that was read: its filter and token to read it again, and the state of its jobs."""
 
     created_after: datetime
     token: str | None
@@ -53,18 +57,18 @@ class _Page:
     empty_pages: int = 0
     """Number of consecutive pages without jobs, including this one."""
     newest: datetime | None = None
-    """Creation time of its last job; a page without jobs inherits it from the previous page."""
+    """Creation time of the last job on the page; a page without jobs takes it from the previous page."""
     is_waiting: bool = False
-    """Whether its last job waits, so that jobs on later pages wait as well."""
+    """Whether the last job on the page waits; then jobs on later pages wait as well."""
     pending: set[str] = field(default_factory=set)
-    """Our jobs on it that had not ended when it was read."""
+    """Our jobs on the page that had not ended when the page was read."""
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class QueueListing:
-    """The listing of one queue, read up to the first job that has not begun.
+    """The listing of one queue, read up to the first page on which jobs wait.
 
     :param queue_id: the queue; None lists the jobs of all queues.
     """
@@ -90,7 +94,7 @@ class QueueListing:
     def look(self, wanted: Mapping[str, datetime | None], *, most_pages: int) -> dict[str, Job]:
         """Return the jobs that have ended, by job id.
 
-        :param wanted: by job id, the time when the service created the job, or None if unknown.
+        :param wanted: for each job id, the time when the service created the job, or None if unknown.
         :param most_pages: maximum number of pages to read.
         """
         self._wanted, self._left, self._is_at_end = wanted, most_pages, False
@@ -111,7 +115,7 @@ class QueueListing:
     def unlisted(self) -> list[str]:
         """Return the jobs that should be on the pages of the last poll but are not, oldest first."""
         newest = self._pages[-1].newest if self._pages else None
-        # With the budget of pages used up, the other jobs are read by their ids, some in each poll.
+        # If the maximum number of pages was read, the other jobs are read by their ids, some in each poll.
         is_whole = self._is_at_end or self._left <= 0
         missed = [
             job_id
@@ -124,7 +128,7 @@ class QueueListing:
         return sorted(missed, key=lambda job_id: self._unplaced[job_id] or _LONG_AGO)
 
     def page_of(self, job_id: str) -> object:
-        """Return an identity of the page that shows a job; None if unknown."""
+        """Return an object that identifies the page of a job; None if the page is unknown."""
         return self._places.get(job_id)
 
     def note_behind(self, job_id: str) -> None:
@@ -133,9 +137,8 @@ class QueueListing:
             return
         self._behind.add(job_id)
         if len(self._behind) >= _BEHIND:
-            self._never_listed |= (
-                self._behind
-            )  # restart once only: a second restart would not show them either
+            # Restart only once for each job: a second restart would not show it either.
+            self._never_listed |= self._behind
             self._behind = set()
             self._restart()
 
@@ -146,7 +149,7 @@ class QueueListing:
         self._unplaced = {job: at for job, at in self._wanted.items() if job not in self._found}
 
     def _keep(self, wanted: Mapping[str, datetime | None]) -> None:
-        """Forget all other jobs, and the pages without pending jobs."""
+        """Forget all jobs that are not wanted, and the pages without pending jobs."""
         for job_id in self._places.keys() - wanted.keys():
             self._places.pop(job_id).pending.discard(job_id)
         # The last page stays, because it leads to the pages of jobs that are submitted later.
@@ -155,7 +158,7 @@ class QueueListing:
         self._behind &= wanted.keys()
         self._never_listed &= wanted.keys()
 
-    # One poll
+    # The steps of one poll
 
     def _read_to_front(self) -> None:
         """Read the known pages with pending jobs, then new pages, up to the front."""
@@ -163,7 +166,7 @@ class QueueListing:
             return
         for page in list(self._pages):
             is_last = page is self._pages[-1]
-            # A last page that was not full has room for jobs that were submitted since.
+            # New jobs may have been added to the last page since it was read.
             if (page.pending or (is_last and page.is_waiting and self._unplaced)) and self._left > 0:
                 self._read_again(page)
             if page.is_waiting:
@@ -175,7 +178,7 @@ class QueueListing:
                 return
 
     def _scout(self) -> bool:
-        """Read a page behind the front: jobs of a higher level overtake others. False if none exists."""
+        """Read a page behind the front, because jobs of a higher level run earlier; False if none is left."""
         front = next((number for number, page in enumerate(self._pages) if page.is_waiting), None)
         if front is None:
             return False
@@ -197,14 +200,13 @@ class QueueListing:
             return None
         before = page.pending.copy()
         self._note(page, self._fetch(page.created_after, page.token))
-        # Jobs move between pages when the service deletes old jobs. A job that left its page is read by its
-        # id.
+        # Jobs move to other pages when the service deletes old jobs. A job that left its page is read by id.
         for job_id in before - page.pending - self._found.keys():
             self._lose(job_id)
         return None
 
     def _read_by_id(self, job_id: str) -> None:
-        """Read a page's last pending job by its id, which is cheaper for the service than the page."""
+        """Read the only pending job of a page by its id, which is cheaper for the service than the page."""
         self._left -= 1
         try:
             job = self._type.get(self._client, job_id)
@@ -233,7 +235,7 @@ class QueueListing:
         if not ahead:
             return None
         created_after = min(ahead) - _STEP
-        # The filter is the same as before, so its next page comes next and not its first one.
+        # With the same filter as before, read the next page of that listing and not its first page.
         if last and last.created_after == created_after:
             if last.next_token:
                 return self._append(created_after, last.next_token, last.newest)
@@ -241,7 +243,7 @@ class QueueListing:
                 return None
             self._read_again(last)
             return last
-        # Another filter is another listing, which may use the same tokens without repeating a page.
+        # A new filter starts a new listing. The same token there is not a repeated page.
         self._tokens.clear()
         return self._append(created_after, None, last.newest if last else None)
 
@@ -302,8 +304,8 @@ class QueueListing:
             place.pending.discard(job.job_id)
 
     def _unless_repeated(self, page: _Page, token: str | None) -> str | None:
-        """Return the token of the next page; None if it leads back to a page already read."""
-        # A page that is read again leads to the same next page as before.
+        """Return the token of the next page; None if the token leads back to a page that was already read."""
+        # A page that is read again may have the same next page as before.
         if not token or token == page.next_token:
             return token or None
         if token in self._tokens or token == page.token:
@@ -321,7 +323,7 @@ class _TokenRefusedError(Exception):
 
 
 def _has_begun(job: Job) -> bool:
-    """Whether the job runs or has run. A cancelled job may have waited until then."""
+    """Whether the job is running or has run. A cancelled job may never have run."""
     return job.state in (JobState.RUNNING, JobState.SUCCESS, JobState.FAILED)
 
 

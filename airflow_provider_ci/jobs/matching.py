@@ -1,6 +1,6 @@
-"""Decides whether a job that the service describes is the requested one.
+"""Decides whether a job that the service describes is the requested job.
 
-The service does not echo every request as it was sent. Its known changes count as equal here; any other
+The service changes some parameters when it echoes a request. The known changes are ignored here; any other
 difference means a different job. Sources: 1045/47932, 1045/47933, and the recorded response in 1045/51266.
 """
 
@@ -15,7 +15,7 @@ from airflow_provider_ci.client.jobs.any_job import JOB_OPERATIONS, JobOperation
 _NEVER_COMPARED = frozenset({"CompressKey", "DocPassword", "UnCompressKey"})
 # Real responses echo an omitted EndPage as -1, 0 or 5001, and an omitted StartPage as 0.
 _ALIKE = {"EndPage": frozenset({-1, 0, 5000, 5001}), "StartPage": frozenset({0, 1})}
-"""Numbers with the same meaning: up to the last page, and from the first page."""
+"""Numbers with the same meaning: "up to the last page", and "from the first page"."""
 _DEFAULTS: Mapping[str, frozenset[int]] = {
     **_ALIKE,
     "Comments": frozenset({0, 1}),
@@ -29,7 +29,7 @@ _DEFAULTS: Mapping[str, frozenset[int]] = {
     "SheetId": frozenset({0, 1}),
     "Zoom": frozenset({0, 100}),
 }
-"""What may be echoed, besides nothing, for a parameter of ``DocProcess`` that was not sent."""
+"""For each parameter of ``DocProcess``: the numbers that the service may echo if it was not sent."""
 _WITHOUT_CASE = frozenset({"SrcType", "TgtType"})
 _BOOLEANS = frozenset({"true", "false"})
 
@@ -40,24 +40,24 @@ def matches_operation(
 ) -> bool:
     """Whether the echoed parameters of the job are consistent with the operation.
 
-    A missing or empty echo is consistent with any value, and a password is never compared. A document
-    job that sets a parameter which the operation leaves at its default, such as a page range, is another job.
+    A missing or empty echo is consistent with any value, and a password is never compared. A document job
+    does not match if it sets a parameter, such as a page range, that the operation leaves at its default.
     """
     echo = _child(job.raw, "Operation")
     template_id = echo.get("TemplateId")
     if isinstance(operation, PicTemplate):
         return template_id in (None, "", operation.template_id)
     nodes = operation.to_nodes() if isinstance(operation, JOB_OPERATIONS) else {job.tag: operation.to_node()}
-    # A template overrides PicProcess (1045/73035), so the job does something else.
+    # A template overrides PicProcess (1045/73035), so this job does something else than the operation.
     if template_id and "TemplateId" not in nodes:
         return False
     return _is_consistent("Operation", nodes, echo) and _leaves_the_rest_alone(nodes, echo)
 
 
 def user_data_matches(job: Job, user_data: str) -> bool | None:
-    """Whether the job was submitted with this UserData; None if its echo is inconclusive.
+    """Whether the job was submitted with this UserData; None if the echo is inconclusive.
 
-    The service may leave the echo out or truncate it, so a prefix of ``user_data`` is inconclusive.
+    The service may omit or truncate the echo, so a prefix of ``user_data`` is inconclusive.
     """
     if job.user_data == user_data and user_data:
         return True
@@ -65,12 +65,12 @@ def user_data_matches(job: Job, user_data: str) -> bool | None:
 
 
 def matches_keys(job: Job, input_key: str, output_key: str) -> bool:
-    """Whether the job reads and writes these objects; the service may put a slash before keys."""
+    """Whether the job reads and writes these objects; a leading slash in a key is ignored."""
     return _bare(job.input_key) == _bare(input_key) and _bare(job.output_key) == _bare(output_key)
 
 
 def _leaves_the_rest_alone(nodes: Mapping[str, object], echo: Mapping[str, object]) -> bool:
-    """Whether a document job has defaults where the operation sets nothing."""
+    """Whether a document job has the default for each parameter that the operation does not set."""
     wanted, echoed = _child(nodes, DocProcess.tag), _child(echo, DocProcess.tag)
     return all(
         _is_default(echoed.get(name), default)
@@ -84,7 +84,7 @@ def _is_default(echoed: object, default: frozenset[int]) -> bool:
 
 
 def _is_consistent(name: str, wanted: object, echoed: object) -> bool:
-    """Whether an echo, as far as it exists, agrees with the request."""
+    """Whether an echo agrees with the request; missing parts of the echo agree."""
     if wanted is None or echoed in (None, "") or name in _NEVER_COMPARED:
         return True
     if isinstance(wanted, Mapping):
@@ -125,5 +125,5 @@ def _child(node: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def _bare(key: str) -> str:
-    # Real responses keep a leading slash (1045/51266).
+    # Keys in real responses may have a leading slash (1045/51266).
     return key.removeprefix("/")

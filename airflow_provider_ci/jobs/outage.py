@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 _LONGEST_WAIT = 30.0
 _REPEAT_SECONDS = 60.0
-"""A batch that waits says so at once, and then only once in this time."""
+"""A waiting batch logs this at once, and then at most once in this many seconds."""
 
 
 def is_unavailable(error: CIError) -> bool:
-    """Whether the service is temporarily unable: it does not respond, is busy, or accepts no jobs."""
+    """Whether the service temporarily cannot work: it does not respond, is busy, or accepts no jobs."""
     return error.is_retryable or isinstance(error, QueuePausedError)
 
 
@@ -32,7 +32,7 @@ def retry_while_unavailable(
 
     :param wait: called with the seconds to wait; any exception from it ends the retries.
     :param name: name of the waiting task or batch, for the log.
-    :raises CIError: the last error, after ``limit_seconds``, or at once if it is not retryable.
+    :raises CIError: the last error: after ``limit_seconds``, or at once if it is permanent.
     """
     began = time.monotonic()
     while True:
@@ -43,7 +43,7 @@ def retry_while_unavailable(
             if not is_unavailable(error) or away > limit_seconds:
                 raise
             log.warning("%s: the service is unavailable (%.0f s so far): %s", name, away, error)
-        # Slightly beyond the limit, so that exactly one more attempt follows before the error is raised.
+        # The wait ends slightly beyond the limit, so that exactly one more attempt follows.
         wait(min(_LONGEST_WAIT, 1.0 + away / 10, max(limit_seconds - away, 0.0) + 0.01))
 
 
@@ -68,19 +68,22 @@ class Outage:
         """Whether the only problem is a full queue."""
 
     def note(self, error: CIError | None, *, moved: int) -> None:
-        """Keep waiting, unless the service has been unavailable for too long. A full queue does not count.
+        """Note the result of a round, and raise if the service has been unavailable for too long.
 
-        :param moved: a counter of accepted submissions and finished objects.
+        A full queue does not count as unavailable.
+
+        :param error: the error of the round, or None.
+        :param moved: the number of accepted submissions and finished objects so far.
         :raises CIError: the last error, after ``limit_seconds``.
         """
         is_moving, self._moved = moved > self._moved, moved
         self.is_over = error is None and self.lost is None
         self.is_full_queue = getattr(error, "code", "") == "QueueSaturated"
-        # Jobs are taken again, so the lost response was an accident of its own.
+        # The service accepts jobs again, so the lost response was a single failure and not an outage.
         if is_moving:
             self.lost = None
         error = error or self.lost
-        # A queue takes 10,000 waiting jobs. It empties as jobs end, which can take hours without any outage.
+        # A queue takes 10,000 waiting jobs. A full queue empties as jobs end, which can take hours.
         if error is None or is_moving or self.is_full_queue:
             self._since = None
         if error is None:

@@ -1,4 +1,4 @@
-"""Reports a paused queue, and waits for it up to a limit."""
+"""Reports a paused queue, and raises an error if the queue stays paused for too long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class QueueStaysPausedError(CIError):
-    """The jobs' queue has been paused for longer than the limit. The jobs are still in it."""
+    """The queue of the jobs has been paused for longer than the limit; the jobs are still in the queue."""
 
     def __init__(self, queue_id: str, seconds: float) -> None:
         self.queue_id = queue_id
@@ -24,15 +24,15 @@ class QueueStaysPausedError(CIError):
         )
 
     def __reduce__(self) -> tuple[type[QueueStaysPausedError], tuple[str, float]]:
-        # pickle would call the class with the message alone.
+        # Without this, pickle would call the class with only the message.
         return type(self), (self.queue_id, self.seconds)
 
 
 class PauseWatch:
-    """Reads the state of the queue when jobs have stopped ending.
+    """Reads the state of the queue when no job has ended for some time.
 
-    :param limit_seconds: how long to wait for a paused queue.
-    :param every_seconds: time without an ended job before each request.
+    :param limit_seconds: how long the queue may be paused.
+    :param every_seconds: time without an ended job before each request, in seconds.
     :param queue_id: the queue; by default, the queue of a waiting job.
     """
 
@@ -48,20 +48,21 @@ class PauseWatch:
         self._client = client
         self._type = job_type
         self._limit = limit_seconds
-        # A short limit needs two reads: one sees the pause, and one sees that it lasts.
+        # With a short limit, two reads are still needed: one sees the pause, the other sees that it lasts.
         self._every = min(every_seconds, limit_seconds / 2)
         self._queue_id = queue_id or ""
         self._looked_at = time.monotonic()
         self._paused_since: float | None = None
 
     def look(self, job_ids: Iterable[str], *, is_moving: bool) -> None:
-        """Read the queue's state if that is due.
+        """Read the queue's state if a read is due.
 
         :param job_ids: jobs that wait in the queue.
-        :raises QueueStaysPausedError: it has been paused for too long.
+        :param is_moving: whether a job has ended since the last call.
+        :raises QueueStaysPausedError: the queue has been paused for too long.
         """
         now = time.monotonic()
-        # A paused queue ends no job, so a job that ends makes the question needless.
+        # No job of a paused queue ends, so there is no need to read the state after a job has ended.
         if is_moving:
             self._looked_at, self._paused_since = now, None
         job_id = next(iter(job_ids), None)

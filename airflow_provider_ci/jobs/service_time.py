@@ -8,10 +8,10 @@ from typing import Any, cast
 from airflow_provider_ci.client import CIClient
 
 CLOCK_ERROR_SECONDS = 1
-"""How far our estimate of the service's clock can be ahead: its ``Date`` has whole seconds."""
+"""Seconds by which our estimate of the service's clock may be ahead; ``Date`` has whole seconds."""
 
 
 def service_now(client: CIClient) -> float:
-    """Unix seconds on the scale of the client's ``expires_at``; no request is sent."""
+    """Return the service's time in Unix seconds, as for the client's ``expires_at``, without a request."""
     clock: Any = getattr(client, "clock", None)
     return time.time() if clock is None else cast(float, clock.now())

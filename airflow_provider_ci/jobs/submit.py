@@ -27,15 +27,18 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 EXPIRY_SLACK_SECONDS = 5.0
-"""After a signature expires, until the listing shows every job submitted with it. The service compares whole
-seconds, takes a request in the last second, and may list a new job some seconds later."""
+"""Seconds after a signature's expiry until the listing shows every job that was submitted with it.
+
+The service compares whole seconds, accepts a request in the last second, and may list a new job some seconds
+later.
+"""
 _OUTAGE_SECONDS = 600.0
 _SLACK = timedelta(seconds=5)
-"""A job's creation time may be this much before the time noted before its submission."""
+"""Tolerance for a job's creation time that is earlier than the time noted before its submission."""
 _LOOK_BACK = timedelta(minutes=1)
-"""The listing is searched from this long before the submission."""
+"""A search reads the listing from jobs that were created this long before the submission."""
 _DEAD = (JobState.FAILED, JobState.CANCEL)
-# Airflow kills a task five seconds after its on_kill (measured with 3.3.2), so a wait has to end early.
+# Airflow kills a task five seconds after its on_kill (measured with 3.3.2), so waits check often for a stop.
 _STOP_CHECK_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
@@ -57,11 +60,11 @@ class UnlistedSubmissionError(SubmissionUnknownError):
 
 
 def _go_on() -> None:
-    """Never stop the wait."""
+    """Default of ``raise_if_stopped``: the wait is never stopped."""
 
 
 def _unnoted(expires_at: float) -> None:
-    """Do not record the submission."""
+    """Default of ``before_sending``: the submission is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,12 @@ class JobRequest:
     """One job to submit.
 
     :param input_key: None if the operation names its inputs.
-    :param output_key: may hold ``${Number}``, ``${Page}`` and ``${SheetID}``. None if the operation writes no
-        object, or names its objects by itself.
+    :param output_key: may contain ``${Number}``, ``${Page}`` and ``${SheetID}``. None if the operation writes
+        no object, or chooses the names of its objects.
     :param queue_id: the default queue if not given.
     :param job_level: priority 0, 1 or 2; a higher level runs first.
-    :param callback: where to send the end of the job, in place of the queue's callback.
-    :param output_bucket: this bucket if not given; likewise ``output_region``.
+    :param callback: where to report the end of the job, in place of the queue's callback.
+    :param output_bucket: the client's bucket if not given; likewise ``output_region``.
     :param user_data: a text that the service echoes with the job; the token of the submission by default.
     """
 
@@ -106,14 +109,15 @@ def submit_once(
 ) -> Job:
     """Submit one job.
 
-    If the response is lost, search the listing for the job. Submit again only when the signature of the lost
-    request has expired and one more search finds no job: the service can then never accept the lost request.
+    If the response is lost, the listing is searched for the job. The job is submitted again only after the
+    signature of the lost request has expired and one more search has found no job. By then, the service can
+    no longer accept the lost request.
 
-    :param token: identifies this submission, over all its attempts.
+    :param token: identifies this submission in all its attempts.
     :param valid_seconds: how long the service may accept a request; 1 second or more.
     :param before_sending: called before each request with the Unix time at which its signature expires, for
-        :func:`find_submitted` in a later process. Called with 0 when the service has refused the job: then
-        nothing is on its way, and a later search need not wait.
+        :func:`find_submitted` in a later process. Called with 0 after the service has refused the job: then
+        no request is under way, and a later search need not wait.
     :param raise_if_stopped: called twice a second while waiting; any exception from it ends the wait.
     :raises CIError: the service rejected the job.
     :raises SubmissionUnknownError: the responses to all attempts were lost.
@@ -125,13 +129,13 @@ def submit_once(
     attempt = 0
     while True:
         attempt += 1
-        # The signature has whole seconds. The noted time must be its real end.
+        # A signature has whole seconds, and the noted time must be exactly the time of its expiry.
         expires_at = math.floor(service_now(client) + valid_seconds)
-        # Noted before the request: a process that dies while it sends leaves the time for its successor.
+        # The time is noted before the request, so that it is known even if this process dies while sending.
         before_sending(expires_at)
         try:
             return _submit(client, request, token, expires_at)
-        # The service refused it for certain, so no search is needed.
+        # The service certainly refused the request, so no search is needed.
         except RequestExpiredError as error:
             if attempt == _ATTEMPTS:
                 before_sending(0)
@@ -161,14 +165,14 @@ def find_submitted(
     valid_seconds: float = 60.0,
     raise_if_stopped: Callable[[], object] = _go_on,
 ) -> Job | None:
-    """Find the job of a :func:`submit_once` in a process that has died.
+    """Find the job of a :func:`submit_once` that ran in a process that has died.
 
-    Returns None only when the service can no longer create the job.
+    None is returned only when the service can no longer create the job.
 
     :param token: the token of that submission.
     :param since: a time before that submission, by the service's clock.
-    :param expires_at: when its last request expires, as passed to ``before_sending``; by default, the request
-        counts as sent now.
+    :param expires_at: when the last request of that submission expires, as passed to ``before_sending``; by
+        default ``valid_seconds`` from now.
     :raises UnlistedSubmissionError: jobs of this type are not listed.
     """
     if not request.job_type.is_listed:
@@ -220,8 +224,8 @@ class _Search:
         end = expires_at + EXPIRY_SLACK_SECONDS
         wait, logged_at = 1.0, time.monotonic()
         while True:
-            # Taken before the search, because only a search that began after the end proves that no job
-            # exists.
+            # This time is taken before the search, because only a search that began after ``end`` proves that
+            # no job exists.
             looked_at = service_now(self._client)
             try:
                 job = self.look()
@@ -242,7 +246,7 @@ class _Search:
             wait = min(wait * 1.5, 5.0)
 
     def look(self) -> Job | None:
-        """Return the job if the listing shows it, and prefer a job that has not failed or been cancelled."""
+        """Return the job if the listing shows it; prefer a job that has neither failed nor been cancelled."""
         dead = None
         self._since = since = self._since or self._before_submission()
         for queue_id in self._searched():
@@ -266,7 +270,7 @@ class _Search:
     def _before_submission(self) -> datetime:
         """Return the time before the first submission, by the service's clock.
 
-        It is taken from a response, because without one the service's clock is unknown.
+        It comes from a response, because the service's clock is unknown before the first response.
         """
         try:
             now = self._client.server_time()
@@ -281,7 +285,7 @@ class _Search:
         says = user_data_matches(job, request.user_data or self._token)
         if says is False:
             return _is_of_older_version(job, self._token)
-        # A token is unique. A user's own text may be the same for many jobs, so it proves nothing alone.
+        # A token is unique. A user's own text may be the same for many jobs, so it is not sufficient.
         if says and not request.user_data:
             return True
         return (
@@ -292,10 +296,10 @@ class _Search:
 
 
 def _is_young_enough(job: Job, since: datetime) -> bool:
-    """Whether the job can belong to our request, and not to an earlier identical request.
+    """Whether the job is young enough to belong to our request and not to an earlier identical request.
 
-    A job that failed or was cancelled counts as an earlier one, unless it is clearly younger than the
-    submission.
+    A job that failed or was cancelled counts as the job of an earlier request, unless it was created at
+    or after ``since``.
     """
     if job.created_at is None:
         return False

@@ -15,16 +15,16 @@ from airflow_provider_ci.jobs.pace import Pace
 __all__ = ["JobWatch", "JobsInFlight", "Pace"]
 
 _UNKNOWN_SECONDS = 10.0
-"""The service may not know a job for this long, if the time of its submission is unknown."""
+"""How long a job may be unknown to the service, in seconds, if the time of its submission is unknown."""
 
 log = logging.getLogger(__name__)
 
 
 class JobWatch:
-    """Waits for jobs that are known by their ids only, of any type.
+    """Waits for jobs of any type, of which only the ids need to be known.
 
-    :param created: by job id, the time when the service created the job, if known.
-    :raises ValueError: an id is not the id of a job.
+    :param created: for each job id, the time when the service created the job, if known.
+    :raises ValueError: an id is not a job id.
     """
 
     def __init__(
@@ -35,23 +35,23 @@ class JobWatch:
         self._started = time.monotonic()
         self._in_flight: dict[str, JobsInFlight] = {}
         self.pending: dict[str, JobType] = {job_id: type_of_job_id(job_id) for job_id in job_ids}
-        """The jobs that have not ended, as of the last poll."""
+        """The jobs that had not ended at the last poll."""
         self.finished: dict[str, Job] = {}
         """The jobs that have ended."""
 
     def look(self) -> None:
-        """Read once which jobs have ended.
+        """Poll once which jobs have ended.
 
-        :raises NotFoundError: the service does not know one of the jobs; it keeps them for a month.
+        :raises NotFoundError: the service does not know one of the jobs; it keeps jobs for a month.
         """
         for in_flight in self._look():
             for error in in_flight.unknown.values():
                 raise error
 
     def look_patiently(self) -> None:
-        """As :meth:`look`, but tolerate an unavailable service: the next poll tries again.
+        """Poll like :meth:`look`, but tolerate an unavailable service: the next poll tries again.
 
-        A job that was just submitted may also be unknown to the service for some seconds.
+        It also tolerates that the service does not know a new job for some seconds.
         """
         try:
             for in_flight in self._look():
@@ -75,7 +75,7 @@ class JobWatch:
 
     def _of_type(self, job_type: JobType) -> JobsInFlight:
         if job_type.tag not in self._in_flight:
-            # Without the time of submission, a wrong id must not be waited for as long as a new job.
+            # If the creation times are unknown, the job may not be new: do not wait so long for a wrong id.
             unknown_seconds = UNKNOWN_SECONDS if self._created else _UNKNOWN_SECONDS
             self._in_flight[job_type.tag] = JobsInFlight(
                 self._client, job_type, unknown_seconds=unknown_seconds

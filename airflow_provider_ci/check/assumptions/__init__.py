@@ -1,7 +1,7 @@
-"""All that this package assumes of the service and of a bucket: one entry for each assumption.
+"""All that this package assumes about the service and a bucket: one entry for each assumption.
 
-A new assumption is a new entry in one of these tables. Objects come first, then queues and jobs. Requests
-come last, because they look back at all exchanges of the check.
+A new assumption is a new entry in one of these tables. Objects come first, then queues and jobs. The
+assumptions about requests come last, because they examine all exchanges of the check.
 """
 
 from __future__ import annotations

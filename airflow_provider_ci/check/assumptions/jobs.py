@@ -1,4 +1,4 @@
-"""What we assume of jobs: their submission, their echoes, their end and their results."""
+"""What we assume about jobs: how they are submitted, what they echo, how they end, and their results."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from airflow_provider_ci.client import (
 from airflow_provider_ci.jobs import matches_keys, matches_operation, user_data_matches
 
 SAME_CLOCK_SECONDS = 5
-"""The engine looks for a job from this long before the time of its submission."""
+"""Maximum difference in seconds between CreationTime and the submission that passes."""
 SLACK_SECONDS = 5
-"""The engine takes a job for never accepted if it is not listed this long after its signature's end."""
+"""If a job is not listed this long after its signature expires, the engine treats it as never accepted."""
 KEPT_SECONDS = 2
 _JOB_ID = re.compile(r"[a-z][0-9a-f]{32}")
 
 
 def success(trial: Trial, story: JobStory) -> Finding:
-    """Say how the job ended, and when."""
+    """Report how the job ended, and when."""
     if not story.succeeded:
         return Finding(story.fate, False)
     return Finding(f"Success after {story.ended_after or 0:.1f} s", True)
 
 
 def job_id(trial: Trial, story: JobStory) -> Finding:
-    """Look at the form of the id."""
+    """Check the format of the job id."""
     found = story.job_id
     fits = found.startswith(story.sort.letter) and bool(_JOB_ID.fullmatch(found))
     return Finding(f"{found[0]} and 32 hex digits" if fits else repr(found), fits)
 
 
 def default_queue(trial: Trial, story: JobStory) -> Finding:
-    """Compare the queue of the job with the bucket's."""
+    """Check that the job's queue is one of the bucket's queues."""
     queues = trial.document_queues if story.sort is DOCUMENT else trial.picture_queues
     ids = [queue.queue_id for queue in queues]
     found = story.submitted.queue_id
@@ -51,7 +51,7 @@ def default_queue(trial: Trial, story: JobStory) -> Finding:
 
 
 def echoed_parameters(trial: Trial, story: JobStory) -> Finding:
-    """Compare the sent parameters with the parameters that the job shows."""
+    """Compare the parameters of the submission with those that the job shows."""
     job, operation = _latest(story), story.sort.operation
     shown = _child(_child(job.raw, "Operation"), job.tag)
     sent = {name: _as_text(value) for name, value in operation.to_node().items() if value is not None}
@@ -69,7 +69,7 @@ def echoed_parameters(trial: Trial, story: JobStory) -> Finding:
 
 
 def user_data(trial: Trial, story: JobStory) -> Finding:
-    """Compare the sent UserData with the UserData that the job shows."""
+    """Compare the UserData of the submission with the UserData that the job shows."""
     sent, shown = story.user_data, _latest(story).user_data
     limit = ", and 1,024 were refused" if story.is_long_user_data_refused else ""
     if shown == sent:
@@ -81,7 +81,7 @@ def user_data(trial: Trial, story: JobStory) -> Finding:
 
 
 def creation_time(trial: Trial, story: JobStory) -> Finding:
-    """Compare the job's CreationTime with the time of its submission by the service's Date."""
+    """Compare the job's CreationTime with the time of its submission, both by the service's clock."""
     created = story.created_at.timestamp()
     early, late = story.sent_at - created, created - story.confirmed_at
     gap = max(early, late, 0.0)
@@ -91,12 +91,12 @@ def creation_time(trial: Trial, story: JobStory) -> Finding:
 
 
 def known_at_once(trial: Trial, story: JobStory) -> Finding:
-    """Say when the job could first be read by its id."""
+    """Report when the job could first be read by its id."""
     return _delay(story.known_after, story)
 
 
 def listed_at_once(trial: Trial, story: JobStory) -> Finding:
-    """Say when the job was first in the listing."""
+    """Report when the job first appeared in the listing."""
     return _delay(story.listed_after, story)
 
 
@@ -112,7 +112,7 @@ def _delay(after: float | None, story: JobStory) -> Finding:
 
 
 def output_exists(trial: Trial, story: JobStory) -> Finding:
-    """Look for the output at the moment in which the job was seen to have ended."""
+    """Check that the output existed when the check first saw that the job had ended."""
     if not story.succeeded:
         raise NotSeenError(f"the {story.sort.noun} job {story.fate}")
     if story.output is None:
@@ -121,7 +121,7 @@ def output_exists(trial: Trial, story: JobStory) -> Finding:
 
 
 def result(trial: Trial, story: JobStory) -> Finding:
-    """Compare the result that the job names with the output that was asked for."""
+    """Compare the keys in the job's result with the output key of the submission."""
     job = trial.require_known(story).ended
     if job is None or not story.succeeded:
         raise NotSeenError(f"the {story.sort.noun} job {story.fate}")
@@ -263,7 +263,7 @@ _LOOKS: tuple[JobEntry, ...] = (
         0,
     ),
 )
-"""Name, assumption, look, importance, advice, own requests; the same for both types of jobs."""
+"""Name, assumption, look, importance, advice, own requests; the entries apply to both kinds of job."""
 
 _LATER_LOOKS: tuple[JobEntry, ...] = (
     (
@@ -276,7 +276,7 @@ _LATER_LOOKS: tuple[JobEntry, ...] = (
         1,
     ),
 )
-"""Some time later: both jobs have ended before the first of these looks."""
+"""Assumptions that are checked later, when both jobs have ended."""
 
 
 JOBS = (

@@ -1,4 +1,4 @@
-"""What we assume of listings of jobs: filters, order and pages."""
+"""What we assume about listings of jobs: filters, order and pages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import CIServiceError, Job, JobState
 
 MAX_PAGES = 6
-"""More pages than this are not read: one job a page, since a second before the check's own."""
+"""Maximum number of pages to read, with one job each, from one second before the check's own job on."""
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def filters(trial: Trial, story: JobStory) -> Finding:
-    """List by state, by time and by queue, so that the job must be there or must not."""
+    """List with filters that must include the job, and with filters that must exclude it."""
     job = _listed(trial, story)
     other = JobState.CANCEL if job.state is not JobState.CANCEL else JobState.SUCCESS
     before = {"created_after": story.created_at - _MINUTE, "created_before": story.created_at - _SECOND}
@@ -51,7 +51,7 @@ def order(trial: Trial, story: JobStory) -> Finding:
 
 
 def pages(trial: Trial, story: JobStory) -> Finding:
-    """Read pages of one job, token by token."""
+    """Read the listing with one job per page, from token to token."""
     _listed(trial, story)
     token, tokens, sizes = None, set[str](), list[int]()
     while len(sizes) < MAX_PAGES:
@@ -69,7 +69,7 @@ def pages(trial: Trial, story: JobStory) -> Finding:
 
 
 def _judged(sizes: list[int]) -> Finding:
-    """Judge pages that came to an end. The last one may be empty."""
+    """Judge the sizes of all pages of a listing that was read to its end. The last page may be empty."""
     empty = sizes[:-1].count(0)
     if empty:
         return Finding(f"{empty} of {len(sizes)} pages are empty, although more follow", False)
@@ -90,7 +90,7 @@ def without_queue_id(trial: Trial, story: JobStory) -> Finding:
 
 
 def readable_jobs(trial: Trial, story: JobStory) -> Finding:
-    """Look for jobs of others that cannot be read, since the submission."""
+    """Look for unreadable jobs, also of other programs, among those created since the submission."""
     _listed(trial, story)
     jobs = story.page().jobs
     odd = [job for job in jobs if not _is_readable(job)]

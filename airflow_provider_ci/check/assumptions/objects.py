@@ -1,4 +1,4 @@
-"""What we assume of the objects of a bucket."""
+"""What we assume about the objects of a bucket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ci.check.trial import LISTING_POLLS, Trial
 from airflow_provider_ci.client import CIServiceError, NotFoundError, ObjectExistsError
 
 ODD_NAMES = ("keys/a b+%.txt", "keys/b.txt", "keys/b/c.txt", "keys/\u6587.txt")
-"""In the order of their bytes."""
+"""Keys that are hard to handle, sorted by their bytes."""
 
 
 def etag(trial: Trial) -> Finding:
@@ -22,19 +22,19 @@ def etag(trial: Trial) -> Finding:
 
 
 def checksum(trial: Trial) -> Finding:
-    """Look for the checksum that other programs compare."""
+    """Check that a PUT returns the checksum that other programs compare."""
     value = trial.stored[1].response_headers.get("x-cos-hash-crc64ecma")
     return Finding("present" if value else "missing", bool(value))
 
 
 def versioning(trial: Trial) -> Finding:
-    """Look for the id of a version."""
+    """Check that a stored object has no version id."""
     version = trial.stored[1].response_headers.get("x-cos-version-id")
     return Finding("the object has a version id" if version else "no version id", not version)
 
 
 def overwriting(trial: Trial) -> Finding:
-    """Store an object twice, and forbid to replace it."""
+    """Store an object twice, both times with a header that forbids replacing it."""
     trial.put("protected.txt", overwrite=False)
     try:
         trial.put("protected.txt", overwrite=False)
@@ -46,7 +46,7 @@ def overwriting(trial: Trial) -> Finding:
 
 
 def read_after_write(trial: Trial) -> Finding:
-    """Replace an object, and read it at once."""
+    """Replace an object, and read it immediately."""
     trial.put("changed.txt", b"old")
     trial.put("changed.txt", b"new")
     found = trial.client.read_object(trial.key("changed.txt"))
@@ -54,7 +54,7 @@ def read_after_write(trial: Trial) -> Finding:
 
 
 def read_after_delete(trial: Trial) -> Finding:
-    """Delete an object, and look for it at once."""
+    """Delete an object, and check immediately that it is gone."""
     trial.put("deleted.txt")
     trial.client.delete_object(trial.key("deleted.txt"))
     is_there = trial.exists(trial.key("deleted.txt"))
@@ -81,7 +81,7 @@ def listing_lag(trial: Trial) -> Finding:
 
 
 def listing_order(trial: Trial) -> Finding:
-    """List odd keys page by page, one key each."""
+    """List unusual keys in one page, and again with one key per page."""
     wanted = [trial.put(name).key for name in ODD_NAMES]
     folder = f"{trial.folder}keys/"
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What we assume of the queues of a bucket, and of the state of its services."""
+"""What we assume about the queues of a bucket, and about which services are switched on for it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Queues = Callable[[Trial], list[Queue]]
 
 
 def service_state(is_open: bool | None) -> Finding:
-    """Judge what the list of buckets says."""
+    """Judge whether the bucket is in the list of buckets that the service is switched on for."""
     if is_open is None:
         return Finding("this key may not read it, and no task needs to", True)
     return Finding("switched on" if is_open else "the bucket is not in the list", is_open)
 
 
 def one_active_queue(queues: list[Queue]) -> Finding:
-    """Count the queues, and look at their states."""
+    """Check that there is exactly one queue, and that it is active."""
     if len(queues) != 1:
         return Finding(f"{len(queues)} queues", False)
     state = str(queues[0].state or queues[0].raw.get("State"))
@@ -29,7 +29,7 @@ def one_active_queue(queues: list[Queue]) -> Finding:
 
 
 def usual_limits(queues: list[Queue]) -> Finding:
-    """Compare the limits of the queues with the usual ones."""
+    """Compare the limits of the queues with the usual limits."""
     limits = {(queue.max_size, queue.max_concurrent) for queue in queues}
     words = [
         f"{size or 'an unknown number of'} waiting, {running or 'unknown'} running"

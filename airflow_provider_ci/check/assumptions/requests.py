@@ -1,4 +1,4 @@
-"""What we assume of requests and responses: signatures, clocks, headers."""
+"""What we assume about requests and responses: signatures, clocks, headers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow_provider_ci.check.trial import Trial
 from airflow_provider_ci.client import Exchange
 
 CLOCK_SECONDS = 30
-"""A smaller difference does not disturb the reader of a log."""
+"""A smaller clock difference, in seconds, does not confuse the reader of a log."""
 SAME_CLOCK_SECONDS = 2
-"""What the lease of a batch allows between two machines of the service."""
+"""Maximum difference, in seconds, between clocks of the service that the lease of a batch tolerates."""
 
 
 def machine_clock(trial: Trial) -> Finding:
@@ -26,7 +26,7 @@ def machine_clock(trial: Trial) -> Finding:
 
 
 def strict_signature(trial: Trial) -> Finding:
-    """Store an object with a signed URL that covers the host only."""
+    """Store an object with a signed URL whose signature covers only the host."""
     url = trial.client.object_url(trial.key("unsigned.txt"), method="PUT", valid_seconds=60)
     status = trial.upload_to(url)
     if 200 <= status < 300:
@@ -35,7 +35,7 @@ def strict_signature(trial: Trial) -> Finding:
 
 
 def expired_signature(trial: Trial) -> Finding:
-    """Send a request that has expired, after the same request that has not."""
+    """Send a valid request, then the same request with an expired signature."""
     status = trial.upload_to(trial.signed_upload("late.txt", valid_seconds=60))
     if not 200 <= status < 300:
         raise NotSeenError(f"a signed URL is refused with status {status} before it expires, too")
@@ -57,7 +57,7 @@ def dates(trial: Trial) -> Finding:
 
 
 def one_clock(trial: Trial) -> Finding:
-    """Compare the clocks of the two services, as far as whole seconds and the network allow."""
+    """Compare the clocks of CI and COS, as precisely as whole seconds and network delays allow."""
     jobs, objects = _bounds(trial.exchanges, ".ci."), _bounds(trial.exchanges, ".cos.")
     if jobs is None or objects is None:
         raise NotSeenError("no response of CI or of COS had a Date")
@@ -68,9 +68,9 @@ def one_clock(trial: Trial) -> Finding:
 
 
 def _bounds(exchanges: list[Exchange], host: str) -> tuple[float, float] | None:
-    """The least and the greatest difference between a service's clock and steady time, over its responses.
+    """Return the bounds of the difference between a service's clock and steady time, in seconds.
 
-    A response with Date D was made between D and D + 1 by the service's clock.
+    Each response narrows them: the service made a response with Date D between D and D + 1 by its own clock.
     """
     known = [(_date(each), each) for each in exchanges if host in each.request_headers.get("Host", "")]
     dated = [(date, each) for date, each in known if date is not None]

@@ -1,1 +1,1 @@
-"""Sends one signed request: address, pace, signature, deadline, repetition."""
+"""Sends one signed request: its address, pace, signature, deadline and retries."""

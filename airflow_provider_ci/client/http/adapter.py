@@ -1,4 +1,4 @@
-"""The edge to requests: connections, proxies, certificates, and its exceptions in our words."""
+"""Sends requests with urllib3: connections, proxies, certificates, and the translation of exceptions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PERMANENT = (
     lower.SSLError,
     lower.URLSchemeUnknown,
 )
-"""Exceptions that a retry raises again: an address, a header or a certificate is wrong."""
+"""Errors that a retry would only repeat: an address, a header or a certificate is wrong."""
 
 NO_RETRIES = urllib3.Retry(0, read=False)
 """The client repeats requests itself, because only it knows which ones may be repeated."""
@@ -80,7 +80,7 @@ _WHAT = {
     (False, True): "no complete response",
     (False, False): "the service could not be reached",
 }
-"""Text by (is it a timeout, may the request have been sent)."""
+"""Text of a message, by two flags: whether it was a timeout, whether the request may have been sent."""
 
 _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.InvalidSchema, "For a SOCKS proxy, install requests[socks] (PySocks)."),
@@ -96,7 +96,7 @@ _ADVICE: tuple[tuple[type[BaseException], str], ...] = (
 
 
 class SignedRequest(NamedTuple):
-    """A request that is ready to send, with its target quoted as it was signed."""
+    """A request that is ready to send; its quoted target is the one that was signed."""
 
     base: str
     """Where to connect: scheme, host, port."""
@@ -110,9 +110,10 @@ class SignedRequest(NamedTuple):
 class Adapter:
     """Connections to the addresses of one client, with proxy and certificates resolved once per address.
 
-    requests sets them up and understands the environment's proxies. The requests themselves go to urllib3: a
-    session of requests merges double slashes, which breaks the signature, and looks up the proxy and the
-    certificates for every request, which costs more than the rest of a call.
+    The requests library sets up the connections and understands the environment's proxies. Each request is
+    then sent with urllib3 directly: a session of the requests library merges double slashes, which breaks the
+    signature, and looks up the proxy and the certificates for every request, which costs more than the rest
+    of a call.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Adapter:
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
 
     def send(self, signed: SignedRequest) -> urllib3.BaseHTTPResponse:
-        """Send the request, once, and return the response as soon as its headers are there."""
+        """Send the request once, and return the response as soon as its headers have arrived."""
         pool = self._pools.get(signed.base) or self._open(signed.base)
         return pool.urlopen(
             signed.method,
@@ -141,21 +142,21 @@ class Adapter:
             body=signed.body,  # type: ignore[arg-type]  # the stubs ask for more of a file than urllib3 uses
             headers=signed.headers,
             retries=NO_RETRIES,
-            # 301 and 307 mean a wrong region (436/7730). The signature covers Host, so following would be
-            # refused.
+            # 301 and 307 mean a wrong region (436/7730). The signature covers Host, so the service would
+            # refuse a redirected request.
             redirect=False,
             # Through a proxy for plain HTTP the URL names the service, and the pool belongs to the proxy.
             assert_same_host=False,
             timeout=self._timeout,
             preload_content=False,
-            # urllib3 would unpack an object that is stored with Content-Encoding: gzip, and its size would
-            # not match.
+            # Otherwise urllib3 would decompress an object that is stored with Content-Encoding: gzip, and the
+            # size would not match.
             decode_content=False,
         )
 
     def _new_setup(self) -> HTTPAdapter:
-        # A thread waits for a free connection. Otherwise urllib3 opens one more and closes it after one
-        # request.
+        # With pool_block, a thread waits for a free connection. Without it, urllib3 would open one more
+        # connection and close it after one request.
         return HTTPAdapter(pool_maxsize=self._max_connections, pool_block=True)
 
     def _open(self, base: str) -> urllib3.HTTPConnectionPool:
@@ -175,7 +176,7 @@ class Adapter:
         return signed.target
 
     def after_fork(self) -> None:
-        """Close our copies of the parent's connections without its locks, which may be held for ever."""
+        """Close our copies of the parent's connections without taking its locks: they may stay locked."""
         for pool in self._pools.values():
             idle = pool.pool
             if idle is None:
@@ -194,7 +195,7 @@ class Adapter:
 
 
 def proxies_for(base: str) -> Proxies:
-    """Return the proxy that the environment names for this address, by URL scheme. Loopback has none."""
+    """Return the environment's proxy for this address, by URL scheme; loopback addresses have none."""
     url = urlsplit(base)
     if is_loopback(url.hostname or ""):
         return {}
@@ -212,7 +213,7 @@ def _with_quoted_password(proxy: str) -> str:
 def certificates(verify: bool | str | os.PathLike[str]) -> bool | str:
     """Return which certificates to trust: False for any, True for requests' own list, or a path.
 
-    True uses REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE as requests does. A path given here overrides them.
+    True reads REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, as requests does. A path overrides these variables.
 
     :raises ValueError: the path does not exist.
     """
@@ -243,7 +244,7 @@ class Asked(NamedTuple):
 
 @contextmanager
 def translated(asked: Asked) -> Iterator[None]:
-    """Translate exceptions of requests and urllib3 into our errors, which name the request."""
+    """Translate exceptions of requests and urllib3 into our errors, whose messages name the request."""
     try:
         yield
     except (requests.RequestException, lower.HTTPError) as error:

@@ -1,4 +1,4 @@
-"""Where requests go: the service's own host names, or one endpoint that stands for both of them."""
+"""Where requests go: the host names of CI and COS, or an endpoint that replaces them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
 Service = Literal["ci", "cos", "region"]
-"""A bucket's jobs and queues, a bucket's objects, and operations without a bucket."""
+"""``ci``: a bucket's jobs and queues. ``cos``: a bucket's objects. ``region``: calls without a bucket."""
 
-# CI has hosts below this domain only, COS below both. No official SDK knows another host for CI.
+# CI has hosts only below this domain, COS below both domains. No official SDK has another host for CI.
 _DOMAIN = ".myqcloud.com"
 _SERVICE_DOMAINS = (_DOMAIN, ".tencentcos.cn")
-# The characters that the page on bucket names allows (436/13312).
+# The characters that the documentation allows in a bucket name (436/13312).
 _BUCKET = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?-\d+")
 # Not a list of regions, because Tencent adds regions. The official Python SDK checks the same pattern.
 _REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -34,10 +34,10 @@ class Address:
 
     @property
     def link_base(self) -> str:
-        """Scheme, host and port of a URL for another program. Its host has to name the bucket.
+        """Scheme, host and port of a signed URL for another program; the host has to name the bucket.
 
-        Browsers and curl take any name below ``.localhost`` for this machine, and the local CI reads bucket,
-        service and region from it.
+        Browsers and curl resolve any name below ``.localhost`` to this machine, and the local CI reads
+        bucket, service and region from that name.
         """
         url = urlsplit(self.base)
         if not is_loopback(url.hostname or ""):
@@ -47,7 +47,7 @@ class Address:
 
     @property
     def link_host(self) -> str:
-        """The ``Host`` to sign a URL with: its own, or the service's name behind a remote endpoint."""
+        """The ``Host`` to sign a URL with: the URL's host, or the service's if the endpoint is remote."""
         link = urlsplit(self.link_base)
         return link.netloc if is_loopback(link.hostname or "") else self.host
 
@@ -55,7 +55,7 @@ class Address:
 def addresses(
     bucket: str, region: str, endpoint: str | None, ci_endpoint: str | None = None
 ) -> dict[Service, Address]:
-    """Return the addresses of a bucket at CI (jobs, queues) and COS (objects), and of CI without a bucket.
+    """Return the addresses of a bucket at CI and COS, and the address of CI for calls without a bucket.
 
     :param endpoint: where to connect for objects, and for everything else without a ``ci_endpoint``.
 
@@ -75,12 +75,12 @@ def addresses(
 
 
 def endpoint_for(endpoint: str | None, here: tuple[str, str], there: tuple[str, str]) -> str | None:
-    """Return the endpoint that another bucket has where this bucket has ``endpoint``.
+    """Return the endpoint for another bucket that corresponds to this bucket's ``endpoint``.
 
-    A host name of the service names its bucket and mostly its region, so it changes with them. Any other
-    address stays the same: the ``Host`` of a request to it names the bucket.
+    A host name of the service contains the bucket and usually the region, so they are replaced. Any other
+    address stays the same, because the ``Host`` of each request names the bucket.
 
-    :param here: bucket and region of the endpoint.
+    :param here: bucket and region of ``endpoint``.
     :param there: bucket and region of the other bucket.
     """
     url = urlsplit(endpoint or "")
@@ -94,7 +94,7 @@ def endpoint_for(endpoint: str | None, here: tuple[str, str], there: tuple[str, 
 def quote_path(path: str) -> str:
     """Quote a path for sending. Dot segments are escaped, so that no proxy removes them.
 
-    The official SDKs write ``./`` as ``.%2F`` too; the service decodes it again.
+    Like the official SDKs, this writes ``./`` as ``.%2F``; the service decodes it again.
     """
     quoted = quote(path, "/").replace("./", ".%2F")
     return quoted[:-1] + "%2E" if quoted.endswith(("/.", "/..", "%2F.", "%2F..")) else quoted
@@ -110,15 +110,16 @@ def quote_query(params: tuple[tuple[str, str], ...]) -> str:
 def unquoted(text: str) -> str:
     """Decode a percent-encoded key, as ``urllib.parse.unquote`` does, at a fifteenth of its cost.
 
-    Decoding is most of the work of reading a page. Quoted-printable differs from percent-encoding only in the
-    sign before the two digits, and its decoder is written in C. The decoder skips malformed escapes, which
-    the length check then detects.
+    Decoding is most of the work of reading a page of a listing. Quoted-printable differs from
+    percent-encoding only in the sign before the two digits, and its decoder is written in C. That decoder
+    skips malformed escapes; the length check then detects them.
 
     :raises ValueError: for bytes that are not UTF-8.
     """
     if "%" not in text:
         return text
-    if "=" not in text and text.isascii() and text.isprintable():  # no line ends, which "=" would swallow
+    # Line ends are excluded, because the decoder drops a line end after "=".
+    if "=" not in text and text.isascii() and text.isprintable():
         data = a2b_qp(text.replace("%", "="))
         if len(data) == len(text) - 2 * text.count("%"):
             return data.decode()
@@ -129,8 +130,8 @@ def _address(host: str, endpoint: str | None, name: str, token: str) -> Address:
     if endpoint is None:
         return Address(host, f"https://{host}", token)
     base = _base(endpoint, name)
-    # The service has further host names for a bucket (internal, accelerated). It and TLS treat each as its
-    # own.
+    # The service has further host names for a bucket (internal, accelerated). The request must be signed for
+    # the name that it connects to, and TLS checks the same name.
     place = urlsplit(base).netloc
     is_service = place.endswith(_SERVICE_DOMAINS) and not host.startswith("ci.")
     return Address(place if is_service else host, base, token)
@@ -156,7 +157,7 @@ def _without_login(endpoint: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address stands for this machine itself."""
+    """Whether a host name or address means this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -2,7 +2,8 @@
 
 Three scales, kept apart:
 
-- steady time advances evenly, even while the machine sleeps. Its zero is arbitrary, so it measures durations;
+- steady time advances evenly, even while the machine sleeps. Its zero is arbitrary, so it only measures
+  durations;
 - this machine's wall clock may be wrong or change at any moment, so it is only the first guess;
 - the service's clock decides whether a signature is valid. It is steady time plus an offset, and the ``Date``
   of each response narrows that offset down.
@@ -16,9 +17,9 @@ import time
 DATE_RESOLUTION_SECONDS = 1.0
 """``Date`` has whole seconds, so the service's actual time was up to this many seconds later."""
 SMALL_CORRECTION_SECONDS = 1.0
-"""A smaller difference is drift, or a difference between two of the service's machines."""
+"""A correction below this is caused by drift, or by a difference between two of the service's machines."""
 
-# Linux's CLOCK_MONOTONIC stands still while the machine is suspended. Measured with it, a lease would seem to
+# Linux's CLOCK_MONOTONIC stops while the machine is suspended. A lease that is measured with it would seem to
 # last longer than it does (docs/protocol.md, "The lease and the fence").
 _BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -31,7 +32,7 @@ class Clock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Steady seconds, which include time suspended (where the system has such a clock)."""
+        """Steady seconds, including the time in suspend if the system has such a clock."""
         return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
 
     def sleep(self, seconds: float) -> None:
@@ -40,11 +41,11 @@ class Clock:
 
 
 class ServiceClock:
-    """The service's clock, estimated; thread-safe.
+    """An estimate of the service's clock; thread-safe.
 
-    Let a response carry ``Date`` D, its request be sent at s and the response received at r (steady time).
+    Suppose that a request was sent at s, its response was received at r (steady time), and its ``Date`` is D.
     Then the offset is at least D - r and less than D + 1 - s. The bounds of all responses are combined. The
-    estimate moves only when a response contradicts it, so it does not jitter with the whole seconds.
+    estimate changes only when a response contradicts it, so the whole seconds of ``Date`` cause no jitter.
     """
 
     def __init__(self, machine: Clock) -> None:
@@ -58,7 +59,7 @@ class ServiceClock:
         return self._machine.monotonic() + self._offset
 
     def monotonic(self) -> float:
-        """Steady seconds, which include time suspended."""
+        """Steady seconds, including the time in suspend if the system has such a clock."""
         return self._machine.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -72,14 +73,14 @@ class ServiceClock:
 
     @property
     def ahead_of_machine_seconds(self) -> float:
-        """How far the service's clock is ahead of this machine's wall clock."""
+        """Seconds by which the service's clock is ahead of this machine's wall clock."""
         return self.now() - self._machine.now()
 
     def learn(self, date: float, *, sent: float, received: float) -> None:
         """Narrow the bounds with a response's ``Date`` and the steady times of its exchange."""
         low, high = date - received, date + DATE_RESOLUTION_SECONDS - sent
         if low <= self._low and self._high <= high:
-            return  # the common case: the bounds are narrower already
+            return  # the common case: the known bounds are at least as narrow
         with self._lock:
             # Bounds that contradict the older ones show that a clock has jumped. Then only the newest
             # response counts.
@@ -94,7 +95,7 @@ class ServiceClock:
 
 
 def _moved_into(low: float, high: float, offset: float) -> float:
-    """The offset if it is between the bounds. After a drift the nearest bound, after a jump the middle."""
+    """Return the offset if it is within the bounds, else the nearest bound; after a jump, the middle."""
     if low <= offset < high:
         return offset
     nearest = low if offset < low else high

@@ -1,4 +1,4 @@
-"""Deadlines: a call ends in time, even if the server sends its response very slowly.
+"""Deadlines, which end a call in time even if the server sends its response very slowly.
 
 A socket's timeout restarts with each byte, so a server that sends one byte per second keeps a reader waiting
 for ever. Here every read from the socket checks a deadline for the whole response, from the status line to
@@ -18,7 +18,7 @@ from typing import Any
 SLOWEST_BYTES_PER_SECOND = 32 * 1024
 """Each byte of an object extends the deadline as if it arrived at this rate."""
 MAX_HEAD_BYTES = 1024 * 1024
-"""Limit for status line and headers, including any ``100 Continue`` responses before them."""
+"""Limit for the status line and the headers, including any ``100 Continue`` responses before them."""
 
 
 class Deadline:
@@ -27,8 +27,8 @@ class Deadline:
     __slots__ = ("_at", "_piece_seconds")
 
     def __init__(self, seconds: float, piece_seconds: float) -> None:
-        """Start now. ``piece_seconds`` limits the wait for each piece."""
-        # Not the suspend-aware clock of :mod:`.clock`: socket timeouts stand still during a suspend too.
+        """Start a deadline ``seconds`` from now; ``piece_seconds`` limits the wait for each piece."""
+        # Not the clock of :mod:`.clock`, which counts in suspend: socket timeouts stop during a suspend too.
         self._at = time.monotonic() + seconds
         self._piece_seconds = piece_seconds
 
@@ -50,8 +50,8 @@ class Deadline:
 class _Current(threading.local):
     """The deadline of the next request of this thread.
 
-    requests and urllib3 create connections and responses themselves and cannot pass a deadline on, so it
-    travels in a thread-local variable.
+    requests and urllib3 create connections and responses themselves and cannot pass a deadline on, so a
+    thread-local variable carries it.
     """
 
     deadline: Deadline | None = None
@@ -76,13 +76,13 @@ class TimedResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the status line and the headers."""
         super().begin()
-        # http.client limits each header line and their number, but not repeated ``100 Continue`` responses.
-        # The limit ends here, because the body may be of any size.
+        # http.client limits the length and the number of header lines, but not repeated ``100 Continue``
+        # responses, so the reader has its own limit. It ends here, because the body may be of any size.
         self._reader.bytes_of_head_left = None
 
 
 class _Opened:
-    """The part of a socket that http.client uses: a file to read from."""
+    """Offers ``makefile``, the only method of a socket that http.client uses."""
 
     def __init__(self, reader: _TimedReader) -> None:
         self._reader = reader
@@ -92,12 +92,12 @@ class _Opened:
 
 
 class _TimedReader(io.RawIOBase):
-    """The bytes of a socket, read until the deadline."""
+    """Reads the bytes of a socket until the deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._socket = sock
         self._deadline = deadline
-        # Unbuffered, so that each read of the buffer above it is one ``recv`` with a fresh timeout.
+        # Unbuffered, so that each read of the BufferedReader is one ``recv`` with a fresh timeout.
         self._raw = sock.makefile("rb", buffering=0)
         self.bytes_of_head_left: int | None = MAX_HEAD_BYTES
 

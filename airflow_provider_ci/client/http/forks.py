@@ -1,4 +1,4 @@
-"""Forked processes: a child must not use its parent's connections, or locks that another thread held."""
+"""Forked processes: a child must not use its parent's connections, nor locks held by other threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 
 class Forkable(Protocol):
-    """Something that a child process sets up again."""
+    """An object that a forked child process has to set up again."""
 
     def after_fork(self) -> None:
         """Drop what belongs to the parent; the only thread of the child runs this."""
@@ -18,7 +18,7 @@ _known: WeakSet[Forkable] = WeakSet()
 
 
 def watch(each: Forkable) -> None:
-    """Have ``after_fork`` of it called in every child, as long as it lives."""
+    """Call the object's ``after_fork`` in every child process, as long as the object exists."""
     _known.add(each)
 
 

@@ -8,22 +8,22 @@ from math import inf
 from airflow_provider_ci.client.http.clock import Clock
 
 BURST_SECONDS = 0.1
-"""Threads that wake late may catch up by this many seconds; more would be a burst for the service."""
+"""Threads that wake up late may catch up by this many seconds; more would be a burst of requests."""
 SLOWEST_PART = 64
-"""The rate never falls below this part of the full rate."""
+"""The rate never falls below the full rate divided by this."""
 SLOWEST_FULL_RATE = 20.0
-"""Requests per second assumed as the rate of an overload, if too few were counted to measure it."""
+"""Minimum for the full rate, in requests per second, when it is derived from the rate at an overload."""
 STEPS = 10
 """After an overload, the full rate is restored in this many steps of one second."""
 
 
 class Pace:
-    """Spaces requests evenly: each one takes a turn and waits for it.
+    """Spaces requests evenly: each request takes the next free turn and waits for it.
 
-    :meth:`slow_down` halves the rate, and does nothing for the next second, because many threads meet the
-    same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a configured
-    limit, the full rate is the measured rate at which the overload began; when it is reached again, the limit
-    is removed.
+    :meth:`slow_down` halves the rate. Further calls within a second have no effect, because many threads
+        report the same overload. Afterwards the rate grows by a tenth of the full rate per second. Without a
+        configured limit, the full rate is the measured rate at which the overload began; when it is reached
+        again, the limit is removed.
     """
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:
@@ -39,7 +39,7 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Current limit in requests per second; infinite without a limit."""
+        """The current limit in requests per second; infinite if there is no limit."""
         return self._rate
 
     def take(self) -> None:
@@ -97,5 +97,5 @@ class Pace:
             self._last_change += steps
             if self._rate == self._full_rate and not self._is_limited:
                 self._full_rate = self._rate = inf
-                # The count stood still during the limit, so it says nothing about the rate from here on.
+                # Nothing was counted while the limit was in effect, so counting starts anew.
                 self._counted_since, self._count, self._counted_rate = now, 0, 0.0

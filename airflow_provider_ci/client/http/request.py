@@ -13,7 +13,7 @@ from airflow_provider_ci.client.signing import Credentials
 
 XML_BODY = {"Content-Type": "application/xml"}
 """The headers of a request whose body is XML."""
-# CI and COS have a name each for the token of a temporary key (1045/43609).
+# CI and COS use different names for the token of a temporary key (1045/43609).
 TOKEN_PARAMS = frozenset({"x-ci-security-token", "x-cos-security-token"})
 
 
@@ -24,8 +24,9 @@ class Request:
     ``success`` describes a successful response; any other response is an error, whatever its status.
 
     An :class:`Upload` is opened for each attempt, so that a repeated request reads from the start.
-    ``submits`` names the input and output of a job, for requests that must not be repeated blindly.
-    ``expires_at`` is the Unix time, by the service's clock, after which it is neither sent nor accepted.
+    ``submits`` holds the input key and output key of a job if the request submits one; such a request must
+    not be repeated blindly. ``expires_at`` is the Unix time, by the service's clock, after which the request
+    is neither sent nor accepted.
     """
 
     method: str
@@ -46,7 +47,7 @@ class Request:
 
 
 def signed_url(credentials: Credentials, address: Address, request: Request, *, key_time: str) -> str:
-    """Turn a request into a URL that is signed with its host, parameters and headers.
+    """Turn a request into a URL whose signature covers its host, parameters and headers.
 
     The program that opens the URL has to send those headers with the same values. The token of a temporary
     key is a parameter that the signature does not cover.

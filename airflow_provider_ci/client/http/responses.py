@@ -1,7 +1,7 @@
 """Decides whether a response is a success, for every operation.
 
-A status below 300 is not enough. The service, or a proxy on the way to it, also sends 200 with an error
-inside, or with a page of HTML. So each request names the contents of its successful response: a root element,
+A status below 300 is not enough. The service, or a proxy on the way to it, sometimes sends 200 with an error
+or an HTML page in the body. So each request names the contents of its successful response: a root element,
 headers, or an object's bytes.
 """
 
@@ -23,22 +23,22 @@ from airflow_provider_ci.client.wire.words import looks_like_html, words_of
 
 CHUNK_BYTES = 256 * 1024
 MAX_XML_BYTES = 32 * 1024 * 1024
-"""Limit for a response in XML. A page of 1,000 keys of maximum length has about 3 MB."""
+"""Limit in bytes for a response in XML. A page of 1,000 keys of maximum length has about 3 MB."""
 MAX_UNANNOUNCED_BYTES = 256 * 1024 * 1024
-"""Limit for an object without Content-Length. COS always sends it; another server's body may never end."""
+"""Limit in bytes for an object without Content-Length, which COS always sends; other bodies may never end."""
 MAX_OTHER_BYTES = 64 * 1024
-"""Limit for the body of an error, and for a body that is not used."""
+"""Limit in bytes for the body of an error, and for a body that is not used."""
 
 _GZIP = b"\x1f\x8b"
-# The types in which gateways send their errors and login pages. An object can have such a type, too.
+# Content types of the errors and login pages that gateways send. An object can have such a type, too.
 _PAGES = ("text/html", "text/xml", "application/xml", "application/json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """The contents that a successful response of an operation must have, beside a status below 300.
+    """What a successful response of an operation must contain, besides a status below 300.
 
-    :param root: the name of the root element of its body; None if the body is not used.
+    :param root: the name of the root element of the body; None if the body is not used.
     :param headers: names of required headers.
     :param is_object: the body is an object of any type.
     :param is_part: the request has a ``Range``, so that the body may be a part of the object.
@@ -51,16 +51,16 @@ class Success:
 
 
 NOTHING = Success()
-"""The body is not used."""
+"""For operations whose response body is not used."""
 RESPONSE = Success(root="Response")
-"""The root element of nearly all responses of CI."""
+"""For nearly all operations of CI: their responses have the root element ``Response``."""
 OBJECT = Success(is_object=True)
 OBJECT_PART = Success(is_object=True, is_part=True)
 
 
 @dataclass(slots=True)
 class Response:
-    """A success: headers, request id, and either a root element or an object's bytes still to come."""
+    """A successful response: headers, request id, and a root element or the unread bytes of an object."""
 
     headers: Mapping[str, str]
     request_id: str
@@ -72,7 +72,7 @@ class Response:
 
     @property
     def root(self) -> xml.Element:
-        """The root element, for an operation that has one."""
+        """The root element; only for operations whose responses have a root element."""
         assert self._root is not None
         return self._root
 
@@ -117,7 +117,7 @@ def accepted(
 ) -> Response:
     """Return the response if it is a success.
 
-    :param signed_for: the service's time that the request was signed for.
+    :param signed_for: the service's Unix time that the signature assumed.
     :raises CIServiceError: the response is a service error, whatever its status.
     :raises CIResponseError: the response lacks the contents that the operation requires.
     :raises CIConnectionError: the response ends early.
@@ -131,7 +131,7 @@ def accepted(
         response._root = _accepted_root(raw, success.root, response.request_id, asked, signed_for)
     else:
         _accept_nothing(raw, response.request_id, asked, signed_for)
-    # An ETag of two quotes is as useless as none.
+    # An ETag that consists of two quotes is as useless as a missing one.
     missing = [name for name in success.headers if not raw.headers.get(name, "").strip('" ')]
     if missing:
         raise CIResponseError(
@@ -142,7 +142,7 @@ def accepted(
 
 def _error_of(raw: BaseHTTPResponse, asked: Asked, signed_for: float) -> CIError:
     body, is_cut = b"", True
-    with suppress(CIConnectionError), translated(asked):  # without a body, the status still decides the error
+    with suppress(CIConnectionError), translated(asked):  # if the body is lost, the status decides the error
         body, is_cut = raw.read(MAX_OTHER_BYTES) if asked.method != "HEAD" else b"", False
     return refusal(
         raw.status,
@@ -162,11 +162,11 @@ def _accepted_root(
     try:
         root = xml.document(body, request_id=request_id)
     except CIResponseError:
-        # A body that is not well-formed may still be an error, cut or badly escaped by a gateway on the way.
+        # Malformed XML may still be a service error that a gateway on the way cut off or escaped wrongly.
         _raise_if_error(raw, body, request_id, asked, signed_for)
         raise
     is_right = root.tag == expected
-    # CI reports errors within a 200, as the root or below <Response> (document/product/1045/33700).
+    # CI may report an error with status 200: as the root element, or below <Response> (1045/33700).
     if not is_right or (expected == "Response" and root.find("Error") is not None):
         _raise_if_error(raw, body, request_id, asked, signed_for)
     if not is_right:
@@ -188,7 +188,7 @@ def _accept_nothing(raw: BaseHTTPResponse, request_id: str, asked: Asked, signed
 def _accept_object(
     response: Response, raw: BaseHTTPResponse, asked: Asked, signed_for: float, *, is_part: bool
 ) -> None:
-    """Accept an object. It may itself be HTML or hold ``<Error>``; only objects have an ETag."""
+    """Accept an object, which may itself be HTML or contain ``<Error>``; only objects have an ETag."""
     request_id = response.request_id
     if raw.status == 206 and not is_part:
         raise CIResponseError(
@@ -200,10 +200,10 @@ def _accept_object(
     if kind in _PAGES and not raw.headers.get("ETag"):
         response._body = b"" if asked.method == "HEAD" else _whole(raw, request_id, asked)
         _raise_if_error(raw, response._body, request_id, asked, signed_for)
-        # A portal's page without a known form, such as a login page, has no request id of the service.
+        # The HTML page of a portal, such as a login page, lacks the service's request id.
         if not request_id and kind == "text/html":
             raise _page_of_html(request_id)
-    # HTTP/1.0 style: the body ends when the connection closes, so a cut body would look complete.
+    # In HTTP/1.0, a body ends when the connection closes, so a truncated body would look complete.
     elif asked.method != "HEAD" and raw.length_remaining is None and not getattr(raw, "chunked", False):
         raise CIResponseError(
             "the body has neither a Content-Length nor chunks, so its end is unknown",
@@ -215,7 +215,7 @@ def _accept_object(
 def _whole(raw: BaseHTTPResponse, request_id: str, asked: Asked) -> bytes:
     with translated(asked):
         announced = raw.length_remaining
-        # ``read(amount)`` passes urllib3's buffer, which costs time. A short body needs no such limit.
+        # ``read(amount)`` goes through urllib3's buffer, which is slow. A short body needs no limit.
         is_short = announced is not None and announced <= MAX_XML_BYTES
         body = raw.read() if is_short else raw.read(MAX_XML_BYTES + 1)
     body = unpacked(body, MAX_XML_BYTES + 1)
@@ -227,9 +227,10 @@ def _whole(raw: BaseHTTPResponse, request_id: str, asked: Asked) -> bytes:
 def _raise_if_error(
     raw: BaseHTTPResponse, body: bytes, request_id: str, asked: Asked, signed_for: float
 ) -> None:
-    """Raise if the body is a service error or a page of HTML, whatever the status.
+    """Raise if the body is a service error or an HTML page, whatever the status.
 
-    :raises CIServiceError, CIResponseError: it is.
+    :raises CIServiceError: the body is a service error.
+    :raises CIResponseError: the body is an HTML page.
     """
     start = body[:MAX_OTHER_BYTES]
     if words_of(start).code:
@@ -249,7 +250,7 @@ def _page_of_html(request_id: str) -> CIResponseError:
 
 
 def unpacked(body: bytes, most: int) -> bytes:
-    """Decompress a body if it is gzip, which we do not request; ``most`` limits its size in bytes."""
+    """Decompress a body if it is gzip, although we never request gzip; ``most`` limits its size in bytes."""
     if not body.startswith(_GZIP):
         return body
     try:

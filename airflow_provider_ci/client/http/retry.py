@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 class RetryPolicy:
     """How often and how long to repeat a request whose error is retryable.
 
-    The wait before attempt n is random between 0 and ``first_wait_seconds * 2**(n-2)``, capped at
-    ``max_wait_seconds``, but never shorter than the service's Retry-After. No attempt starts
-    later than ``max_seconds`` after the first one. ``max_attempts=1`` turns repeating off.
+    The wait before attempt n is random between 0 and ``first_wait_seconds * 2**(n-2)``. It is capped at
+    ``max_wait_seconds``, but is never shorter than the service's Retry-After. No attempt starts
+    later than ``max_seconds`` after the first one. ``max_attempts=1`` turns retries off.
     """
 
     max_attempts: int = 6
@@ -40,20 +40,19 @@ class RetryPolicy:
                 raise ValueError(f"RetryPolicy.{name} must be 0 or more, not {getattr(self, name)!r}")
 
     def run(self, sleep: Callable[[float], None], attempt: Callable[[A, B], T], first: A, second: B) -> T:
-        """Attempt until there is a result, or an error that rules out another attempt.
+        """Attempt until there is a result, or no further attempt is allowed.
 
-        :param sleep: waits, in seconds.
-        :param attempt: is called with ``first`` and ``second``.
+        :param sleep: waits for the given number of seconds.
+        :param attempt: called with ``first`` and ``second``.
         :raises CIError: the last attempt's error, unchanged.
         """
         try:
-            return attempt(
-                first, second
-            )  # most first attempts succeed, and setting tenacity up costs as much as a signature
+            # Without tenacity: most first attempts succeed, and its setup costs as much as a signature.
+            return attempt(first, second)
         except CIError as error:
             if not error.is_retryable:
                 raise
-            # tenacity gets the failure as its first attempt, so that this attempt counts for the limits, too.
+            # tenacity gets this failure as its first attempt, so that it counts towards the limits.
             failures = [error]
 
         def go_on() -> T:
@@ -64,7 +63,7 @@ class RetryPolicy:
         return self._retrying(sleep)(go_on)
 
     def _retrying(self, sleep: Callable[[float], None]) -> Retrying:
-        """The policy in tenacity's terms."""
+        """Return this policy as a tenacity object."""
         jitter = wait_random_exponential(multiplier=self.first_wait_seconds, max=self.max_wait_seconds)
 
         def wait(state: RetryCallState) -> float:

@@ -48,18 +48,18 @@ Timeout = float | tuple[float, float] | tuple[float, float, float]
 
 USER_AGENT = f"airflow-provider-ci/{__version__}"
 SIGNATURE_STEP_SECONDS = 60
-"""Signatures of one minute share their time window, so their sign key is computed once."""
+"""All signatures within this many seconds have the same time window, so the sign key is computed once."""
 SIGNATURE_VALID_SECONDS = 900
 CLOCK_TOLERANCE_SECONDS = 5
-"""A request rejected for its time is signed again if the clock's estimate changed by this much since."""
+"""A request that was rejected for its time is signed again if the clock's estimate moved by this much."""
 _MOST_CORRECTIONS = 3
-"""The first guess may be wrong, and the service's clock may jump just then."""
+"""More than one correction, because the service's clock may also jump after a wrong first guess."""
 UNREADABLE = (ArithmeticError, LookupError, RecursionError, ValueError)
-"""Exceptions of a reader that met an unforeseen response."""
+"""Exceptions that reading an unexpected response may raise."""
 
 
 class _Sent(NamedTuple):
-    """A request that was sent, and the response whose body is still to be read."""
+    """A request that was sent, and its response, whose body has not been read yet."""
 
     asked: Asked
     due: Deadline
@@ -105,7 +105,7 @@ class Transport:
         self._adapter.close()
 
     def after_fork(self) -> None:
-        """Drop the parent's connections: two processes on one would read each other's responses."""
+        """Drop the parent's connections: processes that share one would read each other's responses."""
         self._adapter.after_fork()
         self.clock.after_fork()
         self._pace.after_fork()
@@ -120,14 +120,14 @@ class Transport:
     def signed_url(self, request: Request, valid_seconds: int) -> str:
         """Return the request as a URL that holds its own signature; nothing is sent."""
         now = int(self.clock.now())
-        # Start in the past: another machine's clock may be behind.
+        # The validity starts in the past, because the clock of another machine may be behind.
         key_time = signing.key_time(now - SIGNATURE_STEP_SECONDS, now + valid_seconds)
         key = self._source.current()
         return signed_url(key, self._addresses[request.service], request, key_time=key_time)
 
     def _attempt(self, request: Request, read: Callable[[Response], T]) -> T:
         self._pace.take()
-        # Checked only now, because the wait for a turn may have used up the time that was left.
+        # Checked after the wait for a turn, which may have used up the remaining time.
         if request.expires_at is not None and self.clock.now() >= request.expires_at:
             raise RequestExpiredError(f"{request.method} {request.path} was not sent: it expired before")
         try:
@@ -140,23 +140,23 @@ class Transport:
 
     def _outcome(self, error: CIError, request: Request) -> CIError:
         """Return the error of the whole request, given the error of one attempt."""
-        # Only POST creates something at each repetition; a second PUT or DELETE has the same result.
+        # Only a repeated POST has a second effect; a second PUT or DELETE has the same result.
         may_be_accepted = request.method == "POST" and _may_have_been_accepted(error)
-        # The service reports an expired signature as either of these (document/product/436/7730).
+        # The service reports an expired signature as either of these errors (document/product/436/7730).
         is_about_time = isinstance(error, (ClockSkewError, AccessDeniedError))
         if is_about_time and self._is_late(request) and not may_be_accepted:
             return RequestExpiredError(str(error))
-        # A full queue says nothing about the rate of requests.
+        # A full queue does not mean that we send too many requests per second.
         if isinstance(error, ThrottledError) and error.code != "QueueSaturated":
             self._pace.slow_down()
         if not may_be_accepted:
             return error
-        # The service has no idempotency key. The caller can search the listing for the job instead, see
-        # jobs/submit.py.
+        # The service has no idempotency keys. Instead, the caller can search the listing for the job (see
+        # jobs/submit.py).
         if request.submits is not None:
             input_key, output_key = request.submits
             return SubmissionUnknownError(input_key=input_key, output_key=output_key, reason=str(error))
-        error.is_retryable = False  # a second attempt could have its effect twice
+        error.is_retryable = False  # a second attempt could take effect twice
         return error
 
     def _is_late(self, request: Request) -> bool:
@@ -164,10 +164,10 @@ class Transport:
         return request.expires_at is not None and self.clock.now() >= math.floor(request.expires_at)
 
     def _send_or_sign_again(self, request: Request, read: Callable[[Response], T]) -> T:
-        """Send and read. Sign again with a corrected time, or once with another key, if that may help.
+        """Send and read; sign again with a corrected time, or once with another key, if that may help.
 
-        The estimate of the service's time may have changed since the request was signed: through this
-        response, or a response to another thread. These extra attempts do not count as retries.
+        The estimate of the service's time may have changed since the request was signed, through this
+        response or another thread's. These extra attempts do not count as retries.
         """
         key, corrections, is_key_new = self._source.current(), 0, False
         while True:
@@ -175,8 +175,8 @@ class Transport:
             try:
                 return self._result(self._emit(request, key), request, read, offset)
             except CIServiceError as error:
-                # An expired request is never signed for a later time: its end may be the fence of a batch
-                # (docs/protocol.md).
+                # An expired request is never signed for a later time, because a batch may rely on its expiry
+                # as a fence (docs/protocol.md).
                 is_about_time = isinstance(error, ClockSkewError) and not self._is_late(request)
                 is_time_new = abs(self.clock.offset - offset) >= CLOCK_TOLERANCE_SECONDS
                 if is_about_time and is_time_new and corrections < _MOST_CORRECTIONS:
@@ -202,7 +202,7 @@ class Transport:
                 deadline.begin(due)
                 raw = self._adapter.send(signed)
         except CIConnectionError:
-            # A file that fails to read breaks the connection. The cause is local, so no retry may hide it.
+            # A read error of the file breaks the connection. The cause is local, so retries must not hide it.
             if upload and upload.failure:
                 raise upload.failure from None
             raise
@@ -217,11 +217,13 @@ class Transport:
     def _result(self, answered: _Sent, request: Request, read: Callable[[Response], T], offset: float) -> T:
         asked, due, raw = answered
         try:
-            # The time that the signature assumed. The estimate of the clock may have moved since, even by
-            # this response.
+            # Pass the time that the signature assumed, because this response may have changed the estimate of
+            # the clock.
             return read(accepted(raw, request.success, asked, due, self.clock.monotonic() + offset))
         except CIResponseError as error:
-            raise error.to(str(asked)) from error  # readers do not know the request
+            raise error.to(
+                str(asked)
+            ) from error  # the code that reads the response does not know the request
         except UNREADABLE as error:
             raise CIResponseError(f"{asked}: the response cannot be read: {error!r:.300}") from error
         finally:
@@ -249,13 +251,15 @@ class Transport:
 
     def _learn_time(self, raw: BaseHTTPResponse, sent: float) -> None:
         date = date_of(raw.headers)
-        if date is not None and "Age" not in raw.headers:  # a cache on the way sends an old Date
+        if (
+            date is not None and "Age" not in raw.headers
+        ):  # "Age" means that a cache on the way sent an old Date
             self.clock.learn(date, sent=sent, received=self.clock.monotonic())
 
     def _sign(self, request: Request, address: Address, key: Credentials) -> SignedRequest:
         """Sign every header that may be signed, because a bucket in strict signature mode requires it."""
         body, headers = request.body, {"Host": address.host, **request.headers}
-        # Also for an empty body: without the header the service answers 411 MissingContentLength (436/7730).
+        # An empty body needs it too: without it, the service responds 411 MissingContentLength (436/7730).
         if body is not None:
             headers["Content-Length"] = str(body.size if isinstance(body, Upload) else len(body))
         if key.token:
@@ -268,24 +272,24 @@ class Transport:
             headers.items(),
             key_time=self._key_time(request),
         )
-        # Unsigned: proxies may change these two, and strict mode does not require them (436/7778).
+        # Not signed: proxies may change the last two, and strict mode does not require them (436/7778).
         headers |= {"Authorization": authorization, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         return SignedRequest(address.base, request.method, request.target, headers, body)
 
     def _key_time(self, request: Request) -> str:
         now = int(self.clock.now())
-        # Begins a step early, so that a server whose clock is behind accepts it, too.
+        # The window starts a step early, so that a server whose clock is behind accepts the request, too.
         start = now - now % SIGNATURE_STEP_SECONDS - SIGNATURE_STEP_SECONDS
         end = start + SIGNATURE_VALID_SECONDS
         if request.expires_at is not None:
-            # The service compares whole seconds and accepts a request in the last one. The end is the
-            # caller's deadline and does not depend on the estimate of the service's clock.
+            # The service compares whole seconds, and still accepts a request in the last second. The end is
+            # the caller's deadline and does not depend on the estimate of the service's clock.
             end = min(end, math.floor(request.expires_at))
         return signing.key_time(start, end)
 
 
 class Connected:
-    """The base of all groups of calls: a bucket in a region, and the transport that its client set up."""
+    """Base class of all groups of calls: a bucket in a region, and the client's transport."""
 
     region: str
     bucket: str
@@ -317,7 +321,7 @@ def _may_have_been_accepted(error: CIError) -> bool:
 
 
 def _release(raw: BaseHTTPResponse) -> None:
-    """Return the connection to the pool, closed if unread bytes would corrupt the next response."""
+    """Return the connection to the pool; close it first if unread bytes would corrupt the next response."""
     if not raw.closed:
         raw.close()
     raw.release_conn()

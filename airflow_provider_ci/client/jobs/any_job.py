@@ -1,7 +1,7 @@
-"""Jobs of any tag: their paths, their outputs, and a value for tags without a class.
+"""Jobs of any tag: their paths, their outputs, their calls, and an operation for tags without a class.
 
-Sources: tencentcloud.com document/product/1045/73114 (the tags of ``/jobs``), 1045/47932 and 1045/54392; the
-paths of the official SDKs.
+Sources: tencentcloud.com document/product/1045/73114 (the tags of ``/jobs``), 1045/47932 and 1045/54392, and
+the paths that the official SDKs use.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PATHS = ("/jobs", "/doc_jobs", "/pic_jobs", "/file_jobs")
 OUTPUTS = ("object", "prefix", "none")
 """What a job writes: the object ``Output.Object``, objects below a prefix, or nothing."""
 LISTED_PATHS = frozenset({"/jobs", "/doc_jobs", "/pic_jobs"})
-"""The paths that can list their jobs. No API page and no official SDK lists ``/file_jobs``."""
+"""The paths with a listing of jobs. No API page and no official SDK lists the jobs of ``/file_jobs``."""
 
 # All other tags are at /jobs, which serves several features (1045/73114).
 _PATHS_BY_TAG = {
@@ -42,7 +42,7 @@ _PATHS_BY_TAG = {
     "FileUncompress": "/file_jobs",
     "PicProcess": "/pic_jobs",
 }
-# FileUncompress names its objects by itself. The others write their result into the job (1045/73141).
+# FileUncompress chooses the names of its objects. The other jobs contain their own result (1045/73141).
 _OUTPUTS_BY_TAG = {
     "FileHashCode": "none",
     "FileUncompress": "prefix",
@@ -52,7 +52,7 @@ _OUTPUTS_BY_TAG = {
 }
 # Picture jobs (c) can be read at /jobs, too (1045/73113).
 _PATHS_BY_LETTER = {"c": "/jobs", "d": "/doc_jobs", "f": "/file_jobs"}
-"""By the first letter of a job's id; all others are read at ``/jobs``."""
+"""The path where a job is read, by the first letter of its id; ``/jobs`` for all other letters."""
 
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _ARGUMENTS = {"UserData": "user_data", "JobLevel": "job_level"}
@@ -62,22 +62,22 @@ _SECRETS = {
     "UnCompressKey": "FileUncompress(password=…)",
     "CompressKey": "the argument extra of CIClient.submit_job",
 }
-"""Nodes that a value must not hold, because values are shown and stored; what takes them instead."""
+"""Secret nodes, which an operation must not contain because it is shown and stored; what to use instead."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CIJob(Operation, Value):
-    """An operation of any tag of the service, in the words of its API page.
+    """An operation for any tag of the service, written with the node names of its API page.
 
-    Tags with a class of their own are easier to use by that class: :class:`.DocProcess`,
+    For tags that have a class of their own, that class is easier to use: :class:`.DocProcess`,
     :class:`.PicProcess`, :class:`.DocWatermark`, :class:`.ImageOCR`, :class:`.FileHashCode`,
     :class:`.FileUncompress`.
 
     :param tag: the service's name for the type of job, such as ``Snapshot``.
     :param operation: the nodes within ``Operation``, such as ``{"Snapshot": {"Mode": "Average"}}`` or
         ``{"TemplateId": "t…"}``. Output, UserData and JobLevel are arguments of the submission.
-    :param path: ``/jobs``, ``/doc_jobs``, ``/pic_jobs`` or ``/file_jobs``; the usual one of the tag if None,
-        which is ``/jobs`` for unknown tags.
+    :param path: ``/jobs``, ``/doc_jobs``, ``/pic_jobs`` or ``/file_jobs``; None means the usual path of the
+        tag, which is ``/jobs`` for unknown tags.
     :param output: what the job writes: ``object`` (the output key), ``prefix`` (objects whose names
         ``operation`` decides) or ``none`` (the result is in the job); ``object`` for unknown tags.
     """
@@ -85,18 +85,18 @@ class CIJob(Operation, Value):
     always_shown: ClassVar[tuple[str, ...]] = ("tag",)
     may_name_inputs: ClassVar[bool] = True
 
-    tag: str  # type: ignore[misc] # of the instance, for there is no class for it
+    tag: str  # type: ignore[misc] # set for each instance, not for the class
     _: KW_ONLY
-    # Left out of the hash, because a dictionary has none.
+    # Not part of the hash, because a dictionary is not hashable.
     operation: Mapping[str, Any] = field(default_factory=dict, hash=False)
     path: str | None = None
-    output: str | None = None  # type: ignore[misc] # of the instance, too
+    output: str | None = None  # type: ignore[misc] # also set for each instance
 
     def __post_init__(self) -> None:
         checks.one_of("CIJob.path", self.path, PATHS)
         checks.one_of("CIJob.output", self.output, OUTPUTS)
         _check_operation(self.operation)
-        # Airflow renders a template later, and the result is checked then.
+        # Airflow renders a template later; the rendered value is checked then.
         if checks.is_template(self.tag):
             return
         if not isinstance(self.tag, str) or not _TAG.fullmatch(self.tag):
@@ -115,21 +115,21 @@ JobOperation = Union[  # noqa: UP007  (evaluated at run time)
     CIJob, DocAIGCMetadata, DocWatermark, FileHashCode, FileUncompress, ImageOCR
 ]
 JOB_OPERATIONS = (CIJob, DocAIGCMetadata, DocWatermark, FileHashCode, FileUncompress, ImageOCR)
-"""Operations that carry the path and the output of their jobs."""
+"""Operations whose attributes name the path and the output of their jobs."""
 
 
 def path_of_tag(tag: str) -> str:
-    """The usual path of the jobs with this tag."""
+    """Return the usual path of the jobs with this tag."""
     return _PATHS_BY_TAG.get(tag, "/jobs")
 
 
 def output_of_tag(tag: str) -> str:
-    """What the jobs with this tag usually write."""
+    """Return what the jobs with this tag usually write: one of :data:`OUTPUTS`."""
     return _OUTPUTS_BY_TAG.get(tag, "object")
 
 
 def path_of_job_id(job_id: str) -> str:
-    """The path at which a job is read."""
+    """Return the path at which a job is read."""
     return _PATHS_BY_LETTER.get(job_id[:1], "/jobs")
 
 
@@ -165,7 +165,7 @@ def _names_in(content: Any) -> Iterator[str]:
 
 
 class AnyJobFilters(TypedDict, total=False):
-    """Which jobs of a tag to list, and how. None is the same as leaving it out."""
+    """Filters, order and page size of a listing. None has the same meaning as leaving an argument out."""
 
     states: Iterable[JobState] | None
     queue_id: str | None
@@ -178,7 +178,7 @@ class AnyJobFilters(TypedDict, total=False):
 
 
 class AnyJobCalls(JobCalls):
-    """Jobs of any tag."""
+    """Calls for jobs of any tag."""
 
     def submit_job(
         self,
@@ -191,10 +191,10 @@ class AnyJobCalls(JobCalls):
 
         The API's names are CreateMediaJobs (``/jobs``) and CreateFileProcessJobs (``/file_jobs``).
 
-        :param input_key: None also where the operation names its inputs, such as FileCompress.
-        :param output_key: None if the operation writes no object, or names its objects by itself.
-        :param operation: :class:`.CIJob`, or :class:`.DocWatermark`, :class:`.ImageOCR`,
-            :class:`.FileHashCode` and the others with a tag of their own.
+        :param input_key: may also be None if the operation names its inputs, as FileCompress does.
+        :param output_key: None if the operation writes no object, or chooses the names of its objects.
+        :param operation: :class:`.CIJob`, or the class of a tag, such as :class:`.DocWatermark`,
+            :class:`.ImageOCR` or :class:`.FileHashCode`.
         """
         if not isinstance(operation, JOB_OPERATIONS):
             names = ", ".join(each.__name__ for each in JOB_OPERATIONS)
@@ -203,7 +203,7 @@ class AnyJobCalls(JobCalls):
                 "documents and pictures have submit_doc_job and submit_pic_job"
             )
         kind = _kind(operation.tag, operation.path or path_of_tag(operation.tag))
-        # Printable ASCII of up to 1,024 characters (1045/73035). No page limits UserData of document jobs.
+        # At most 1,024 printable ASCII characters (1045/73035). No page limits UserData of document jobs.
         if isinstance(operation.output, str) and kind.path != "/doc_jobs":
             checks.user_data(options.get("user_data"))
         return self._submit(kind, input_key, output_key, operation, options)
@@ -212,7 +212,7 @@ class AnyJobCalls(JobCalls):
         """Read a job of any tag (DescribeMediaJob, DescribeFileProcessJob).
 
         :param path: such as ``/file_jobs``; by default it is derived from the first letter of the id.
-        :raises NotFoundError: it does not exist.
+        :raises NotFoundError: the job does not exist.
         """
         return self._get(_kind("", path or path_of_job_id(job_id)), job_id).named(job_id)
 
@@ -221,9 +221,9 @@ class AnyJobCalls(JobCalls):
     ) -> Iterator[Job]:
         """Yield the jobs of a tag, newest first (DescribeMediaJobs); see :meth:`list_doc_jobs`.
 
-        :param path: the usual one of the tag by default.
+        :param path: by default, the usual path of the tag.
         :param queue_type: such as ``FileProcess``; ``queue_id`` overrides it.
-        :raises ValueError: the path has no listing, which is so for ``/file_jobs``.
+        :raises ValueError: the path is ``/file_jobs``, which has no listing.
         """
         return self._list(Listing(_listed_kind(tag, path), filters, AnyJobFilters))
 
@@ -235,17 +235,17 @@ class AnyJobCalls(JobCalls):
         next_token: str | None = None,
         **filters: Unpack[AnyJobFilters],
     ) -> JobPage:
-        """Read one page of :meth:`list_jobs`, the first without ``next_token``."""
+        """Read one page of :meth:`list_jobs`; without ``next_token``, the first page."""
         return self._list_page(Listing(_listed_kind(tag, path), filters, AnyJobFilters), next_token)
 
     def cancel_job(self, job_id: str) -> None:
-        """Cancel a job of any tag that does not run yet (CancelMediaJob)."""
+        """Cancel a job of any tag that has not started (CancelMediaJob)."""
         self._cancel(_kind("", path_of_job_id(job_id)), job_id)
 
 
 def _kind(tag: str, path: str) -> JobKind:
     checks.one_of("path", path, PATHS)
-    # CancelPicJob and CancelMediaJob are both at /jobs. Only document jobs have a path of their own.
+    # CancelPicJob and CancelMediaJob are both at /jobs. Only document jobs are cancelled elsewhere.
     return JobKind(tag=tag, path=path, cancel_path="/doc_jobs" if path == "/doc_jobs" else "/jobs")
 
 

@@ -1,4 +1,4 @@
-"""The calls that document jobs and picture jobs share."""
+"""The requests and loops that the calls of all kinds of job share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from airflow_provider_ci.client.records import checks
 _log = logging.getLogger(__name__)
 
 MAX_EMPTY_PAGES = 1000
-"""More empty pages than this in a row mean that the service keeps inventing tokens."""
+"""After more empty pages in a row than this, the service is assumed to send new tokens without end."""
 MAX_PAGES = 100_000
-"""Enough for ten million jobs, more than a bucket can have in the month for which jobs are kept."""
+"""Maximum number of pages: ten million jobs, more than a bucket can have in the month that jobs are kept."""
 
 
 class JobCalls(Connected):
@@ -52,7 +52,7 @@ class JobCalls(Connected):
         return self._transport.send(_query(kind, *job_ids), JobAnswer.from_response)
 
     def _list(self, listing: Listing) -> Iterator[Job]:
-        """Yield jobs while the tokens are new. An empty page with a token is not the last page."""
+        """Yield jobs page by page until no new token comes; an empty page may be followed by others."""
         token, seen, empty_pages = None, set[str](), 0
         while True:
             page = self._list_page(listing, token)
@@ -60,7 +60,7 @@ class JobCalls(Connected):
             token = page.next_token
             if token is None:
                 return
-            # Reading on would repeat the same pages for ever.
+            # The token leads back to a page that was already read: continuing would never end.
             if token in seen:
                 _log.warning("the listing of jobs ends at page %r, which was already read", token[:60])
                 return
@@ -81,17 +81,17 @@ class JobCalls(Connected):
 
 
 def _query(kind: JobKind, *job_ids: str) -> Request:
-    """The request for jobs by their ids."""
+    """Return the request that reads jobs by their ids."""
     for job_id in job_ids:
         checks.identifier("job_id", job_id)
-    # /jobs takes up to ten ids (1045/73113). The page of document jobs shows one.
+    # /jobs accepts up to ten ids (1045/73113). The API page of document jobs shows only one.
     path = f"{kind.path}/{','.join(job_ids)}"
     return Request(method="GET", service="ci", path=path, success=RESPONSE)
 
 
 def _cancellation(kind: JobKind, job_id: str) -> Request:
-    """The request that cancels a job."""
+    """Return the request that cancels a job."""
     checks.identifier("job_id", job_id)
-    # The service answers 200 with an empty body.
+    # The response has status 200 and an empty body.
     path = f"{kind.cancel_path}/{job_id}"
     return Request(method="PUT", service="ci", path=path, params=(("cancel", ""),), body=b"")

@@ -23,13 +23,13 @@ FILE_PATHS = ("/file_jobs", "/jobs")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileHashCode(Operation, Value):
-    """The hash of an object's content (``FileHashCode``). The result is in the job; no object is written.
+    """Hashes an object's content (``FileHashCode``). The result is in the job; no object is written.
 
     :param type: ``MD5``, ``SHA1`` or ``SHA256``.
     :param add_to_header: whether the service also stores the hash in a header of the object, such as
         ``x-cos-meta-md5``.
-    :param path: ``/file_jobs`` as the official SDKs send it, or ``/jobs`` as newer API pages show. Only
-        ``/jobs`` can list its jobs, so that a job can be found after its response was lost.
+    :param path: ``/file_jobs`` as in the official SDKs, or ``/jobs`` as on newer API pages. Only ``/jobs``
+        has a listing, in which a job can be found if the response to its submission was lost.
     :param extra: further nodes of ``FileHashCodeConfig``, by the names of the API page.
     """
 
@@ -44,7 +44,7 @@ class FileHashCode(Operation, Value):
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        # Airflow renders a template later, and the result is checked then.
+        # Airflow renders a template later; the rendered value is checked then.
         if isinstance(self.type, str) and not checks.is_template(self.type):
             object.__setattr__(self, "type", self.type.upper())
         checks.required("FileHashCode.type", self.type)
@@ -61,12 +61,12 @@ class FileHashCode(Operation, Value):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileUncompress(Operation, Value):
-    """The files in an archive as objects below a prefix (``FileUncompress``).
+    """Unpacks the files of an archive to objects below a prefix (``FileUncompress``).
 
-    :param prefix: begins the keys of the objects; empty for the root of the bucket.
-    :param prefix_replaced: 0 adds nothing to ``prefix``, 1 the archive's name, 2 its whole key.
-    :param password: opens the archive; never shown.
-    :param listing: whether the result names the objects.
+    :param prefix: prefix of the objects' keys; empty for the root of the bucket.
+    :param prefix_replaced: 0 adds nothing to ``prefix``, 1 adds the archive's name, 2 adds its whole key.
+    :param password: opens the archive; it is never shown.
+    :param listing: whether the result lists the keys of the objects.
     :param path: as in :class:`FileHashCode`.
     :param extra: further nodes of ``FileUncompressConfig``, such as ``{"Mode": "1"}``.
     """
@@ -106,7 +106,7 @@ class FileUncompress(Operation, Value):
 @result_of("FileHashCode")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileHashCodeResult(JobResult):
-    """A hash of a file. Hashes that were not requested, and fields that cannot be read, are empty or None."""
+    """The hash of a file. Hashes that were not requested and unreadable fields are empty or None."""
 
     md5: str = ""
     sha1: str = ""
@@ -128,7 +128,7 @@ class FileHashCodeResult(JobResult):
             sha1=nodes.text(node, "SHA1"),
             sha256=nodes.text(node, "SHA256"),
             size=nodes.integer(node, "FileSize"),
-            # Pages and SDKs spell it in both ways.
+            # API pages and SDKs use both spellings.
             etag=nodes.text(node, "Etag") or nodes.text(node, "ETag"),
             last_modified=nodes.text(node, "LastModified"),
         )
@@ -137,7 +137,7 @@ class FileHashCodeResult(JobResult):
 @result_of("FileUncompress")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUncompressResult(JobResult):
-    """What was unpacked. ``keys`` is empty unless ``listing`` was requested; it may be truncated."""
+    """The unpacked objects. ``keys`` is empty unless ``listing`` was requested, and may be truncated."""
 
     bucket: str = ""
     region: str = ""

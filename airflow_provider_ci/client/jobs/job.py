@@ -28,7 +28,7 @@ QUEUE_TYPES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """Where the jobs of a tag are submitted and read, and where they are cancelled."""
+    """A tag, the path where its jobs are submitted and read, and the path where they are cancelled."""
 
     tag: str
     path: str
@@ -45,11 +45,11 @@ class JobState(str, Enum):
     PAUSE = "Pause"
     CANCEL = "Cancel"
     UNKNOWN = "Unknown"
-    """In listings only: any state that the API pages do not describe."""
+    """Any state that the API pages do not describe. Only jobs in listings can have it."""
 
     @property
     def is_final(self) -> bool:
-        """Whether the job will not change any more."""
+        """Whether the job has reached its last state."""
         return self in _FINAL
 
     def __str__(self) -> str:
@@ -57,12 +57,12 @@ class JobState(str, Enum):
 
 
 _FINAL = frozenset({JobState.SUCCESS, JobState.FAILED, JobState.CANCEL})
-# The API pages name exactly these six (1045/47932).
+# The API pages name exactly these six states (1045/47932).
 _STATES = {state.value: state for state in JobState if state is not JobState.UNKNOWN}
 
 
 class JobResult:
-    """What a job made: the base of the results of each kind."""
+    """What a job made; the base class of the results of all kinds of job."""
 
     __slots__ = ()
 
@@ -74,13 +74,13 @@ class JobResult:
 
 R = TypeVar("R", bound=JobResult)
 _RESULTS: dict[str, tuple[str, type[JobResult]]] = {}
-"""By tag, the node within ``Operation`` that holds the result, and the class that reads it."""
+"""For each tag: the node within ``Operation`` that holds the result, and the class that reads the node."""
 
 
 def result_of(tag: str, node: str = "") -> Callable[[type[R]], type[R]]:
-    """Read the results of jobs with this tag by the decorated class.
+    """Register the decorated class as the reader of the results of jobs with this tag.
 
-    :param node: the name of the result's node, where it is not the tag with ``Result``.
+    :param node: the name of the result's node, if it is not the tag followed by ``Result``.
     """
 
     def register(cls: type[R]) -> type[R]:
@@ -92,7 +92,7 @@ def result_of(tag: str, node: str = "") -> Callable[[type[R]], type[R]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobWorkflow:
-    """The workflow that made a job, and its run."""
+    """The workflow that created a job, and the run of that workflow."""
 
     workflow_id: str
     run_id: str = ""
@@ -101,7 +101,7 @@ class JobWorkflow:
 
     @classmethod
     def from_node(cls, node: nodes.Tree) -> JobWorkflow | None:
-        """Read a ``Workflow`` node; None where no workflow made the job."""
+        """Read a ``Workflow`` node; None if no workflow created the job."""
         if not nodes.text(node, "WorkflowId"):
             return None
         return cls(
@@ -116,13 +116,15 @@ class JobWorkflow:
 class Job:
     """A job as the service last described it.
 
-    Times are aware; ``started_at`` and ``ended_at`` are None until then. ``code`` and ``message`` are
-    meaningful only for a failed job. ``progress`` is in percent, for jobs that report it. ``result`` is None
-    until the job succeeds. ``raw`` holds the complete response, under the API page's names. The repr leaves
-    it out, because it may echo a document's password.
+    Times are aware datetimes; ``started_at`` and ``ended_at`` are None until the job starts and ends.
+    ``code`` and ``message`` are meaningful only for a failed job. ``progress`` is in percent, for jobs that
+    report it. ``result`` is None until the job succeeds. ``raw`` holds everything that the service returned
+    about the job, under the API page's names. The repr omits ``raw``, because it may contain a document's
+    password.
 
-    In a listing only ``job_id`` is certain: ``state`` may be ``UNKNOWN``, ``created_at`` None, and any text
-    empty. A submitted job, or a job read by its id, has all of them.
+    A job from a listing is certain to have only a ``job_id``: its ``state`` may be ``UNKNOWN``, its
+    ``created_at`` None, and any text empty. A job that was just submitted or was read by its id has a tag, a
+    known state and a creation time.
     """
 
     job_id: str
@@ -147,10 +149,11 @@ class Job:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def raise_for_state(self) -> None:
-        """Raise for a job that has failed or was cancelled; return for all others.
+        """Raise an error if the job has failed or was cancelled.
 
-        :raises JobFailedError: naming the object, the service's code and message, and the request id.
-        :raises JobCancelledError: likewise.
+        :raises JobFailedError: the message has the input key, the service's code and message, and the request
+            id.
+        :raises JobCancelledError: the message has the same content.
         """
         if self.state is JobState.FAILED:
             raise JobFailedError(self)
@@ -159,9 +162,9 @@ class Job:
 
     @classmethod
     def from_node(cls, node: nodes.Tree, request_id: str) -> Job:
-        """Read a ``JobsDetail`` node as far as it can be read.
+        """Read a ``JobsDetail`` node; fields that cannot be read stay empty.
 
-        :raises CIResponseError: it has no ``JobId``.
+        :raises CIResponseError: the node has no ``JobId``.
         """
         operation = nodes.child(node, "Operation")
         output = nodes.child(operation, "Output")
@@ -190,11 +193,11 @@ class Job:
         )
 
     def checked(self) -> Job:
-        """Return the job itself if it has every field that a caller relies on.
+        """Return this job if it has every field that a caller relies on.
 
         :raises CIResponseError: a field is missing or cannot be read.
         """
-        # A listing shows jobs of others, which must not end it. So only a caller's own job is checked.
+        # Jobs in a listing are not checked: an unreadable job of another program must not end the listing.
         for name in ("Tag", "State", "CreationTime"):
             nodes.required(dict(self.raw), name, self.request_id)
         if self.state is JobState.UNKNOWN:
@@ -217,10 +220,10 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAnswer:
-    """The response to any request about jobs, with none, one or many of them."""
+    """The response to any request about jobs; it describes any number of jobs."""
 
     jobs: tuple[Job, ...]
-    """The jobs that have an id."""
+    """The described jobs that have an id."""
     are_all_named: bool
     missing: tuple[str, ...]
     next_token: str
@@ -242,9 +245,10 @@ class JobAnswer:
         )
 
     def submitted(self, input_key: str, output_key: str) -> Job:
-        """Return the job that a submission created. Its input and output have to match the request.
+        """Return the job that a submission created; its input and output must match the request.
 
-        :raises CIResponseError: they differ, so this is the response to another request.
+        :raises CIResponseError: they differ, so this is the response to another request, or the response does
+            not describe exactly one job.
         """
         self._require_names()
         if len(self.jobs) != 1:
@@ -263,13 +267,13 @@ class JobAnswer:
     def named(self, job_id: str) -> Job:
         """Return the requested job.
 
-        :raises NotFoundError: if the service does not know it.
+        :raises NotFoundError: the service does not know the job.
         """
         self._require_names()
         for job in self.jobs:
             if job.job_id == job_id:
                 return job.checked()
-        # The service reports an unknown id within a 200, in NonExistJobIds (1045/47933).
+        # For an unknown id, the service responds with status 200 and NonExistJobIds (1045/47933).
         raise NotFoundError(
             status=200,
             code="NonExistJobIds",
@@ -282,8 +286,8 @@ class JobAnswer:
             raise CIResponseError("the response lacks <JobId>", request_id=self.request_id)
 
     def page(self) -> JobPage:
-        """A page of a listing."""
-        # The last page has an empty token or none; the pages' samples show both (1045/47934, 1045/50336).
+        """Return the jobs as a page of a listing."""
+        # The last page has an empty token or none; the API pages show both (1045/47934, 1045/50336).
         return JobPage(jobs=self.jobs, next_token=self.next_token or None, request_id=self.request_id)
 
 
@@ -296,11 +300,11 @@ def _result(tag: str, operation: nodes.Tree, request_id: str) -> JobResult | Non
 
 
 def _differ(asked: str, echoed: str) -> bool:
-    """Whether two keys differ by more than blanks, a leading slash or escapes."""
-    # The service may leave nodes out, so an empty echo proves nothing.
+    """Whether two keys differ in more than blanks, a leading slash or escapes."""
+    # The service may leave nodes out of a response, so an empty echo proves nothing.
     return asked != echoed and bool(asked and echoed) and _bare(asked) != _bare(echoed)
 
 
 def _bare(key: str) -> str:
-    # Real responses keep a leading slash (1045/51266).
+    # Keys in real responses may have a leading slash (1045/51266).
     return unquote(key).strip().lstrip("/")

@@ -36,14 +36,14 @@ _PARAMS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "created_after": ("startCreationTime", nodes.format_time),
     "created_before": ("endCreationTime", nodes.format_time),
 }
-"""For each filter: its name in the request, and how its value is written."""
+"""For each filter: its name in the request, and the function that formats its value."""
 
 
 class Listing:
-    """The jobs of a kind that match filters, as requests for one page each."""
+    """A listing of the jobs of a kind that match filters; it makes the request for each page."""
 
     def __init__(self, kind: JobKind, filters: Mapping[str, Any], allowed: type) -> None:
-        """Check the filters, whose names and types the class ``allowed`` defines."""
+        """Check the filters; the class ``allowed`` defines their names and types."""
         check_names(filters, allowed)
         given = {name: value for name, value in filters.items() if value is not None}
         # The service's own default is 10 jobs per page.
@@ -56,7 +56,7 @@ class Listing:
         self._params = tuple([(wire, text) for wire, text in written if text])
 
     def page(self, next_token: str | None) -> Request:
-        """The request for the page that ``next_token`` stands for, the first one without."""
+        """Return the request for the page with the token ``next_token``; None means the first page."""
         token = (("nextToken", next_token),) if next_token else ()
         return Request(
             method="GET", service="ci", path=self._path, params=(*self._params, *token), success=RESPONSE

@@ -21,17 +21,17 @@ TYPES = ("general", "accurate", "efficient", "fast", "handwriting")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ImageOCR(Operation, Value):
-    """Text recognition in a picture (``ImageOCR``). The result is in the job; no object is written.
+    """Recognises the text in a picture (``ImageOCR``). The result is in the job; no object is written.
 
     Fields that are None are not sent, and the service uses its default.
 
     :param type: ``general``, ``accurate``, ``efficient``, ``fast`` or ``handwriting``.
-    :param language_type: such as ``zh`` or ``auto``; only for ``general``.
-    :param is_pdf: whether a PDF is read too; for ``general`` and ``fast``.
-    :param pdf_page_number: the page of a PDF, from 1.
-    :param is_word: whether the result describes single characters; for ``general`` and ``accurate``.
-    :param enable_word_polygon: whether it gives their places; for ``handwriting``.
-    :param template_id: a template of the service, in place of the fields above.
+    :param language_type: language of the text, such as ``zh`` or ``auto``; only for ``general``.
+    :param is_pdf: whether the input may be a PDF; only for ``general`` and ``fast``.
+    :param pdf_page_number: number of the page to read in a PDF, from 1.
+    :param is_word: whether the result describes single characters; only for ``general`` and ``accurate``.
+    :param enable_word_polygon: whether the result has the positions of characters; only for ``handwriting``.
+    :param template_id: id of a template of the service that replaces the fields above.
     :param extra: further nodes of ``ImageOCR``, by the names of the API page.
     """
 
@@ -58,7 +58,7 @@ class ImageOCR(Operation, Value):
         object.__setattr__(self, "pdf_page_number", page)
         language = checks.text("ImageOCR.language_type", self.language_type)
         object.__setattr__(self, "language_type", language)
-        # Airflow renders a template later, and the result is checked then.
+        # Airflow renders a template later; the rendered value is checked then.
         if self.template_id is not None and not checks.is_template(self.template_id):
             checks.identifier("ImageOCR.template_id", self.template_id)
 
@@ -80,7 +80,7 @@ class ImageOCR(Operation, Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectedText:
-    """A line of text in a picture; ``confidence`` is from 0 to 100, None if it cannot be read."""
+    """A line of text in a picture; ``confidence`` is 0 to 100, or None if the response lacks it."""
 
     text: str
     confidence: int | None = None
@@ -91,18 +91,18 @@ class DetectedText:
         return cls(text=nodes.text(node, "DetectedText"), confidence=nodes.integer(node, "Confidence"))
 
 
-# The only tag whose result is not called like the tag.
+# ImageOCR is the only tag whose result node is not named after the tag.
 @result_of("ImageOCR", "Detection")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOCRResult(JobResult):
-    """The text in a picture. The places of lines and characters are in ``raw`` of the job."""
+    """The text in a picture. The job's ``raw`` holds the positions of lines and characters."""
 
     lines: tuple[DetectedText, ...]
     language: str = ""
 
     @property
     def text(self) -> str:
-        """All lines."""
+        """The text of all lines, joined with line ends."""
         return "\n".join([line.text for line in self.lines])
 
     @classmethod

@@ -13,7 +13,7 @@ Order = Literal["Desc", "Asc"]
 
 
 class JobOptions(TypedDict, total=False):
-    """What a submission may add to input, output and operation. None is the same as leaving it out."""
+    """Optional arguments of a submission. None has the same meaning as leaving an argument out."""
 
     output_bucket: str | None
     output_region: str | None
@@ -29,7 +29,7 @@ class JobOptions(TypedDict, total=False):
 
 
 class JobFilters(TypedDict, total=False):
-    """Which jobs to list, and how. None is the same as leaving it out."""
+    """Filters, order and page size of a listing. None has the same meaning as leaving an argument out."""
 
     states: Iterable[JobState] | None
     queue_id: str | None
@@ -50,9 +50,9 @@ class PicJobFilters(JobFilters, total=False):
 
 
 def check_names(given: Mapping[str, object], allowed: type) -> None:
-    """Reject a keyword argument that does not exist, as Python does for a written-out signature.
+    """Reject unknown keyword arguments, as Python does for a function without ``**options``.
 
-    :param allowed: the class of the arguments, such as :class:`JobOptions`.
+    :param allowed: the class that defines the arguments, such as :class:`JobOptions`.
     """
     names = allowed.__annotations__
     for name in given:

@@ -16,21 +16,21 @@ from airflow_provider_ci.client.wire import xml
 
 
 class Operation:
-    """What a job does; each tag of the service has a class of its own."""
+    """Base class of operations. An operation is what a job does; its tag is the service's name for it."""
 
     __slots__ = ()
     tag: ClassVar[str]
     output: ClassVar[str | None] = "object"
     """What a job writes: one ``object``, objects below a ``prefix``, or ``none``."""
     may_name_inputs: ClassVar[bool] = False
-    """Whether a job needs no input key, because its operation may name its inputs."""
+    """Whether the operation may name the inputs itself, so that a job needs no input key."""
 
     def to_node(self) -> dict[str, object]:
-        """The node of a request that is called like the tag."""
+        """Return the node of a request that has the same name as the tag."""
         raise NotImplementedError
 
     def to_nodes(self) -> dict[str, object]:
-        """The nodes that say what to do, for the ``Operation`` of a request."""
+        """Return the nodes that describe the operation, for the ``Operation`` node of a request."""
         return {self.tag: self.to_node()}
 
 
@@ -67,7 +67,7 @@ class Submission:
             )
 
     def _check_input(self, url: str | None) -> None:
-        # FileCompress names its inputs in the operation and has no Input (436/53995).
+        # A FileCompress operation names its inputs, and its request has no Input node (436/53995).
         if url is None and self.input_key is None and self.operation.may_name_inputs:
             return
         if url is None:
@@ -78,7 +78,7 @@ class Submission:
             raise ValueError(f"input_url must begin with http:// or https://, not {url!r}")
 
     def to_request(self) -> Request:
-        """Return the request that submits it."""
+        """Return the request that submits the job."""
         return Request(
             method="POST",
             service="ci",
@@ -96,8 +96,8 @@ class Submission:
         callback, extra = options.get("callback"), options.get("extra")
         request: dict[str, object] = {
             "Tag": self.operation.tag,
-            # Left out, the job goes to the default queue, as with all official SDKs; old pages call it
-            # required.
+            # Without a queue id, the job goes to the default queue. All official SDKs allow this, although
+            # older API pages require the id.
             "QueueId": options.get("queue_id"),
             # ``Url`` is in the official Go and Java SDKs, not on the API page.
             "Input": {"Object": self.input_key, "Url": input_url} if self.input_key or input_url else None,
@@ -105,7 +105,7 @@ class Submission:
                 **asked,
                 "Output": self._output(asked.get("Output")),
                 "UserData": options.get("user_data"),
-                # Missing on the page of document jobs, but real responses echo it.
+                # Not on the API page of document jobs, but real responses echo it.
                 "JobLevel": options.get("job_level"),
             },
             **(callback.to_nodes() if callback else {}),
@@ -114,7 +114,7 @@ class Submission:
         return xml.build("Request", _merged(request, extra) if extra else request)
 
     def _output(self, more: object) -> dict[str, object] | None:
-        """The place of the output, and what else the operation says of it."""
+        """Return the ``Output`` node: where the output goes, and further nodes from the operation."""
         if self.operation.output == "none" and not more:
             return None
         options = self.options
@@ -129,7 +129,7 @@ class Submission:
 
 
 def _merged(given: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, object]:
-    """Add ``extra`` nodes at any depth. They replace existing nodes of the same name."""
+    """Add the ``extra`` nodes at any depth; each replaces an existing node of the same name."""
     merged: dict[str, object] = dict(given)
     for name, value in extra.items():
         known = merged.get(name)

@@ -1,1 +1,1 @@
-"""Where the key of each request comes from."""
+"""Sources of the key that signs each request."""

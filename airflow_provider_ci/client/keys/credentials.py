@@ -1,6 +1,6 @@
-"""Where the key of each request comes from, and how a temporary key is renewed.
+"""Sources of the key that signs each request, and the renewal of temporary keys.
 
-:class:`~airflow_provider_ci.client.signing.Credentials` are the source of a key that never changes.
+:class:`~airflow_provider_ci.client.signing.Credentials` is the source for a key that never changes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from airflow_provider_ci.client.signing import Credentials
 _log = logging.getLogger(__name__)
 
 RENEW_BEFORE_SECONDS = 300
-"""A key is renewed this long before it expires, or halfway through its lifetime if that is later."""
+"""A key is renewed this many seconds before it expires, or halfway through its lifetime if that is later."""
 PAUSE_SECONDS = 30
-"""Pause between two attempts to renew a key, after a failure or while the service keeps rejecting the key."""
+"""Seconds between attempts to renew a key, after a failure or while the service rejects the key."""
 
 KEY_VARIABLES = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY")
 TOKEN_VARIABLES = ("TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN")
-"""The vendor's SDKs read the first, its Terraform provider the second."""
+"""The vendor's SDKs read the first variable, its Terraform provider reads the second."""
 
 
 class TemporaryKey(Protocol):
@@ -38,7 +38,7 @@ class TemporaryKey(Protocol):
 
     @property
     def expires(self) -> float:
-        """The Unix time from which the service rejects it."""
+        """The Unix time from which the service rejects the key."""
 
 
 class Role(Protocol):
@@ -47,7 +47,7 @@ class Role(Protocol):
     def fetch(self) -> TemporaryKey:
         """Fetch a key that is valid from now on.
 
-        :raises CredentialsError: the source gives no key.
+        :raises CredentialsError: the source returned no key.
         """
 
 
@@ -66,7 +66,7 @@ def environment_credentials(environ: Mapping[str, str] = os.environ) -> Credenti
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A key and the times to renew and drop it, by this machine's clock."""
+    """A key, and the Unix times to renew and to drop it, by this machine's clock."""
 
     credentials: Credentials
     renew_at: float
@@ -74,10 +74,10 @@ class _Held:
 
 
 class RenewingCredentials:
-    """The current key of a role: fetched on first use, renewed before it expires.
+    """Supplies the current key of a role, fetched on first use and renewed before it expires.
 
-    One thread renews at a time. The others use the old key while it is valid, and wait after that. A failed
-    renewal is tried again later; it is an error only when the old key has expired.
+    One thread renews the key at a time. Other threads use the old key while it is valid, and wait once it has
+    expired. A failed renewal is tried again later; it is an error only when the old key has expired.
     """
 
     def __init__(self, role: Role, *, _clock: Clock | None = None) -> None:
@@ -92,9 +92,9 @@ class RenewingCredentials:
         return f"{type(self).__name__}({self._role!r})"
 
     def current(self) -> Credentials:
-        """Return the key, renewed if it is due.
+        """Return the key; renew it first if its renewal is due.
 
-        :raises CredentialsError: the old key has expired, and the source gives no new one.
+        :raises CredentialsError: the old key has expired, and the source returned no new key.
         """
         held, now = self._held, self._clock.now()
         if held is not None and now < held.renew_at:
@@ -103,16 +103,16 @@ class RenewingCredentials:
             return self._renewed_ahead(held)
         with self._lock:
             held = self._held
-            # Another thread may have renewed it while this one waited for the lock.
+            # Another thread may have renewed the key while this thread waited for the lock.
             if held is None or self._clock.now() >= held.expires:
                 held = self._renew()
         return held.credentials
 
     def replacing(self, refused: Credentials) -> Credentials | None:
-        """Return another key after the service rejected this one, either cached or newly fetched."""
+        """Return another key (cached or newly fetched) after the service rejected this one, or None."""
         with self._lock:
             held = self._held
-            # Otherwise another thread has replaced the rejected key already.
+            # If the condition is false, another thread has already replaced the rejected key.
             if held is None or held.credentials == refused:
                 held = self._renew_after_refusal()
         return held.credentials if held and held.credentials != refused else None
@@ -122,7 +122,7 @@ class RenewingCredentials:
         self._lock = Lock()
 
     def _renewed_ahead(self, held: _Held) -> Credentials:
-        # Another thread is at it; the old key still works.
+        # Another thread is renewing the key; the old key still works.
         if not self._lock.acquire(blocking=False):
             return held.credentials
         try:
@@ -136,7 +136,7 @@ class RenewingCredentials:
         return self._held.credentials if self._held else held.credentials
 
     def _renew_after_refusal(self) -> _Held | None:
-        """Renew at most once per pause, since the key is not the only reason for a rejection."""
+        """Renew at most once per ``PAUSE_SECONDS``: a rejection can have other reasons than the key."""
         now = self._clock.monotonic()
         if now - self._replaced_at < PAUSE_SECONDS:
             return None

@@ -1,4 +1,4 @@
-"""Temporary keys from a role: the role of this machine, or a role that another key may assume.
+"""Temporary keys of a role: the role of this machine, or a role that the owner of another key may assume.
 
 Sources: the vendor's SDK documentation on instance roles (cloud.tencent.com document/product/598/85616), and
 AssumeRole (document/api/1312/48197).
@@ -25,13 +25,13 @@ METADATA_PATH = "/latest/meta-data/cam/security-credentials/"
 STS_URL = "https://sts.tencentcloudapi.com"
 STS_VERSION = "2018-08-13"
 LONGEST_SECONDS = 43_200
-"""The longest life of an assumed role's key."""
+"""Maximum lifetime, in seconds, of an assumed role's key."""
 TIMEOUT_SECONDS = 3.0
 MAX_TEXT = 300
 VENDOR_LOG = "tencentcloud_sdk_common"
 
 MAX_BYTES = 64 * 1024
-"""Limit for a response of the metadata address."""
+"""Limit in bytes for a response of the metadata address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class RoleKey:
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any], expires: Any) -> RoleKey:
-        """Read ``TmpSecretId``, ``TmpSecretKey``, ``Token``, the names that the metadata address and STS use.
+        """Read ``TmpSecretId``, ``TmpSecretKey`` and ``Token``, as the metadata address and STS call them.
 
         :raises ValueError, KeyError: a field is missing or malformed.
         """
@@ -59,8 +59,8 @@ class RoleKey:
 class MachineRole:
     """The role that is bound to this machine, read from the machine's metadata address.
 
-    :param role_name: the role; None asks the address for it.
-    :param url: of the metadata address; plain HTTP to it or to this machine only.
+    :param role_name: name of the role; None reads the name from the metadata address.
+    :param url: URL of the metadata address; only plain HTTP to that address or to this machine is allowed.
     """
 
     role_name: str | None = None
@@ -69,7 +69,7 @@ class MachineRole:
     def __post_init__(self) -> None:
         url = urlsplit(self.url)
         host = url.hostname or ""
-        # The response is a key in plain text, so it may come from this address only.
+        # The response is a key in plain text, so it must come from the metadata address.
         if url.scheme != "http" or url.username or not (host in METADATA_HOSTS or is_loopback(host)):
             raise ValueError(
                 f"metadata_url must be http:// to {', '.join(sorted(METADATA_HOSTS))} or this machine, "
@@ -79,7 +79,7 @@ class MachineRole:
     def fetch(self) -> RoleKey:
         """Fetch the role's current key.
 
-        :raises CredentialsError: the address does not respond, or returns no key.
+        :raises CredentialsError: the metadata address does not respond, or returned no key.
         """
         role = self.role_name or self._get("").strip()
         if not role:
@@ -93,7 +93,7 @@ class MachineRole:
                 )
             return RoleKey.from_fields(answer, answer["ExpiredTime"])
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            # Without the response in the message: a part of it may be a key.
+            # The message omits the response, because a part of it may be a key.
             raise self._error(f"its response for role {role!r} holds no key", is_retryable=True) from None
 
     def _get(self, name: str) -> str:
@@ -115,9 +115,9 @@ class MachineRole:
 
 
 def _get(url: str) -> tuple[int, bytes]:
-    """Request the metadata address: plain HTTP, no proxy, a new connection, a deadline."""
+    """Send a request to the metadata address, over plain HTTP without a proxy, and with a deadline."""
     place = urlsplit(url)
-    # Not through requests: a proxy of the environment must not see the key.
+    # The requests library is not used: it would show the key to a proxy that the environment names.
     with urllib3.HTTPConnectionPool(place.hostname or "", place.port) as pool:
         pool.ConnectionCls = timed(pool.ConnectionCls)
         begin(Deadline(TIMEOUT_SECONDS, TIMEOUT_SECONDS))
@@ -134,13 +134,13 @@ def _get(url: str) -> tuple[int, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssumedRole:
-    """A role that ``source``'s key may assume, through the vendor's package (the extra ``role``).
+    """A role that the key of ``source`` may assume; needs the vendor's package (the extra ``role``).
 
-    :param role_arn: such as ``qcs::cam::uin/100000000001:roleName/converter``.
+    :param role_arn: name of the role, such as ``qcs::cam::uin/100000000001:roleName/converter``.
     :param session_name: the name that the audit log shows.
-    :param duration_seconds: lifetime of each key; the role has its own limit below 12 hours.
-    :param region: of the STS endpoint.
-    :param url: of STS; plain HTTP to this machine only.
+    :param duration_seconds: lifetime of each key, at most 12 hours; the role may have a lower limit.
+    :param region: region of the STS endpoint.
+    :param url: URL of STS; plain HTTP is allowed only to this machine.
     :param verify: False to trust any certificate, or the path of a bundle of trusted ones.
     """
 
@@ -168,9 +168,9 @@ class AssumedRole:
             raise ValueError(f"sts_url must be an https:// address, not {url.scheme}://{host}")
 
     def fetch(self) -> RoleKey:
-        """A new key of the role (AssumeRole).
+        """Fetch a new key of the role (AssumeRole).
 
-        :raises CredentialsError: STS cannot be reached or refuses, or the vendor's package is not installed.
+        :raises CredentialsError: STS is unreachable or refused, or the vendor's package is not installed.
         """
         try:
             from tencentcloud.common.exception.tencent_cloud_sdk_exception import (  # type: ignore[import-untyped]

@@ -1,1 +1,1 @@
-"""What the records of all nouns share: checked fields, a serialized form, pages."""
+"""Code that the client's records share: checks of fields, the serialized form, pages, secrets."""

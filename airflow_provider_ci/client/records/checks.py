@@ -1,8 +1,8 @@
-"""Checks of arguments that users pass, made when a record is built.
+"""Checks of arguments that users pass; they run when a record is built.
 
-A text that holds ``{{`` or ``{%`` is an Airflow template, and an object with a ``resolve`` method stands for
-another task's result. Both pass the checks. Their values are checked when the record is built again, with
-the templates rendered.
+A text that contains ``{{`` or ``{%`` is an Airflow template, and an object with a ``resolve`` method is a
+placeholder for another task's result. Both pass the checks. Their values are checked when the record is built
+again, with the templates rendered.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def no_templates() -> Iterator[None]:
 
 
 def is_template(value: object) -> bool:
-    """Whether this is an Airflow template or another task's result, whose value is not known yet."""
+    """Whether the value is an Airflow template or another task's result, and so is not known yet."""
     if _ALL_RENDERED.get():
         return False
     if isinstance(value, str):
@@ -46,27 +46,27 @@ def is_template(value: object) -> bool:
 
 
 def was_template() -> bool:
-    """Whether the record is built from rendered templates, where numbers and lists arrive as text."""
+    """Whether the record is being built from rendered templates, so that numbers and lists may be text."""
     return _ALL_RENDERED.get()
 
 
 def as_written(value: Any) -> Any:
-    """A list or a dict that a template without native rendering left as its text; any other value as it is.
+    """Parse a list or a dict that a template rendered to text; return any other value unchanged.
 
-    The text is read as Python writes it, and as JSON.
+    The text may be a Python literal or JSON.
     """
     if not isinstance(value, str) or not value.strip().startswith(_OPENING):
         return value
     for read in (ast.literal_eval, json.loads):
         with suppress(SyntaxError, ValueError):
             found = read(value.strip())
-            if isinstance(found, (list, tuple, set, dict)):  # "(2026)" is a number in brackets
+            if isinstance(found, (list, tuple, set, dict)):  # "(2026)" is only a number in brackets
                 return found
     return value
 
 
 def parts(value: str) -> list[Any]:
-    """The items of a list that a template left as its text, or the parts of a text with commas."""
+    """Return the items of a list that a template rendered to text, or the parts of a comma-separated text."""
     found = as_written(value)
     if isinstance(found, (list, tuple)):
         return list(found)
@@ -76,7 +76,7 @@ def parts(value: str) -> list[Any]:
 
 
 def text(name: str, value: Any) -> Any:
-    """Check a text. A number, as a template may produce it, is converted. None and templates pass."""
+    """Check a text; a number, which a template may produce, is converted. None and templates pass."""
     if value is None or is_template(value) or isinstance(value, str):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -115,7 +115,7 @@ def number(name: str, value: Any, lowest: int, highest: int | None = None, *, al
         found = int(found) if isinstance(found, str) else found
     except ValueError:
         found = None
-    if isinstance(found, float) and found.is_integer():  # JSON knows only one kind of number
+    if isinstance(found, float) and found.is_integer():  # JSON has only one type of number
         found = int(found)
     if not isinstance(found, int) or isinstance(found, bool):
         raise ValueError(f"{name} must be a whole number, not {value!r}")

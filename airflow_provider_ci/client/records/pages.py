@@ -1,4 +1,4 @@
-"""Listings with numbered pages: queues, buckets, templates. Listings of jobs and objects use tokens."""
+"""Listings with numbered pages, of queues, buckets and templates; other listings use tokens."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def page_request(
 
 
 def all_items(get: Callable[[int], Page[T]]) -> list[T]:
-    """Yield the items of all pages. The first page has the number 1."""
+    """Return the items of all pages, without duplicates. The first page has the number 1."""
     items: dict[T, None] = {}
     for number in count(1):
         page, known = get(number), len(items)
@@ -68,7 +68,11 @@ def all_items(get: Callable[[int], Page[T]]) -> list[T]:
 
 
 def _missing(node: nodes.Tree) -> list[str]:
-    """``NonExistPIDs`` as repeated texts (picture page, SDKs), or as a container of ids (document page)."""
+    """Return the ids in ``NonExistPIDs``.
+
+    The API page of picture queues and the SDKs show repeated texts, the page of document queues shows a
+    container of ids.
+    """
     boxes = nodes.children(node, "NonExistPIDs")
     inside = [each for box in boxes for name in ("QueueID", "QueueId") for each in nodes.texts(box, name)]
     return nodes.texts(node, "NonExistPIDs") + inside

@@ -1,4 +1,4 @@
-"""References to secrets, which stand where the secrets themselves must never be stored or shown."""
+"""References to secrets, for use where a secret itself must not be stored or shown."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airflow_provider_ci.client.records.values import Value
 V = TypeVar("V")
 
 SCHEMES = ("conn", "var", "env", "secret")
-"""Where a secret lies: the password of an Airflow connection, an Airflow variable, an environment variable,
-or a place that only the caller's resolver knows."""
+"""Where a secret is kept: in the password of an Airflow connection, an Airflow variable, an environment
+variable, or a place that only the caller's resolver knows."""
 
 _REFERENCE = re.compile(rf"(?:{'|'.join(SCHEMES)}):\S.*")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret(Value):
-    """Names a secret, such as ``Secret("conn:locked_documents")``; whoever submits a job looks it up.
+    """Names a secret, such as ``Secret("conn:locked_documents")``; it is looked up when a job is submitted.
 
-    :param reference: ``conn:`` and the id of an Airflow connection (its password), ``var:`` and the name of
-        an Airflow variable, ``env:`` and the name of an environment variable, or ``secret:`` and a name that
-        your own resolver knows.
+    :param reference: ``conn:`` and the id of an Airflow connection, for its password; ``var:`` and the name
+        of an Airflow variable; ``env:`` and the name of an environment variable; or ``secret:`` and a name
+        that your own resolver knows.
     """
 
     always_shown: ClassVar[tuple[str, ...]] = ("reference",)
@@ -44,10 +44,10 @@ class Secret(Value):
 
 
 def secret_text(name: str, value: Any) -> Any:
-    """Check a secret: a text, or a reference to one. None and templates pass; no value is ever shown."""
+    """Check a secret, which is a text or a reference. None and templates pass; no error shows the value."""
     if value is None or isinstance(value, (Secret, str)) or checks.is_template(value):
         return value
-    if isinstance(value, Mapping) and value.keys() == {"reference"}:  # on its way through JSON
+    if isinstance(value, Mapping) and value.keys() == {"reference"}:  # the serialized form of a Secret
         return Secret(**value)
     try:
         return checks.text(name, value)
@@ -56,9 +56,9 @@ def secret_text(name: str, value: Any) -> Any:
 
 
 def with_secret(operation: V, look_up: Callable[[str], str]) -> V:
-    """Return the operation with its secret in the place of a reference; for a request only.
+    """Replace the reference to a secret in an operation by the secret itself, only for use in a request.
 
-    :param look_up: returns the secret for a reference.
+    :param look_up: returns the secret that a reference names.
     """
     password = getattr(operation, "password", None)
     if not isinstance(password, Secret):

@@ -1,7 +1,7 @@
-"""Value objects: small frozen records that users build, templates fill in, and other processes receive.
+"""Value objects: small frozen records that users build and that Airflow renders and sends to other processes.
 
-A value is checked twice. When the user builds it, templates and results of other tasks pass unchecked. When
-their values are known, :func:`rendered` builds it again, and everything is checked.
+A value is checked twice. When the user builds it, templates and results of other tasks pass unchecked. Once
+they are rendered, :func:`rendered` builds the value again and checks every field.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from airflow_provider_ci.client.records import checks
 V = TypeVar("V")
 
 VERSION = 1
-"""Version of the serialized form; a higher one is rejected."""
+"""Version of the serialized form; a higher version is rejected."""
 _HOLDS_SEVERAL = re.compile(r"\b(?:Sequence|Mapping|dict|list|tuple)\b")
-"""The type of a field that may hold a list or a dict."""
+"""Matches the type of a field that may hold a list or a dict."""
 HIDDEN = "***"
 """Replaces a secret wherever a value is shown or stored."""
 
 
 class Value:
-    """Mixin of a frozen dataclass: a short ``repr``, and a form in plain JSON that Airflow can store.
+    """Mixin for frozen dataclasses: a short ``repr``, and a form in plain JSON that Airflow can store.
 
     The dataclass needs ``repr=False``. A field with ``repr=False`` is a secret: it is never shown or stored.
     """
@@ -34,7 +34,7 @@ class Value:
     __slots__ = ()
     __version__: ClassVar[int] = VERSION
     always_shown: ClassVar[tuple[str, ...]] = ()
-    """Fields that are shown even where they have their default."""
+    """Fields that are shown even if they have their default value."""
 
     def __repr__(self) -> str:
         shown = (
@@ -43,10 +43,10 @@ class Value:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def serialize(self) -> dict[str, Any]:
-        """Return the fields that differ from their defaults, and the most important ones, as JSON types.
+        """Return the fields that differ from their defaults, and those in ``always_shown``, as JSON types.
 
-        A secret is replaced with ``***``, unless it is a template or a reference, because Airflow stores this
-        in its database.
+        A secret is replaced by ``***`` unless it is a template or a reference, because Airflow stores the
+        serialized form in its database.
         """
         return {
             name: HIDDEN if name in _secrets(self) and not _may_be_stored(value) else plain(value)
@@ -55,9 +55,9 @@ class Value:
 
     @classmethod
     def deserialize(cls: type[V], data: Mapping[str, Any], version: int = VERSION) -> V:
-        """Restore a value from :meth:`serialize`.
+        """Restore a value from the result of :meth:`serialize`.
 
-        :raises ValueError: a newer version wrote it, or it had a secret.
+        :raises ValueError: a newer version serialized the value, or a secret was replaced by ``***``.
         """
         return restore(cls, data, version)
 
@@ -79,19 +79,19 @@ def restore(cls: type[V], data: Mapping[str, Any], version: int) -> V:
 
 
 def is_value(content: object) -> bool:
-    """Whether this is a record with fields that may be templates."""
+    """Whether the object is a dataclass instance, whose fields may be templates."""
     return is_dataclass(content) and not isinstance(content, type)
 
 
 def values_in(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of each field that the constructor accepts."""
+    """Yield the name and the value of each field that the constructor accepts."""
     return ((field.name, getattr(value, field.name)) for field in fields(value) if field.init)
 
 
 def rendered(value: V, known: Mapping[str, Any]) -> V:
-    """Return the value with its templates rendered; all fields are checked.
+    """Build the value again with its templates rendered, and check all fields.
 
-    :param known: the fields with their templates rendered.
+    :param known: the fields after their templates were rendered.
     """
     types = {field.name: str(field.type) for field in fields(value)}  # type: ignore[arg-type]
     read = {name: _as_written(types.get(name, ""), each) for name, each in known.items()}
@@ -100,7 +100,7 @@ def rendered(value: V, known: Mapping[str, Any]) -> V:
 
 
 def _as_written(field_type: str, content: Any) -> Any:
-    """A list or a dict that a template left as its text, in a field that may hold one."""
+    """Parse a list or a dict that a template rendered to text, if the field's type allows one."""
     found = checks.as_written(content) if _HOLDS_SEVERAL.search(field_type) else content
     may_be_text = field_type.startswith("str ")
     if found is not content and may_be_text and not all(isinstance(each, (str, Mapping)) for each in found):
@@ -126,7 +126,7 @@ def plain(content: Any) -> Any:
 
 
 def stable_text(content: Any) -> str:
-    """The text of an object, or its class name if the text would show a memory address."""
+    """Return the text of an object, or its class name if the text would show a memory address."""
     if callable(content) and hasattr(content, "__qualname__"):
         return f"<{content.__module__}.{content.__qualname__}>"
     # The default text of an object holds its address in memory, which differs in each process.
@@ -139,7 +139,7 @@ def stable_text(content: Any) -> str:
 
 
 def _stable_repr(content: Any) -> str:
-    """The ``repr`` of an object, the same in every process."""
+    """Return a ``repr`` of an object that is the same in every process."""
     if isinstance(content, Set):
         return f"{{{', '.join(sorted(map(_stable_repr, content)))}}}"
     if isinstance(content, Mapping):
@@ -166,7 +166,7 @@ def _given(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _may_be_stored(secret: Any) -> bool:
-    """Whether a secret is not there itself: a template of it, or a reference to it."""
+    """Whether this is a template or a reference, and not the secret itself."""
     return isinstance(secret, Value) or checks.is_template(secret)
 
 

@@ -1,1 +1,1 @@
-"""The content of responses and requests: XML, its nodes, and refusals in our words."""
+"""The content of requests and responses: XML, its nodes, and the translation of service errors."""

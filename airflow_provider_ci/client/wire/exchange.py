@@ -1,4 +1,4 @@
-"""Whole requests and responses, for an observer of a client."""
+"""Complete requests and responses, for an observer of a client."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import urllib3
 class Exchange:
     """One request and its response, as they were on the wire.
 
-    Headers and URL hold secrets: the signature, the SecretId, a token. The repr leaves them out.
-    ``sent`` and ``received`` are steady seconds, on the scale of :attr:`CIClient.clock`. The body of an
-    upload from a file is left out.
+    The headers and the URL contain secrets: the signature, the SecretId, a token. The repr omits them.
+    ``sent`` and ``received`` are steady seconds, on the scale of :attr:`CIClient.clock`. If the request
+    uploads a file, ``request_body`` is empty.
     """
 
     method: str
@@ -33,7 +33,7 @@ Observer = Callable[[Exchange], None]
 
 
 def read_whole(raw: urllib3.BaseHTTPResponse, method: str) -> tuple[bytes, urllib3.BaseHTTPResponse]:
-    """Read the bytes of a response, and return them with a response that can be read once more."""
+    """Read the bytes of a response, and return them together with a copy of the response to read again."""
     body = raw.read(decode_content=False)
     raw.release_conn()
     again = urllib3.HTTPResponse(

@@ -1,4 +1,4 @@
-"""Reading the dictionaries that :mod:`.xml` makes: optional and required texts, numbers and times."""
+"""Reads the dictionaries that :mod:`.xml` makes: optional and required texts, numbers and times."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from airflow_provider_ci.client.errors import CIResponseError
 from airflow_provider_ci.client.wire.xml import Node
 
 CHINA = timezone(timedelta(hours=8))
-"""The zone in which the service writes times and reads filters."""
+"""The time zone of the times in responses and of the time filters in requests."""
 
 Tree = dict[str, Node]
 
-# A number of up to 18 digits fits into 64 bits, and int() is never slow for it.
+# A number of up to 18 digits fits into 64 bits, and int() converts it fast.
 MAX_DIGITS = 18
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def text(node: Tree, name: str) -> str:
-    """The text of a child; empty if the child is missing."""
+    """Return the text of a child; empty if the child is missing."""
     value = node.get(name)
     return value if isinstance(value, str) else ""
 
 
 def required(node: Tree, name: str, request_id: str) -> str:
-    """The text of a child that the API page promises."""
+    """Return the text of a child that the API page promises.
+
+    :raises CIResponseError: the child is missing or has no text.
+    """
     value = node.get(name)
     if isinstance(value, str) and value:
         return value
@@ -36,7 +39,7 @@ def required(node: Tree, name: str, request_id: str) -> str:
 
 
 def child(node: Tree, name: str) -> Tree:
-    """The children of the first child of that name; empty if it is missing."""
+    """Return the children of the first child with that name; empty if there is no such child."""
     value = node.get(name)
     if isinstance(value, list):
         value = value[0]
@@ -44,14 +47,14 @@ def child(node: Tree, name: str) -> Tree:
 
 
 def children(node: Tree, name: str) -> list[Tree]:
-    """All children of that name that have children themselves."""
+    """Return all children with that name that have children themselves."""
     value = node.get(name)
     values = value if isinstance(value, list) else [value]
     return [each for each in values if isinstance(each, dict)]
 
 
 def texts(node: Tree, name: str) -> list[str]:
-    """The texts of all children of that name. A comma-separated text is split."""
+    """Return the texts of all children with that name. A comma-separated text is split."""
     # The pages do not say whether several unknown ids are repeated nodes or one comma-separated text.
     value = node.get(name)
     values = value if isinstance(value, list) else [value]
@@ -59,21 +62,21 @@ def texts(node: Tree, name: str) -> list[str]:
 
 
 def integer(node: Tree, name: str) -> int | None:
-    """A child's number; None if it is missing or is not a number, such as ``-``.
+    """Return a child's number; None if the child is missing or is not a number, such as ``-``.
 
-    One field that the service writes in a new way must not hide all the others.
+    It raises no error, because one field in a new format must not hide all the others.
     """
     value = text(node, name)
     if (
         value.isdecimal() and value.isascii() and len(value) <= MAX_DIGITS
-    ):  # the common case, and faster than int() with its exception
+    ):  # the common case; faster than catching the exception of int()
         return int(value)
     value = value.strip()
     return int(value) if _INTEGER.fullmatch(value) else None
 
 
 def moment(node: Tree, name: str) -> datetime | None:
-    """A child's time with its zone; None if it is missing or is not a time, such as ``-``."""
+    """Return a child's time with its zone; None if the child is missing or is not a time, such as ``-``."""
     try:
         return parse_time(text(node, name))
     except ValueError:
@@ -81,7 +84,7 @@ def moment(node: Tree, name: str) -> datetime | None:
 
 
 def parse_time(value: str) -> datetime:
-    """``2023-11-15T06:13:20+0800`` or ``2020-12-10T03:37:30.000Z``; a time without a zone is China's."""
+    """Parse ``2023-11-15T06:13:20+0800`` or ``2020-12-10T03:37:30.000Z``; the default zone is China's."""
     if value.endswith("Z"):
         return datetime.fromisoformat(value[:-1] + "+00:00")
     if value[-5:-4] in ("+", "-"):  # Python 3.10 needs a colon in the zone
@@ -100,14 +103,14 @@ def format_time(time: datetime) -> str:
     return time.astimezone(CHINA).strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-# Many responses of one second carry the same Date.
+# Cached: many responses within a second have the same Date.
 @lru_cache(maxsize=64)
 def header_time(value: str | None) -> datetime | None:
-    """The time in an HTTP header such as Date (aware; UTC by default); None if it is missing."""
+    """Return the (aware) time in an HTTP header such as Date, by default in UTC; None if it is invalid."""
     try:
         time = parsedate_to_datetime(value or "")
         time = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
-        # A year that is out of range fails only here.
+        # Raises an error if the year is out of range; the calls above do not.
         time.timestamp()
     except (IndexError, TypeError, ValueError, OverflowError):
         return None

@@ -1,4 +1,4 @@
-"""Translate the service's error responses into our errors.
+"""Translates the service's error responses into our errors.
 
 Sources: Error Codes, tencentcloud.com document/product/1045/33700 and 436/7730.
 """
@@ -16,9 +16,9 @@ from airflow_provider_ci.client.wire import nodes
 from airflow_provider_ci.client.wire.words import words_of
 
 MAX_SKEW_SECONDS = 900
-"""The service rejects signatures further from its own clock than this many seconds."""
+"""The service rejects a signature whose time differs from its own clock by more than this many seconds."""
 CODES_WITHOUT_EFFECT = frozenset({"SlowDown", "QueueSaturated", "QueuePaused", "NotImplemented"})
-"""Codes with which the service certainly did nothing, whatever the status."""
+"""With these codes, the request certainly had no effect, whatever the status."""
 
 _BY_CODE: dict[str, type[CIServiceError]] = {
     "ExpiredToken": errors.AuthenticationError,
@@ -28,9 +28,9 @@ _BY_CODE: dict[str, type[CIServiceError]] = {
     "SecretidNotExist": errors.AuthenticationError,
     "SignatureDoesNotMatch": errors.AuthenticationError,
     "AccessDenied": errors.AccessDeniedError,
-    # The account lacks the role CI_QCSRole, with which CI reads and writes objects.
+    # The account lacks the role CI_QCSRole, which CI needs to read and write objects.
     "CIRoleNotExist": errors.AccessDeniedError,
-    # The feature is not switched on for the bucket. The page spells it "UnBinded" (1045/33700).
+    # The feature is not switched on for the bucket. "UnBinded" is the spelling of the API page (1045/33700).
     "AIBucketUnBinded": errors.AccessDeniedError,
     "DocBucketUnBinded": errors.AccessDeniedError,
     "MediaBucketUnBinded": errors.AccessDeniedError,
@@ -66,7 +66,7 @@ _BY_STATUS: dict[int, type[CIServiceError]] = {
     429: errors.ThrottledError,
     451: errors.AccessDeniedError,
 }
-# A response to HEAD has no body, so the status has to stand for the code.
+# A response to HEAD has no body, so the code is derived from the status.
 _CODES_WITHOUT_BODY = {
     301: "PermanentRedirect",
     307: "TemporaryRedirect",
@@ -82,7 +82,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}")
 _UNBOUND = re.compile(
     r"bucket'?s? (?:is )?(?:not bound|unbinded)|bucket's host is unavailable", re.IGNORECASE
 )
-"""Messages without a code of their own for a bucket that CI is not switched on for."""
+"""Matches messages about a bucket without CI, because such errors have no code of their own."""
 
 
 def refusal(
@@ -97,9 +97,10 @@ def refusal(
 ) -> CIServiceError:
     """Return the error for an unsuccessful response, which may have no body at all.
 
-    :param asked: method and address, for the message.
-    :param path: the decoded path. Without a body, it distinguishes a missing bucket from a missing object.
-    :param now: the Unix time that the request was signed for.
+    :param asked: method and address of the request, for the message.
+    :param path: the decoded path. If the response has no body, the path distinguishes a missing bucket from a
+        missing object.
+    :param now: the service's Unix time that the signature assumed.
     :param is_cut: the body ended early, so that the reason may be missing.
     """
     said = words_of(body)
@@ -115,7 +116,8 @@ def refusal(
         asked=asked,
         retry_after=_retry_after(headers.get("Retry-After"), now if server_time is None else server_time),
         server_time=server_time,
-        # A proxy can answer 403 for a request that it has passed on. Only the service's own words are proof.
+        # A proxy can respond 403 to a request that it has already passed on. Only a response from the
+        # service itself is proof.
         is_certain=(said.is_xml or bool(request_id)) and _did_nothing(status, said.code),
         is_cut=is_cut,
     )
@@ -135,7 +137,7 @@ def _did_nothing(status: int, code: str) -> bool:
     """Whether this error means that the request had no effect, provided that the service itself sent it."""
     if code in CODES_WITHOUT_EFFECT:
         return True
-    # A server error may come after the job was made, so a 5xx proves nothing.
+    # The server may fail after it created the job, so a 5xx proves nothing.
     return 400 <= status < 500 or (status < 400 and code not in errors.TRANSIENT_CODES)
 
 
@@ -156,8 +158,8 @@ def _timestamp(value: str | None) -> float | None:
 
 
 def _code_without_body(status: int, path: str, now: float, server_time: float | None) -> str:
-    """The code of a response without a body: to HEAD, or from a proxy on the way."""
-    # Without a body, the difference of the clocks is the only hint at an expired signature.
+    """Return a code for a response without a body, such as one to HEAD or one from a proxy on the way."""
+    # Without a body, only the difference between the clocks can show that the signature has expired.
     skewed = server_time is not None and abs(server_time - now) > MAX_SKEW_SECONDS
     if status in (401, 403) and skewed:
         return "RequestTimeTooSkewed"

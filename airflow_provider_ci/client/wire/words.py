@@ -1,4 +1,4 @@
-"""Error bodies: code, message, resource and request id, from malformed bodies too.
+"""Reads code, message, resource and request id from the body of an error, even if it is malformed.
 
 An error is first parsed as the XML or JSON that the documentation shows. If that fails, a lenient search
 finds the same fields in the text, because gateways on the way truncate bodies, wrap them, and do not escape
@@ -19,7 +19,7 @@ from airflow_provider_ci.client.wire import xml
 MAX_SEARCHED_BYTES = 64 * 1024
 MAX_PLAIN_BYTES = 4096
 MAX_MESSAGE = 200
-"""Limit, in characters, for a text without a documented form."""
+"""Limit, in characters, for a text that is in no documented format."""
 MAX_JSON_DEPTH = 4
 
 _BOM = b"\xef\xbb\xbf"
@@ -40,7 +40,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The fields of an error, empty if missing. ``is_xml`` is True if it has the service's own form."""
+    """The fields of an error, empty if missing. ``is_xml`` is True for an XML body, the service's format."""
 
     code: str = ""
     message: str = ""
@@ -58,7 +58,7 @@ def words_of(body: bytes) -> Words:
         return Words(message=_plain(text))
     found = _from_xml(text)
     if found is None:
-        # The parser refuses a document type, whose entities can hide anything. So does this search.
+        # The entities of a document type can hide anything. The parser refuses it, so this search must too.
         found = {} if b"<!DOCTYPE" in text else _from_text(_decoded(text))
     return _words(found, is_xml="code" in found)
 
@@ -74,7 +74,7 @@ def _words(found: dict[str, str], *, is_xml: bool) -> Words:
 
 
 def looks_like_html(body: bytes) -> bool:
-    """Whether this is a web page."""
+    """Whether the body is an HTML page."""
     return _HTML.match(body.removeprefix(_BOM)[:1000]) is not None
 
 
@@ -91,7 +91,7 @@ def _from_json(body: bytes) -> dict[str, str]:
 
 
 def _members(node: object, depth: int) -> Iterator[tuple[str, str]]:
-    """The named texts and numbers of a JSON object and of the objects in it, outermost first."""
+    """Yield the known fields of a JSON object and of the objects within it, outermost first."""
     if not isinstance(node, dict) or depth == 0:
         return
     for name, value in node.items():
@@ -103,7 +103,7 @@ def _members(node: object, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _from_xml(body: bytes) -> dict[str, str] | None:
-    """Read a well-formed ``<Error>``, at the root or deeper; None if the body has no such element."""
+    """Read a well-formed ``<Error>`` element at any depth; None if the body has no such element."""
     try:
         root = xml.document(body)
     except CIResponseError:
@@ -111,7 +111,7 @@ def _from_xml(body: bytes) -> dict[str, str] | None:
     error = root if root.tag == "Error" else next(root.iter("Error"), None)
     if error is None:
         return None
-    # The request id may be beside <Error>. Names within <Error> come later and win.
+    # The request id may be beside <Error>. Fields within <Error> are read later and take precedence.
     words = {
         _NAMES[cell.tag.lower()]: cell.text or ""
         for each in (root, error)
@@ -122,7 +122,7 @@ def _from_xml(body: bytes) -> dict[str, str] | None:
 
 
 def _from_text(text: str) -> dict[str, str]:
-    """Read the text between the tags of an error that is not well-formed."""
+    """Read the text between the tags of an error whose XML is not well-formed."""
     start = text.index("<Error") if "<Error" in text else 0
     words = {
         word: _between(text, f"<{name}>", f"</{name}>", start)
@@ -139,22 +139,22 @@ def _between(text: str, opening: str, closing: str, start: int) -> str:
 
 
 def _usable(words: dict[str, str]) -> dict[str, str]:
-    """Strip blanks; drop empty words, and a code with impossible characters."""
+    """Strip blanks; drop empty fields, and a code that is no error or has impossible characters."""
     found = {name: value.strip() for name, value in words.items() if value.strip()}
     code = found.get("code", "")
-    # CI writes the code Success for jobs that did not fail, so it is not an error.
+    # CI uses the code Success for jobs that did not fail, so it is not an error.
     if code in ("0", "Success") or not _CODE.fullmatch(code):
         found.pop("code", None)
     return found
 
 
 def _plain(body: bytes) -> str:
-    """The words of a page or text. A long text is cut first: it may be crafted to make the search slow."""
+    """Return the text of a page without tags. The page is cut first: it may be crafted to slow the search."""
     return " ".join(_decoded(_TAGS.sub(b" ", body[:MAX_PLAIN_BYTES])).split())[:MAX_MESSAGE]
 
 
 def _decoded(body: bytes) -> str:
-    """Decode UTF-8, or else the encoding that Chinese proxies use."""
+    """Decode UTF-8, or GB 18030, which Chinese proxies use, if the bytes are not UTF-8."""
     try:
         return body.decode()
     except UnicodeDecodeError as error:

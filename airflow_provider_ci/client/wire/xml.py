@@ -1,7 +1,7 @@
-"""Read and write XML as plain dictionaries; the only module that uses a parser.
+"""Reads and writes XML as plain dictionaries; the only module that uses an XML parser.
 
-A node is a text, or a dictionary of its children by name; repeated children of one name are a list.
-Attributes, comments and processing instructions carry no information in this API and are left out.
+A node is a text, or a dictionary of its children by name; several children with the same name are a list.
+Attributes, comments and processing instructions carry no information in this API and are ignored.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Node = Union[str, dict[str, "Node"], list["Node"]]  # noqa: UP007  (evaluated at
 
 _PLAIN = re.compile(r"[\t\n\x20-%'-;=?-\ud7ff]*")
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# A parser turns a bare carriage return into a line feed, and a key may contain one.
+# A carriage return must be escaped: a key may contain it, and parsers turn it into a line feed.
 _ESCAPES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("\r"): "&#13;"}
 
-# No entities beyond the five of XML itself, no DTD, no network, libxml2's limits on depth and size.
+# Allow only XML's own five entities, no DTD and no network, and keep libxml2's limits on depth and size.
 _PARSER = etree.XMLParser(
     resolve_entities=False,
     load_dtd=False,
@@ -37,9 +37,9 @@ def build(name: str, content: object) -> bytes:
     """Build the element ``name`` as UTF-8.
 
     ``content`` is a text, number, bool, dictionary of children, or a list for a repeated element.
-    None leaves the element out, an empty dictionary or text leaves it empty.
+    None leaves the element out; an empty dictionary or text makes an empty element.
 
-    :raises ValueError: for a character that XML cannot carry.
+    :raises ValueError: the content has a character that XML cannot carry.
     """
     return _element(name, content).encode()
 
@@ -47,7 +47,7 @@ def build(name: str, content: object) -> bytes:
 def parse(body: bytes, *, expected: str, request_id: str = "") -> dict[str, Node]:
     """Return the children of the root element, which must be called ``expected``.
 
-    :raises CIResponseError: it is malformed, declares a document type, or has another root element.
+    :raises CIResponseError: the body is malformed, declares a document type, or has another root element.
     """
     element = document(body, request_id=request_id)
     if element.tag != expected:
@@ -57,9 +57,9 @@ def parse(body: bytes, *, expected: str, request_id: str = "") -> dict[str, Node
 
 
 def document(body: bytes, *, request_id: str = "") -> Element:
-    """Return the root element, whatever it is called.
+    """Return the root element, whatever its name is.
 
-    :raises CIResponseError: it is malformed, or declares a document type.
+    :raises CIResponseError: the body is malformed, or declares a document type.
     """
     try:
         element = etree.fromstring(body, _PARSER)
@@ -74,14 +74,15 @@ def document(body: bytes, *, request_id: str = "") -> Element:
         raise CIResponseError(
             "the response declares a document type, which is refused", request_id=request_id
         )
-    # The pages show no namespaces. Searching for the word is cheaper than visiting all elements.
+    # Namespaces are dropped, because API pages show none. Searching for the word first is cheaper than
+    # visiting all elements.
     if b"xmlns" in body:
         _drop_namespaces(element)
     return element
 
 
 def to_node(element: Element) -> Node:
-    """Convert an element with its descendants to a dictionary, or to its text if it has no children."""
+    """Convert an element and its descendants to a dictionary, or to its text if it has no children."""
     if not len(element):
         return element.text or ""
     node: dict[str, Node] = {}
@@ -100,8 +101,8 @@ def to_node(element: Element) -> Node:
 
 
 def rows(element: Element, name: str) -> Iterator[dict[str, str | None]]:
-    """Return each child called ``name`` as a flat dictionary of its children's texts."""
-    # Parsing is over 90 % of the time for a listing. Flat dictionaries were the quickest way measured.
+    """Yield each child called ``name`` as a flat dictionary of its children's texts."""
+    # Parsing takes over 90 % of the time of a listing. Flat dictionaries were the fastest way measured.
     for row in element.iterchildren(name):
         yield {str(cell.tag): cell.text for cell in row}
 
