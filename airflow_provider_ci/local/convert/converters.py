@@ -99,7 +99,7 @@ class Converters(ABC):
             return 1
 
     def query(self, source: Path, name: str) -> dict[str, Any]:
-        """Return the ``imageInfo``, ``exif`` or ``imageAve`` of a picture. Errors are as in ``document``."""
+        """Describe a picture by the query imageInfo, exif or imageAve. Errors are as in ``document``."""
         try:
             return QUERIES[name](source)
         except (OSError, SyntaxError, ValueError) as error:
@@ -128,7 +128,7 @@ def office_missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One LibreOffice and one page worker for one call at a time; ``jobs`` is the folder for its files."""
+    """One LibreOffice and one page worker, which serve one call at a time; ``jobs`` holds its files."""
 
     office: OfficeWorker
     pages: PageWorker
@@ -217,7 +217,7 @@ class RealConverters(Converters):
             file_errors(),
             self._slot() as slot,
             job_folder(slot.jobs) as folder,
-            # In the folder of the target, so that a rename puts the complete result in place.
+            # This folder is beside the target, so that a rename puts the complete result in place.
             tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch,
         ):
             # The worker checks the lower limit of pictures, because ``ignore-error/1`` tolerates larger ones.
@@ -331,7 +331,7 @@ class OfficeProfile:
         with self._lock:
             office = self._office or find_office()
             if not self._path.exists():
-                # Renamed only when it is complete, so that workers never copy a half-made profile.
+                # The draft is renamed only when complete, so that workers never copy a half-made profile.
                 draft = self._path.with_name("profile-draft")
                 shutil.rmtree(draft, ignore_errors=True)
                 prepare_profile(office, draft)

@@ -1,4 +1,4 @@
-"""Converts one document: checks its source file, makes a PDF with LibreOffice, then files of the pages."""
+"""Converts one document: checks the source file, makes a PDF with LibreOffice, makes files of the pages."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def convert_document(job: DocumentJob) -> DocumentResult:
 
 
 def shared_images(folder: JobFolder, images: Mapping[str, Path]) -> dict[str, str]:
-    """Copy watermark images into the folder of a job; return their paths there by address."""
+    """Copy watermark images into the folder of a job; return their new paths by address."""
     return {
         url: str(folder.put(path, f"watermark-{number}")) for number, (url, path) in enumerate(images.items())
     }

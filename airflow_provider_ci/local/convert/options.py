@@ -88,7 +88,7 @@ class PageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentResult:
-    """The files made of a document, and its numbers of pages and of sheets (0 if it has no sheets).
+    """The files made from a document, its number of pages, and its number of sheets (0 if it has none).
 
     ``sheet_names`` are the names of a workbook's sheets in order; a csv has none.
     """

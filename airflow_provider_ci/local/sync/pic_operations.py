@@ -85,7 +85,7 @@ class PicOperations:
 
 
 def read(request: Request) -> PicOperations | None:
-    """The pictures that a request asks for; None if it has no ``Pic-Operations``.
+    """Read the pictures that a request asks for; None if it has no ``Pic-Operations``.
 
     :raises ServiceError: ``InvalidPicOperations``, with ``X-ErrNo`` -60997 for more than five rules.
     """

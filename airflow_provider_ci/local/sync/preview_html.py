@@ -58,7 +58,7 @@ _SWITCHES = ("isShowTopArea", "isShowHeader")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlOptions:
-    """How the HTML page looks; an empty title means the object's name, an empty watermark rule none."""
+    """How the HTML page looks. An empty title means the object's name; ``watermark`` is a rule or empty."""
 
     title: str
     is_copyable: bool

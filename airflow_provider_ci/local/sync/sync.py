@@ -120,7 +120,7 @@ class SyncProcessing:
         self._pending = 0
 
     async def run(self, work: Work, request: Request) -> Answer:
-        """Do the work on the object of the request.
+        """Do the work on the object of the request, in one of the threads.
 
         :raises ServiceError: the conversion failed, too many requests are waiting, or the server is stopping.
         """

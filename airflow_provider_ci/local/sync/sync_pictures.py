@@ -50,7 +50,7 @@ def read(request: Request) -> PictureWork | None:
     """Read the rules of a GET; None if its query has none.
 
     The rule is the name of a parameter. If the rule holds an ``=`` that is not percent-encoded, the query
-    has a name and a value instead; they are joined again here.
+    splits the rule into a name and a value, which are joined again here.
 
     :raises ServiceError: the query has more than one rule.
     """

@@ -86,7 +86,7 @@ class OfficeMissingError(ConversionError):
 def find_office(program: Path | None = None, python: Path | None = None) -> OfficeInstallation:
     """Find LibreOffice and the Python of its ``uno``, or raise OfficeMissingError naming the missing part.
 
-    ``program`` (the folder of soffice.bin) and ``python`` replace the search.
+    If ``program`` (the folder of soffice.bin) or ``python`` is given, it is not searched for.
     """
     folder = program or _find_program()
     if not (folder / "soffice.bin").is_file():
@@ -139,8 +139,8 @@ def _imports_uno(python: str) -> bool:
 def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
     """Make a LibreOffice profile with our settings, which is then copied for each worker.
 
-    It is made by the wrapper of soffice.bin, because soffice.bin itself exits with 81, "start me again", if
-    the folder of the profile is new.
+    The program ``soffice``, a wrapper of soffice.bin, makes the profile: soffice.bin itself exits with 81,
+    "start me again", if the folder of the profile is new.
     """
     settings = profile / "user" / "registrymodifications.xcu"
     settings.parent.mkdir(parents=True)
@@ -169,7 +169,7 @@ def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
 
 
 class OfficeWorker(Worker):
-    """A worker with one LibreOffice; also replaced after many documents or when it uses too much memory.
+    """A worker with one LibreOffice. It is also replaced after many documents, or if it uses too much memory.
 
     ``find`` returns LibreOffice and the prepared profile. ``folder`` holds the files of all workers, ``jobs``
     the folders that jobs share with this worker. The worker runs in ``sandbox``.
@@ -211,7 +211,7 @@ class OfficeWorker(Worker):
         folder = worker_folder(self._folder, "office")
         pipe = f"ci_local_{uuid.uuid4().hex}"
         self.leftovers = [folder, *(place / f"OSL_PIPE_*{pipe}" for place in _SOCKET_FOLDERS)]
-        # A running LibreOffice locks its profile, so each one needs its own.
+        # A running LibreOffice locks its profile, so each worker needs its own copy.
         shutil.copytree(profile, folder / "profile")
         command = [
             str(office.python), str(_WORKER), str(office.program / "soffice.bin"), str(folder / "profile"),

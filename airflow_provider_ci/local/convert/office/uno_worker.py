@@ -43,12 +43,12 @@ SERVICES = {
     "sheet": "com.sun.star.sheet.SpreadsheetDocument",
     "slides": "com.sun.star.presentation.PresentationDocument",
 }
-# LibreOffice chooses these filters for anything that is not binary: they do not show a document.
+# LibreOffice picks these filters for any content that is not binary, so they prove nothing about its type.
 GUESSED_FILTERS = ("Text", "Text (encoded)", "HTML (StarWriter)", "HTML", "Text - txt - csv (StarCalc)")
 # Excel encrypts write-protected workbooks with this password, and opens them without asking.
 DEFAULT_PASSWORD = "VelvetSweatshop"  # noqa: S105 - known to everybody
-# Pages of a sheet that can have their own header or footer, and the property that says that they share
-# the one of the right pages.
+# The kinds of pages of a sheet, and the property that says that a kind shares the header or footer of the
+# right pages.
 PAGES = {"Right": "", "Left": "{}IsShared", "First": "FirstPage{}IsShared"}
 NAME_AND_EXTENSION = 3  # com.sun.star.text.FilenameDisplayFormat
 NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
@@ -67,12 +67,12 @@ class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # 
         self.password_asked = False
 
     def handle(self, request: Any) -> None:
-        """Handle a question; UNO calls it."""
+        """Handle a question. UNO calls this method."""
         self.handleInteractionRequest(request)
 
     def handleInteractionRequest(self, request: Any) -> bool:  # noqa: N802 - the name is UNO's
-        """Handle a question and return whether it was answered; UNO calls it."""
-        # The request is a UNO exception, which pyuno cannot pass on. Its possible answers identify the question.
+        """Handle a question and return whether it was answered. UNO calls this method."""
+        # The request is a UNO exception, which pyuno cannot pass on. Its possible answers identify it.
         if any(hasattr(way, "setPassword") for way in request.getContinuations()):
             self.password_asked = True
         return False
@@ -212,7 +212,7 @@ def check_sheet(number: int, names: list[str]) -> None:
 
 
 def print_only(document: Any, number: int, names: list[str]) -> None:
-    """Print one sheet, or with number 0 all sheets that are not hidden.
+    """Print one sheet; with number 0, print all sheets that are not hidden.
 
     Sheets are hidden and not removed, because formulas of other sheets may refer to them. LibreOffice
     prints the print areas of hidden sheets, but Excel does not, so hidden sheets lose their print areas.
@@ -315,9 +315,8 @@ def export(document: Any, request: dict[str, Any]) -> None:
     data = properties(
         PageRange=f"1-{request['max_pages']}",
         ExportBookmarks=True,
-        ExportNotes=bool(
-            request["comments"]
-        ),  # as notes of the PDF; sheets print their comments, see set_pages
+        # Comments become notes of the PDF; the comments of sheets are printed instead, see set_pages.
+        ExportNotes=bool(request["comments"]),
         UseTaggedPDF=False,
         IsSkipEmptyPages=True,
     )

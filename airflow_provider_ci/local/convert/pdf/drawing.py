@@ -57,7 +57,7 @@ def _open(source: Path, password: str) -> pypdfium2.PdfDocument:
 
 
 def inspect(source: Path, password: str) -> dict[str, Any]:
-    """Return the number of pages and the top bookmarks (title, page index); a PDF needs at least one page."""
+    """Return the page count and the top bookmarks (title, page index); a PDF without pages is an error."""
     with open_pdf(source, password) as document:
         if len(document) == 0:
             raise ConversionError(errors.DAMAGED_FILE, "the PDF has no pages")
@@ -73,7 +73,7 @@ def _bookmarks(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, int]]:
 
 
 def unlock(source: Path, target: Path, password: str) -> dict[str, Any]:
-    """Copy a PDF, without its encryption if a password is given; return what ``inspect`` says of the copy."""
+    """Copy a PDF, without its encryption if a password is given; return the result of ``inspect``."""
     if not password:
         shutil.copyfile(source, target)
     else:

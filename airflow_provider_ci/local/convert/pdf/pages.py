@@ -81,7 +81,7 @@ def _pages_of_sheet(options: DocumentOptions, sheet: Sheet) -> list[Page]:
 
 
 def sheets_of(bookmarks: Sequence[tuple[str, int]], names: Sequence[str], total: int) -> list[Sheet]:
-    """Split the PDF of a workbook into sheets by its bookmarks; every sheet that has pages has one.
+    """Split the PDF of a workbook into sheets by its bookmarks; every sheet that has pages has one bookmark.
 
     ``names`` are the names of all sheets in order, so that hidden and empty sheets are counted, too.
     """

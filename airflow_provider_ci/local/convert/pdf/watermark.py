@@ -63,7 +63,7 @@ def _mark(document: pypdfium2.PdfDocument, index: int, stamp: Image.Image, optio
         picture, left, top = _placed(stamp, (max(1, round(width)), max(1, round(height))), options)
         image = pypdfium2.PdfImage.new(document)
         image.set_bitmap(pypdfium2.PdfBitmap.from_pil(picture))
-        # PDF counts from the lower left corner.
+        # PDF measures positions from the lower left corner.
         bottom = height - top - picture.height
         image.set_matrix(pypdfium2.PdfMatrix().scale(picture.width, picture.height).translate(left, bottom))
         page.insert_obj(image)

@@ -51,7 +51,7 @@ def fetch_from(files: Mapping[str, str]) -> Fetch:
 
 @dataclass(slots=True, kw_only=True)
 class Canvas:
-    """Frames of one size and mode, the format they are to be written in, and their metadata.
+    """Frames of one size and mode, the format to write them in, and their metadata.
 
     ``original_quality`` is the quality of the source, or 100 if its format has none. ``most_bytes`` is the
     maximum size of a jpg file.
@@ -254,7 +254,7 @@ def _round_corners(canvas: Canvas, operation: op.RoundCorners) -> None:
 
 
 def _check_radius(canvas: Canvas, radius: int) -> None:
-    # The page gives both limits for iradius and rradius.
+    # The service's page gives both limits for iradius and rradius.
     if "GIF" in (canvas.format, canvas.original_format):
         raise ConversionError(errors.INVALID_RULE, "corners cannot be cut off a gif")
     if 2 * radius >= min(canvas.size):
@@ -287,7 +287,7 @@ def _limit_frames(canvas: Canvas, operation: op.FrameLimit) -> None:
     if not operation.is_thinned:
         starts, total = list(range(operation.count)), operation.count
     ends = [*starts[1:], total]
-    # a frame that stays is also shown for the time of removed frames, so the animation takes as long
+    # a kept frame is also shown for the time of the removed frames, so that the animation lasts as long
     canvas.durations = [sum(canvas.durations[start:end]) for start, end in zip(starts, ends, strict=True)]
     canvas.frames = [canvas.frames[start] for start in starts]
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from airflow_provider_ci.local.convert.pictures.geometry import Size
 
-# Drawn four times as large and averaged, because Pillow draws hard edges.
+# Corners are drawn four times as large and then averaged, because Pillow draws hard edges.
 _SMOOTHING: Final = 4
 # Maximum radius, in pixels, that is smoothed: a larger corner would take too much memory.
 _MAX_SMOOTHED: Final = 1000

@@ -28,7 +28,7 @@ class Bounds:
 
 
 def scaled(size: Size, factor: float) -> Size:
-    """Scale both sides and round them to at least one pixel."""
+    """Scale both sides; each is rounded to whole pixels and stays at least 1 pixel long."""
     return rounded(size[0] * factor), rounded(size[1] * factor)
 
 
@@ -54,7 +54,7 @@ def _factors(size: Size, bounds: Bounds) -> list[float]:
 
 
 def box_at(size: Size, bounds: Bounds, gravity: str) -> Box:
-    """Place a box by a gravity of the 3 x 3 grid; a side missing in the bounds is the picture's side."""
+    """Place a box by a gravity of the 3 x 3 grid; a side of 0 in the bounds means the whole side."""
     width, height = bounds.width or size[0], bounds.height or size[1]
     across, down = GRAVITIES[gravity]
     left, top = int((size[0] - width) * across), int((size[1] - height) * down)
@@ -69,7 +69,7 @@ def stamp_corner(size: Size, stamp: Size, gravity: str, margins: tuple[int, int]
 
 
 def count_of_blocks(size: Size, bounds: Bounds) -> int:
-    """Count the blocks that a picture divides into; a side missing in the bounds is the picture's side."""
+    """Count the blocks that a picture divides into; a side of 0 in the bounds means the whole side."""
     across, down = _grid(size, bounds)
     return across * down
 
@@ -87,7 +87,7 @@ def _grid(size: Size, bounds: Bounds) -> tuple[int, int]:
 
 
 def turned(size: Size, degrees: int) -> Size:
-    """Return the size of a picture after it is turned, rounded to whole pixels."""
+    """Return the size of a picture after a turn by ``degrees``, rounded to whole pixels."""
     along, aside = abs(cos(radians(degrees))), abs(sin(radians(degrees)))
     return rounded(size[0] * along + size[1] * aside), rounded(size[0] * aside + size[1] * along)
 

@@ -23,7 +23,7 @@ _STANDARD_TABLE: Final = (
 
 
 def picture_info(image: Image.Image, path: Path, ave: str) -> PictureInfo:
-    """Describe an open picture; the caller passes the average colour, because it needs the pixels."""
+    """Describe an open picture; the caller passes the average colour, which needs the pixels."""
     return PictureInfo(
         format=format_name(image),
         width=image.size[0],

@@ -32,7 +32,7 @@ def check_input(what: str, size: Size, frames: int) -> None:
 
 
 def check_output(size: Size, frames: int) -> None:
-    """Refuse a result with a side, or with all its frames together, over the limit."""
+    """Refuse a result if a side, or the pixels of all frames together, exceed the limit."""
     width, height = size
     if max(size) > MAX_OUTPUT_SIDE:
         raise ConversionError(

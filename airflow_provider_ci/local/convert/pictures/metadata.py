@@ -57,7 +57,7 @@ def exif(source: Path) -> dict[str, Any]:
 
 
 def _told(tags: Mapping[int, Any], names: Mapping[int, str]) -> dict[str, str]:
-    # A tag in _PARTS holds only the place of its part in the file.
+    # A tag in _PARTS holds only the offset of its part in the file.
     return {names.get(tag, f"0x{tag:04X}"): _text(value) for tag, value in tags.items() if tag not in _PARTS}
 
 

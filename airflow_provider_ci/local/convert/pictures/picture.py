@@ -94,7 +94,7 @@ def fetch_watermarks(rule: str, fetch: Fetch) -> dict[str, Path]:
     try:
         steps = parse_rule(rule)
     except ValueOutsideRangeError:
-        return {}  # the worker decides whether the rule tolerates it
+        return {}  # the worker decides whether the rule tolerates the value
     files: dict[str, Path] = {}
     for position, step in enumerate(steps, start=1):
         for operation in step.operations:
@@ -149,7 +149,7 @@ def _prefers_source(steps: Sequence[op.Step]) -> bool:
 
 
 def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...]:
-    """Let the JPEG decoder do part of a first thumbnail, which is much faster; the size stays the same."""
+    """Let the JPEG decoder do part of a first thumbnail; this is much faster, and gives the same size."""
     first = steps[0].operations[0] if steps[0].operations else None
     if _format(image) != "JPEG" or not isinstance(first, op.Thumbnail) or first.pad:
         return steps
@@ -162,7 +162,7 @@ def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...
 
 
 def _keeps_profile(steps: Sequence[op.Step]) -> bool:
-    """Return whether the source's colour space can stay: no step adds colours or removes the profile."""
+    """Return whether the source's colour space can be kept: no step adds colours or removes the profile."""
     return not any(
         isinstance(operation, _IN_SRGB)
         or (isinstance(operation, op.Thumbnail) and operation.pad)
@@ -218,7 +218,7 @@ def _frames(image: Image.Image, target_format: str) -> Iterator[Image.Image]:
 
 
 def _with_header(exif: bytes) -> bytes:
-    """Return EXIF with the header that jpg needs; webp may lack it, and the orientation would be lost."""
+    """Return EXIF with the header that jpg needs. A webp may lack it, and its orientation would be lost."""
     return exif if not exif or exif.startswith(_EXIF_HEADER) else _EXIF_HEADER + exif
 
 

@@ -1,7 +1,7 @@
 """Isolation of the worker processes: a worker sees only its program files, fonts and its own folder.
 
-Bubblewrap is used if the system allows it, otherwise Landlock; ``find_sandbox`` tries both and returns the
-one that works.
+Bubblewrap is used if the system allows it, otherwise Landlock; ``find_sandbox`` tries them in this order and
+returns the first working sandbox.
 """
 
 from airflow_provider_ci.local.convert.sandbox.detection import find_sandbox

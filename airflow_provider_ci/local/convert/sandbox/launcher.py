@@ -1,4 +1,4 @@
-"""Restrict this process by Landlock, block its network, then replace it with the command.
+"""Restrict this process by Landlock, block its network, then run the command in its place.
 
 Usage: ``python3 -I -S launcher.py RULES COMMAND...``. RULES is a JSON object of three lists of paths,
 ``readable``, ``writable`` and ``devices``; ``null`` restricts no files. The launcher imports nothing from
@@ -29,7 +29,7 @@ READ = EXECUTE | READ_FILE | READ_DIR
 RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 NET_RIGHTS, SCOPES = 3, 3  # TCP bind and connect; abstract sockets and signals
 
-# By machine: its architecture in linux/audit.h, and its number of the system call ``socket``.
+# For each machine: its architecture in linux/audit.h, and the number of its system call ``socket``.
 MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 IO_URING_SETUP, FIRST_X32_CALL, AF_UNIX = 425, 0x40000000, 1
 LOAD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06

@@ -1,4 +1,4 @@
-"""The directory of a compound file, the container of old Office documents: the names at its root."""
+"""Reads the names at the root of a compound file, which is the container of old Office documents."""
 
 from __future__ import annotations
 

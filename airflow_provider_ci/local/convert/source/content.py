@@ -38,13 +38,13 @@ _MAGIC: Final = {
     b"\x09\x02\x06\x00": "biff",
     b"\x09\x04\x06\x00": "biff",
     b"\x09\x08": "biff",
-    # Word 1 and 2 for Windows, and Write: older than the compound file, so LibreOffice finds the filter.
+    # Word 1 and 2 for Windows, and Write: older than compound files, so LibreOffice detects the filter.
     b"\x9b\xa5": "winword",
     b"\xdb\xa5": "winword",
     b"\x31\xbe\x00\x00": "winword",
     b"\x32\xbe\x00\x00": "winword",
 }
-# The first match counts, so general signs come last.
+# A sign in the text, and the type that it shows. The first match counts, so general signs come last.
 _MARKUP: Final = (
     ("urn:schemas-microsoft-com:office:spreadsheet", "SpreadsheetML, the XML of Excel 2003"),
     ("schemas.microsoft.com/office/word/2003/wordml", "WordprocessingML, the XML of Word 2003"),

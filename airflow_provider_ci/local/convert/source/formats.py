@@ -1,4 +1,4 @@
-"""The source types, and the import filter of LibreOffice for each.
+"""The source types, and LibreOffice's import filter for each type.
 
 Without an explicit filter, LibreOffice would "convert" random bytes named .docx as text.
 """

@@ -15,7 +15,7 @@ from airflow_provider_ci.local.convert.source.compound import root_names
 # Streams that show a password or rights management in a package, a password in a presentation, and rights
 # management in the old binary formats.
 _STREAMS: Final = ("EncryptedPackage", "EncryptedSummary", "\tDRMContent")
-# The record of an old presentation that names the current user: its token shows encryption.
+# The current-user record of an old presentation, with the token of an encrypted presentation.
 _ENCRYPTED_SLIDES: Final = re.compile(rb"\xf6\x0f.{4}\x14\0\0\0\xdf\xc4\xd1\xf3", re.DOTALL)
 _MANIFEST: Final = "META-INF/manifest.xml"
 _LONGEST_MANIFEST: Final = 8 * 1024**2

@@ -2,8 +2,8 @@ r"""Guesses the encoding of a text without a byte order mark, if one is clearly 
 
 charset-normalizer ranks long texts well, but cannot judge a single word like ``b"Fran\xe7ois"``. So the text
 is decoded in each candidate encoding, and each reading is also rated by the script of its encoding. Old
-encodings of DOS and Macintosh are candidates, too. Hardly any text is in one of them; but if a text could
-be, its encoding is not certain.
+encodings of DOS and Macintosh are candidates, too. Hardly any text is in one of them, but a text that could
+be in one of them has no certain encoding.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text sources: their encoding, and a UTF-8 copy of them."""
+"""Text sources: finds their encoding, and makes a UTF-8 copy of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.text import encodings
 
-_MARKS: Final = {  # longest first: the mark of UTF-32 starts with the one of UTF-16
+_MARKS: Final = {  # longest first: the mark of UTF-32 starts with the mark of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",

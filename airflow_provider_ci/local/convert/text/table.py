@@ -1,4 +1,4 @@
-"""A csv: a UTF-8 copy of it, its delimiter and the number of its columns."""
+"""Csv sources: makes a UTF-8 copy, and finds the delimiter and the number of columns."""
 
 from __future__ import annotations
 

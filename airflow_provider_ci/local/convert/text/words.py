@@ -52,7 +52,7 @@ def _is_beside_a_number(before: str, after: str) -> bool:
     return all(sign.isascii() and not sign.isalpha() for sign in before + after)
 
 
-# For each common sign, whether it can occur between two characters; at an end of the text one is a newline.
+# For each common sign: whether it can occur between two characters (a newline at the ends of the text).
 _PLACES: Final[dict[str, Place]] = {
     "’": lambda before, after: _is_part(before) or _is_part(after),
     "‘": lambda before, after: not _is_part(before) and _is_part(after),

@@ -32,7 +32,7 @@ class PageLimits:
 
 
 class PageWorker(Worker):
-    """A worker process for PDF pages and pictures; also replaced after many requests or a very large one.
+    """A worker process for PDF pages and pictures. It is also replaced after many requests or a large one.
 
     ``folder`` holds the files of all workers, ``jobs`` the folders that jobs share with this worker. The
     worker runs in ``sandbox``.

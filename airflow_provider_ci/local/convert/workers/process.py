@@ -135,7 +135,7 @@ class LineProcess:
 class Worker(ABC):
     """A process that is started on first use and replaced after a crash or a deadline.
 
-    Only one thread at a time may use it, except that any thread may call ``interrupt``. ``leftovers`` are the
+    Only one thread at a time may use a worker, but any thread may call ``interrupt``. ``leftovers`` are the
     files and folders to remove with the process; the last part of their paths may have the wildcard ``*``.
     """
 

@@ -30,13 +30,13 @@ class Crop:
     """Cut out a box that is placed by a gravity of the 3 x 3 grid."""
 
     bounds: Bounds
-    # Assumed, because the page names no default.
+    # An assumed default, because the page names none.
     gravity: str = "northwest"
 
 
 @dataclass(frozen=True, slots=True)
 class Rotate:
-    """Turn clockwise by degrees."""
+    """Turn clockwise by a number of degrees."""
 
     degrees: int
 
@@ -131,7 +131,7 @@ class RoundCorners:
 class IndexCrop:
     """Divide into blocks and keep one; blocks are counted by rows from 0.
 
-    ``bounds`` is the size of a block; a side missing in it is the picture's side.
+    ``bounds`` is the size of a block; a side of 0 means the picture's whole side.
     """
 
     bounds: Bounds
@@ -178,8 +178,8 @@ class Placement:
 class ImageWatermark:
     """An image laid over the picture; ``url`` is the address of the image's object.
 
-    ``blogo`` treats a watermark that is larger than the picture: 1 scales it down, 2 crops it, 0 changes
-    nothing.
+    ``blogo`` says what happens to a watermark larger than the picture: 1 scales it down, 2 crops it, 0
+    changes nothing.
     ``scatype`` scales it to ``spcent`` thousandths of the picture: 1 by width, 2 by height, 3 by area, 0 not
     at all.
     """
