@@ -1,4 +1,4 @@
-"""File in, file out: documents to PDF and page pictures, pictures by rule. Knows nothing of HTTP or jobs."""
+"""Converts files: documents to PDF, pictures or text; pictures by rule. Knows nothing about HTTP or jobs."""
 
 from airflow_provider_ci.local.convert.converters import Converters, RealConverters, office_missing
 from airflow_provider_ci.local.convert.errors import ConversionError, ConvertersClosedError

@@ -1,4 +1,4 @@
-"""Converters: what the local CI asks, and the ones that really convert."""
+"""Converters: the interface that the local CI uses, and the implementation that really converts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ NO_SANDBOX_MESSAGE: Final = (
 
 
 class Converters(ABC):
-    """File in, file out. Blocking, and safe to call from many threads at once."""
+    """Converts files to files. Its methods block, and many threads may call them at once."""
 
     @abstractmethod
     def document(
@@ -74,23 +74,23 @@ class Converters(ABC):
     ) -> DocumentResult:
         """Convert a document into files in ``out_dir``, which exists; ``name`` is the object key.
 
-        ``fetch`` gives the file of a watermark image by its address. Raises ConversionError, or
-        ConvertersClosedError when closed.
+        ``fetch`` returns the file of a watermark image by its address. Raises ConversionError, or
+        ConvertersClosedError if the converters are closed.
         """
 
     @abstractmethod
     def picture(self, source: Path, rule: str, target: Path, fetch: Fetch = refuse_to_fetch) -> PictureResult:
-        """Write to ``target`` what the rule makes of a picture; ``fetch`` and errors as for ``document``."""
+        """Apply the rule to a picture and write ``target``; ``fetch`` and errors are as in ``document``."""
 
     def unpack(self, source: Path, name: str, password: str, out_dir: Path) -> list[UnpackedFile]:
-        """Unpack an archive into ``out_dir``; ``name`` is the object key. Raises as ``document``."""
+        """Unpack an archive into ``out_dir``; ``name`` is its object key. Errors are as in ``document``."""
         with file_errors():
             return archives.unpack(source, name, password, out_dir)
 
     def watermark(self, source: Path, image: Path, options: WatermarkOptions, target: Path) -> int:
-        """Write the PDF ``source`` with ``image`` on each page to ``target``; give the number of pages.
+        """Lay ``image`` over each page of the PDF ``source``, write ``target``; return the number of pages.
 
-        The default copies the PDF as it is. Raises as ``document``.
+        This default copies the PDF unchanged and returns 1. Errors are as in ``document``.
         """
         with file_errors():
             check_document_size(source)
@@ -99,7 +99,7 @@ class Converters(ABC):
             return 1
 
     def query(self, source: Path, name: str) -> dict[str, Any]:
-        """Tell what ``imageInfo``, ``exif`` or ``imageAve`` says of a picture. Raises as ``document``."""
+        """Describe a picture by the query imageInfo, exif or imageAve. Errors are as in ``document``."""
         try:
             return QUERIES[name](source)
         except (OSError, SyntaxError, ValueError) as error:
@@ -118,7 +118,7 @@ class Converters(ABC):
 
 
 def office_missing() -> str | None:
-    """Say what of LibreOffice is missing on this machine, or None when documents can be converted."""
+    """Return which part of LibreOffice is missing on this machine, or None if documents can be converted."""
     try:
         find_office()
     except OfficeMissingError as error:
@@ -128,7 +128,7 @@ def office_missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One LibreOffice and one page worker, for one call at a time, and where they find its files."""
+    """One LibreOffice and one page worker, which serve one call at a time; ``jobs`` holds its files."""
 
     office: OfficeWorker
     pages: PageWorker
@@ -136,17 +136,18 @@ class Slot:
 
 
 class RealConverters(Converters):
-    """Converts with ``workers`` slots, each started when it is first needed.
+    """Converts in ``workers`` slots at the same time; the processes of a slot start on first use.
 
-    A call waits for a free slot, then has ``deadline_seconds``; a longer conversion is killed and fails with
-    code Timeout. ``office`` is the LibreOffice to use, found on the machine if not given; without one,
-    documents other than PDF fail with code OfficeMissing. The workers run in ``sandbox``; the default is
-    the result of ``find_sandbox``. Without any, documents other than PDF fail with code SandboxMissing.
+    A call waits for a free slot and then has ``deadline_seconds`` to convert; a longer conversion is killed
+    and fails with code Timeout. ``office`` is the LibreOffice to use; by default it is searched for on the
+    machine. If there is none, documents other than PDF fail with code OfficeMissing. The workers run in
+    ``sandbox``; the default is the result of ``find_sandbox``. If no sandbox was found or passed, documents
+    other than PDF fail with code SandboxMissing.
     """
 
     def __init__(
         self,
-        # Measured on two cores: a third worker added nothing.
+        # Measured on two cores: a third worker converted no faster.
         workers: int = 2,
         *,
         deadline_seconds: float = 60,
@@ -159,8 +160,8 @@ class RealConverters(Converters):
         self._folder = Path(tempfile.mkdtemp(prefix="ci-local-convert-"))
         self._profile = OfficeProfile(self._folder / "profile", office)
         self.sandbox = sandbox or find_sandbox()
-        # A sandbox that the caller names is a decision: ``--no-sandbox`` names none for a machine that is
-        # trusted.
+        # A sandbox passed by the caller is a deliberate choice: ``--no-sandbox`` passes NoSandbox, because
+        # the user trusts all documents.
         self._is_office_allowed = self.sandbox.is_confined or sandbox is not None
         self.slots = tuple(
             self._new_slot(number, office_limits or OfficeLimits(), page_limits or PageLimits())
@@ -216,10 +217,10 @@ class RealConverters(Converters):
             file_errors(),
             self._slot() as slot,
             job_folder(slot.jobs) as folder,
-            # Beside the target, so that the result appears by one rename.
+            # This folder is beside the target, so that a rename puts the complete result in place.
             tempfile.TemporaryDirectory(prefix=".converting-", dir=target.parent) as scratch,
         ):
-            # The worker checks the limit for pictures, because ``ignore-error/1`` allows more.
+            # The worker checks the lower limit of pictures, because ``ignore-error/1`` tolerates larger ones.
             check_picture_size(source, MAX_DOCUMENT_BYTES)
             answer = slot.pages.call(
                 "picture",
@@ -233,7 +234,7 @@ class RealConverters(Converters):
             return _picture_result(answer)
 
     def query(self, source: Path, name: str) -> dict[str, Any]:
-        """Tell something of a picture; see Converters."""
+        """Describe a picture in a worker; see Converters."""
         with file_errors(), self._slot() as slot, job_folder(slot.jobs) as folder:
             check_picture_size(source, MAX_DOCUMENT_BYTES)
             answer = slot.pages.call(
@@ -263,7 +264,7 @@ class RealConverters(Converters):
             ]
 
     def watermark(self, source: Path, image: Path, options: WatermarkOptions, target: Path) -> int:
-        """Mark a PDF in a worker; see Converters."""
+        """Lay a picture over a PDF's pages in a worker; see Converters."""
         with file_errors(), self._slot() as slot, job_folder(slot.jobs) as folder:
             check_document_size(source)
             check_pdf(source)
@@ -309,7 +310,7 @@ class RealConverters(Converters):
             slot.office.interrupt()
             slot.pages.interrupt()
         with self._changed:
-            # A worker serves one thread at a time, so each call has to give its slot back before the stop.
+            # A worker serves one thread at a time, so it is stopped only after its call has freed the slot.
             self._changed.wait_for(lambda: len(self._free) == len(self.slots))
         for slot in self.slots:
             slot.office.stop()
@@ -318,7 +319,7 @@ class RealConverters(Converters):
 
 
 class OfficeProfile:
-    """The profile that workers copy, made once, on first use."""
+    """The LibreOffice profile that each worker copies; it is made once, on first use."""
 
     def __init__(self, path: Path, office: OfficeInstallation | None) -> None:
         self._path = path
@@ -326,11 +327,11 @@ class OfficeProfile:
         self._lock = threading.Lock()
 
     def ready(self) -> tuple[OfficeInstallation, Path]:
-        """Give LibreOffice and the prepared profile, or raise OfficeMissingError."""
+        """Return LibreOffice and the prepared profile, or raise OfficeMissingError."""
         with self._lock:
             office = self._office or find_office()
             if not self._path.exists():
-                # Renamed when it is complete: workers must not copy a profile that an error cut off.
+                # The draft is renamed only when complete, so that workers never copy a half-made profile.
                 draft = self._path.with_name("profile-draft")
                 shutil.rmtree(draft, ignore_errors=True)
                 prepare_profile(office, draft)
@@ -339,7 +340,7 @@ class OfficeProfile:
 
 
 def _images(rule: str, fetch: Fetch) -> dict[str, Path]:
-    """The files of a rule's watermark images by their addresses, for a worker, which cannot fetch."""
+    """Fetch the watermark images of a rule, which a worker cannot do; return the files by address."""
     with file_errors():
         return fetch_watermarks(rule, fetch) if rule else {}
 

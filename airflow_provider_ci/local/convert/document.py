@@ -1,4 +1,4 @@
-"""One document from its source file to the files asked for: checks, LibreOffice, pages."""
+"""Converts one document: checks the source file, makes a PDF with LibreOffice, makes files of the pages."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from airflow_provider_ci.local.convert.text.table import copy_table
 from airflow_provider_ci.local.convert.workers.page_process import PageWorker
 from airflow_provider_ci.local.convert.workers.process import Deadline
 
-# LibreOffice's options of its text and csv filters; 76 is its number for UTF-8, 1 the first line.
+# Options of LibreOffice's text and csv filters: 76 means UTF-8, and 1 is the first line to read.
 _TEXT_OPTIONS: Final = "UTF8,LF,,,"
-# Every column is a text (2): LibreOffice would make dates, times and rounded numbers of what looks like one.
+# Every column is read as text (2): LibreOffice would reformat what looks like a date, a time or a number.
 _CSV_OPTIONS: Final = "{delimiter},34,76,1,{columns},0,false,false,false,false,false,-1"
 _TEXT_COLUMN: Final = "{number}/2"
 _PDF: Final = "document.pdf"
@@ -41,7 +41,7 @@ _SPREADSHEETS: Final = ("sheet", "csv")
 class DocumentJob:
     """A document, the requested conversion, its deadline, and the workers that do it.
 
-    ``images`` are the files of watermark images by their addresses. The workers see ``folder`` alone.
+    ``images`` are the files of watermark images by address. The workers can see only ``folder``.
     """
 
     source: Path
@@ -57,7 +57,7 @@ class DocumentJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pdf:
-    """The document as PDF in the job's outputs: sheets in all (0: it has none), and its runs of pages."""
+    """The PDF of a document, in the job's outputs: its pages, its sheets (0 if none), and runs of pages."""
 
     total_pages: int
     total_sheets: int
@@ -66,7 +66,7 @@ class _Pdf:
 
 
 def check_request(source: Path, name: str, options: DocumentOptions) -> SourceFormat:
-    """Refuse a wrong type, size or picture rule, without reading the file."""
+    """Refuse an unsupported type, a wrong size or an invalid picture rule, without reading the file."""
     kind = source_format(name, options.source_type)
     intake.check_document_size(source)
     if options.image_params and options.target != "pdf":
@@ -77,7 +77,7 @@ def check_request(source: Path, name: str, options: DocumentOptions) -> SourceFo
 def convert_document(job: DocumentJob) -> DocumentResult:
     """Convert a document; files appear in ``out_dir`` only when all of them are made."""
     kind = check_request(job.source, job.name, job.options)
-    # In ``out_dir``, so that each file appears by a rename.
+    # This folder is in ``out_dir``, so that a rename puts each complete file in place.
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=job.out_dir) as scratch:
         pdf = _pdf_of(job, kind, Path(scratch))
         if job.options.target == "pdf":
@@ -88,7 +88,7 @@ def convert_document(job: DocumentJob) -> DocumentResult:
 
 
 def shared_images(folder: JobFolder, images: Mapping[str, Path]) -> dict[str, str]:
-    """Put watermark images into the folder of a job and give their paths there by their addresses."""
+    """Copy watermark images into the folder of a job; return their new paths by address."""
     return {
         url: str(folder.put(path, f"watermark-{number}")) for number, (url, path) in enumerate(images.items())
     }
@@ -98,10 +98,10 @@ def _result(
     job: DocumentJob, pdf: _Pdf, pages: Sequence[Page], names: Sequence[str], scratch: Path
 ) -> DocumentResult:
     made = []
-    # All files are out of the sandbox and checked before the first one appears.
+    # All files are taken out of the sandbox and checked before the first one appears in ``out_dir``.
     for name in names:
         job.folder.take(name, scratch / name)
-    # One long picture stands for several pages, so the lengths may differ.
+    # One long picture shows several pages, so there may be fewer names than pages.
     for number, (page, name) in enumerate(zip(pages, names, strict=False), start=1):
         target = (scratch / name).replace(job.out_dir / name)
         made.append(
@@ -120,7 +120,7 @@ def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
         return _unlocked_pdf(job)
     target = job.folder.outputs / _PDF
     answer = _run_office(job, kind, scratch, target)
-    # LibreOffice can report success without a file.
+    # LibreOffice can report success although it wrote no file.
     if not target.is_file() or target.stat().st_size == 0:
         raise ConversionError(errors.DAMAGED_FILE, "LibreOffice made no PDF of the document")
     found = job.pages.call("inspect", job.deadline, source=str(target), password="")
@@ -134,7 +134,7 @@ def _pdf_of(job: DocumentJob, kind: SourceFormat, scratch: Path) -> _Pdf:
         total_pages=total,
         total_sheets=len(names),
         runs=runs,
-        sheet_names=() if kind.kind == "csv" else tuple(names),  # a csv's sheet has a scratch file's name
+        sheet_names=() if kind.kind == "csv" else tuple(names),  # a csv's sheet is named after a scratch file
     )
 
 
@@ -144,7 +144,7 @@ def _sheet_runs(
     if sheet_id:
         # The other sheets are hidden, so all pages belong to this one.
         return [Sheet(number=sheet_id, first=0, count=total)]
-    # Without bookmarks LibreOffice found nothing to print and made one blank page.
+    # If there are no bookmarks, LibreOffice found nothing to print and made one blank page.
     return sheets_of(bookmarks, names, total) or [Sheet(number=1, first=0, count=total)]
 
 
@@ -192,7 +192,7 @@ def _run_office(job: DocumentJob, kind: SourceFormat, scratch: Path, target: Pat
 
 
 def _prepared(source: Path, kind: str, target: Path) -> tuple[Path, str]:
-    """Give the file that LibreOffice is to read, text as UTF-8 in ``target``, with its filter options."""
+    """Return the file for LibreOffice (text is copied to ``target`` as UTF-8), and its filter options."""
     if kind == "csv":
         table = copy_table(source, target)
         columns = "/".join(_TEXT_COLUMN.format(number=number) for number in range(1, table.columns + 1))

@@ -1,4 +1,4 @@
-"""Why a conversion gave no result: the code and the message of a failed job."""
+"""Errors of conversions: a failed job shows their code and message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-# Codes of our own: no page names the codes of a failed document job.
+# Our own codes: no page of the documentation lists the codes of failed document jobs.
 EMPTY_FILE: Final = "EmptyFile"
 FILE_TOO_LARGE: Final = "FileTooLarge"
 FILE_UNREADABLE: Final = "FileUnreadable"
@@ -49,12 +49,12 @@ class ConversionError(Exception):
 
 
 class ConvertersClosedError(RuntimeError):
-    """The converters were closed while, or before, the call ran: it says nothing about the file."""
+    """The converters were closed before or during the call; this says nothing about the file."""
 
 
 def from_os_error(error: OSError) -> ConversionError:
-    """Say in the words of a failed job what the file system refused; paths are left out."""
-    # ``strerror`` has no path, which str() would add.
+    """Turn an error of the file system into a ConversionError, whose message holds no paths."""
+    # ``strerror`` holds no path; str() would add it.
     code, reason = _OUT_OF_ROOM.get(error.errno or 0, (FILE_UNREADABLE, error.strerror or str(error)))
     return ConversionError(code, f"reading or writing failed: {reason}")
 

@@ -1,4 +1,4 @@
-"""Converters that convert nothing: a tiny valid file at once, for tests of all the rest."""
+"""Converters that convert nothing: they write a tiny valid file at once, for tests of everything else."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _PAGES_OF_ANY_DOCUMENT: Final = 5000
 
 
 class InstantConverters(Converters):
-    """Gives a blank file of the target type; empty files, unknown types and bad rules are still refused.
+    """Writes a blank file of the target type; empty files, unknown types and bad rules are still refused.
 
-    A document is taken to have as many pages as are asked for, one if the end is left open, and one sheet if
-    it is of a sheet type. Needs no LibreOffice and starts no process.
+    Every document has all the pages that are requested (one page if the end is left open), and one sheet if
+    it is a workbook or a csv. Needs no LibreOffice and starts no process.
     """
 
     def document(
@@ -46,7 +46,7 @@ class InstantConverters(Converters):
         out_dir: Path,
         fetch: Fetch = refuse_to_fetch,
     ) -> DocumentResult:
-        """Give a one-page PDF, or a small picture for every page that is asked for."""
+        """Write a one-page PDF, or a small picture (an empty file for txt) for every requested page."""
         with file_errors():
             kind = check_request(source, name, options)
             sheets = 1 if kind.kind in ("sheet", "csv") else 0
@@ -61,7 +61,7 @@ class InstantConverters(Converters):
             return DocumentResult(total_pages=max(numbers), total_sheets=sheets, pages=tuple(pages))
 
     def picture(self, source: Path, rule: str, target: Path, fetch: Fetch = refuse_to_fetch) -> PictureResult:
-        """Give a small picture in the format of the rule, else of the source's name, the target's, or png."""
+        """Write a small picture in the format of the rule, the source's name or the target's name, or png."""
         with file_errors():
             steps = parse_rule(rule)
             check_picture_size(source, MAX_INPUT_BYTES)
@@ -75,7 +75,7 @@ class InstantConverters(Converters):
             return PictureResult(output=info, original=info)
 
     def close(self) -> None:
-        """Do nothing: there is nothing to end."""
+        """Do nothing: there are no workers to end."""
 
 
 def _wanted(options: DocumentOptions) -> list[int]:
@@ -94,7 +94,7 @@ def _write_page(path: Path, number: int, page: int, sheet: int) -> PageFile:
     return PageFile(number=number, page=page, sheet=sheet, pic_num=number, path=path)
 
 
-# The file depends on the format alone.
+# Cached, because the file depends only on the format.
 @cache
 def _blank(name: str) -> bytes:
     file = BytesIO()

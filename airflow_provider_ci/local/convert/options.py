@@ -14,7 +14,7 @@ TARGETS: Final = ("pdf", "png", "jpg", "txt")
 MAX_PAGES: Final = 5000
 MAX_PAGES_OF_LONG_PICTURE: Final = 20
 
-# name -> lowest and highest value that has a meaning; quality is clamped instead, as the service takes 109
+# Name: lowest and highest allowed value. Quality is clamped instead, because the service accepts 109.
 _RANGES: Final = {
     "zoom": (10, 200),
     "image_dpi": (96, 600),
@@ -29,14 +29,15 @@ _RANGES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentOptions:
-    """The parameters of a DocProcess operation, named as in the API and checked when made.
+    """The parameters of a DocProcess operation, named as in the API and checked on creation.
 
-    ``page_ranges`` ("1,3-5") wins over ``start_page`` and ``end_page`` (-1: to the end). For sheets the pages
-    count within each sheet. With target ``pdf`` the page selection has no effect. ``paper_size`` (0 A4, 1 A2,
-    2 A0), ``paper_direction`` (0 portrait, else landscape), and whether all columns or all rows are made to
-    ``fit`` on one page are for sheets only. ``quality`` (1-100, more
-    is taken as 100) is for jpg only; ``zoom`` is in percent, ``image_dpi`` in dots per inch. Raises
-    ConversionError.
+    ``page_ranges`` (such as "1,3-5") overrides ``start_page`` and ``end_page`` (-1: to the last page). In a
+    workbook, pages are counted within each sheet. With target ``pdf`` the page selection has no effect.
+
+    Four options apply only to sheets: ``paper_size`` (0: A4, 1: A2, 2: A0), ``paper_direction`` (0: portrait,
+    else landscape), ``fit_columns`` and ``fit_rows`` (1: all columns or all rows fit on one page).
+    ``quality`` (1 to 100; higher values count as 100) applies only to jpg. ``zoom`` is in percent,
+    ``image_dpi`` in dots per inch. Raises ConversionError.
     """
 
     target: str = "jpg"
@@ -71,9 +72,11 @@ def _out_of_range(name: str, value: object, allowed: str) -> ConversionError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageFile:
-    """One produced file. For sheets ``page`` counts within ``sheet`` (1-based); ``sheet`` is 0 for the rest.
+    """One file that a conversion made.
 
-    ``number`` is the running number of the output in the document, ``pic_num`` the one in its sheet.
+    ``number`` counts the files of the document from 1, ``pic_num`` the files of the sheet from 1. ``page`` is
+    the number of the page in the document, or for a workbook in its sheet. ``sheet`` counts from 1, and is 0
+    for documents without sheets.
     """
 
     number: int
@@ -85,7 +88,7 @@ class PageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentResult:
-    """The result of a document: its total pages (and sheets, else 0), and the files made of them.
+    """The files made from a document, its number of pages, and its number of sheets (0 if it has none).
 
     ``sheet_names`` are the names of a workbook's sheets in order; a csv has none.
     """
@@ -98,10 +101,10 @@ class DocumentResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureInfo:
-    """What a picture file holds.
+    """A description of a picture file.
 
-    ``size`` in bytes, ``quality`` estimated for jpeg and 100 for the rest, ``orientation`` the EXIF value
-    (0: none), ``ave`` the average colour as 0xRRGGBB.
+    ``width`` and ``height`` are in pixels, ``size`` in bytes. ``quality`` is estimated for jpeg and 100 for
+    other formats, ``orientation`` is the EXIF value (0: none), ``ave`` the average colour as 0xRRGGBB.
     """
 
     format: str
@@ -115,7 +118,7 @@ class PictureInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureResult:
-    """A processed picture beside the one it was made of."""
+    """The descriptions of a processed picture and of its original."""
 
     output: PictureInfo
     original: PictureInfo

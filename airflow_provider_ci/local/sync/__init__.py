@@ -1,1 +1,1 @@
-"""Conversions within a request to a COS host: previews of documents, pictures by rule."""
+"""Conversions within one request to a COS host: document previews, and pictures processed by a rule."""

@@ -1,4 +1,4 @@
-"""Pictures made of an object and kept: the header ``Pic-Operations`` of PUT and POST (1045/33695, 33716)."""
+"""Pictures made from an object and stored: header ``Pic-Operations`` of PUT and POST (1045/33695, 33716)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_RULES = 5
 
 
 class Rule(NamedTuple):
-    """One picture to make: by which rule, and to which object of which bucket."""
+    """One picture to make: its rule, and the bucket and key to store it under."""
 
     bucket: str
     key: str
@@ -30,7 +30,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PicOperations:
-    """The pictures that the header requests; ``host`` is the one of the request, for their locations."""
+    """The pictures that the header requests; ``host`` is the request's host, for their ``Location``."""
 
     rules: tuple[Rule, ...]
     is_pic_info: bool
@@ -38,7 +38,7 @@ class PicOperations:
     refusals: ClassVar[Mapping[str, Refusal]] = PICTURE_REFUSALS
 
     def make(self, bench: Bench) -> Answer:
-        """Make all pictures, then store them, and describe them (UploadResult)."""
+        """Make all pictures, then store them; the response describes them (``UploadResult``)."""
         source = bench.source()
         etag = md5_of(source)
         made: list[PictureResult] = []
@@ -85,7 +85,7 @@ class PicOperations:
 
 
 def read(request: Request) -> PicOperations | None:
-    """The pictures that a request asks for; None if it has no ``Pic-Operations``.
+    """Read the pictures that a request asks for; None if it has no ``Pic-Operations``.
 
     :raises ServiceError: ``InvalidPicOperations``, with ``X-ErrNo`` -60997 for more than five rules.
     """
@@ -128,7 +128,7 @@ def _rule(given: object, position: int, request: Request) -> Rule:
 
 
 def _output_key(file_id: str, source: str) -> str:
-    """With a leading slash the whole key, else a name beside the source."""
+    """Return the output key: with a leading slash the whole key, otherwise a name in the source's folder."""
     if file_id.startswith("/"):
         return file_id.removeprefix("/")
     folder, slash, _ = source.rpartition("/")

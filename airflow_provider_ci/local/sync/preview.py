@@ -1,4 +1,4 @@
-"""Documents shown while they are downloaded: ``GET /<key>?ci-process=doc-preview`` (1045/47929)."""
+"""Document previews, converted on request: ``GET /<key>?ci-process=doc-preview`` (1045/47929)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_ci.local.workspace import CONTENT_TYPES
 
 TARGETS = ("png", "jpg", "pdf", "txt", "html")
 
-# parameter -> option, its default, and the numbers that it may be; a text has none
+# Numeric parameter: option, default, lowest and highest value.
 _NUMBERS: Mapping[str, tuple[str, int, int, int]] = {
     "comment": ("comments", 0, 0, 1),
     "sheet": ("sheet_id", 1, 1, 10_000),
@@ -28,25 +28,25 @@ _NUMBERS: Mapping[str, tuple[str, int, int, int]] = {
     "excelRow": ("fit_columns", 0, 0, 1),
     "excelCol": ("fit_rows", 0, 0, 1),
     "excelPaperSize": ("paper_size", 0, 0, 2),
-    "quality": ("quality", 100, 1, 999_999_999),  # more than 100 is taken as 100, as by jobs
+    "quality": ("quality", 100, 1, 999_999_999),  # values over 100 count as 100, as in jobs
     "scale": ("zoom", 100, 10, 200),
     "imageDpi": ("image_dpi", 96, 96, 600),
 }
 _TEXTS = {"srcType": "source_type", "password": "password", "ImageParams": "image_params"}
 _OTHERS = frozenset(["ci-process", "page", "dstType", "txtPagination"])
-# Left out: the service's online viewer, and watermarks in documents.
+# Not supported: the service's online viewer, and watermarks in documents.
 _LEFT_OUT = ("weboffice_url", "tokenuid")
 _LEFT_OUT_TARGETS = ("watermark",)
 _MAX_PAGE = 999_999_999
-# Characters for the names of all sheets: clients refuse headers that are much longer.
+# Maximum length, in characters, of the header with all sheet names: clients refuse much longer headers.
 _MAX_NAMES = 8000
-# Parameters of any request: its signature, and headers of the response.
+# Prefixes of parameters that any request may have: the signature, and headers to set in the response.
 _OF_ANY_REQUEST = ("q-", "sign", "x-cos-", "x-ci-", "response-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """The pages to show, and their type; ``is_one_text`` joins the texts of all pages."""
+    """The pages to show, and their file type; ``is_one_text`` joins the texts of all pages."""
 
     target: str
     options: DocumentOptions
@@ -55,7 +55,7 @@ class Preview:
     refusals: ClassVar[Mapping[str, Refusal]] = DOCUMENT_REFUSALS
 
     def make(self, bench: Bench) -> Answer:
-        """Convert, and say in headers how many pages and sheets there are."""
+        """Convert the document; headers of the response hold the numbers of pages and sheets."""
         source = bench.source()
         if self.target == "html":
             return self._html(bench, source)
@@ -68,17 +68,17 @@ class Preview:
         return file_answer(done.pages[0].path, file_type, _counts(done))
 
     def _html(self, bench: Bench, source: Path) -> Answer:
-        """Make a PDF of the document first, for its pages are needed as pictures and as text."""
+        """Make a PDF first, because the HTML page needs the document's pages as pictures and as text."""
         done = bench.converters.document(source, bench.key, self.options, bench.folder)
         body = preview_html.page(bench, done.pages[0].path, self.html, self.options.image_params)
         return Answer(body=body, headers={**preview_html.HEADERS, **_counts(done)})
 
 
 def read(request: Request) -> Preview | None:
-    """Read the preview of a GET; None if it names no processing.
+    """Read the preview that a GET requests; None if it has no ``ci-process``.
 
-    :raises ServiceError: ``NotImplemented`` for another processing than a preview, ``InvalidArgument`` for a
-        parameter that is unknown or makes no sense.
+    :raises ServiceError: ``NotImplemented`` for any other ``ci-process``, ``InvalidArgument`` for a
+        parameter that is unknown or invalid.
     """
     if not request.has_parameter("ci-process"):
         return None
@@ -88,7 +88,7 @@ def read(request: Request) -> Preview | None:
         )
     target = request.parameter("dstType", "jpg").lower()
     _check_left_out(request, target)
-    target = target if target in TARGETS else "jpg"  # as the page says of a type that is not recognised
+    target = target if target in TARGETS else "jpg"  # the page says that an unknown type means jpg
     _check_names(request, target)
     is_one_text = _is_true(request, "txtPagination") and target == "txt"
     return Preview(
@@ -124,7 +124,7 @@ def _options(request: Request, target: str, *, is_all: bool) -> DocumentOptions:
     values.update({option: request.parameter(name) for name, option in _TEXTS.items()})
     page = wire.number("page", request.parameter("page"), 1, low=1, high=_MAX_PAGE)
     if target == "html" and not request.parameter("sheet"):
-        values["sheet_id"] = 0  # the page of a viewer shows a workbook whole
+        values["sheet_id"] = 0  # an HTML page shows the whole workbook
     return DocumentOptions(
         target="pdf" if target == "html" else target,
         start_page=1 if is_all else page,
@@ -141,7 +141,7 @@ def _is_true(request: Request, name: str) -> bool:
 
 
 def _counts(done: DocumentResult) -> dict[str, str]:
-    """The headers of a preview. Names of sheets are percent-encoded, for headers hold ASCII only."""
+    """Return the headers of a preview. Sheet names are percent-encoded, because headers hold only ASCII."""
     names = ",".join(quote(name, safe="") for name in done.sheet_names)
     headers = {
         "X-ErrNo": "0",

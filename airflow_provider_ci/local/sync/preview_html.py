@@ -1,7 +1,7 @@
-"""A document as one HTML page of its own: pictures of its pages, with their text to copy.
+"""A document as one self-contained HTML page: a picture of each page, followed by its text for copying.
 
-The service returns its own viewer, which consists of scripts. Nothing of the document runs here: its
-pages are pictures, its words are escaped, and the page allows no script and loads nothing.
+The service returns its own viewer, which consists of scripts. Here nothing in the document can run: its
+pages are pictures, its text is escaped, and the HTML page allows no scripts and loads nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_provider_ci.local.sync.sync import Bench, picture_type
 from airflow_provider_ci.local.workspace import CONTENT_TYPES
 
 MAX_PAGES = 100
-"""Pages that are shown; a longer document says so at its end."""
+"""Maximum number of pages shown; at its end, the HTML page says how many more the document has."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Type": CONTENT_TYPES["html"],
@@ -58,7 +58,7 @@ _SWITCHES = ("isShowTopArea", "isShowHeader")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlOptions:
-    """How the page looks: its title (the object's if empty), and the rule of its watermark, if any."""
+    """How the HTML page looks. An empty title means the object's name; ``watermark`` is a rule or empty."""
 
     title: str
     is_copyable: bool
@@ -67,7 +67,7 @@ class HtmlOptions:
 
 
 def read(request: Request) -> HtmlOptions:
-    """The parameters of an HTML preview.
+    """Read the parameters of an HTML preview.
 
     :raises ServiceError: ``InvalidArgument`` for an invalid parameter, ``NotImplemented`` for settings of
         the service's own viewer.
@@ -81,7 +81,7 @@ def read(request: Request) -> HtmlOptions:
 
 
 def page(bench: Bench, pdf: Path, options: HtmlOptions, image_params: str) -> bytes:
-    """The HTML page of a PDF; picture rules are applied to its pages before the watermark."""
+    """Return the HTML page of a PDF; ``image_params`` is applied to the pages before the watermark."""
     rule = "|".join(filter(None, [image_params, options.watermark]))
     wish = DocumentOptions(target="jpg", end_page=MAX_PAGES, quality=85, image_params=rule)
     pictures = bench.converters.document(pdf, pdf.name, wish, bench.folder, bench.fetch)
@@ -118,7 +118,7 @@ def _figure(number: int, content_type: str, picture: bytes, text: str) -> str:
 
 
 def _decoded(request: Request, name: str, default: str = "") -> str:
-    """The text of a parameter in URL-safe Base64, padded or not."""
+    """Decode a parameter in URL-safe Base64, with or without padding; return ``default`` if it is empty."""
     value = request.parameter(name).rstrip("=")
     try:
         return urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode() or default
@@ -127,7 +127,7 @@ def _decoded(request: Request, name: str, default: str = "") -> str:
 
 
 def _has_header(request: Request) -> bool:
-    """Whether ``htmlParams`` shows the header. Its other settings are for the service's viewer."""
+    """Return whether ``htmlParams`` shows the header; its other settings are for the service's viewer."""
     text = _decoded(request, "htmlParams", "{}")
     try:
         given = json.loads(text)
@@ -143,7 +143,7 @@ def _has_header(request: Request) -> bool:
 
 
 def _watermark(request: Request) -> str:
-    """The picture rule of the watermark: its text turned and tiled, as the five parameters say."""
+    """Return the picture rule that tiles the watermark's rotated text; empty if there is no text."""
     words = _decoded(request, "htmlwaterword")
     style = _decoded(request, "htmlfillstyle", "rgba(192,192,192,0.6)")
     front = _decoded(request, "htmlfront", "bold 20px Serif")

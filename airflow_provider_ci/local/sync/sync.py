@@ -1,4 +1,4 @@
-"""Conversions within a request to a COS host: in threads of their own, and what their failures are there."""
+"""Conversions within one request to a COS host: they run in threads; their failures become service errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_ci.local.workspace import CONTENT_TYPES, Workspace
 
 
 class Refusal(NamedTuple):
-    """The response to a failed conversion: code, HTTP status, and its number for ``X-ErrNo``, if any."""
+    """The response to a failed conversion: error code, HTTP status, and a number for ``X-ErrNo``, if any."""
 
     code: str
     status: int = 400
@@ -39,9 +39,9 @@ _SERVER_AT_FAULT = {
     errors.UNSUPPORTED_RULE: Refusal("NotImplemented", 501),
 }
 MAX_WAITING = 100
-"""Requests that may wait for a conversion at the same time."""
+"""Maximum number of requests that wait for a conversion at the same time."""
 MISSING = "missing object"
-"""The key of a table of refusals for an object that does not exist."""
+"""The key in the tables of refusals for an object that does not exist."""
 
 DOCUMENT_REFUSALS: Mapping[str, Refusal] = {
     **_SERVER_AT_FAULT,
@@ -70,7 +70,7 @@ PICTURE_REFUSALS: Mapping[str, Refusal] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a conversion within a request works with: converters, a folder of its own, and its object."""
+    """What a conversion within one request works with: the converters, its own folder, and its object."""
 
     workspace: Workspace
     converters: Converters
@@ -79,7 +79,7 @@ class Bench:
     key: str
 
     def source(self) -> Path:
-        """The object as a file in the folder."""
+        """Return the object as a file in the folder."""
         found = self.workspace.source(self.folder, self.bucket, self.key)
         if found is None:
             message = f"object {self.key!r} does not exist in bucket {self.bucket}"
@@ -87,29 +87,29 @@ class Bench:
         return found
 
     def fetch(self, url: str) -> Path:
-        """The file of a watermark image by its address, an object of the bucket."""
+        """Return the file of a watermark image; ``url`` is the address of an object in the bucket."""
         return self.workspace.fetch(self.folder, self.bucket, url)
 
     def picture(self, source: Path, rule: str, target: Path) -> PictureResult:
-        """Write to ``target`` what the rule makes of a picture."""
+        """Apply the rule to the picture ``source`` and write the result to ``target``."""
         return self.converters.picture(source, rule, target, self.fetch)
 
 
 class Work(Protocol):
-    """A conversion within a request, checked as far as it can be without the object."""
+    """A conversion within one request; its parameters are checked already, its object is not."""
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """The responses to its failures, by the codes of the converters."""
+        """The responses to failures, by the converters' error codes."""
 
     def make(self, bench: Bench) -> Answer:
-        """Convert, in a thread."""
+        """Convert the object; runs in a thread."""
 
 
 class SyncProcessing:
-    """Runs conversions within requests, ``workers`` at once; they share the converters with the jobs.
+    """Runs up to ``workers`` conversions within requests at once, with the same converters as the jobs.
 
-    Besides these, ``MAX_WAITING`` requests may wait; each further one is refused at once.
+    Up to ``MAX_WAITING`` more requests may wait; any further request is refused immediately.
     """
 
     def __init__(self, workspace: Workspace, converters: Converters, *, workers: int) -> None:
@@ -120,9 +120,9 @@ class SyncProcessing:
         self._pending = 0
 
     async def run(self, work: Work, request: Request) -> Answer:
-        """Do the work on the object of the request.
+        """Do the work on the object of the request, in one of the threads.
 
-        :raises ServiceError: it is refused, or the server stops.
+        :raises ServiceError: the conversion failed, too many requests are waiting, or the server is stopping.
         """
         if self._pending >= self._most:
             raise ServiceError(
@@ -140,7 +140,7 @@ class SyncProcessing:
             self._pending -= 1
 
     def close(self) -> None:
-        """After the converters were closed: wait for the threads."""
+        """Wait for the threads; call it after the converters were closed."""
         self._threads.shutdown(cancel_futures=True)
 
     def _make(self, work: Work, request: Request) -> Answer:
@@ -156,12 +156,12 @@ class SyncProcessing:
 
 
 def picture_type(rule: str, target: str) -> str:
-    """The type of pictures of type ``target`` after a rule, which may have another in the end."""
+    """Return the file type that a picture of type ``target`` has after a rule, which may change the type."""
     return (output_format(parse_rule(rule)).lower() if rule else "") or target
 
 
 def file_answer(path: Path, file_type: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """A response with a file of this type, which may be removed meanwhile."""
+    """Return a response with an open file, which may be removed before it is sent."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb")
     length = os.fstat(file.fileno()).st_size
     return Answer(

@@ -1,4 +1,4 @@
-"""Pictures made while they are downloaded: ``GET /<key>?<rule>``, and descriptions of them (1045/33695)."""
+"""Pictures processed on download, ``GET /<key>?<rule>``, and descriptions of pictures (1045/33695)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_ci.local.http.request import Request
 from airflow_provider_ci.local.sync.sync import PICTURE_REFUSALS, Bench, Refusal, file_answer
 
 OPERATIONS = ("imageMogr2", "imageView2", "watermark", "style", *QUERIES)
-"""What a query parameter begins with that is a rule."""
+"""A query parameter that begins with one of these words is a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureWork:
-    """A picture by a rule, if there is one, and then a query about it, if there is one."""
+    """A rule to apply to a picture, then a query about the result; either may be empty."""
 
     rule: str
     query: str
@@ -42,17 +42,17 @@ class PictureWork:
 
 
 def is_rule(name: str) -> bool:
-    """Whether a query parameter of this name is a rule: its first word is an operation."""
+    """Return whether a query parameter of this name is a rule: its first word is then an operation."""
     return name.replace("|", "/").partition("/")[0] in OPERATIONS
 
 
 def read(request: Request) -> PictureWork | None:
     """Read the rules of a GET; None if its query has none.
 
-    The rule is the name of a parameter. An ``=`` in it that was not percent-encoded parts it in two, which
-    are put together again.
+    The rule is the name of a parameter. If the rule holds an ``=`` that is not percent-encoded, the query
+    splits the rule into a name and a value, which are joined again here.
 
-    :raises ServiceError: there is more than one rule.
+    :raises ServiceError: the query has more than one rule.
     """
     rules = [name + (f"={value}" if value else "") for name, value in request.query if is_rule(name)]
     if not rules:

@@ -1,1 +1,1 @@
-"""LibreOffice: installed, kept warm as a worker in the sandbox, and driven over UNO."""
+"""LibreOffice: installs it, keeps it running as a worker in the sandbox, and controls it over UNO."""

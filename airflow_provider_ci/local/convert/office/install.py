@@ -1,4 +1,4 @@
-"""Install LibreOffice by the system's package manager, or say the one command that does."""
+"""Install LibreOffice with the system's package manager, or show the one command that installs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Final
 
 from airflow_provider_ci.local.convert.office.libreoffice import OfficeMissingError, find_office
 
-# The normal packages: the -nogui ones lack files without which a warm LibreOffice aborts on some documents.
+# Not the -nogui packages: they lack files without which a LibreOffice that keeps running aborts on some
+# documents.
 _OFFICE: Final = (
     "libreoffice-writer",
     "libreoffice-calc",
@@ -20,8 +21,8 @@ _OFFICE: Final = (
     "libreoffice-math",
     "python3-uno",
 )
-# Fonts with the widths of the usual ones, then for Chinese, Japanese and Korean, for all other scripts, and
-# for emoji without colours.
+# Fonts with the character widths of the usual Office fonts; then fonts for Chinese, Japanese and Korean, for
+# all other scripts, and for emoji without colours.
 _FONTS: Final = (
     "fonts-liberation2",
     "fonts-crosextra-carlito",
@@ -35,7 +36,7 @@ PACKAGES: Final = (*_OFFICE, *_FONTS, *_SANDBOX)
 """The packages that apt-get installs."""
 
 _INSTALL: Final = ("install", "--yes", "--no-install-recommends", *PACKAGES)
-# Words of a font's path, or of a folder, that show that a package is there.
+# Part of a font's path that shows that its package is installed.
 _SIGNS_OF_FONTS: Final = {
     "fonts-liberation2": "LiberationSans",
     "fonts-wqy-zenhei": "wqy-zenhei",
@@ -55,7 +56,7 @@ class ExtrasMissing(str):
 
 
 def find_missing() -> str | None:
-    """Name the missing parts of LibreOffice, its fonts and its sandbox; None if it is complete."""
+    """Describe the missing parts of LibreOffice, its fonts and its sandbox; None if nothing is missing."""
     # LibreOffice may have been installed since the last search.
     find_office.cache_clear()
     try:
@@ -69,7 +70,7 @@ def find_missing() -> str | None:
 
 
 def _installed_fonts() -> str:
-    """Give the paths of all fonts, by fontconfig; without fontconfig, assume that none is missing."""
+    """Return the paths of all fonts, from fontconfig; without fontconfig, assume that no font is missing."""
     try:
         found = subprocess.run(_LIST_FONTS, capture_output=True, check=True, encoding="utf-8")
     except (OSError, subprocess.SubprocessError):
@@ -78,7 +79,7 @@ def _installed_fonts() -> str:
 
 
 def main() -> int:
-    """Install LibreOffice and print each step; exit status 0, or 1 after an error in one sentence."""
+    """Install LibreOffice and print each step; return exit status 0, or 1 after an error message."""
     try:
         install_office(functools.partial(print, flush=True), missing=find_missing)
     except OfficeMissingError as error:
@@ -92,10 +93,11 @@ def install_office(
 ) -> None:
     """Install missing parts of LibreOffice, its fonts and its sandbox; ``out`` gets a line for each step.
 
-    Uses apt-get as root, or with sudo where that needs no password. Elsewhere, and when the installation
-    fails, raises OfficeMissingError whose message holds the command to run. ``missing`` names the missing
-    parts, ``is_root`` says whether root runs this; both are detected if not given. If LibreOffice is there
-    and only fonts or the sandbox cannot be installed, ``out`` gets a warning instead of an error.
+    Uses apt-get as root, or with sudo if sudo needs no password. If neither is possible, or the installation
+    fails, raises OfficeMissingError; its message holds the command to run. ``missing`` returns a description
+    of the missing parts. ``is_root`` says whether this process runs as root; by default it is detected. If
+    LibreOffice is installed and only fonts or the sandbox cannot be installed, ``out`` gets a warning and no
+    error is raised.
     """
     lacking = missing()
     if lacking is None:
@@ -141,7 +143,7 @@ def _privilege(lacking: str, advice: str, is_root: bool) -> list[str]:
         return []
     sudo = shutil.which("sudo")
     if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True, check=False).returncode == 0:
-        # sudo clears the environment: the variable has to be set behind it
+        # sudo clears the environment, so ``env`` sets the variable after sudo
         return [sudo, "-n", "env", "DEBIAN_FRONTEND=noninteractive"]
     raise OfficeMissingError(f"{lacking}; installing it needs root: {advice}")
 

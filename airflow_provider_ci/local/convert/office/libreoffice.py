@@ -1,4 +1,4 @@
-"""LibreOffice: where it is, its profile, and a warm worker that converts one document after the other."""
+"""LibreOffice: finds it, prepares its profile, and keeps a worker with it running for many documents."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from airflow_provider_ci.local.convert.workers.process import (
 _SOCKET_FOLDERS: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - LibreOffice's choice
 _WORKER: Final = Path(__file__).with_name("uno_worker.py")
 _PROGRAM_DIRS: Final = ("/usr/lib/libreoffice/program", "/usr/lib64/libreoffice/program")
-# ``uno`` belongs to the system's Python, not to the one of a virtual environment.
+# ``uno`` belongs to the system's Python, not to the Python of a virtual environment.
 _PYTHONS: Final = ("/usr/bin/python3", "/usr/local/bin/python3")
 _PARTS: Final = ("swriter", "scalc", "simpress")
 _START_SECONDS: Final = 60
 
 _log = logging.getLogger(__name__)
 
-# The settings of the profile: no macros, no linked content, a proxy that leads nowhere.
+# The settings of the profile: no macros, no linked content, a proxy that does not exist.
 _SETTINGS: Final = (
     ("org.openoffice.Office.Common/Security/Scripting", "MacroSecurityLevel", "3"),
     ("org.openoffice.Office.Common/Security/Scripting", "DisableMacrosExecution", "true"),
@@ -62,9 +62,9 @@ class OfficeInstallation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficeLimits:
-    """When a worker is replaced, and what its LibreOffice may take of the machine."""
+    """When a worker is replaced, and how much memory and disk its LibreOffice may use."""
 
-    # LibreOffice keeps memory: measured, it takes 130 MB at its start and up to 2.5 GB after 830 documents.
+    # LibreOffice does not free all memory: measured, 130 MB at its start, up to 2.5 GB after 830 documents.
     # A restart costs less than a second.
     documents: int = 200
     resident_bytes: int = 800 * 1024**2
@@ -73,7 +73,7 @@ class OfficeLimits:
 
 
 class OfficeMissingError(ConversionError):
-    """LibreOffice, or a part of it that is needed, is not on this machine."""
+    """LibreOffice, or a required part of it, is not installed on this machine."""
 
     def __init__(self, message: str) -> None:
         super().__init__(errors.OFFICE_MISSING, message)
@@ -86,7 +86,7 @@ class OfficeMissingError(ConversionError):
 def find_office(program: Path | None = None, python: Path | None = None) -> OfficeInstallation:
     """Find LibreOffice and the Python of its ``uno``, or raise OfficeMissingError naming the missing part.
 
-    ``program`` (the folder of soffice.bin) and ``python`` take the place of the search.
+    If ``program`` (the folder of soffice.bin) or ``python`` is given, it is not searched for.
     """
     folder = program or _find_program()
     if not (folder / "soffice.bin").is_file():
@@ -108,7 +108,8 @@ def _find_program() -> Path:
 
 
 def _has_part(program: Path, part: str) -> bool:
-    # The -nogui packages lack these files, without which a warm LibreOffice aborts on some documents.
+    # The -nogui packages lack these files, without which a LibreOffice that keeps running aborts on some
+    # documents.
     return any((program.parent / "share/config/soffice.cfg/modules" / part / "ui").glob("*.ui"))
 
 
@@ -136,9 +137,10 @@ def _imports_uno(python: str) -> bool:
 
 
 def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
-    """Make a LibreOffice profile with our settings, to be copied per worker.
+    """Make a LibreOffice profile with our settings, which is then copied for each worker.
 
-    soffice.bin cannot use a folder that is quite new (it exits with 81, "start me again"), its wrapper can.
+    The program ``soffice``, a wrapper of soffice.bin, makes the profile: soffice.bin itself exits with 81,
+    "start me again", if the folder of the profile is new.
     """
     settings = profile / "user" / "registrymodifications.xcu"
     settings.parent.mkdir(parents=True)
@@ -167,10 +169,10 @@ def prepare_profile(office: OfficeInstallation, profile: Path) -> None:
 
 
 class OfficeWorker(Worker):
-    """One LibreOffice, replaced also after enough documents and when it holds too much memory.
+    """A worker with one LibreOffice. It is also replaced after many documents, or if it uses too much memory.
 
-    ``find`` gives LibreOffice and the prepared profile; ``folder`` holds the files of all workers, ``jobs``
-    the folders of single jobs, which the worker shares. It runs in ``sandbox``.
+    ``find`` returns LibreOffice and the prepared profile. ``folder`` holds the files of all workers, ``jobs``
+    the folders that jobs share with this worker. The worker runs in ``sandbox``.
     """
 
     crash_message = "LibreOffice crashed while it converted the document"
@@ -192,7 +194,7 @@ class OfficeWorker(Worker):
         self.office_pid: int | None = None
 
     def convert(self, request: Mapping[str, object], deadline: Deadline) -> dict[str, Any]:
-        """Convert one document and give the worker's answer; any failure is a ConversionError."""
+        """Convert one document and return the worker's response; any failure is a ConversionError."""
         answer = self.ask(request, deadline)
         is_worn = (
             not answer["is_clean"]
@@ -209,7 +211,7 @@ class OfficeWorker(Worker):
         folder = worker_folder(self._folder, "office")
         pipe = f"ci_local_{uuid.uuid4().hex}"
         self.leftovers = [folder, *(place / f"OSL_PIPE_*{pipe}" for place in _SOCKET_FOLDERS)]
-        # A running LibreOffice locks its profile, so each one needs its own.
+        # A running LibreOffice locks its profile, so each worker needs its own copy.
         shutil.copytree(profile, folder / "profile")
         command = [
             str(office.python), str(_WORKER), str(office.program / "soffice.bin"), str(folder / "profile"),
@@ -243,7 +245,7 @@ class OfficeWorker(Worker):
 
 
 def _resident_bytes(pid: int | None) -> int:
-    """Give the memory that LibreOffice holds, 0 when it is gone."""
+    """Return the memory that LibreOffice uses, in bytes; 0 if it is gone."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
     except (OSError, IndexError):

@@ -1,8 +1,8 @@
-"""Drive one LibreOffice over UNO: one JSON line in, one JSON line out.
+"""Control one LibreOffice over UNO: each request and each response is one JSON line.
 
-Run by the Python that LibreOffice's ``uno`` module belongs to, so it imports nothing of this package:
+This script runs in the Python that has LibreOffice's ``uno`` module, so it imports nothing from this package:
 ``python3 uno_worker.py SOFFICE_BIN PROFILE_DIR PIPE_NAME MEMORY_BYTES FILE_BYTES``.
-It ends when stdin ends, its parent being gone, and takes LibreOffice along.
+When stdin ends, the parent is gone; the script then kills LibreOffice and exits.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ SERVICES = {
     "sheet": "com.sun.star.sheet.SpreadsheetDocument",
     "slides": "com.sun.star.presentation.PresentationDocument",
 }
-# What LibreOffice takes for anything that is not binary: no reading of a document.
+# LibreOffice picks these filters for any content that is not binary, so they prove nothing about its type.
 GUESSED_FILTERS = ("Text", "Text (encoded)", "HTML (StarWriter)", "HTML", "Text - txt - csv (StarCalc)")
-# Excel encrypts write-protected workbooks with it, and opens them without a question.
+# Excel encrypts write-protected workbooks with this password, and opens them without asking.
 DEFAULT_PASSWORD = "VelvetSweatshop"  # noqa: S105 - known to everybody
-# Pages of a sheet with headers of their own, and what says that they have the header of the right pages.
+# The kinds of pages of a sheet, and the property that says that a kind shares the header or footer of the
+# right pages.
 PAGES = {"Right": "", "Left": "{}IsShared", "First": "FirstPage{}IsShared"}
 NAME_AND_EXTENSION = 3  # com.sun.star.text.FilenameDisplayFormat
 NEVER_EXECUTE_MACROS, NEVER_UPDATE_LINKS, SEARCH_ALL_FRAMES = 0, 0, 0
@@ -56,22 +57,22 @@ IS_LEAVING = threading.Event()
 
 
 class RefusedError(Exception):
-    """A request that cannot be met; its arguments are code, message, and what only the log is to show."""
+    """A request that cannot be fulfilled; the arguments are code, message, and a detail only for the log."""
 
 
 class Questions(unohelper.Base, XInteractionHandler2):  # type: ignore[misc]  # untyped bases
-    """Answers nothing that LibreOffice asks while it loads, and remembers whether it asked for a password."""
+    """Leaves LibreOffice's questions unanswered while it loads, and notes whether it asked for a password."""
 
     def __init__(self) -> None:
         self.password_asked = False
 
     def handle(self, request: Any) -> None:
-        """Take a question (UNO)."""
+        """Handle a question. UNO calls this method."""
         self.handleInteractionRequest(request)
 
     def handleInteractionRequest(self, request: Any) -> bool:  # noqa: N802 - the name is UNO's
-        """Take a question and say whether it was answered (UNO)."""
-        # The request is a UNO exception, which pyuno cannot hand over. Its possible answers identify it.
+        """Handle a question and return whether it was answered. UNO calls this method."""
+        # The request is a UNO exception, which pyuno cannot pass on. Its possible answers identify it.
         if any(hasattr(way, "setPassword") for way in request.getContinuations()):
             self.password_asked = True
         return False
@@ -99,16 +100,16 @@ def start_office(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=prepare,
-        # Programs find the libraries beside them by /proc, which a sandbox does not show.
+        # LibreOffice finds the libraries beside it through /proc, which a sandbox hides.
         env={**os.environ, "SAL_USE_VCLPLUGIN": "svp", "LD_LIBRARY_PATH": str(Path(soffice).parent)},
     )
 
 
 def connect(pipe: str) -> Any:
-    """Wait until LibreOffice listens and give its component context."""
+    """Wait until LibreOffice listens and return its component context."""
     local = uno.getComponentContext()
     resolver = local.ServiceManager.createInstanceWithContext("com.sun.star.bridge.UnoUrlResolver", local)
-    # The deadline of the parent ends this loop.
+    # The parent ends this loop: it kills the process at its deadline.
     while True:
         try:
             return resolver.resolve(f"uno:pipe,name={pipe};urp;StarOffice.ComponentContext")
@@ -117,17 +118,17 @@ def connect(pipe: str) -> Any:
 
 
 def create(context: Any, service: str) -> Any:
-    """Make a service of LibreOffice."""
+    """Create an instance of a LibreOffice service."""
     return context.ServiceManager.createInstanceWithContext(service, context)
 
 
 def properties(**values: Any) -> tuple[Any, ...]:
-    """Make UNO property values of keywords."""
+    """Turn keyword arguments into UNO property values."""
     return tuple(PropertyValue(name, 0, value, 0) for name, value in values.items())
 
 
 def load(context: Any, desktop: Any, request: dict[str, Any]) -> Any:
-    """Open the source with its import filter, or say why it cannot be opened."""
+    """Open the source with its import filter, or raise RefusedError with the reason."""
     questions = Questions()
     document, reason = try_to_load(desktop, request, request["password"], questions)
     if document is None and not request["password"] and questions.password_asked:
@@ -145,7 +146,7 @@ def load(context: Any, desktop: Any, request: dict[str, Any]) -> Any:
 
 
 def load_by_detection(context: Any, desktop: Any, request: dict[str, Any]) -> Any:
-    """Open what older programs wrote, like Word 95, with the filter that LibreOffice finds for it."""
+    """Open a document of an older program, such as Word 95, with the filter that LibreOffice detects."""
     if request["kind"] not in SERVICES:
         return None
     detection = create(context, "com.sun.star.document.TypeDetection")
@@ -165,7 +166,7 @@ def load_by_detection(context: Any, desktop: Any, request: dict[str, Any]) -> An
 
 
 def is_locked(desktop: Any, request: dict[str, Any]) -> bool:
-    """Tell whether the source asks for a password; some filters do not ask again after a wrong one."""
+    """Return whether the source needs a password; some filters do not ask again after a wrong password."""
     questions = Questions()
     document, _ = try_to_load(desktop, request, "", questions)
     if document is not None:
@@ -176,7 +177,7 @@ def is_locked(desktop: Any, request: dict[str, Any]) -> bool:
 def try_to_load(
     desktop: Any, request: dict[str, Any], password: str, questions: Questions
 ) -> tuple[Any, str]:
-    """Give the document, or None and a reason; macros, links and questions are all refused."""
+    """Return the document, or None and a reason; macros, links and questions are all refused."""
     values = {
         "Hidden": True,
         "AsTemplate": False,
@@ -190,7 +191,7 @@ def try_to_load(
     source = Path(request["source"]).as_uri()
     try:
         return desktop.loadComponentFromURL(source, "_blank", SEARCH_ALL_FRAMES, properties(**values)), ""
-    # LibreOffice is gone. So this worker has to end, and the document is not to blame.
+    # LibreOffice is gone, so this worker has to end; that says nothing about the document.
     except DisposedException:
         raise
     except UnoException as error:
@@ -198,25 +199,25 @@ def try_to_load(
 
 
 def sheet_names(document: Any) -> list[str]:
-    """Name all sheets in order, hidden ones included; none for other documents."""
+    """Return the names of all sheets in order, including hidden sheets; none for other documents."""
     if not document.supportsService("com.sun.star.sheet.SpreadsheetDocument"):
         return []
     return list(document.Sheets.ElementNames)
 
 
 def check_sheet(number: int, names: list[str]) -> None:
-    """Refuse a sheet that is not there."""
+    """Refuse the number of a sheet that does not exist."""
     if number > len(names):
         raise RefusedError("PageOutOfRange", f"there is no sheet {number}: the document has {len(names)}")
 
 
 def print_only(document: Any, number: int, names: list[str]) -> None:
-    """Print one sheet, or with number 0 all sheets that are not hidden.
+    """Print one sheet; with number 0, print all sheets that are not hidden.
 
     Sheets are hidden and not removed, because formulas of other sheets may refer to them. LibreOffice
     prints the print areas of hidden sheets, but Excel does not, so hidden sheets lose their print areas.
     """
-    # One sheet alone cannot be hidden, and every call takes its time.
+    # The only sheet of a workbook cannot be hidden; it is left out, because every call is slow.
     sheets = [document.Sheets.getByName(name) for name in names if len(names) > 1]
     if number and sheets:
         sheets[number - 1].IsVisible = True
@@ -228,7 +229,7 @@ def print_only(document: Any, number: int, names: list[str]) -> None:
 
 
 def set_pages(styles: list[Any], request: dict[str, Any]) -> None:
-    """Give every sheet the paper asked for, and print or drop the cell comments."""
+    """Set the requested paper for every sheet, and whether its cell comments are printed."""
     width, height = PAPERS[request["paper_size"]]
     is_landscape = bool(request["paper_direction"])
     values = {
@@ -239,21 +240,21 @@ def set_pages(styles: list[Any], request: dict[str, Any]) -> None:
         **({} if request["has_header"] else {"HeaderIsOn": False, "FooterIsOn": False}),
     }
     for style in styles:
-        # In one call, because each takes its time.
+        # One call sets all values, because every call is slow.
         style.setPropertyValues(tuple(values), tuple(values.values()))
         if request["fit_columns"] or request["fit_rows"]:
             style.ScaleToPagesX, style.ScaleToPagesY = request["fit_columns"], request["fit_rows"]
 
 
 def page_styles(document: Any) -> list[Any]:
-    """List the page styles that sheets use; every call to a style takes its time, and most are not used."""
+    """Return the page styles that sheets use; every call to a style is slow, and most styles are not used."""
     styles = document.StyleFamilies.getByName("PageStyles")
     found = [styles.getByIndex(index) for index in range(styles.Count)]
     return [style for style in found if style.isInUse()]
 
 
 def accept_revisions(context: Any, document: Any) -> None:
-    """Accept all tracked changes of a text document, also where it asks to be opened for reading only."""
+    """Accept all tracked changes of a text document, even if it asks to be opened read-only."""
     dispatcher = create(context, "com.sun.star.frame.DispatchHelper")
     for is_editable in (False, True):
         if not document.Redlines.createEnumeration().hasMoreElements():
@@ -267,7 +268,7 @@ def accept_revisions(context: Any, document: Any) -> None:
 
 
 def name_file_fields(document: Any, styles: list[Any]) -> None:
-    """Let fields show the name of the file alone, as its folder is one of the local CI's own."""
+    """Make file name fields show only the name, because the folder is an internal one of the local CI."""
     is_text = document.supportsService("com.sun.star.text.GenericTextDocument")
     if is_text and shorten_fields(document.TextFields):
         document.TextFields.refresh()
@@ -276,7 +277,7 @@ def name_file_fields(document: Any, styles: list[Any]) -> None:
 
 
 def name_file_in_edges(style: Any) -> None:
-    """Do so in the headers and footers of a page style of sheets."""
+    """Make file name fields in the headers and footers of a sheet's page style show only the name."""
     are_on = style.getPropertyValues(("HeaderIsOn", "FooterIsOn"))
     for edge, is_on in zip(("Header", "Footer"), are_on, strict=False):
         for page, sharing in PAGES.items() if is_on else ():
@@ -291,7 +292,7 @@ def name_file_in_edges(style: Any) -> None:
 
 
 def shorten_fields(fields: Any) -> bool:
-    """Make fields that show a file's name show the bare name; return whether there were any such fields."""
+    """Make file name fields show the name without its folder; return whether there are any such fields."""
     found = [field for field in elements(fields) if hasattr(field, "FileFormat")]
     for field in found:
         field.FileFormat = NAME_AND_EXTENSION
@@ -299,7 +300,7 @@ def shorten_fields(fields: Any) -> bool:
 
 
 def elements(container: Any) -> list[Any]:
-    """List what a container enumerates."""
+    """Return the elements of a UNO container."""
     found, enumeration = [], container.createEnumeration()
     while enumeration.hasMoreElements():
         found.append(enumeration.nextElement())
@@ -314,7 +315,8 @@ def export(document: Any, request: dict[str, Any]) -> None:
     data = properties(
         PageRange=f"1-{request['max_pages']}",
         ExportBookmarks=True,
-        ExportNotes=bool(request["comments"]),  # as notes of the PDF; sheets print theirs, see set_pages
+        # Comments become notes of the PDF; the comments of sheets are printed instead, see set_pages.
+        ExportNotes=bool(request["comments"]),
         UseTaggedPDF=False,
         IsSkipEmptyPages=True,
     )
@@ -331,7 +333,7 @@ def export(document: Any, request: dict[str, Any]) -> None:
 
 
 def convert(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Load, arrange and export one document; it is closed whatever happens."""
+    """Load, lay out and export one document; close it in any case."""
     document = load(context, desktop, request)
     try:
         names = sheet_names(document)
@@ -350,7 +352,7 @@ def convert(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, An
 
 
 def answer(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Give the answer to a request, an error of the document included."""
+    """Return the response to a request; a RefusedError becomes a response with its code and message."""
     try:
         return convert(context, desktop, request)
     except RefusedError as error:
@@ -358,7 +360,7 @@ def answer(context: Any, desktop: Any, request: dict[str, Any]) -> dict[str, Any
 
 
 def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes]) -> None:
-    """Queue the lines of stdin; at its end, the parent being gone, end LibreOffice and leave."""
+    """Queue the lines of stdin. When stdin ends, the parent is gone: kill LibreOffice and exit."""
     for line in sys.stdin:
         requests.put(line)
     IS_LEAVING.set()
@@ -370,7 +372,7 @@ def read_requests(requests: queue.Queue[str], office: subprocess.Popen[bytes]) -
 
 
 def leave_with(pid: int) -> None:
-    """End when LibreOffice does: a call into it may otherwise wait for ever."""
+    """Exit when LibreOffice ends: a call into it could otherwise wait forever."""
     # WNOWAIT leaves the dead process for office.wait() in the other thread.
     end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     if end is not None and not IS_LEAVING.is_set():
@@ -379,11 +381,11 @@ def leave_with(pid: int) -> None:
 
 
 def main() -> None:
-    """Start LibreOffice, say so, and answer one request after the other."""
+    """Start LibreOffice, report its process id, and answer one request after another."""
     soffice, profile, pipe = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     memory_bytes, file_bytes = map(int, sys.argv[4:6])
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    # Output of libraries goes to stderr, so that stdout has answers only.
+    # Output of libraries goes to stderr, so that stdout has only responses.
     os.dup2(2, 1)
     office = start_office(soffice, profile, pipe, memory_bytes, file_bytes)
     requests: queue.Queue[str] = queue.Queue()

@@ -1,1 +1,1 @@
-"""PDF: which pages of a document are asked for, and how they are drawn."""
+"""PDF: selects the requested pages of a document, and draws them."""

@@ -1,4 +1,4 @@
-"""PDF pages: count, bookmarks, pictures of pages. Runs in a worker process, as PDFium is not thread-safe."""
+"""PDF pages: counts, draws and reads them. Runs in a worker process, because PDFium is not thread-safe."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _UNKNOWN_ENCRYPTION: Final = (
     "the PDF is encrypted in a way that cannot be opened here with any DocPassword: remove the encryption in "
     "the program that set it, and upload the file again"
 )
-# Zlib's lowest level: page pictures come out a tenth larger and twice as fast.
+# Zlib's lowest level: pictures of pages are a tenth larger, and are written twice as fast.
 _PNG_LEVEL: Final = 1
 
 
 @contextmanager
 def open_pdf(source: Path, password: str) -> Iterator[pypdfium2.PdfDocument]:
-    """Open a PDF, with the password where it needs one; any failure is a ConversionError."""
+    """Open a PDF, with the password if it needs one; any failure is a ConversionError."""
     document = _open(source, password)
     try:
         yield document
@@ -43,7 +43,7 @@ def open_pdf(source: Path, password: str) -> Iterator[pypdfium2.PdfDocument]:
 
 
 def _open(source: Path, password: str) -> pypdfium2.PdfDocument:
-    for attempt in (None, password or None):  # a password that the document does not need does no harm
+    for attempt in (None, password or None):  # a needless password is not an error
         try:
             return pypdfium2.PdfDocument(source, password=attempt)
         except pypdfium2.PdfiumError as error:
@@ -57,7 +57,7 @@ def _open(source: Path, password: str) -> pypdfium2.PdfDocument:
 
 
 def inspect(source: Path, password: str) -> dict[str, Any]:
-    """Give the number of pages and the top bookmarks as (title, page index); no page at all is an error."""
+    """Return the page count and the top bookmarks (title, page index); a PDF without pages is an error."""
     with open_pdf(source, password) as document:
         if len(document) == 0:
             raise ConversionError(errors.DAMAGED_FILE, "the PDF has no pages")
@@ -73,7 +73,7 @@ def _bookmarks(document: pypdfium2.PdfDocument) -> Iterator[tuple[str, int]]:
 
 
 def unlock(source: Path, target: Path, password: str) -> dict[str, Any]:
-    """Copy a PDF, without its encryption where it needed the password."""
+    """Copy a PDF, without its encryption if a password is given; return the result of ``inspect``."""
     if not password:
         shutil.copyfile(source, target)
     else:
@@ -83,7 +83,7 @@ def unlock(source: Path, target: Path, password: str) -> dict[str, Any]:
 
 
 def render(request: dict[str, Any]) -> dict[str, Any]:
-    """Draw pages (``indexes`` from 0) into files of ``folder``; with ``is_long`` all of them into one."""
+    """Draw pages (``indexes`` from 0) into files of ``folder``; with ``is_long`` all go into one file."""
     steps = parse_rule(request["image_params"]) if request["image_params"] else ()
     scale = request["image_dpi"] / _POINTS_PER_INCH * request["zoom"] / 100
     indexes, folder, target = request["indexes"], Path(request["folder"]), request["target"]

@@ -1,4 +1,4 @@
-"""Which pages of a document to convert: StartPage, EndPage, PageRanges, sheet by sheet."""
+"""Selects the pages of a document to convert, by StartPage, EndPage and PageRanges, sheet by sheet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A run of PDF pages; ``number`` is the 1-based sheet, or 0 for a document without sheets."""
+    """The run of PDF pages of a sheet; ``number`` counts from 1 and is 0 for a document without sheets."""
 
     number: int
     first: int
@@ -24,7 +24,10 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A wanted page: its index in the PDF from 0, its number in the sheet or document from 1."""
+    """A selected page: its index in the PDF from 0, its number in the sheet or document from 1.
+
+    ``pic_num`` is the position among the selected pages of the sheet or document, from 1.
+    """
 
     index: int
     number: int
@@ -33,7 +36,7 @@ class Page:
 
 
 def parse_page_ranges(text: str) -> tuple[tuple[int, int], ...]:
-    """Read ``"1,2-4,7"`` as inclusive ranges; a part that makes no sense is a ConversionError."""
+    """Read ``"1,2-4,7"`` as inclusive ranges; an invalid part is a ConversionError."""
     return tuple(_parse_range(part.strip(), text) for part in text.split(","))
 
 
@@ -48,19 +51,19 @@ def _parse_range(part: str, text: str) -> tuple[int, int]:
 
 
 def page_numbers(options: DocumentOptions, count: int) -> list[int]:
-    """Give the selected pages of ``count``, ascending and once each; page_ranges overrides start and end."""
-    # Assumed: no page says which of the two counts.
+    """Return the selected page numbers up to ``count``, ascending; page_ranges overrides start and end."""
+    # Assumed: the documentation does not say which of the two counts.
     if options.page_ranges:
         ranges = parse_page_ranges(options.page_ranges)
         # Cut at the last page first, because a range may name a million pages.
         return sorted({n for first, last in ranges for n in range(first, min(last, count) + 1)})
-    # -1 is the default. Real responses echo 0 for an omitted EndPage, so it means the same.
+    # -1 is the default. Real responses echo 0 for an omitted EndPage, so 0 means the same.
     last = count if options.end_page <= 0 else min(options.end_page, count)
     return list(range(max(options.start_page, 1), last + 1))
 
 
 def select_pages(options: DocumentOptions, sheets: Sequence[Sheet]) -> list[Page]:
-    """Give the first 5,000 selected pages of all sheets; an empty selection is a ConversionError."""
+    """Return the first 5,000 selected pages of all sheets; an empty selection is a ConversionError."""
     wanted = [page for sheet in sheets for page in _pages_of_sheet(options, sheet)][:MAX_PAGES]
     if not wanted:
         total = sum(sheet.count for sheet in sheets)
@@ -78,9 +81,9 @@ def _pages_of_sheet(options: DocumentOptions, sheet: Sheet) -> list[Page]:
 
 
 def sheets_of(bookmarks: Sequence[tuple[str, int]], names: Sequence[str], total: int) -> list[Sheet]:
-    """Split a PDF made of a spreadsheet by its bookmarks, one per sheet that has pages.
+    """Split the PDF of a workbook into sheets by its bookmarks; every sheet that has pages has one bookmark.
 
-    ``names`` are all sheets of the workbook in order, so that a hidden or empty one keeps its number.
+    ``names`` are the names of all sheets in order, so that hidden and empty sheets are counted, too.
     """
     numbers = {name: number for number, name in enumerate(names, start=1)}
     starts = [(numbers[title], index) for title, index in bookmarks if title in numbers]

@@ -1,4 +1,4 @@
-"""A picture laid over every page of a PDF, once or tiled. Runs in a worker process, as PDFium does."""
+"""Lays a picture over every page of a PDF, once or tiled. Runs in a worker process, because of PDFium."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPAQUE: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatermarkOptions:
-    """Where the picture lies, in points from the left and the upper edge, or the gaps between tiles."""
+    """The picture's distance from the left and the upper edge, or the gaps between tiles, in points."""
 
     dx: int = 0
     dy: int = 0
@@ -32,7 +32,7 @@ class WatermarkOptions:
 
 
 def lay_over(request: dict[str, Any]) -> dict[str, Any]:
-    """Write ``source`` with the picture ``image`` on each page to ``target``; give the number of pages."""
+    """Lay ``image`` over each page of the PDF ``source``, write ``target``; return the number of pages."""
     options = WatermarkOptions(**request["options"])
     stamp = _stamp(Path(request["image"]))
     with open_pdf(Path(request["source"]), "") as document:
@@ -63,7 +63,7 @@ def _mark(document: pypdfium2.PdfDocument, index: int, stamp: Image.Image, optio
         picture, left, top = _placed(stamp, (max(1, round(width)), max(1, round(height))), options)
         image = pypdfium2.PdfImage.new(document)
         image.set_bitmap(pypdfium2.PdfBitmap.from_pil(picture))
-        # PDF counts from the lower left corner.
+        # PDF measures positions from the lower left corner.
         bottom = height - top - picture.height
         image.set_matrix(pypdfium2.PdfMatrix().scale(picture.width, picture.height).translate(left, bottom))
         page.insert_obj(image)
@@ -77,7 +77,7 @@ def _mark(document: pypdfium2.PdfDocument, index: int, stamp: Image.Image, optio
 def _placed(
     stamp: Image.Image, size: tuple[int, int], options: WatermarkOptions
 ) -> tuple[Image.Image, int, int]:
-    """The picture for a page, and its distance from the left and the upper edge."""
+    """Return the picture for a page, and its distance from the left and the upper edge in points."""
     if not options.batch:
         return stamp, options.dx, options.dy
     gaps = Placement(batch=True, dx=options.horizontal_spacing, dy=options.vertical_spacing, dissolve=_OPAQUE)

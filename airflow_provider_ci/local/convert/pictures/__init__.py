@@ -1,1 +1,1 @@
-"""Pictures: read, changed step by step as a rule says, and written; runs in a worker process."""
+"""Reads pictures, changes them step by step as a rule says, and writes them. Runs in a worker process."""

@@ -19,8 +19,8 @@ from airflow_provider_ci.local.convert.pictures.information import ORIENTATION_T
 from airflow_provider_ci.local.convert.pictures.rules import operations as op
 
 Fetch = Callable[[str], Path]
-"""Gives the file of an object by its address, for image watermarks; raises ConversionError."""
-# By EXIF orientation; 1 is upright.
+"""Returns the file of a watermark image by the address of its object; raises ConversionError."""
+# By EXIF orientation: how to turn a picture upright; with 1 it is upright already.
 _TRANSPOSES: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,13 +45,13 @@ def refuse_to_fetch(url: str) -> Path:
 
 
 def fetch_from(files: Mapping[str, str]) -> Fetch:
-    """Take the files of image watermarks from those fetched before, by their addresses."""
+    """Return a Fetch that looks up, by address, the watermark images that were fetched before."""
     return lambda url: Path(files[url])
 
 
 @dataclass(slots=True, kw_only=True)
 class Canvas:
-    """Frames of one size and mode, the format they are to be written in, and their metadata.
+    """Frames of one size and mode, the format to write them in, and their metadata.
 
     ``original_quality`` is the quality of the source, or 100 if its format has none. ``most_bytes`` is the
     maximum size of a jpg file.
@@ -83,7 +83,7 @@ class Canvas:
 
 
 def apply_steps(canvas: Canvas, steps: Sequence[op.Step]) -> None:
-    """Do the operations of all steps in order; a failing one is named with its step."""
+    """Apply the operations of all steps in order; an error names its step."""
     for position, step in enumerate(steps, start=1):
         with named(position, step):
             for operation in step.operations:
@@ -98,7 +98,7 @@ def check_result(canvas: Canvas, steps: Sequence[op.Step]) -> None:
 
 @contextmanager
 def named(position: int, step: op.Step) -> Iterator[None]:
-    """Put the place and text of a step before the message of an error."""
+    """Prefix the message of an error with the number and the text of its step."""
     try:
         yield
     except ConversionError as error:
@@ -112,19 +112,19 @@ def _without_orientation(exif: bytes) -> bytes:
     try:
         return tags.tobytes()
     except (ValueError, KeyError, TypeError, OSError, OverflowError, struct.error):
-        return b""  # the picture is complete without tags that cannot be written again
+        return b""  # tags that cannot be written again are dropped; the picture is complete without them
 
 
 def _resize(canvas: Canvas, size: Size) -> None:
     limits.check_output(size, len(canvas.frames))
     if size != canvas.size:
-        # A first step by whole factors is faster, and with a gap of 3 the result looks the same.
+        # Pillow first shrinks by a whole factor, which is faster; with a gap of 3 the result looks the same.
         canvas.each(lambda frame: frame.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def _cut_out(canvas: Canvas, box: geometry.Box) -> None:
     width, height = canvas.size
-    # Pillow would fill the outside with black.
+    # Pillow would fill the part outside the picture with black.
     if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
         raise ConversionError(
             errors.INVALID_RULE, f"the box {box} does not lie within the picture of {width} x {height} px"
@@ -161,7 +161,7 @@ def _rotate(canvas: Canvas, operation: op.Rotate) -> None:
 
 
 def _turned(frame: Image.Image, degrees: int) -> Image.Image:
-    # Assumed: the corners are white, and transparent where the picture can be.
+    # Assumed: the corners are white, or transparent if the picture has transparency.
     ground: tuple[int, ...] = {"RGBA": (255, 255, 255, 0), "RGB": (255, 255, 255), "L": (255,)}[frame.mode]
     return frame.rotate(-degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
 
@@ -171,7 +171,7 @@ def _auto_orient(canvas: Canvas, _: op.AutoOrient) -> None:
 
 
 def turn_upright(canvas: Canvas) -> None:
-    """Turn the frames as EXIF says, and remove its orientation."""
+    """Turn the frames upright by the EXIF orientation, and remove the orientation from EXIF."""
     transpose = _TRANSPOSES.get(orientation_of(canvas.exif))
     if transpose is not None:
         canvas.each(lambda frame: frame.transpose(transpose))
@@ -236,7 +236,7 @@ def _cut(canvas: Canvas, operation: op.Cut) -> None:
 
 
 def _blur(canvas: Canvas, operation: op.Blur) -> None:
-    # The kernel of the service ends at its radius, Pillow's at about three sigma.
+    # The service's kernel ends at the radius of the rule, Pillow's kernel at about three sigma.
     sigma = min(operation.sigma, float(operation.radius))
     canvas.each(lambda frame: frame.filter(ImageFilter.GaussianBlur(sigma)))
 
@@ -254,7 +254,7 @@ def _round_corners(canvas: Canvas, operation: op.RoundCorners) -> None:
 
 
 def _check_radius(canvas: Canvas, radius: int) -> None:
-    # As the page says of iradius and rradius.
+    # The service's page gives both limits for iradius and rradius.
     if "GIF" in (canvas.format, canvas.original_format):
         raise ConversionError(errors.INVALID_RULE, "corners cannot be cut off a gif")
     if 2 * radius >= min(canvas.size):
@@ -287,7 +287,7 @@ def _limit_frames(canvas: Canvas, operation: op.FrameLimit) -> None:
     if not operation.is_thinned:
         starts, total = list(range(operation.count)), operation.count
     ends = [*starts[1:], total]
-    # a frame that stays is shown for the ones that go, so that the animation keeps its time
+    # a kept frame is also shown for the time of the removed frames, so that the animation lasts as long
     canvas.durations = [sum(canvas.durations[start:end]) for start, end in zip(starts, ends, strict=True)]
     canvas.frames = [canvas.frames[start] for start in starts]
 
@@ -327,7 +327,7 @@ def _strip(canvas: Canvas, _: op.Strip) -> None:
 
 
 def _nothing(_: Canvas, __: op.IgnoreError) -> None:
-    """Do nothing: who applies the rule looks for this operation when a step fails."""
+    """Do nothing: ``process_picture`` handles ``ignore-error`` when a step fails."""
 
 
 _APPLY: Final[dict[type[Any], Callable[[Canvas, Any], None]]] = {

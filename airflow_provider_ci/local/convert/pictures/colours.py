@@ -1,4 +1,4 @@
-"""Colour profiles: pictures in any colour space become sRGB by the profile that they carry."""
+"""Colour profiles: converts pictures from any colour space to sRGB by their embedded profile."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _SPACES: Final = {
 
 
 def profile_of(image: Image.Image) -> bytes:
-    """Give the colour profile of a picture; empty if it has none, or one for another colour space."""
+    """Return the colour profile of a picture; empty if it has none or one for another colour space."""
     profile: bytes = image.info.get("icc_profile") or b""
     # Bytes 16 to 19 of a profile name its colour space.
     return profile if profile and profile[16:20] == _SPACES.get(image.mode) else b""
 
 
 def fits(profile: bytes, mode: str) -> bool:
-    """Tell whether a profile describes the colours of a mode."""
+    """Return whether a profile describes the colours of a mode."""
     return profile[16:20] == _SPACES.get(mode)
 
 
 def to_srgb(frame: Image.Image, profile: bytes) -> Image.Image:
-    """Convert a frame by its profile; as it is where the profile cannot be used."""
+    """Convert a frame to sRGB by its profile; return it unchanged if the profile cannot be used."""
     # A profile describes colours only, so the transparency is kept aside.
     alpha = frame.getchannel("A") if frame.mode == "RGBA" else None
     colours = frame.convert("RGB") if alpha else frame
@@ -38,7 +38,7 @@ def to_srgb(frame: Image.Image, profile: bytes) -> Image.Image:
     except (ImageCms.PyCMSError, OSError, ValueError):
         return frame
     assert made is not None
-    made.info = {}  # Pillow notes the profile of sRGB in it
+    made.info = {}  # Pillow stores the sRGB profile in it
     if alpha:
         made.putalpha(alpha)
     return made

@@ -8,21 +8,21 @@ from PIL import Image, ImageChops, ImageDraw
 
 from airflow_provider_ci.local.convert.pictures.geometry import Size
 
-# Drawn four times as large and averaged, because Pillow draws hard edges.
+# Corners are drawn four times as large and then averaged, because Pillow draws hard edges.
 _SMOOTHING: Final = 4
-# A larger corner would take too much memory at that size.
+# Maximum radius, in pixels, that is smoothed: a larger corner would take too much memory.
 _MAX_SMOOTHED: Final = 1000
 
 
 def rounded_off(frame: Image.Image, mask: Image.Image) -> Image.Image:
-    """Take from a frame what the mask leaves out."""
+    """Make a frame transparent where the mask is 0."""
     shown = frame.convert("RGBA")
     shown.putalpha(ImageChops.multiply(shown.getchannel("A"), mask))
     return shown
 
 
 def corner_mask(size: Size, radius: int) -> Image.Image:
-    """Draw a mask that leaves out the area outside of corners of a radius."""
+    """Draw a mask with round corners: 0 outside of them, 255 inside."""
     mask = Image.new("L", size, 255)
     corner = _corner(radius)
     right, bottom = size[0] - radius, size[1] - radius

@@ -1,4 +1,4 @@
-"""The font for a text: an installed one for any name, as the service's fonts are not here."""
+"""Finds an installed font for any font name in a rule, because the service's fonts are not available."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FIRST_CJK: Final = "\u2e80"
 
 
 def font_for(name: str, size: int, text: str) -> ImageFont.FreeTypeFont:
-    """Load the installed font nearest to a name, like ``tahoma.ttf``, that has the characters of a text.
+    """Load the installed font that is nearest to a name like ``tahoma.ttf`` and has a text's characters.
 
-    Without fontconfig it is one of a few known files. Raises ConversionError where no font is installed.
+    Without fontconfig, the font is one of a few known files. Raises ConversionError if none is installed.
     """
     family = re.sub(r"[^\w ]+", " ", re.sub(r"\.(ttf|ttc|otf)$", "", name, flags=re.IGNORECASE)).strip()
     # Sorted, so that texts with the same characters share an entry of the cache.
@@ -38,7 +38,7 @@ def font_for(name: str, size: int, text: str) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=256)
 def _matching(family: str, characters: str) -> tuple[str, int] | None:
-    """Ask fontconfig, which knows substitutes for the usual names and what characters a font has."""
+    """Ask fontconfig, which knows substitutes for the usual names and the characters of each font."""
     # Without the characters, fontconfig may choose a font that draws boxes for them.
     charset = " ".join(f"{ord(character):x}" for character in characters if not character.isspace())
     try:

@@ -1,4 +1,4 @@
-"""Sizes and boxes: what a thumbnail, crop or quick-template rule makes of a picture's width and height."""
+"""Sizes and boxes: computes what thumbnail, crop and quick-template rules make of a picture's size."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _INWARDS: Final = {0.0: 1, 0.5: 0, 1.0: -1}
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The width and height of a rule; 0 where it gives none."""
+    """The width and height in a rule; a side that the rule does not give is 0."""
 
     width: int
     height: int
 
 
 def scaled(size: Size, factor: float) -> Size:
-    """Scale both sides, to whole pixels and at least one."""
+    """Scale both sides; each is rounded to whole pixels and stays at least 1 pixel long."""
     return rounded(size[0] * factor), rounded(size[1] * factor)
 
 
 def rounded(side: float) -> int:
     """Round a side half up, to at least one pixel."""
-    # Python's round() would take a half to the even number.
+    # Python's round() would round a half to the even number.
     return max(1, int(side + 0.5))
 
 
 def fit_factor(size: Size, bounds: Bounds) -> float:
-    """Give the factor at which the picture just fits inside the bounds that are given."""
+    """Return the factor at which the picture just fits inside the bounds that are given."""
     return min(_factors(size, bounds))
 
 
 def cover_factor(size: Size, bounds: Bounds) -> float:
-    """Give the factor at which the picture just covers the bounds."""
+    """Return the factor at which the picture just covers the bounds."""
     return max(_factors(size, bounds))
 
 
@@ -54,7 +54,7 @@ def _factors(size: Size, bounds: Bounds) -> list[float]:
 
 
 def box_at(size: Size, bounds: Bounds, gravity: str) -> Box:
-    """Place a box of the bounds (a missing side: the whole of it) by a gravity of the 3 x 3 grid."""
+    """Place a box by a gravity of the 3 x 3 grid; a side of 0 in the bounds means the whole side."""
     width, height = bounds.width or size[0], bounds.height or size[1]
     across, down = GRAVITIES[gravity]
     left, top = int((size[0] - width) * across), int((size[1] - height) * down)
@@ -62,20 +62,20 @@ def box_at(size: Size, bounds: Bounds, gravity: str) -> Box:
 
 
 def stamp_corner(size: Size, stamp: Size, gravity: str, margins: tuple[int, int]) -> tuple[int, int]:
-    """Place a stamp by a gravity, its margins kept from the edges that it touches."""
+    """Return the top left corner of a stamp placed by a gravity; margins keep it off the picture's edges."""
     left, top, _, _ = box_at(size, Bounds(*stamp), gravity)
     across, down = GRAVITIES[gravity]
     return left + _INWARDS[across] * margins[0], top + _INWARDS[down] * margins[1]
 
 
 def count_of_blocks(size: Size, bounds: Bounds) -> int:
-    """Count the blocks of the bounds (a missing side: the whole of it) that a picture divides into."""
+    """Count the blocks that a picture divides into; a side of 0 in the bounds means the whole side."""
     across, down = _grid(size, bounds)
     return across * down
 
 
 def block(size: Size, bounds: Bounds, index: int) -> Box:
-    """Give one of the blocks, counted by rows from 0; the last of a row or column may be smaller."""
+    """Return one block, counted by rows from 0; the last block of a row or column may be smaller."""
     row, column = divmod(index, _grid(size, bounds)[0])
     left, top = column * bounds.width, row * bounds.height
     right = min(left + bounds.width, size[0]) if bounds.width else size[0]
@@ -87,7 +87,7 @@ def _grid(size: Size, bounds: Bounds) -> tuple[int, int]:
 
 
 def turned(size: Size, degrees: int) -> Size:
-    """Give the size that a turned picture needs, to a pixel."""
+    """Return the size of a picture after a turn by ``degrees``, rounded to whole pixels."""
     along, aside = abs(cos(radians(degrees))), abs(sin(radians(degrees)))
     return rounded(size[0] * along + size[1] * aside), rounded(size[0] * aside + size[1] * along)
 
@@ -130,7 +130,7 @@ def _pixel_budget(size: Size, bounds: Bounds) -> Size:
     return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
 
 
-# form of a thumbnail rule -> pattern of its argument, new size of a picture
+# Form of a thumbnail rule: pattern of its argument, function that computes a picture's new size.
 THUMBNAILS: Final[dict[str, tuple[str, Callable[[Size, Bounds], Size]]]] = {
     "both_percent": (r"!(?P<w>[0-9]+)p", _both_percent),
     "width_percent": (r"!(?P<w>[0-9]+)px", _width_percent),
@@ -145,10 +145,10 @@ THUMBNAILS: Final[dict[str, tuple[str, Callable[[Size, Bounds], Size]]]] = {
 
 
 def quick_template(size: Size, mode: int, bounds: Bounds) -> tuple[Size, Bounds | None]:
-    """Give the size that an imageView2 mode scales to, and the area that it then cuts out of the middle.
+    """Return the size that an imageView2 mode scales to, and the area that it then cuts out of the middle.
 
-    Where only one side is given, mode 2 adapts and the others take a square. Mode 2 never enlarges (assumed:
-    the page says "at most").
+    If only one side is given, mode 2 scales the other side with it, and the other modes use a square. Mode 2
+    never enlarges (assumed: the page says "at most").
     """
     if mode == 2:
         return _only_shrink(size, bounds), None

@@ -1,4 +1,4 @@
-"""What a picture is found to be: its format, size, quality, orientation and average colour."""
+"""Describes a picture: its format, size, quality, orientation and average colour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ORIENTATION_TAG: Final = 0x0112
 # Pillow raises any of these for damaged EXIF.
 _DAMAGED: Final = (SyntaxError, ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
 
-# The luminance table of the JPEG standard, summed: encoders scale it by the quality.
+# The luminance table of the JPEG standard: encoders scale its values by the quality.
 _STANDARD_TABLE: Final = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
     14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
@@ -23,7 +23,7 @@ _STANDARD_TABLE: Final = (
 
 
 def picture_info(image: Image.Image, path: Path, ave: str) -> PictureInfo:
-    """Describe an open picture; the average colour is the caller's to find, as it needs the pixels."""
+    """Describe an open picture; the caller passes the average colour, which needs the pixels."""
     return PictureInfo(
         format=format_name(image),
         width=image.size[0],
@@ -37,12 +37,12 @@ def picture_info(image: Image.Image, path: Path, ave: str) -> PictureInfo:
 
 def format_name(image: Image.Image) -> str:
     """Name a format in the service's words: jpeg, png, gif, webp, bmp, tiff."""
-    # Cameras and phones write MPO, a jpg with further pictures behind the first one.
+    # Cameras and phones write MPO, a jpg with further pictures after the first one.
     return {"MPO": "jpeg"}.get(image.format or "", (image.format or "").lower())
 
 
 def quality_of(image: Image.Image) -> int:
-    """Estimate the quality that a JPEG was written with by its luminance table; 100 for other formats."""
+    """Estimate a JPEG's quality from its luminance table; 100 for other formats."""
     tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
     if not tables:
         return 100
@@ -58,14 +58,14 @@ def _table_sum(quality: int) -> int:
 
 
 def average_of(frame: Image.Image) -> str:
-    """Give the average colour as 0xRRGGBB, transparent parts taken as white."""
+    """Return the average colour as 0xRRGGBB; transparent parts count as white."""
     pixel = flat(frame).convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     assert isinstance(pixel, tuple)
     return "0x" + "".join(f"{int(value):02X}" for value in pixel)
 
 
 def flat(frame: Image.Image) -> Image.Image:
-    """Put a transparent frame on white."""
+    """Put a transparent frame on a white background."""
     if frame.mode != "RGBA":
         return frame
     ground = Image.new("RGB", frame.size, (255, 255, 255))
@@ -74,7 +74,7 @@ def flat(frame: Image.Image) -> Image.Image:
 
 
 def read_exif(exif: bytes) -> Image.Exif:
-    """Read the tags of an EXIF block, none where it makes no sense."""
+    """Read the tags of an EXIF block; none if the block is invalid."""
     tags = Image.Exif()
     try:
         tags.load(exif)
@@ -84,7 +84,7 @@ def read_exif(exif: bytes) -> Image.Exif:
 
 
 def part_of_exif(tags: Image.Exif, part: int) -> dict[int, Any]:
-    """Read the tags of a part, like the position, none where it makes no sense."""
+    """Read the tags of a part of EXIF, such as the position; none if the part is invalid."""
     try:
         return dict(tags.get_ifd(part))
     except _DAMAGED:

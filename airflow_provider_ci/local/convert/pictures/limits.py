@@ -8,7 +8,7 @@ from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.pictures.geometry import Size
 
-# Limits of the service's picture pages (1045/33716 to 33727). One of them allows results of 50,000 px.
+# Limits of the service's picture pages (1045/33716 to 33727). One of these pages allows results of 50,000 px.
 MAX_INPUT_BYTES: Final = 32 * 1024**2
 MAX_INPUT_SIDE: Final = 30_000
 MAX_OUTPUT_SIDE: Final = 9_999
@@ -32,7 +32,7 @@ def check_input(what: str, size: Size, frames: int) -> None:
 
 
 def check_output(size: Size, frames: int) -> None:
-    """Refuse a result with a side, or with all its frames together, over the limit."""
+    """Refuse a result if a side, or the pixels of all frames together, exceed the limit."""
     width, height = size
     if max(size) > MAX_OUTPUT_SIDE:
         raise ConversionError(
@@ -47,7 +47,7 @@ def check_output(size: Size, frames: int) -> None:
 
 
 def check_stamp(size: Size) -> None:
-    """Refuse a watermark that grows past what a picture may measure."""
+    """Refuse a watermark that becomes larger than a picture may be."""
     width, height = size
     if max(size) > MAX_INPUT_SIDE or width * height > MAX_PIXELS:
         raise ConversionError(

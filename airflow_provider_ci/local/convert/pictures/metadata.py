@@ -1,4 +1,4 @@
-"""The answers of the queries imageInfo, exif and imageAve about a picture (1045/33722, 33723)."""
+"""The responses to the queries imageInfo, exif and imageAve about a picture (1045/33722, 33723)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PARTS: Final[dict[int, Mapping[int, str]]] = {
     ExifTags.IFD.GPSInfo: ExifTags.GPSTAGS,
 }
 _LONGEST_VALUE: Final = 1000
-# The service's answer for a picture without EXIF (1045/33723).
+# The service's response for a picture without EXIF (1045/33723).
 NO_EXIF: Final = {"error": "no exif data"}
 
 
 def image_info(source: Path) -> dict[str, str]:
-    """Tell format, width, height, size in bytes, md5, frame_count and the average colour, all as text."""
+    """Return format, width, height, size in bytes, md5, frame_count and average colour, all as text."""
     with open_picture(source) as image:
         return {
             "format": format_name(image),
@@ -41,13 +41,13 @@ def image_info(source: Path) -> dict[str, str]:
 
 
 def image_average(source: Path) -> dict[str, str]:
-    """Tell the average colour: ``{"RGB": "0x736246"}``."""
+    """Return the average colour: ``{"RGB": "0x736246"}``."""
     with open_picture(source) as image:
         return {"RGB": average_of(in_srgb(image))}
 
 
 def exif(source: Path) -> dict[str, Any]:
-    """Tell the EXIF tags by name, ``{"Model": {"val": "X100"}}``; without any, the service's error."""
+    """Return the EXIF tags by name, ``{"Model": {"val": "X100"}}``; without tags, the service's error."""
     with open_picture(source) as image:
         tags = read_exif(image.info.get("exif", b""))
     told = _told(tags, ExifTags.TAGS)
@@ -57,7 +57,7 @@ def exif(source: Path) -> dict[str, Any]:
 
 
 def _told(tags: Mapping[int, Any], names: Mapping[int, str]) -> dict[str, str]:
-    # A tag in _PARTS holds only the place of its part in the file.
+    # A tag in _PARTS holds only the offset of its part in the file.
     return {names.get(tag, f"0x{tag:04X}"): _text(value) for tag, value in tags.items() if tag not in _PARTS}
 
 

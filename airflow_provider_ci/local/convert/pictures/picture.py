@@ -1,4 +1,4 @@
-"""Pictures: a file and a rule in, a file out. Runs in a worker, as hostile files may crash a decoder."""
+"""Applies a rule to a picture file. Runs in a worker, because hostile files may crash a decoder."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _DEFAULT_QUALITY: Final = 85
 _ANIMATED: Final = ("GIF", "WEBP")
 _WITH_ALPHA: Final = ("PNG", "GIF", "WEBP")
 _WITH_PROFILE: Final = ("JPEG", "PNG", "WEBP")
-# They add colours in sRGB, or remove the profile.
+# These operations add colours in sRGB, or remove the colour profile.
 _IN_SRGB: Final = (op.ImageWatermark, op.TextWatermark, op.Strip)
 _EXIF_HEADER: Final = b"Exif\0\0"
 # A segment of a jpg holds less than 64 KiB.
@@ -72,8 +72,8 @@ def process_picture(
 ) -> PictureResult:
     """Apply a rule to a picture file; any failure is a ConversionError and leaves no target.
 
-    ``fetch`` gives the file of a watermark image by its address. With ``ignore-error/1`` in the rule, a
-    picture too large or a value outside its range gives the source itself.
+    ``fetch`` returns the file of a watermark image by its address. If the rule has ``ignore-error/1`` and a
+    picture is too large or a value is outside its range, the result is a copy of the source.
     """
     try:
         steps = parse_rule(rule)
@@ -90,11 +90,11 @@ def process_picture(
 
 
 def fetch_watermarks(rule: str, fetch: Fetch) -> dict[str, Path]:
-    """Fetch the images of all watermarks of a rule, for a worker that cannot; errors name their step."""
+    """Fetch all watermark images of a rule, because a worker cannot do so; an error names its step."""
     try:
         steps = parse_rule(rule)
     except ValueOutsideRangeError:
-        return {}  # whether the rule tolerates it is the worker's to say
+        return {}  # the worker decides whether the rule tolerates the value
     files: dict[str, Path] = {}
     for position, step in enumerate(steps, start=1):
         for operation in step.operations:
@@ -111,7 +111,7 @@ def _unchanged(source: Path, target: Path) -> PictureResult:
 
 
 def source_info(source: Path) -> PictureInfo:
-    """Describe a picture file of any size; the average colour is empty where it is too large to be read."""
+    """Describe a picture file of any size; the average colour is empty if the file is too large to read."""
     with open_any(source) as image:
         info = picture_info(image, source, "")
         try:
@@ -149,12 +149,12 @@ def _prefers_source(steps: Sequence[op.Step]) -> bool:
 
 
 def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...]:
-    """Let the JPEG decoder do a part of a first shrinking at a fraction of the cost; the size is the same."""
+    """Let the JPEG decoder do part of a first thumbnail; this is much faster, and gives the same size."""
     first = steps[0].operations[0] if steps[0].operations else None
     if _format(image) != "JPEG" or not isinstance(first, op.Thumbnail) or first.pad:
         return steps
     size = geometry.THUMBNAILS[first.form][1](image.size, first.bounds)
-    # Twice the size leaves enough pixels for a good last step.
+    # Twice the size leaves enough pixels for a good final resize.
     image.draft(None, (size[0] * 2, size[1] * 2))
     # The draft has changed the picture's size, so a relative form would now give another result.
     exact = op.Thumbnail("exact", geometry.Bounds(*size))
@@ -162,7 +162,7 @@ def _draft(image: Image.Image, steps: tuple[op.Step, ...]) -> tuple[op.Step, ...
 
 
 def _keeps_profile(steps: Sequence[op.Step]) -> bool:
-    """Tell whether the colours can stay in the space of the source: none is added, none is stripped."""
+    """Return whether the source's colour space can be kept: no step adds colours or removes the profile."""
     return not any(
         isinstance(operation, _IN_SRGB)
         or (isinstance(operation, op.Thumbnail) and operation.pad)
@@ -173,13 +173,13 @@ def _keeps_profile(steps: Sequence[op.Step]) -> bool:
 
 
 def load(image: Image.Image, target_format: str, *, keeps_profile: bool = True) -> Canvas:
-    """Read the frames that the target format can hold, in modes that every operation takes.
+    """Read the frames that the target format can hold, in modes that every operation accepts.
 
-    A colour profile stays where the target can hold it and the colours stay in its space; else they become
-    sRGB.
+    The colour profile is kept if the target can hold it and the colours stay in its colour space; otherwise
+    the colours are converted to sRGB.
     """
     profile = profile_of(image)
-    # A profile of greys does not describe RGBA, which transparent greys become, nor webp, which has no greys.
+    # A grey profile fits neither RGBA, which transparent greys become, nor webp, which has no grey mode.
     is_grey_lost = fits(profile, "L") and (image.has_transparency_data or target_format == "WEBP")
     is_changed = image.mode in ("CMYK", "LAB") or is_grey_lost
     keeps_profile = keeps_profile and target_format in _WITH_PROFILE and not is_changed
@@ -200,13 +200,13 @@ def load(image: Image.Image, target_format: str, *, keeps_profile: bool = True) 
         canvas.durations.append(int(duration))
     canvas.icc_profile = profile if keeps_profile else b""
     if target_format not in _WITH_PROFILE:
-        # The target cannot say how a picture is turned.
+        # The target format cannot store an orientation.
         turn_upright(canvas)
     return canvas
 
 
 def _frames(image: Image.Image, target_format: str) -> Iterator[Image.Image]:
-    """Give the frames that the target can hold."""
+    """Yield the frames that the target format can hold."""
     if target_format not in _ANIMATED or image.format not in ANIMATED or frames_of(image) == 1:
         yield image
         return
@@ -218,7 +218,7 @@ def _frames(image: Image.Image, target_format: str) -> Iterator[Image.Image]:
 
 
 def _with_header(exif: bytes) -> bytes:
-    """Give EXIF as jpg has it; webp may have it without the word in front, and would lose its orientation."""
+    """Return EXIF with the header that jpg needs. A webp may lack it, and its orientation would be lost."""
     return exif if not exif or exif.startswith(_EXIF_HEADER) else _EXIF_HEADER + exif
 
 
@@ -255,7 +255,7 @@ def write(canvas: Canvas, target: Path, *, png_level: int = 6) -> None:
 
 
 def _fitting(exif: bytes) -> bytes:
-    """Give EXIF that a jpg can hold: of more than 64 KiB nothing but the orientation."""
+    """Return EXIF that a jpg can hold; of a larger block only the orientation is kept."""
     if len(exif) <= _MOST_EXIF_OF_JPEG:
         return exif
     tags = Image.Exif()
@@ -264,7 +264,7 @@ def _fitting(exif: bytes) -> bytes:
 
 
 def _jpeg_within(frame: Image.Image, options: dict[str, Any], most_bytes: int) -> bytes:
-    """Encode at the highest quality, up to the one of the options, that makes a small enough file."""
+    """Encode at the highest quality, up to the quality in the options, that makes a small enough file."""
     # Most pictures fit at the full quality, so it is tried first.
     lowest, highest, best = 1, options["quality"], b""
     quality = highest
@@ -301,11 +301,11 @@ def _webp(canvas: Canvas) -> dict[str, Any]:
 def _quality_to_write(canvas: Canvas) -> int:
     if canvas.quality is not None:
         return min(max(canvas.quality, 1), 100)
-    # 100 also stands for sources that have no quality, such as png.
+    # 100 is also the value for sources without a quality, such as png.
     return canvas.original_quality if canvas.original_quality < 100 else _DEFAULT_QUALITY
 
 
 def _format(image: Image.Image) -> str:
-    """Name the format that a picture keeps when the rule gives none."""
+    """Return the format to write when the rule names none."""
     # The service writes no tiff.
     return {"MPO": "JPEG", "TIFF": "PNG"}.get(image.format or "", image.format or "PNG")

@@ -1,4 +1,4 @@
-"""A picture file opened within the limits of the service."""
+"""Opens picture files within the limits of the service, and converts their frames to usable modes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_ci.local.convert.pictures import limits
 from airflow_provider_ci.local.convert.pictures.colours import fits, profile_of, to_srgb
 from airflow_provider_ci.local.convert.source.intake import check_picture_size
 
-# The start of a picture, perhaps behind the length of its first part, and its name.
+# The first bytes of each format, and its name. In some formats a length comes before these bytes.
 _SIGNS: Final = {
     b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif", b"WEBPVP8": "webp", b"II*\0": "tiff",
     b"MM\0*": "tiff", b"ftypheic": "heic", b"ftypmif1": "heif", b"ftypavif": "avif", b"8BPS": "psd",
@@ -30,12 +30,12 @@ _MOST_16_BITS: Final = 65535.0
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO = 0, 1
 _UNSIGNED = 1
-# The distance of two greys of a png of fewer than 8 bits, as Pillow reads them.
+# The difference between neighbouring greys of a png with 1, 2 or 4 bits, after Pillow has read it.
 _STEPS: Final = {"1": 255, "L;2": 85, "L;4": 17}
 
 
 def open_picture(path: Path, what: str = "the picture") -> Image.Image:
-    """Open a picture file; an empty, too large or unreadable one is a ConversionError."""
+    """Open a picture file; an empty, too large or unreadable file is a ConversionError."""
     check_picture_size(path, limits.MAX_INPUT_BYTES)
     image = open_any(path, what)
     try:
@@ -47,7 +47,7 @@ def open_picture(path: Path, what: str = "the picture") -> Image.Image:
 
 
 def open_any(path: Path, what: str = "the picture") -> Image.Image:
-    """Open a picture file of any size, to look at its header."""
+    """Open a picture file of any size and read its header."""
     Image.MAX_IMAGE_PIXELS = None  # the limits of the service are checked instead
     Image.init()  # opening by format needs the plug-in of every format loaded
     try:
@@ -70,19 +70,19 @@ def _unreadable(path: Path, what: str) -> ConversionError:
 
 
 def frames_of(image: Image.Image) -> int:
-    """Count the frames, 1 for a still picture, which the pages of a tiff are, too."""
+    """Count the frames of an animation; 1 for a still picture, and for a tiff with several pages."""
     return int(getattr(image, "n_frames", 1)) if image.format in ANIMATED else 1
 
 
 def usable(frame: Image.Image) -> Image.Image:
-    """Give a copy in RGB, RGBA or L, with 8 bits a colour, without any metadata."""
+    """Return a copy in mode RGB, RGBA or L, with 8 bits per channel and without metadata."""
     made = _eight_bits(frame) if frame.mode in _DEEP or frame.mode.startswith("I;16") else _plain(frame)
     made.info = {}
     return made
 
 
 def in_srgb(frame: Image.Image) -> Image.Image:
-    """Give a usable copy whose colours are sRGB, by the profile that the frame carries."""
+    """Return a usable copy whose colours are converted to sRGB by the frame's profile."""
     profile = profile_of(frame)
     if frame.mode == "LAB" or (profile and frame.mode == "CMYK"):
         frame.load()
@@ -102,7 +102,7 @@ def _plain(frame: Image.Image) -> Image.Image:
 
 
 def _eight_bit_transparency(frame: Image.Image) -> Any:
-    """Give the transparent colour in 8 bits; a png stores it in the bit depth of the file."""
+    """Return the transparent colour in 8 bits; a png stores it in the bit depth of the file."""
     value = frame.info["transparency"]
     if frame.format != "PNG" or isinstance(value, bytes):
         return value
@@ -122,13 +122,13 @@ def _eight_bits(frame: Image.Image) -> Image.Image:
     # 16-bit modes are little-endian unless their name ends in B.
     first, second = (1, 0) if frame.mode != "I;16B" else (0, 1)
     high = Image.frombytes("L", frame.size, content[first::2])
-    # Pillow inverts greys of 8 bits, but not of 16.
+    # If 0 means white, Pillow inverts greys of 8 bits, but not of 16.
     if _tag(frame, _PHOTOMETRIC, _BLACK_IS_ZERO) == _WHITE_IS_ZERO:
         high = ImageChops.invert(high)
     if not isinstance(transparent, int):
         return high
     low = Image.frombytes("L", frame.size, content[second::2])
-    # A transparent colour has to match in both bytes, although only the upper one stays.
+    # A transparent colour has to match in both bytes, although only the upper byte is kept.
     is_high = high.point([255 * (value == transparent >> 8) for value in range(256)])
     is_low = low.point([255 * (value == transparent & 255) for value in range(256)])
     made = high.convert("RGBA")
@@ -143,7 +143,7 @@ def _tag(frame: Image.Image, tag: int, default: int) -> int:
 
 
 def _unsigned(frame: Image.Image) -> Image.Image:
-    """Give 32-bit integers without a sign as floats, because Pillow takes the upper half for negative."""
+    """Return unsigned 32-bit integers as floats, because Pillow reads the upper half as negative."""
     shifted = ImageMath.lambda_eval(
         lambda names: names["frame"] + names["float"](names["frame"] < 0) * 2.0**32, frame=frame.convert("F")
     )
@@ -157,13 +157,13 @@ def _extremes(frame: Image.Image) -> tuple[float, float]:
 
 
 def _stretched(frame: Image.Image) -> Image.Image:
-    """Map 32 bits to 256 steps: as they are meant where that shows, else from lowest to highest."""
+    """Map 32-bit values to 8 bits: from 0 to 1, 255 or 65535 if they fit, else from lowest to highest."""
     lowest, highest = _extremes(frame)
     is_unsigned = frame.mode == "I" and lowest < 0 and _tag(frame, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
     if is_unsigned:
         frame = _unsigned(frame)
         lowest, highest = _extremes(frame)
-    # A value that is not a number shows in a mean, but not in the extremes.
+    # NaN shows in the mean, but not in the extremes.
     mean = frame.convert("F").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     if not all(map(math.isfinite, (lowest, highest, mean))):  # type: ignore[arg-type]  # one band
         raise ConversionError(errors.DAMAGED_FILE, "the picture holds values that are not finite numbers")

@@ -19,11 +19,11 @@ from airflow_provider_ci.local.convert.pictures.rules import operations as op
 
 Layer = tuple[Image.Image, tuple[int, int]]
 _SHADOW_SHARE: Final = 12
-"""The shadow of a text lies this part of the font size to the lower right."""
+"""A text's shadow is offset to the lower right by the font size divided by this."""
 
 
 def text_stamp(operation: op.TextWatermark) -> Image.Image:
-    """Draw a text with its shadow, as large as its ink; a tiled text gets room around it."""
+    """Draw a text with its shadow, cropped to the visible part; a tiled text gets space around it."""
     ink = _ink(operation)
     shift = max(1, operation.fontsize // _SHADOW_SHARE) if operation.shadow else 0
     size = ink.width + shift, ink.height + shift
@@ -37,7 +37,7 @@ def text_stamp(operation: op.TextWatermark) -> Image.Image:
 
 def _ink(operation: op.TextWatermark) -> Image.Image:
     """Draw a text white on black and crop it to its visible part."""
-    text = "\n".join(operation.text.splitlines())  # other ends of lines break the layout of Pillow
+    text = "\n".join(operation.text.splitlines())  # other line endings break Pillow's layout
     font = font_for(operation.font, operation.fontsize, text)
     left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), text, font)
     limits.check_stamp((int(right - left) + 2, int(bottom - top) + 2))
@@ -54,7 +54,7 @@ def _coloured(mask: Image.Image, color: str) -> Image.Image:
 
 
 def image_stamp(operation: op.ImageWatermark, path: Path, size: Size) -> Image.Image:
-    """Read the picture of a watermark and scale it as the rule asks for a frame of ``size``."""
+    """Read the picture of a watermark and scale it for a frame of ``size``, as the rule says."""
     with open_picture(path, "the watermark image") as image:
         if frames_of(image) > 1:
             raise ConversionError(errors.INVALID_RULE, "an animated picture cannot be a watermark")
@@ -102,7 +102,7 @@ _ADAPTED: Final[dict[int, Callable[[Image.Image, Size], Image.Image]]] = {
 
 
 def layers(stamp: Image.Image, size: Size, placement: op.Placement) -> list[Layer]:
-    """Give the layers to put on a frame of ``size``, with the corner of each."""
+    """Return the layers to put on a frame of ``size``, each with its top left corner."""
     faded = stamp.copy()
     faded.putalpha(stamp.getchannel("A").point(lambda value: value * placement.dissolve / 100))
     if placement.batch:
@@ -119,7 +119,7 @@ def _turned(stamp: Image.Image, degrees: int) -> Image.Image:
 
 
 def _tiles(stamp: Image.Image, size: Size, placement: op.Placement) -> list[Layer]:
-    """Fill rows with copies; dx and dy are the gaps between them."""
+    """Fill rows with copies of the stamp; dx and dy are the gaps between copies, in pixels."""
     row = Image.new("RGBA", (size[0], min(stamp.height, size[1])))
     row.paste(stamp, (0, 0))
     filled = stamp.width + placement.dx
@@ -131,7 +131,7 @@ def _tiles(stamp: Image.Image, size: Size, placement: op.Placement) -> list[Laye
 
 
 def laid_over(frame: Image.Image, stamps: Sequence[Layer]) -> Image.Image:
-    """Lay stamps over a frame, cut where they hang over; a grey frame becomes a coloured one."""
+    """Lay stamps over a frame, cut at the frame's edges; a grey frame becomes RGB."""
     ground = frame.convert("RGB") if frame.mode == "L" else frame.copy()
     for stamp, (left, top) in stamps:
         box = (

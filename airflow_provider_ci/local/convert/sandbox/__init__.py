@@ -1,6 +1,7 @@
-"""Isolation of the worker processes: a worker sees its program files, fonts and its own folder, nothing else.
+"""Isolation of the worker processes: a worker sees only its program files, fonts and its own folder.
 
-Bubblewrap where the system allows it, else Landlock; ``find_sandbox`` tries them and says which one holds.
+Bubblewrap is used if the system allows it, otherwise Landlock; ``find_sandbox`` tries them in this order and
+returns the first working sandbox.
 """
 
 from airflow_provider_ci.local.convert.sandbox.detection import find_sandbox

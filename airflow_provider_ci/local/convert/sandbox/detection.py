@@ -1,4 +1,4 @@
-"""Which isolation holds on this machine, found out by trying it."""
+"""Finds out which kind of isolation works on this machine, by trying each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @functools.lru_cache(maxsize=1)
 def find_sandbox() -> Sandbox:
-    """Give the first kind of isolation that holds here, NoSandbox where none does."""
+    """Return the first kind of isolation that works on this machine, or NoSandbox if none does."""
     for sandbox in _candidates():
         fault = fault_of(sandbox)
         if not fault:
@@ -39,17 +39,17 @@ def find_sandbox() -> Sandbox:
 def _candidates() -> Iterator[Sandbox]:
     program = shutil.which("bwrap")
     if program:
-        # Root of the machine can do without a user namespace; root of a container often cannot.
+        # Root on the machine itself needs no user namespace; root in a container often does.
         for has_user_namespace in (False, True) if os.geteuid() == 0 else (True,):
             yield Bubblewrap(program, has_user_namespace)
     yield Landlock()
 
 
 def fault_of(sandbox: Sandbox) -> str:
-    """Try a sandbox with a child that attempts forbidden actions; return the fault, or an empty text."""
+    """Test a sandbox with a child process that attempts forbidden actions; return the fault, or ``""``."""
     with (
         tempfile.TemporaryDirectory(prefix="ci-local-probe-") as folder,
-        # A server of our own, because the machine itself may have no network.
+        # The child connects to this local server, because the machine itself may have no network.
         socket.create_server(("127.0.0.1", 0)) as server,
     ):
         own, outside = Path(folder, "own"), Path(folder, "outside")

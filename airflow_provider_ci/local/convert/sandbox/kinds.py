@@ -16,7 +16,7 @@ _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 
 
 class Sandbox(ABC):
-    """A way to run a command that sees no more than a view and has no network."""
+    """A way to run a command that sees only the files of a view and has no network."""
 
     name: ClassVar[str]
     description: ClassVar[str]
@@ -24,7 +24,7 @@ class Sandbox(ABC):
 
     @abstractmethod
     def command(self, command: Sequence[str], view: View) -> list[str]:
-        """Give the command that runs ``command`` inside the sandbox."""
+        """Return the command that runs ``command`` inside the sandbox."""
 
     def __str__(self) -> str:
         return self.name
@@ -34,8 +34,8 @@ class Sandbox(ABC):
 class Bubblewrap(Sandbox):
     """Mount, network and IPC namespaces, made by ``bwrap``.
 
-    Process ids stay the ids of the machine, because the server controls LibreOffice by its id. Without /proc
-    the worker sees no other process.
+    There is no namespace for process ids, because the server controls LibreOffice by its process id. The
+    sandbox has no /proc, so the worker sees no other process.
     """
 
     name: ClassVar[str] = "bubblewrap"
@@ -44,8 +44,8 @@ class Bubblewrap(Sandbox):
     has_user_namespace: bool
 
     def command(self, command: Sequence[str], view: View) -> list[str]:
-        """Give the command line of bwrap."""
-        # Root would keep its capabilities in the sandbox, hence ``--cap-drop``.
+        """Return the command line of bwrap."""
+        # Without ``--cap-drop``, root would keep its capabilities in the sandbox.
         arguments = [self.program, "--unshare-net", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"]
         arguments += ["--unshare-user"] if self.has_user_namespace else []
         # LibreOffice puts its socket into one of these folders, whatever TMPDIR says.
@@ -61,13 +61,13 @@ class Bubblewrap(Sandbox):
 
 @dataclass(frozen=True, slots=True)
 class Landlock(Sandbox):
-    """Rules of the kernel for the files of a process and its children; needs no rights at all."""
+    """Kernel rules that limit the files of a process and its children; setting them needs no privileges."""
 
     name: ClassVar[str] = "landlock"
     description: ClassVar[str] = "Landlock: a document reads nothing but itself and has no network"
 
     def command(self, command: Sequence[str], view: View) -> list[str]:
-        """Give the command of the launcher, which restricts itself and then becomes ``command``."""
+        """Return the command of the launcher, which restricts itself and then becomes ``command``."""
         rules = {
             "readable": [str(path) for path in view.readable],
             "writable": [str(path) for path in view.writable],
@@ -78,7 +78,7 @@ class Landlock(Sandbox):
 
 @dataclass(frozen=True, slots=True)
 class NoSandbox(Sandbox):
-    """No isolation of files; the network is still closed where the kernel can do it."""
+    """No isolation of files; the network is still blocked if the kernel supports it."""
 
     name: ClassVar[str] = "none"
     description: ClassVar[str] = (
@@ -88,5 +88,5 @@ class NoSandbox(Sandbox):
     is_confined: ClassVar[bool] = False
 
     def command(self, command: Sequence[str], view: View) -> list[str]:
-        """Give the command of the launcher without rules for files."""
+        """Return the command of the launcher without rules for files."""
         return [sys.executable, "-I", "-S", str(_LAUNCHER), "null", *command]

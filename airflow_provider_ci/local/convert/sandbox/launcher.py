@@ -1,7 +1,8 @@
-"""Restrict this process by Landlock and close the network, then become the command.
+"""Restrict this process by Landlock, block its network, then run the command in its place.
 
-``python3 -I -S launcher.py RULES COMMAND...``; RULES is JSON: ``readable``, ``writable`` and ``devices`` are
-lists of paths, ``null`` restricts no files. It imports nothing of this package, so that it starts at once.
+Usage: ``python3 -I -S launcher.py RULES COMMAND...``. RULES is a JSON object of three lists of paths,
+``readable``, ``writable`` and ``devices``; ``null`` restricts no files. The launcher imports nothing from
+this package, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ READ = EXECUTE | READ_FILE | READ_DIR
 RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 NET_RIGHTS, SCOPES = 3, 3  # TCP bind and connect; abstract sockets and signals
 
-# linux/audit.h and the number of the system call socket
+# For each machine: its architecture in linux/audit.h, and the number of its system call ``socket``.
 MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 IO_URING_SETUP, FIRST_X32_CALL, AF_UNIX = 425, 0x40000000, 1
 LOAD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
@@ -39,18 +40,18 @@ SOCKET_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108
 
 
 def checked(result: int, what: str) -> int:
-    """Give the result of a system call, or leave with the reason why it failed."""
+    """Return the result of a system call, or exit with the reason why it failed."""
     if result < 0:
         sys.exit(f"sandbox: {what} failed: {os.strerror(ctypes.get_errno())}")
     return result
 
 
 def restrict_files(rules: dict[str, list[str]]) -> None:
-    """Allow nothing of the file system but what the rules name."""
+    """Deny access to the file system, except to the paths that the rules name."""
     version = checked(LIBC.syscall(CREATE_RULESET, None, 0, 1), "Landlock")
     # A newer kernel also handles the rights of older versions.
     handled = RIGHTS_BY_VERSION[max(known for known in RIGHTS_BY_VERSION if known <= version)]
-    # Version 4 brings the network and version 6 the scopes. An older kernel refuses a longer structure.
+    # Version 4 added the network, version 6 the scopes. A kernel refuses a structure longer than it knows.
     fields = (handled, NET_RIGHTS, SCOPES)[: 1 if version < 4 else 2 if version < 6 else 3]
     attributes = struct.pack(f"={len(fields)}Q", *fields)
     ruleset = checked(
@@ -69,7 +70,7 @@ def restrict_files(rules: dict[str, list[str]]) -> None:
 
 
 def allow(ruleset: int, path: str, rights: int) -> None:
-    """Allow rights for a path and all below it; a path that is gone is left out."""
+    """Allow the rights for a path and everything below it; a missing path is skipped."""
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -83,19 +84,19 @@ def allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def close_network() -> bool:
-    """Refuse every socket but local ones, by a filter of system calls; returns whether this machine can."""
+    """Refuse all but local sockets by a filter of system calls; return whether this machine supports it."""
     if platform.machine() not in MACHINES:
         return False
     machine, socket_call = MACHINES[platform.machine()]
-    # A call of another architecture, or in the x32 form, has other numbers and would slip through.
+    # Calls of another architecture, or in x32 form, are refused: their other numbers would bypass the filter.
     program = [
         (LOAD, 0, 0, 4),  # the architecture of the call
         (JUMP_EQUAL, 0, 7, machine),
-        (LOAD, 0, 0, 0),  # its number
+        (LOAD, 0, 0, 0),  # the number of the call
         (JUMP_AT_LEAST, 5, 0, FIRST_X32_CALL),
-        (JUMP_EQUAL, 4, 0, IO_URING_SETUP),  # it can make sockets, too
+        (JUMP_EQUAL, 4, 0, IO_URING_SETUP),  # io_uring can make sockets, too
         (JUMP_EQUAL, 0, 2, socket_call),
-        (LOAD, 0, 0, 16),  # its first argument, the family of the socket
+        (LOAD, 0, 0, 16),  # the first argument of the call: the family of the socket
         (JUMP_EQUAL, 0, 1, AF_UNIX),
         (RETURN, 0, 0, ALLOW),
         (RETURN, 0, 0, REFUSE),
@@ -107,7 +108,7 @@ def close_network() -> bool:
 
 
 def main() -> None:
-    """Restrict what the arguments say and run the command."""
+    """Apply the restrictions given as arguments and run the command."""
     rules = json.loads(sys.argv[1])
     # The kernel requires this of processes without privileges, for Landlock and for the filter.
     checked(LIBC.prctl(SET_NO_NEW_PRIVS, 1, 0, 0, 0), "giving up new privileges")

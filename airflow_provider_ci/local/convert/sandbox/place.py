@@ -16,10 +16,11 @@ from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.sandbox.view import prepare_home
 
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LANGUAGE", "TZ")
-# A proxy that leads nowhere, for machines that cannot close the network.
+# The address of a proxy that does not exist, for machines that cannot block the network.
 _NO_PROXY: Final = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-# Remove the folder of all workers when their server was killed: no worker sees more than its own part of it.
-# A process whose parent died has a new one at once, while the dead one may stay visible for long.
+# Removes the folder of all workers if their server was killed. This runs outside the sandbox, because a
+# worker sees only its own part of the folder. A changed parent id shows that the server died: the process
+# gets a new parent at once, while the dead server may stay visible for a long time.
 _CLEAN_UP: Final = """folder=$1 socket=$2; shift 2; "$@"
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
     read -r id name state parent rest < /proc/$$/stat || exit
@@ -33,7 +34,7 @@ done
 
 
 def worker_environment(home: Path) -> dict[str, str]:
-    """Give the environment of a worker: no secrets of the server's, and temporary files in ``home``."""
+    """Return the environment of a worker: no secrets of the server, and temporary files in ``home``."""
     kept = {
         name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES or name.startswith("LC_")
     }
@@ -41,7 +42,7 @@ def worker_environment(home: Path) -> dict[str, str]:
 
 
 def worker_folder(parent: Path, name: str) -> Path:
-    """Make the folder that one process has for itself; ``home`` in it is for its temporary files."""
+    """Make the private folder of one process; its subfolder ``home`` is for temporary files."""
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
     (folder / "home").mkdir()
     prepare_home(folder / "home")
@@ -49,23 +50,23 @@ def worker_folder(parent: Path, name: str) -> Path:
 
 
 def cleaned_up(command: Sequence[str], folder: Path, socket: str = "-") -> list[str]:
-    """Give a command that also removes ``folder`` when the server is gone before it."""
+    """Return a command that runs ``command`` and then removes ``folder`` if the server is gone."""
     return ["/bin/sh", "-c", _CLEAN_UP, "ci-local-worker", str(folder), socket, *command]
 
 
 class JobFolder:
-    """What one job shares with its workers: ``inputs`` that they read, ``outputs`` that they write."""
+    """The folders that a job shares with its workers: they read ``inputs`` and write ``outputs``."""
 
     def __init__(self, inputs: Path, outputs: Path) -> None:
         self.inputs = inputs
         self.outputs = outputs
 
     def put(self, source: Path, name: str) -> Path:
-        """Copy a file in and give its path there; a link would let the worker change the object."""
+        """Copy a file into ``inputs`` and return its path; a link would let the worker change the object."""
         return Path(shutil.copyfile(source, self.inputs / name))
 
     def take(self, name: str, target: Path) -> Path:
-        """Move a made file out to ``target``. Refuse all but plain files: our workers make nothing else."""
+        """Move an output to ``target``; refuse all but regular files, as our workers make nothing else."""
         made = self.outputs / name
         # lstat, because a hostile document could leave a link to a file that only the server may read.
         if self.outputs.is_symlink() or not stat.S_ISREG(made.lstat().st_mode):
@@ -76,10 +77,10 @@ class JobFolder:
 
 @contextmanager
 def job_folder(parent: Path) -> Iterator[JobFolder]:
-    """Give the folder of a job inside the folder that its workers see; its files are removed afterwards.
+    """Yield the folder of a job inside the folder that its workers see; its files are removed afterwards.
 
-    The inputs of each job have a path of their own, because LibreOffice remembers files by their paths. The
-    outputs of all jobs share one: on some file systems it takes milliseconds to remove a folder.
+    Each job has its own path for inputs, because LibreOffice remembers files by path. All jobs share one path
+    for outputs, because removing a folder takes milliseconds on some file systems.
     """
     outputs = parent / "out"
     outputs.mkdir(exist_ok=True)
@@ -91,9 +92,9 @@ def job_folder(parent: Path) -> Iterator[JobFolder]:
 
 
 def _remove_all_but(kept: Path, parent: Path) -> None:
-    """Empty a folder, and the one folder in it that is kept; whatever a worker may have put there goes."""
+    """Empty the folder ``parent`` and its subfolder ``kept``, whatever a worker put there; ``kept`` stays."""
     entries = [entry for entry in os.scandir(parent) if entry.name != kept.name]
-    # A link would lead out of the folder.
+    # The folder behind a link is not emptied, because it lies elsewhere.
     if kept.is_symlink() or not kept.is_dir():
         kept.unlink(missing_ok=True)
     else:

@@ -1,6 +1,6 @@
-"""Try from inside a sandbox what a document must not do; prints what succeeded, as JSON.
+"""Attempt from inside a sandbox what a document must not do; print what succeeded, as JSON.
 
-``python3 -I -S probe.py SECRET_FILE OWN_FILE PORT``. It imports nothing of this package.
+Usage: ``python3 -I -S probe.py SECRET_FILE OWN_FILE PORT``. The probe imports nothing from this package.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def succeeds(attempt: Callable[[], object]) -> bool:
-    """Tell whether an attempt ends without an error of the system."""
+    """Return whether an attempt ends without an OSError."""
     try:
         attempt()
     except OSError:
@@ -22,7 +22,7 @@ def succeeds(attempt: Callable[[], object]) -> bool:
 
 
 def connect(port: int) -> None:
-    """Connect to a server of this machine."""
+    """Connect to a server on this machine."""
     socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 

@@ -21,7 +21,7 @@ _SYSTEM: Final = (
 )  # fmt: skip
 _MODULES: Final = ("PIL", "charset_normalizer", "pypdfium2", "pypdfium2_raw")
 _USER_FONTS: Final = (".fonts", ".local/share/fonts")
-# LibreOffice aborts without random numbers; neither device gives anything of this machine away.
+# LibreOffice aborts without random numbers; neither device reveals anything about this machine.
 DEVICES: Final = ("/dev/null", "/dev/urandom")
 
 
@@ -34,16 +34,16 @@ class View:
 
 
 def view_of(programs: Iterable[Path], writable: Iterable[Path]) -> View:
-    """Give the view of a worker that needs ``programs`` besides the system's programs."""
+    """Return the view of a worker that needs ``programs`` besides the system's programs."""
     wanted = [*map(Path, _SYSTEM), *programs, *(folder for _, folder in _user_fonts())]
-    # A program is found by its link and loaded from the target, so both have to be visible.
+    # A program is found through its link and loaded from the link's target, so both have to be visible.
     paths = {path for raw in wanted for path in (raw, raw.resolve()) if path.exists()}
     outermost = sorted(path for path in paths if not paths.intersection(path.parents))
     return View(tuple(outermost), tuple(writable))
 
 
 def python_files() -> tuple[Path, ...]:
-    """Name the files of the Python that runs this, with its packages and this one."""
+    """Return the files of the running Python, of its installed packages, and of this package."""
     folders = [
         Path(prefix) / part for prefix in (sys.prefix, sys.base_prefix) for part in ("bin", "lib", "lib64")
     ]
@@ -52,19 +52,19 @@ def python_files() -> tuple[Path, ...]:
 
 
 def folders_of_modules() -> tuple[Path, ...]:
-    """Give the folders that the modules of the page and picture worker are installed in."""
+    """Return the folders that the modules of the page and picture worker are installed in."""
     found = [importlib.util.find_spec(name) for name in _MODULES]
     origins = [Path(spec.origin) for spec in found if spec and spec.origin]
     return tuple(dict.fromkeys(origin.resolve().parents[1] for origin in origins))
 
 
 def package_folder() -> Path:
-    """Give the folder of this package, which may lie beside files that a worker must not see."""
+    """Return the folder of this package, which may lie beside files that a worker must not see."""
     return Path(__file__).resolve().parents[3]
 
 
 def prepare_home(home: Path) -> None:
-    """Let a worker whose home is ``home`` find the user's own fonts."""
+    """Link the user's own fonts into a worker's ``home``, where the worker finds them."""
     for name, folder in _user_fonts():
         link = home / name
         link.parent.mkdir(parents=True, exist_ok=True)

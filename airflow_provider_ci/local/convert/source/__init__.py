@@ -1,1 +1,1 @@
-"""What a source file is, by content and name together, and the checks that come before any converter."""
+"""Finds out what a source file is, by content and name, and checks the file before any converter sees it."""

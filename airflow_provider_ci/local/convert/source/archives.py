@@ -1,7 +1,7 @@
-"""Archives: their files, unpacked within limits. Nothing in an archive decides where a file is written.
+"""Unpacks archives within limits. Nothing in an archive decides where a file is written.
 
-Unpacked files have numbers for names, and the names in the archive are only reported. Links and devices are
-left out. Sizes are counted while bytes come out, because an archive's own numbers may lie.
+Unpacked files are named by numbers; the names in the archive are only reported. Links and devices are
+skipped. Bytes are counted while they are unpacked, because the sizes stated in an archive may be false.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from airflow_provider_ci.local.convert.source.intake import BoundedFile
 MAX_ARCHIVE_BYTES: Final = 1024**3
 MAX_UNPACKED_BYTES: Final = 1024**3
 MAX_FILES: Final = 10_000
-"""The most files, folders and links in an archive."""
+"""Maximum number of files, folders and links in an archive."""
 _MAX_HEADER_BYTES: Final = 1024**2
-"""The longest name or extended header of a tar entry."""
+"""Maximum size of a name or an extended header of a tar entry."""
 _OVERHEAD_BYTES: Final = 64 * 1024**2
-"""Headers and padding of a compressed tar, beside its files."""
+"""Bytes allowed for headers and padding of a compressed tar, in addition to its files."""
 _CHUNK: Final = 256 * 1024
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
@@ -47,7 +47,7 @@ _OTHER_FORMATS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnpackedFile:
-    """A file of an archive: its name there, and where it was unpacked."""
+    """A file of an archive: its ``name`` in the archive, and the ``path`` that it was unpacked to."""
 
     name: str
     path: Path
@@ -62,14 +62,14 @@ class Readable(Protocol):
 
 
 Entry = tuple[str, Optional[Readable]]  # noqa: UP045  (evaluated at run time)
-"""A name, and the content of a file; None for folders, links and devices."""
+"""The name of an entry and its content; the content of folders, links and devices is None."""
 
 
 def unpack(source: Path, name: str, password: str, folder: Path) -> list[UnpackedFile]:
     """Unpack all files of an archive into ``folder``, which is empty; ``name`` is the object key.
 
-    :raises ConversionError: it is too large, damaged, encrypted, of another format, or names a file outside
-        of its own folder.
+    :raises ConversionError: the archive is too large, damaged, encrypted, of another format, or names a file
+        outside of its own folder.
     """
     size = source.stat().st_size
     if size > MAX_ARCHIVE_BYTES:
@@ -86,14 +86,13 @@ def unpack(source: Path, name: str, password: str, folder: Path) -> list[Unpacke
             if content is not None:
                 path = folder / f"file-{number}"
                 budget.copy(content, path)
-                made[entry] = UnpackedFile(
-                    name=entry, path=path
-                )  # as programs unpack it, the last one counts
+                # Of several entries with one name the last one counts, as when other programs unpack them.
+                made[entry] = UnpackedFile(name=entry, path=path)
     return list(made.values())
 
 
 class _Budget:
-    """Copies content as long as all of it together stays below the limit."""
+    """Copies files while their total size stays within the limit."""
 
     def __init__(self) -> None:
         self._left = MAX_UNPACKED_BYTES
@@ -111,7 +110,7 @@ class _Budget:
 
 
 def _check_name(name: str) -> None:
-    # Programs on Windows take a backslash for a separator.
+    # Programs on Windows treat a backslash as a separator.
     parts = name.replace("\\", "/").split("/")
     is_absolute = name[:1] in ("/", "\\") or bool(_DRIVE.match(name))
     try:
@@ -129,7 +128,7 @@ def _check_name(name: str) -> None:
 
 
 def _reader_of(source: Path, name: str) -> Callable[[Path, str, str], Iterator[Entry]]:
-    """Choose by the content, not by the name."""
+    """Choose the reader by the archive's content, not by its name."""
     head = _head(source)
     if head.startswith(b"PK"):
         return _zip_entries
@@ -182,11 +181,11 @@ def _tar_entries(source: Path, name: str, password: str) -> Iterator[Entry]:
     is_packed = _head(source).startswith(b"\x1f\x8b")
     with (
         gzip.open(source) if is_packed else source.open("rb") as stream,
-        # ``r:`` reads a plain tar alone. If tarfile unpacked it by itself, the bytes would not be counted.
+        # ``r:`` reads only plain tar. If tarfile decompressed it itself, the bytes would not be counted.
         tarfile.open(fileobj=cast("IO[bytes]", _OneWay(stream)), mode="r:") as archive,
     ):
         while entry := archive.next():
-            archive.members = []  # type: ignore[attr-defined] # or it keeps every header
+            archive.members = []  # type: ignore[attr-defined] # otherwise it keeps all headers
             yield entry.name, archive.extractfile(entry) if entry.isreg() else None
 
 
@@ -197,9 +196,10 @@ def _gzip_entry(source: Path, name: str, password: str) -> Iterator[Entry]:
 
 
 class _OneWay(io.RawIOBase):
-    """A stream for tarfile, which reads whole headers at once and seeks over files.
+    """A stream for tarfile that counts all bytes and limits the size of headers.
 
-    Skipped bytes are read, so that they count.
+    tarfile reads a whole header at once and seeks over files. A seek reads the skipped bytes, so that they
+    are counted, too.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -242,16 +242,16 @@ class _OneWay(io.RawIOBase):
 
 @contextmanager
 def _archive_errors() -> Iterator[None]:
-    """Put into words what the readers throw at damaged or encrypted archives."""
+    """Turn the errors of readers for damaged or encrypted archives into ConversionErrors."""
     try:
         yield
-    # Before RuntimeError, of which it is a subclass.
+    # This comes before RuntimeError, because NotImplementedError is a subclass of it.
     except NotImplementedError as error:
         raise ConversionError(
             errors.UNSUPPORTED_TYPE,
             "the archive is encrypted or packed in a way that the local CI cannot read",
         ) from error
-    except RuntimeError as error:  # what zipfile says of passwords
+    except RuntimeError as error:  # zipfile raises it for a wrong password
         raise ConversionError(errors.WRONG_PASSWORD, "UnCompressKey does not open the archive") from error
     except (
         *(EOFError, gzip.BadGzipFile, lzma.LZMAError, tarfile.TarError, ValueError, zipfile.BadZipFile),

@@ -1,4 +1,4 @@
-"""The directory of a compound file, the container of old Office documents: the names at its root."""
+"""Reads the names at the root of a compound file, which is the container of old Office documents."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import BinaryIO, Final
 # Numbers and offsets as in Microsoft's [MS-CFB], the format of compound files.
 _LAST_SECTOR: Final = 0xFFFFFFFA
 _ENTRY_BYTES: Final = 128
-# A damaged chain may lead in a circle.
+# Limited, because a damaged chain may be a loop.
 _MOST_ENTRIES: Final = 100_000
 _IDS_IN_HEADER: Final = 109
 
 
 def root_names(source: Path) -> set[str]:
-    """Give the names of the streams and storages at the root; as many as can be read of a damaged file."""
+    """Return the names of the streams and storages at the root; an empty set if they cannot be read."""
     with source.open("rb") as stream:
         try:
             entries = list(_entries(stream))
@@ -40,7 +40,7 @@ def _entries(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _sector_table(stream: BinaryIO, header: bytes, sector_bytes: int) -> list[int]:
-    """Give the sectors that hold the chains: the header names 109, sectors of their own the others."""
+    """Return the sectors that hold the chains: the header lists the first 109, other sectors the rest."""
     table = list(struct.unpack_from(f"<{_IDS_IN_HEADER}I", header, 76))
     more = struct.unpack_from("<I", header, 68)[0]
     while more < _LAST_SECTOR and len(table) < _MOST_ENTRIES:
@@ -63,17 +63,17 @@ def _next_of(stream: BinaryIO, table: list[int], sector: int, sector_bytes: int)
 
 
 def _children(entries: list[bytes]) -> Iterator[str]:
-    """Walk the tree of the root's children."""
+    """Yield the names in the tree of the root's children."""
     waiting, seen = [_id(entries[0], 76)], set[int]()
     while waiting:
         number = waiting.pop()
-        # A damaged tree may lead in a circle, too.
+        # A damaged tree may hold a loop, too.
         if number >= len(entries) or number in seen:
             continue
         seen.add(number)
         entry = entries[number]
         length = struct.unpack_from("<H", entry, 64)[0]
-        # The length includes the zero at the end.
+        # The length includes the terminating zero.
         yield entry[: max(min(length, 64) - 2, 0)].decode("utf-16-le", "replace")
         waiting += [_id(entry, 68), _id(entry, 72)]
 

@@ -16,7 +16,7 @@ from lxml import etree
 from airflow_provider_ci.local.convert.source.compound import root_names
 
 _HEAD: Final = 4096
-# The start of a part is enough, and a hostile one unpacks to gigabytes.
+# The start of a part is enough, and a hostile part may unpack to gigabytes.
 _LONGEST_PART: Final = 1024**2
 
 _PROGRAM: Final = "a Windows program"
@@ -38,13 +38,13 @@ _MAGIC: Final = {
     b"\x09\x02\x06\x00": "biff",
     b"\x09\x04\x06\x00": "biff",
     b"\x09\x08": "biff",
-    # Word 1 and 2 for Windows, and Write: older than the compound file, so LibreOffice finds the filter.
+    # Word 1 and 2 for Windows, and Write: older than compound files, so LibreOffice detects the filter.
     b"\x9b\xa5": "winword",
     b"\xdb\xa5": "winword",
     b"\x31\xbe\x00\x00": "winword",
     b"\x32\xbe\x00\x00": "winword",
 }
-# The first match counts, so general signs come last.
+# A sign in the text, and the type that it shows. The first match counts, so general signs come last.
 _MARKUP: Final = (
     ("urn:schemas-microsoft-com:office:spreadsheet", "SpreadsheetML, the XML of Excel 2003"),
     ("schemas.microsoft.com/office/word/2003/wordml", "WordprocessingML, the XML of Word 2003"),
@@ -69,7 +69,7 @@ _STREAMS: Final = {
     "VisioDocument": ("", "a Visio drawing"),
     "__properties_version1.0": ("", "an Outlook message"),
 }
-# Parts of the media types of an OpenDocument file and of a package's main part.
+# Substrings of the media types of an OpenDocument file and of a package's main part.
 _OPEN_DOCUMENT: Final = {
     "text": ("word", "an OpenDocument text"),
     "spreadsheet": ("sheet", "an OpenDocument spreadsheet"),
@@ -92,9 +92,10 @@ _PACKAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The ``container`` of the bytes, the ``kind`` of document in it (empty: unknown), and words for it.
+    """What a file holds: its ``container``, the ``kind`` of document (empty: unknown), words for messages.
 
-    ``family`` is ``ooxml`` for Office packages, ``xlsb`` for binary workbooks, ``odf`` for OpenDocument.
+    ``kind`` is ``none`` if the container is known to hold no document that can be converted. ``family`` is
+    ``ooxml`` for Office packages, ``xlsb`` for binary workbooks, ``odf`` for OpenDocument.
     """
 
     container: str
@@ -104,7 +105,7 @@ class Content:
 
 
 def identify(source: Path) -> Content:
-    """Tell what a file holds by looking into it."""
+    """Return what a file holds, by reading its content."""
     with source.open("rb") as stream:
         head = stream.read(_HEAD)
     found = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")
@@ -119,7 +120,7 @@ def identify(source: Path) -> Content:
             "biff": Content("biff", "sheet", "an Excel workbook"),
             "winword": Content("winword", "word", "an old Word document"),
         }[found]
-    # A text may start with two letters of a program.
+    # A text may start with MZ, the first two letters of a Windows program.
     if found and (found != _PROGRAM or b"\0" in head):
         return Content("binary", "", found)
     return _in_text(head)
@@ -131,7 +132,7 @@ def _in_text(head: bytes) -> Content:
     start = text.lstrip("\ufeffï»¿ \r\n\t")
     is_markup = start.startswith(("<", _MAIL)) or bool(_MAIL_HEADERS.match(start))
     for sign, words in _MARKUP:
-        # Further down a sign counts in markup alone, because a plain text may mention HTML.
+        # Beyond 200 characters a sign counts only in markup, because a plain text may mention HTML.
         if sign in text[:200] or (is_markup and sign in text):
             return Content("markup" if is_markup else "", "", words)
     is_text = "\0" not in text and _is_printable(head)
@@ -151,7 +152,7 @@ def _in_compound(source: Path) -> Content:
 def _in_archive(source: Path) -> Content:
     try:
         with zipfile.ZipFile(source) as archive:
-            # Names of parts in a package have no case.
+            # The case of part names in a package has no meaning.
             names = {entry.filename.casefold(): entry for entry in archive.infolist()}
             if "mimetype" in names:
                 found = _open_document(_part(archive, names["mimetype"]).decode("ascii", "replace"))

@@ -1,6 +1,6 @@
-"""The source types, and the import filter of LibreOffice for each.
+"""The source types, and LibreOffice's import filter for each type.
 
-An explicit filter is what keeps random bytes named .docx from being "converted" as text.
+Without an explicit filter, LibreOffice would "convert" random bytes named .docx as text.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from airflow_provider_ci.local.convert.errors import ConversionError
 
 @dataclass(frozen=True, slots=True)
 class SourceFormat:
-    """How a source type is read: ``kind`` of document, ``container`` its bytes come in, import ``filter``."""
+    """How to read a source type: document ``kind``, ``container`` of its bytes, LibreOffice's ``filter``."""
 
     kind: str
     container: str
     filter: str
 
 
-# A file may be of the same kind in another container than its name says: a .doc that is really RTF.
+# A file may have the kind that its name says, but another container: a .doc that is really RTF.
 OTHER_CONTAINERS: Final = {
     ("word", "ole"): "MS Word 97",
     ("word", "zip"): "MS Word 2007 XML",
@@ -44,7 +44,7 @@ KIND_WORDS: Final = {
     "pdf": "PDF",
 }
 
-# A file system allows 255 bytes, of which LibreOffice takes some for the lock file beside the document.
+# File systems allow 255 bytes; the name of LibreOffice's lock file is longer than the document's.
 _LONGEST_NAME: Final = 230
 
 # The filters have LibreOffice's own names, some of which are German.
@@ -83,21 +83,21 @@ FORMATS: Final = {
 
 
 def source_suffix(name: str, source_type: str) -> str:
-    """Give the source type of ``name``; ``source_type`` counts only where the name has no extension."""
+    """Return the source type of ``name``; ``source_type`` counts only if the name has no extension."""
     base = name.rsplit("/", 1)[-1]
     suffix = base.rpartition(".")[2] if "." in base.lstrip(".") else source_type.lstrip(".")
     return suffix.lower()
 
 
 def file_name(name: str, suffix: str) -> str:
-    """Give the name of a document for LibreOffice, which fields of the document may print."""
+    """Return the file name that LibreOffice gets; fields in the document may print it."""
     base = name.rsplit("/", 1)[-1]
     is_usable = base.isprintable() and not base.startswith(".") and len(base.encode()) <= _LONGEST_NAME
     return base if base and is_usable else f"document.{suffix}"
 
 
 def source_format(name: str, source_type: str) -> SourceFormat:
-    """Give the format of a source by its name, or raise UnsupportedType naming the type."""
+    """Return the format of a source by its name, or raise ConversionError with code UnsupportedType."""
     suffix = source_suffix(name, source_type)
     if suffix in FORMATS:
         return FORMATS[suffix]

@@ -21,7 +21,7 @@ from airflow_provider_ci.local.convert.source.formats import (
 
 # The service's limit (1045/47932).
 MAX_DOCUMENT_BYTES: Final = 200 * 1024**2
-# Text inflates in memory to several times its size; pictures in a document stay packed until they are drawn.
+# Text takes several times its size in memory; pictures in a document stay packed until they are drawn.
 MAX_UNPACKED_TEXT: Final = 192 * 1024**2
 MAX_UNPACKED: Final = 1024**3
 MAX_ENTRIES: Final = 20_000
@@ -35,12 +35,12 @@ _TEXT_ENTRIES: Final = (".xml", ".rels", ".vml", ".rdf", ".bin")
 
 
 def check_document_size(source: Path) -> None:
-    """Refuse an empty file, which LibreOffice would turn into a blank page, and one over 200 MB."""
+    """Refuse an empty file, which LibreOffice would turn into a blank page, and a file over 200 MB."""
     _check_size(source, MAX_DOCUMENT_BYTES)
 
 
 def check_picture_size(source: Path, most: int) -> None:
-    """Refuse an empty file and one of more than ``most`` bytes."""
+    """Refuse an empty file, and a file of more than ``most`` bytes."""
     _check_size(source, most)
 
 
@@ -53,7 +53,7 @@ def _check_size(source: Path, most: int) -> None:
 
 
 def import_filter(source: Path, source_format: SourceFormat) -> str:
-    """Give the import filter for what the file really holds, or refuse it.
+    """Return the import filter for what the file really holds, or refuse the file.
 
     Raises ConversionError for content of another kind than the name says, and for archives that unpack to
     too many bytes.
@@ -64,7 +64,7 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
         _check_archive(source)
     content = identify(source)
     if source_format.container == "text":
-        # LibreOffice would print the bytes, or the source of another kind of text.
+        # LibreOffice would print binary bytes as characters, and another kind of text as source code.
         if content.container in _NO_TEXT or _is_other_text(source_format, content):
             raise _mismatch(source_format, content)
         return source_format.filter
@@ -83,7 +83,7 @@ def import_filter(source: Path, source_format: SourceFormat) -> str:
 
 
 def _is_other_text(source_format: SourceFormat, content: Content) -> bool:
-    """Tell whether a table or a page is written in another language; a plain text may hold any."""
+    """Return whether a csv or html file holds another markup language; a plain text may hold any."""
     if source_format.kind == "text":
         return False
     is_page = source_format.kind == "html" and content.words == "HTML"
@@ -107,7 +107,7 @@ def _own_or_packaged(source_format: SourceFormat) -> str:
 
 
 def _packaged_filter(source_format: SourceFormat) -> str:
-    """Give the filter for a package of the kind, as encrypted documents of any suffix are."""
+    """Return the filter for a package of this kind; encrypted documents of any suffix are packages."""
     if source_format.container == "zip" and source_format.filter != BINARY_WORKBOOK_FILTER:
         return source_format.filter
     return OTHER_CONTAINERS[source_format.kind, "zip"]
@@ -118,7 +118,7 @@ def check_pdf(source: Path) -> None:
     content = identify(source)
     if content.container == "pdf":
         return
-    # The header of a PDF may follow other bytes, as many as PDFium looks through.
+    # Other bytes may come before the header of a PDF; PDFium searches this many bytes for the header.
     with source.open("rb") as stream:
         has_header = b"%PDF-" in stream.read(_MOST_BEFORE_PDF)
     if not has_header or content.words not in ("", "plain text"):
@@ -150,10 +150,10 @@ def _check_archive(source: Path) -> None:
 
 
 class BoundedFile(io.FileIO):
-    """A file that refuses to give much at once, as a zip archive is asked for all its entries in one go."""
+    """A file that refuses very large reads: zipfile reads the list of all entries of an archive at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as any file does, up to the limit."""
+        """Read up to ``size`` bytes; a size over the limit is a ConversionError."""
         if size is not None and size > _MAX_DIRECTORY_BYTES:
             raise ConversionError(
                 errors.FILE_TOO_LARGE, f"the list of the document's parts has {size} bytes; "

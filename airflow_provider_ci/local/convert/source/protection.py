@@ -1,4 +1,4 @@
-"""Whether a document is encrypted: LibreOffice says so only of encryptions that it knows."""
+"""Detects encrypted documents: LibreOffice itself reports only the kinds of encryption that it knows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.source.compound import root_names
 
-# Streams of packages with a password or rights, of presentations with a password, and of documents with
-# rights in the old binary formats.
+# Streams that show a password or rights management in a package, a password in a presentation, and rights
+# management in the old binary formats.
 _STREAMS: Final = ("EncryptedPackage", "EncryptedSummary", "\tDRMContent")
-# The record of an old presentation that names the current user: its token shows whether it is encrypted.
+# The current-user record of an old presentation, with the token of an encrypted presentation.
 _ENCRYPTED_SLIDES: Final = re.compile(rb"\xf6\x0f.{4}\x14\0\0\0\xdf\xc4\xd1\xf3", re.DOTALL)
 _MANIFEST: Final = "META-INF/manifest.xml"
 _LONGEST_MANIFEST: Final = 8 * 1024**2
 
 
 def check_unread(source: Path) -> None:
-    """Refuse a document that LibreOffice could not read, by its encryption if it has any."""
+    """Raise UnsupportedEncryption if a document that LibreOffice could not read is encrypted."""
     if is_encrypted(source):
         raise ConversionError(
             errors.UNSUPPORTED_ENCRYPTION,
@@ -32,7 +32,7 @@ def check_unread(source: Path) -> None:
 
 
 def is_encrypted(source: Path) -> bool:
-    """Tell whether a file is encrypted in one of the ways of Office or OpenDocument, known or not."""
+    """Return whether a file has any encryption of Office or OpenDocument, known to LibreOffice or not."""
     if zipfile.is_zipfile(source):
         return b"encryption-data" in _manifest(source)
     names = root_names(source)

@@ -1,1 +1,1 @@
-"""Text sources: their encoding, a UTF-8 copy, and the delimiter of a csv."""
+"""Text sources: finds their encoding and the delimiter of a csv, and makes a UTF-8 copy."""

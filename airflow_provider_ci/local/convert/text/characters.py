@@ -1,10 +1,10 @@
-"""Characters by script and language: the ones that texts use most, and the alphabets of Latin letters."""
+"""Characters by script and language: the most frequent ones, and the alphabets with Latin letters."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# The characters that texts use most: a wrong reading of another encoding seldom hits them.
+# The most frequent characters: a text that is decoded in a wrong encoding seldom has them.
 HANZI: Final = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
     "用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实"
@@ -41,11 +41,11 @@ HANGUL: Final = frozenset(
     "오게바실산심진미년월박최센터십따라고객락처감회의번호름"
 )
 CYRILLIC: Final = frozenset("оеаинтсрвлкмдпу")
-# Letters of the neighbours' alphabets, into which other encodings fall by chance.
 CYRILLIC_WORDS: Final = frozenset("авикосуяеэбжнзєїі")
-"""Words of one letter."""
+"""Letters that are words by themselves."""
+# Letters of a few languages only: a text in a wrong encoding often has them by chance.
 RARE: Final = frozenset("ѓѕјљњћќџђґ")
-# Hebrew letters that stand at the end of a word only, and Thai vowels that carry no marks.
+# Hebrew and Greek letters that occur only at the end of a word, and Thai vowels that carry no marks.
 ONLY_AT_ENDS: Final = "ךםןףץς"
 BEFORE_A_LETTER: Final = "เแโใไๅำะา"
 HEBREW: Final = frozenset("יוהלאתרמבנשםן")
@@ -64,8 +64,8 @@ CENTRAL_ALPHABETS: Final = (
 # Lithuanian, Latvian, Estonian.
 BALTIC_ALPHABETS: Final = ("ąčęėįšųūž", "āčēģīķļņšūž", "äöüõšž")
 TURKISH_ALPHABETS: Final = ("çğıöşüâîûi̇",)
-# Letters that stand together although both are vowels, or both consonants: of French, Spanish, Portuguese,
-# Dutch, German, Finnish, Polish, Czech, Romanian, Turkish.
+# Pairs of two vowels or two consonants that are normal in French, Spanish, Portuguese, Dutch, German,
+# Finnish, Polish, Czech, Romanian or Turkish.
 _PAIRS: Final = (
     "nç rç œu où oû aî oî aï oï oë ée éa éo iè iê ié ió ía íe ío iá ué uí úa aí oí aú üe üi ão õe ãe éi ",
     "ói áu ië eë ïe äu ßt ää öö äi öi äy öy iä yö uö iù ià iò ",

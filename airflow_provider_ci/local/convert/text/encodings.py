@@ -1,8 +1,9 @@
-r"""The encoding of a text without a mark: only where one reading is clearly more plausible than others.
+r"""Guesses the encoding of a text without a byte order mark, if one is clearly more plausible than others.
 
-charset-normalizer ranks long texts well, but takes a word like ``b"Fran\xe7ois"`` for anything; so each
-reading is also rated by the script that its encoding is for. Old encodings of DOS and of the Macintosh are
-read, too: hardly to find one, but because a text that may be in one of them is not certain.
+charset-normalizer ranks long texts well, but cannot judge a single word like ``b"Fran\xe7ois"``. So the text
+is decoded in each candidate encoding, and each reading is also rated by the script of its encoding. Old
+encodings of DOS and Macintosh are candidates, too. Hardly any text is in one of them, but a text that could
+be in one of them has no certain encoding.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class _Reading:
 
 
 def guess(content: bytes) -> str | None:
-    """Name the encoding of a text that is neither marked nor UTF-8, or give None where none is certain."""
+    """Return the encoding of a text that has no mark and is not UTF-8, or None if no encoding is certain."""
     sample = content[:SAMPLE_BYTES]
     best, others = _best_and_rivals(sample)
     if best is None:
@@ -43,7 +44,7 @@ def guess(content: bytes) -> str | None:
 
 
 def guess_wide(content: bytes) -> str | None:
-    """Name the encoding of a text without a mark whose characters take two or four bytes each, or None."""
+    """Return the encoding of an unmarked text with two or four bytes per character; None if uncertain."""
     sample = content[: SAMPLE_BYTES - SAMPLE_BYTES % 4]
     readings = [reading for name in _WIDE if (reading := _read(sample, name, _rate_wide))]
     best = max(readings, key=lambda reading: reading.score, default=None)
@@ -54,13 +55,13 @@ def guess_wide(content: bytes) -> str | None:
 
 
 def _rate_wide(text: str) -> float:
-    """Rate a text in any script: bytes in the wrong order give characters from everywhere."""
+    """Rate a text in any script; bytes in the wrong order give a mix of scripts, which rates low."""
     common = sum(sign.isascii() for sign in text) / max(1, len(text))
     return max(common, *(rate(text) for rate in set(_RATES.values())))
 
 
 def _best_and_rivals(sample: bytes) -> tuple[_Reading | None, list[_Reading]]:
-    """Give the best reading, and all readings whose text differs from it."""
+    """Return the best reading, and all readings whose text differs from it."""
     readings = sorted(
         (reading for encoding, rate in _RATES.items() if (reading := _read(sample, encoding, rate))),
         key=lambda reading: -reading.score,
@@ -72,7 +73,7 @@ def _best_and_rivals(sample: bytes) -> tuple[_Reading | None, list[_Reading]]:
 
 
 def _by_language(sample: bytes, readings: list[_Reading]) -> str | None:
-    """Let charset-normalizer choose between plausible readings, where it knows the language of one."""
+    """Let charset-normalizer choose between plausible readings, if it recognises the language of one."""
     matches = charset_normalizer.from_bytes(sample, cp_isolation=[reading.encoding for reading in readings])
     ranked = sorted(matches, key=lambda match: -match.coherence)
     if not ranked or ranked[0].coherence < _SURE_LANGUAGE:

@@ -1,4 +1,4 @@
-"""How plausible a text is in a script, from 0 to 1: by its common characters and the shape of its words."""
+"""Rates how plausible a text is in a script, from 0 to 1, by its characters and the shape of its words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CASES: Final = (str.islower, str.isupper)
 _LETTERS_OF_A_SENTENCE: Final = 60
 _FEWEST_LETTERS: Final = 4
 _LETTERS_OF_A_PHRASE: Final = 10
-# The largest share of Asian characters that may stand alone within words of Latin letters.
+# The largest share of Asian characters that may stand next to Latin letters, alone or in pairs.
 _MOST_ODD: Final = 0.15
 _ASCII_WORD: Final = re.compile(r"[A-Za-z0-9]")
 _ODD_RUN: Final = re.compile(r"(?<=[a-z])[^\x00-\x7f]{1,2}|[^\x00-\x7f]{1,2}(?=[a-z])")
@@ -29,7 +29,7 @@ def _mean(text: str, worth: Callable[[str], float]) -> float:
 
 
 def _row(sign: str, encoding: str) -> int:
-    """Give the row of a character in a national set, 0 where it is not in there."""
+    """Return the row of a character in a national character set, or 0 if the set does not have it."""
     try:
         return sign.encode(encoding)[0]
     except UnicodeError:
@@ -44,7 +44,7 @@ def _common_share(text: str, common: frozenset[str]) -> float:
     letters = [sign for sign in text if sign > "\x7f" and sign.isalpha()]
     if not letters:
         return 0.0
-    # By chance half of the characters of a word may be common in a wrong reading, too.
+    # Even in a wrong reading, half of the characters of a short text may be common by chance.
     typical = 0.9 if len(letters) < _LETTERS_OF_A_PHRASE else 0.5
     return min(1.0, sum(sign in common for sign in letters) / len(letters) / typical)
 
@@ -54,7 +54,7 @@ def _has_kana(text: str) -> bool:
 
 
 def _in_characters(rate: Rate) -> Rate:
-    """Rate a text in Asian characters: nothing where they stand alone within words of Latin letters."""
+    """Rate a text in Asian characters; the result is 0 if too many stand next to Latin letters."""
 
     def rated(text: str) -> float:
         count = sum(sign > "\x7f" for sign in text)
@@ -75,7 +75,7 @@ def simplified(text: str) -> float:
 
     def worth(sign: str) -> float:
         row = _row(sign, "gb2312")
-        # Rows B0 to D7 of GB 2312 hold the common characters, the rows behind them the rare ones.
+        # Rows B0 to D7 of GB 2312 hold the common characters, later rows the rare ones.
         return 1.0 if _is_cjk_sign(sign) or 0xB0 <= row <= 0xD7 else 0.4 if row >= 0xB0 else 0.0
 
     return 0.65 * _mean(text, worth) + 0.35 * _common_share(text, characters.HANZI)
@@ -98,7 +98,7 @@ def traditional(text: str) -> float:
 
 
 def japanese(half_width: float) -> Rate:
-    """Rate a Japanese text; ``half_width`` is the worth of half-width kana in an encoding."""
+    """Return a rating of Japanese texts; ``half_width`` is the worth of a half-width kana, from 0 to 1."""
 
     def rate(text: str) -> float:
         has_kana = _has_kana(text)
@@ -113,7 +113,7 @@ def japanese(half_width: float) -> Rate:
 
         if not has_kana:
             return 0.65 * _mean(text, worth) + 0.35 * _common_share(text, characters.KANJI)
-        # Characters of other encodings seldom become a row of kana.
+        # A text in another encoding seldom reads as a row of kana.
         letters = [sign for sign in text if sign > "\x7f" and sign.isalpha()]
         kana = sum("\u3041" <= sign <= "\u30fe" for sign in letters)
         return _mean(text, worth) * (1.2 if kana >= 5 and kana >= 0.3 * len(letters) else 1.0)
@@ -135,21 +135,21 @@ def korean(text: str) -> float:
 
 
 def any_of(*rates: Rate) -> Rate:
-    """Rate a text in the script that fits it best."""
+    """Return a rating that is the highest of the given ratings."""
     return lambda text: max(rate(text) for rate in rates)
 
 
 def seldom(rate: Rate, share: float) -> Rate:
-    """Rate a text in an encoding that is seldom met."""
+    """Return a rating lowered to ``share``, for an encoding that is seldom used."""
     return lambda text: share * rate(text)
 
 
 def of_script(script: str, common: frozenset[str], typical: float, *, is_rare: bool = False) -> Rate:
-    """Rate texts in an alphabet: whole words in it, small letters behind capital ones, its common letters.
+    """Return a rating of texts in an alphabet, by the form and case of words and by common letters.
 
-    ``typical`` is the share of the common letters in a text of the language. ``is_rare`` requires a longer
-    text for a seldom used encoding. In Cyrillic, letters of one case alone are worth less, because another
-    encoding of the script has the capitals where this one has the small letters.
+    ``typical`` is the share of the ``common`` letters in a normal text. With ``is_rare``, for a seldom used
+    encoding, only a longer text gets a high rating. A Cyrillic text with letters of one case rates lower,
+    because another encoding of the script has the capital letters where this one has the small letters.
     """
     one_case = 0.8 if script == "CYRILLIC" else 1.0
 
@@ -158,7 +158,7 @@ def of_script(script: str, common: frozenset[str], typical: float, *, is_rare: b
         signs = {sign for sign in set(text) if sign > "\x7f" and unicodedata.category(sign)[0] not in "LM"}
         if len(letters) < _FEWEST_LETTERS or not signs <= PLAIN_SIGNS:
             return 0.0
-        # Names are compared before words, because this decides most of the readings in no time.
+        # The script is checked before the words, because this check is fast and rejects most wrong readings.
         if any(not unicodedata.name(sign, "").startswith(script) for sign in set(letters)):
             return 0.0
         if not has_plausible_words(text):
@@ -177,7 +177,7 @@ def of_script(script: str, common: frozenset[str], typical: float, *, is_rare: b
 
 
 def in_alphabets(alphabets: tuple[str, ...], base: float) -> Rate:
-    """Rate texts in Latin letters: marked letters of one language, and common signs."""
+    """Return a rating of texts in Latin letters; their accented letters must fit one of the alphabets."""
 
     def rate(text: str) -> float:
         unusual = {sign for sign in set(text) if sign > "\x7f" and sign not in PLAIN_SIGNS}
@@ -193,7 +193,7 @@ def in_alphabets(alphabets: tuple[str, ...], base: float) -> Rate:
 
 
 def _alternation(text: str) -> float:
-    """Tell how regularly vowels and consonants alternate at the marked letters: from 0.5 to 1."""
+    """Return how regularly vowels and consonants alternate around accented letters, from 0.5 to 1."""
     words = WORD.findall(text.lower().replace("µ", " "))
     pairs = [
         (first in VOWELS) != (second in VOWELS) or first + second in characters.PAIRS

@@ -1,4 +1,4 @@
-"""Text sources: their encoding, and a UTF-8 copy of them."""
+"""Text sources: finds their encoding, and makes a UTF-8 copy of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_ci.local.convert import errors
 from airflow_provider_ci.local.convert.errors import ConversionError
 from airflow_provider_ci.local.convert.text import encodings
 
-_MARKS: Final = {  # longest first: the mark of UTF-32 starts with the one of UTF-16
+_MARKS: Final = {  # longest first: the mark of UTF-32 starts with the mark of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
@@ -25,11 +25,11 @@ _XML_DECLARED: Final = re.compile(r"<\?xml[^>]{0,200}?encoding=[\"']([A-Za-z0-9.
 _ESCAPES: Final = re.compile(rb"\x1b(\$[@AB]|\$\(|\([BJI])")
 _CONTROLS: Final = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _SIGNS_PER_CONTROL: Final = 4
-# LibreOffice leaves them out or shows a number sign for them.
+# Control characters become U+FFFD; LibreOffice would drop them or show a number sign.
 _SHOWN: Final = dict.fromkeys((*range(9), *range(14, 32), 127), "\ufffd")
 _END_OF_FILE: Final = "\x1a"
 _WHOLE_PER_DAMAGED: Final = 4
-# Texts that are declared as the one often hold characters of the other.
+# Texts declared in the first encoding often hold characters that only the second has.
 _SUPERSETS: Final = {
     "gb2312": "gb18030",
     "gbk": "gb18030",
@@ -41,17 +41,17 @@ _SUPERSETS: Final = {
 
 
 def encoding_of(source: Path) -> str:
-    """Name the encoding of a text: by its byte order mark, as UTF-8, by its XML declaration, or guessed.
+    """Return the encoding of a text, by its byte order mark, as UTF-8, by its XML declaration, or guessed.
 
     UTF-8 with a damaged character still counts as UTF-8. Raises ConversionError for bytes that are not text,
-    and for a text whose encoding is not certain: no text is better than a wrong one.
+    and for a text whose encoding is not certain: an error is better than a wrong text.
     """
     with source.open("rb") as stream:
         head = stream.read(_CHUNK)
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding
-    # Half of the bytes of wide characters are zero, or low.
+    # In UTF-16 and UTF-32 many bytes are zero or look like control characters.
     wide = encodings.guess_wide(head) if _CONTROLS.search(head) else None
     if wide and _decodes(source, wide):
         return wide
@@ -64,7 +64,7 @@ def encoding_of(source: Path) -> str:
         return "iso2022_jp_2"
     if _is_utf8(source):
         return "utf-8"
-    # Latin-1 reads any byte, and a declaration is ASCII.
+    # Latin-1 can decode any bytes, and the declaration itself is ASCII.
     declared = _known_encoding(_XML_DECLARED.match(head.decode("latin-1")))
     if declared and _decodes(source, declared):
         return declared
@@ -83,10 +83,10 @@ def _guessed(source: Path) -> str:
 
 
 def _telling_lines(source: Path) -> bytes:
-    """Give the first lines with non-ASCII characters, which reveal the encoding."""
+    """Return the first lines with non-ASCII characters, which reveal the encoding."""
     lines, size = [], 0
     with source.open("rb") as stream:
-        # Limited, because a line may never end.
+        # Limited, because a line may be as long as the whole file.
         while size < encodings.SAMPLE_BYTES and (line := stream.readline(_CHUNK)):
             if not line.isascii():
                 lines.append(line)
@@ -95,7 +95,7 @@ def _telling_lines(source: Path) -> bytes:
 
 
 def _is_utf8(source: Path) -> bool:
-    """Tell whether a text is UTF-8; a character that was cut or damaged here and there is let pass."""
+    """Return whether a text is UTF-8; a few cut or damaged characters are accepted."""
     whole = damaged = 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     with source.open("rb") as stream:
@@ -120,7 +120,7 @@ def _decodes(source: Path, encoding: str) -> bool:
 
 
 def _known_encoding(declared: re.Match[str] | None) -> str | None:
-    """Give the name of a declared encoding, the superset that is meant by it, or None."""
+    """Return a declared encoding, or the superset that is usually meant by it; None if it is unknown."""
     try:
         name = codecs.lookup(declared[1]).name if declared else None
     except LookupError:
@@ -129,7 +129,7 @@ def _known_encoding(declared: re.Match[str] | None) -> str | None:
 
 
 def copy_as_utf8(source: Path, target: Path) -> None:
-    """Write ``source`` to ``target`` as UTF-8 with plain newlines, control characters replaced."""
+    """Write ``source`` to ``target`` as UTF-8 with plain newlines; replace control characters."""
     with (
         source.open(encoding=encoding_of(source), errors="replace") as reader,
         target.open("w", encoding="utf-8", newline="\n") as writer,
@@ -139,12 +139,12 @@ def copy_as_utf8(source: Path, target: Path) -> None:
 
 def _copy(reader: TextIO, writer: TextIO) -> None:
     while text := reader.read(_CHUNK):
-        # DOS ends a text with a character that is not of the text.
+        # DOS programs end a text with Ctrl-Z, which does not belong to the text.
         writer.write(text.removesuffix(_END_OF_FILE).translate(_SHOWN))
 
 
 def copy_html_as_utf8(source: Path, target: Path) -> None:
-    """Write an html file as UTF-8 and declare it so: LibreOffice trusts it over everything else."""
+    """Write an html file as UTF-8 and declare UTF-8 in it: LibreOffice trusts this declaration most."""
     with (
         source.open(encoding=_html_encoding(source), errors="replace") as reader,
         target.open("w", encoding="utf-8", newline="\n") as writer,

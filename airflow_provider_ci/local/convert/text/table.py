@@ -1,4 +1,4 @@
-"""A csv: a UTF-8 copy of it, its delimiter and the number of its columns."""
+"""Csv sources: makes a UTF-8 copy, and finds the delimiter and the number of columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK: Final = 1 << 20
 _SAMPLE_LINES: Final = 50
 _DELIMITERS: Final = ",\t;|"
 _MOST_COLUMNS: Final = 16_384
-# A quoted field, whatever it holds, between delimiters or ends of lines.
+# A quoted field with any content, between delimiters or ends of lines.
 _QUOTED: Final = re.compile(r'(?:(?<=[,\t;|\n])|\A)"(?:[^"]|"")*"(?=[,\t;|\n]|\Z)')
 # Excel reads the delimiter from a first line such as ``sep=;`` and does not show the line.
 _NAMED: Final = re.compile(r'\ufeff?"?sep=([^"\n])"?\n', re.IGNORECASE)
@@ -24,14 +24,14 @@ _NAMED: Final = re.compile(r'\ufeff?"?sep=([^"\n])"?\n', re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The delimiter of a csv and the number of its columns, or a little more."""
+    """The delimiter of a csv, and an upper bound for the number of its columns."""
 
     delimiter: str
     columns: int
 
 
 def copy_table(source: Path, target: Path) -> Table:
-    """Write a csv to ``target`` as UTF-8 and describe it; more columns than a sheet has are refused."""
+    """Write a csv to ``target`` as UTF-8 and describe it; refuse more columns than a sheet can have."""
     copy_as_utf8(source, target)
     delimiter = _take_named(target) or delimiter_of(target)
     columns = _columns_of(target, delimiter)
@@ -43,7 +43,7 @@ def copy_table(source: Path, target: Path) -> Table:
 
 
 def _take_named(table: Path) -> str | None:
-    """Remove a first line that names the delimiter, and give the delimiter."""
+    """Remove a first line that names the delimiter, and return the delimiter; None without such a line."""
     with table.open(encoding="utf-8") as stream:
         named = _NAMED.match(stream.readline(len('\ufeff"sep=;"\n')))
     if named is None:
@@ -57,7 +57,7 @@ def delimiter_of(table: Path) -> str:
     """Guess the delimiter of a UTF-8 csv: the character that splits its first lines most, and most evenly."""
     with table.open(encoding="utf-8") as stream:
         sample = _QUOTED.sub("", stream.read(_CHUNK))
-    # Cut, because a line may have any length.
+    # Lines are cut, because a line may have any length.
     lines = [line[:10_000] for line in sample.splitlines()[:_SAMPLE_LINES] if line.strip()]
     return max(_DELIMITERS, key=lambda sign: _evenness(sign, lines))
 
@@ -71,7 +71,7 @@ def _evenness(sign: str, lines: list[str]) -> tuple[int, int]:
 
 
 def _columns_of(table: Path, delimiter: str) -> int:
-    """Give an upper bound for the columns, and the exact number where the bound is more than a sheet has."""
+    """Return an upper bound for the number of columns, or the exact number if the bound is over the limit."""
     with table.open(encoding="utf-8") as stream:
         most = 1 + max((line.count(delimiter) for line in stream), default=0)
     if most <= _MOST_COLUMNS:

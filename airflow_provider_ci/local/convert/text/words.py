@@ -1,4 +1,4 @@
-"""Words and signs that no language writes so: they show that a text is read in a wrong encoding."""
+"""Finds words and signs that no language would write: they show that a text was decoded wrongly."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ VOWELS: Final = frozenset("aeiouyàâäæèéêëîïôöœùûüáíóúãõì�
 _ALL_VOWELS: Final = VOWELS | frozenset("аеёиоуыэюяіїєαεηιουωάέήίόύώϊϋΐΰ")
 _SCRIPTS_WITH_VOWELS: Final = ("LATIN", "CYRILLIC", "GREEK")
 _LATIN_WORDS: Final = frozenset("àáéèêíóòôúyåöäæø")
-# One word in fifty may be odd.
+# One word in fifty may look wrong.
 _WORDS_PER_ODD: Final = 50
 _LONGEST_ABBREVIATION: Final = 5
-# Polish writes si for ś before a vowel; œ stands before few letters, ß behind a vowel, ς at the end alone.
+# Polish writes si for ś before a vowel; œ occurs only before few letters, and ß only after a vowel.
 _IMPOSSIBLE: Final = re.compile(r"[ńśź][aeiouyąęó]|œ[^uidcnstlmr]|\bß|[^aeiouyäöü]ß|ÿ", re.IGNORECASE)
-# A Greek word has one accent, or two before a short word; no word begins with ь or ы.
+# The final form of sigma occurs at the end of a Greek word and the normal form never does; a Greek word has
+# one accent, or two before a short word. No Cyrillic word begins with ь or ы.
 _IMPOSSIBLE_ELSEWHERE: Final = re.compile(r"σ\b|ς\B|[ΰΐ]\b|[πφβ]σ|(?:[άέήίόύώΐΰΆΈΉΊΌΎΏ]\w*){3}|\b[ьыЬЫ]")
 
 Place = Callable[[str, str], bool]
@@ -51,7 +52,7 @@ def _is_beside_a_number(before: str, after: str) -> bool:
     return all(sign.isascii() and not sign.isalpha() for sign in before + after)
 
 
-# Where the signs that are common in texts can stand: between which characters, empty at an end of the text.
+# For each common sign: whether it can occur between two characters (a newline at the ends of the text).
 _PLACES: Final[dict[str, Place]] = {
     "’": lambda before, after: _is_part(before) or _is_part(after),
     "‘": lambda before, after: not _is_part(before) and _is_part(after),
@@ -84,7 +85,7 @@ _PARTNERS: Final = {"”": "“„”", "„": "“”", "›": "‹›", "‹":
 
 
 def has_plausible_words(text: str) -> bool:
-    """Tell whether all words are written as some language writes words, but for one in fifty."""
+    """Return whether all words look like words of a language; one word in fifty may look wrong."""
     words = [word for word in re.findall(r"\S+", text) if not word.isascii()]
     odd = _misplaced_signs(text) + sum(map(_has_misplaced_mark, words))
     odd += sum(not _is_plausible(word) for word in WORD.findall(text) if not word.isascii())
@@ -92,7 +93,7 @@ def has_plausible_words(text: str) -> bool:
 
 
 def _misplaced_signs(text: str) -> int:
-    """Count signs where they cannot stand, and marked letters beside a digit."""
+    """Count signs in places where they cannot occur, and non-ASCII letters next to a digit."""
     odd = len(_DASH_IN_SHORT_WORD.findall(text))
     for before, sign, after in zip("\n" + text[:-1], text, text[1:] + "\n", strict=True):
         if sign <= "\x7f":
@@ -112,7 +113,7 @@ def _are_pairs_whole(text: str) -> bool:
 
 
 def _has_misplaced_mark(word: str) -> bool:
-    """Tell whether a vowel point stands on no letter, or a letter for ends of words stands within one."""
+    """Return whether a vowel point has no letter, or a letter that only ends words is inside a word."""
     for before, sign in itertools.pairwise(" " + word):
         is_mark = unicodedata.category(sign) == "Mn"
         if is_mark and (before in BEFORE_A_LETTER or not _carries(before)):

@@ -1,1 +1,1 @@
-"""Converter processes: one JSON line in, one JSON line out, with limits of time and memory."""
+"""Converter processes with limits of time and memory; each request and each response is one JSON line."""

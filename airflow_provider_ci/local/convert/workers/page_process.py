@@ -1,4 +1,4 @@
-"""The asking side of the page worker: started on first use, replaced after a crash or enough work."""
+"""The server's side of the page worker: starts it on first use, replaces it after a crash or much work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODULE: Final = "airflow_provider_ci.local.convert.workers.page_worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageLimits:
-    """When a worker is replaced, and how much of the machine it may use."""
+    """When a worker is replaced, and how much memory and disk it may use."""
 
     requests: int = 500
     peak_bytes: int = 800 * 1024**2
@@ -32,10 +32,10 @@ class PageLimits:
 
 
 class PageWorker(Worker):
-    """One worker process for PDF pages and pictures, replaced also after enough requests or a large one.
+    """A worker process for PDF pages and pictures. It is also replaced after many requests or a large one.
 
-    ``folder`` holds the files of all workers, ``jobs`` the folders of single jobs, which the worker shares.
-    It runs in ``sandbox``.
+    ``folder`` holds the files of all workers, ``jobs`` the folders that jobs share with this worker. The
+    worker runs in ``sandbox``.
     """
 
     crash_message = "the page and picture worker crashed on the content"
@@ -48,10 +48,10 @@ class PageWorker(Worker):
         self._limits = limits
 
     def call(self, operation: str, deadline: Deadline, **request: object) -> dict[str, Any]:
-        """Have an operation done and give its answer; every failure is a ConversionError."""
+        """Run an operation in the worker and return the response; every failure is a ConversionError."""
         answer = self.ask({"operation": operation, **request}, deadline)
         peak_bytes = answer.pop("peak_bytes")
-        # The peak of a process never falls, so one large picture is enough to replace it.
+        # The peak memory of a process never falls, so one large picture is enough to replace the process.
         if self.answered >= self._limits.requests or peak_bytes > self._limits.peak_bytes:
             self.stop()
         return checked(answer)
@@ -71,7 +71,7 @@ class PageWorker(Worker):
 
 
 def _module_path(folder: Path) -> str:
-    """Let the worker import this package without access to the files beside it."""
+    """Return a path from which the worker can import this package, but not read the files beside it."""
     modules = folder / "modules"
     modules.mkdir()
     (modules / package_folder().name).symlink_to(package_folder())

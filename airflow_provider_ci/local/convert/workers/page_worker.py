@@ -1,7 +1,7 @@
-"""Draw PDF pages and process pictures: one JSON line in, one JSON line out.
+"""Draw PDF pages and process pictures: each request and each response is one JSON line.
 
-``python -m airflow_provider_ci.local.convert.workers.page_worker MEMORY_BYTES FILE_BYTES``.
-It ends when stdin ends, its parent being gone.
+Usage: ``python -m airflow_provider_ci.local.convert.workers.page_worker MEMORY_BYTES FILE_BYTES``.
+The process exits when stdin ends, because its parent is then gone.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _OPERATIONS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
 
 
 def _error_of(error: Exception) -> ConversionError:
-    """Put into words what a decoder threw at hostile bytes: they raise nearly anything."""
+    """Turn an error of a decoder into a ConversionError; decoders raise nearly anything on hostile bytes."""
     if isinstance(error, ConversionError):
         return error
     if isinstance(error, (MemoryError, Image.DecompressionBombError)):
@@ -85,7 +85,7 @@ def _error_of(error: Exception) -> ConversionError:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Do what a request asks; an error becomes its code and message."""
+    """Run the operation of a request; an error becomes a response with a code and a message."""
     try:
         return _OPERATIONS[request["operation"]](request)
     except Exception as error:
@@ -101,21 +101,21 @@ def _read_requests(requests: queue.Queue[str]) -> None:
 
 
 def main() -> None:
-    """Answer one request after the other within the memory and file size of the arguments."""
+    """Answer one request after another, within the limits of memory and file size in the arguments."""
     memory_bytes, file_bytes = map(int, sys.argv[1:3])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A write beyond the limit then fails with EFBIG instead of ending the process.
+    # If SIGXFSZ is ignored, a write beyond the limit fails with EFBIG instead of ending the process.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    # Output of libraries goes to stderr, so that stdout has answers only.
+    # Output of libraries goes to stderr, so that stdout has only responses.
     os.dup2(2, 1)
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     while True:
         reply = answer(json.loads(requests.get()))
-        # Linux counts in KiB.
+        # Linux gives ru_maxrss in KiB.
         reply["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         answers.write(json.dumps(reply) + "\n")
 

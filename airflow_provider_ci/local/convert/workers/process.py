@@ -1,4 +1,4 @@
-"""A converter process: one JSON line in, one JSON line out, killed with its whole group at a deadline."""
+"""A converter process: it exchanges JSON lines, and its whole process group is killed at a deadline."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ _log = logging.getLogger(__name__)
 
 
 class ProcessEndedError(Exception):
-    """The process ended, or spoke nonsense, instead of answering."""
+    """The process ended, or wrote an invalid response."""
 
 
 class Deadline:
-    """A point in time that a call must end by."""
+    """A point in time by which a call must end."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Give the seconds left, or raise the Timeout that fails the job."""
+        """Return the seconds left; after the deadline, raise the ConversionError that fails the job."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise self.error()
         return left
 
     def error(self) -> ConversionError:
-        """Give the error of a call that did not end in time."""
+        """Return the error of a call that did not end in time."""
         return ConversionError(
             errors.TIMEOUT, f"the conversion did not end within {self.seconds:g} s and was stopped"
         )
 
 
 class LineProcess:
-    """A child in its own session, spoken to from one thread at a time.
+    """A child process in its own session; only one thread at a time may send requests to it.
 
-    The child is to end when its stdin does, so that it also goes when this process is killed.
+    The child must exit when its stdin ends, so that it also ends when this process is killed.
     """
 
     def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
@@ -65,7 +65,7 @@ class LineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                # Unbuffered, because poll() does not see bytes in a buffer of Python's.
+                # Unbuffered, because poll() does not see bytes in Python's buffer.
                 bufsize=0,
                 env=dict(environment),
                 # A group of its own, so that kill_group() reaches LibreOffice, too.
@@ -79,13 +79,14 @@ class LineProcess:
         return self._child.pid
 
     def is_alive(self) -> bool:
-        """Tell whether the process still runs; it is not waited for, so that its group keeps its id."""
+        """Return whether the process still runs; do not reap it, so that its group keeps its id."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def call(self, request: Mapping[str, object], deadline: Deadline) -> dict[str, Any]:
-        """Send one request and give its answer.
+        """Send one request and return the response.
 
-        Raises ProcessEndedError, or the deadline's ConversionError; after either the process is of no use.
+        Raises ProcessEndedError, or the deadline's ConversionError; after either, the process must not be
+        used again.
         """
         assert self._child.stdin is not None
         try:
@@ -95,7 +96,7 @@ class LineProcess:
         return self.receive(deadline)
 
     def receive(self, deadline: Deadline) -> dict[str, Any]:
-        """Wait for the next line of the process."""
+        """Wait for the next JSON line of the process and return its object."""
         while b"\n" not in self._unread:
             self._unread += self._read(deadline)
         line, self._unread = self._unread.split(b"\n", 1)
@@ -124,7 +125,7 @@ class LineProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Wait for the killed process and let go of its pipes."""
+        """Wait for the killed process and close its pipes."""
         self._child.wait()
         for stream in (self._child.stdin, self._child.stdout):
             if stream is not None:
@@ -134,8 +135,8 @@ class LineProcess:
 class Worker(ABC):
     """A process that is started on first use and replaced after a crash or a deadline.
 
-    Used by one thread at a time; only ``interrupt`` may come from another. ``leftovers`` are files and
-    folders that go with the process, ``*`` stands for anything in the last part of their names.
+    Only one thread at a time may use a worker, but any thread may call ``interrupt``. ``leftovers`` are the
+    files and folders to remove with the process; the last part of their paths may have the wildcard ``*``.
     """
 
     crash_message = "the converter crashed"
@@ -151,13 +152,13 @@ class Worker(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start the process with ``launch`` and make sure that it can be asked."""
+        """Start the process with ``launch`` and make sure that it can take requests."""
 
     def ask(self, request: Mapping[str, object], deadline: Deadline) -> dict[str, Any]:
-        """Send a request and give its answer; every failure is a ConversionError.
+        """Send a request and return the response; every failure is a ConversionError.
 
-        Only a crash of a fresh process is blamed on the request. A process that has answered before is
-        replaced, and the new one gets the request once more.
+        If a process crashes that has answered before, a new process gets the request once more. Only the
+        crash of a new process is blamed on the request.
         """
         while True:
             process = self._running(deadline)
@@ -181,7 +182,7 @@ class Worker(ABC):
     def _running(self, deadline: Deadline) -> LineProcess:
         if self.process is None or not self.process.is_alive():
             self.stop()
-            # Raises if the time is used up, before a process is started for nothing.
+            # Raises if no time is left, so that no process is started for nothing.
             deadline.left()
             self.start()
             self.starts += 1
@@ -190,7 +191,7 @@ class Worker(ABC):
         return self.process
 
     def launch(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> LineProcess:
-        """Start a process in the place of this worker; ConvertersClosedError after an interrupt."""
+        """Start the process of this worker; raise ConvertersClosedError after an interrupt."""
         with self._lock:
             if self._is_interrupted:
                 raise ConvertersClosedError("the converters are closed")
@@ -199,7 +200,7 @@ class Worker(ABC):
             return self.process
 
     def last_words(self) -> str:
-        """Give the end of what the process wrote to its log."""
+        """Return the end of the process's log."""
         try:
             return self._log_file.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
         except OSError:
@@ -218,7 +219,7 @@ class Worker(ABC):
         self.leftovers = []
 
     def interrupt(self) -> None:
-        """Kill the process under the thread that waits for it, for good: no other will be started."""
+        """Kill the process, even while another thread waits for it; no new process will be started."""
         with self._lock:
             self._is_interrupted = True
             if self.process is not None:
@@ -226,7 +227,7 @@ class Worker(ABC):
 
 
 def checked(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a worker's answer, or raise the ConversionError that it holds; its detail is for the log alone."""
+    """Return a worker's response, or raise the ConversionError that it holds; its detail is only logged."""
     if "code" in answer:
         if answer.get("detail"):
             _log.info("%s: %s", answer["code"], answer["detail"])

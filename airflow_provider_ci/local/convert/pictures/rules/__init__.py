@@ -1,1 +1,1 @@
-"""The text of a picture rule, read into typed steps; what makes no sense is refused with its place."""
+"""Parses the text of a picture rule into typed steps; an error names the step."""

@@ -1,4 +1,4 @@
-"""Words of a rule that amend the operation before them: pad, color, gravity, the block of indexcrop."""
+"""Words of a rule that change the operation before them: pad, color, gravity, and the block of indexcrop."""
 
 from __future__ import annotations
 

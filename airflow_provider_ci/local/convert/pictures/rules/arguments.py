@@ -1,4 +1,4 @@
-"""The arguments of picture rules: numbers in a range, switches, Base64 texts; nonsense says why."""
+"""Reads the arguments of picture rules: numbers in a range, switches, Base64 texts; errors say why."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from airflow_provider_ci.local.convert.pictures.geometry import GRAVITIES
 
 
 class MisreadError(Exception):
-    """An argument that makes no sense; its text says why."""
+    """An invalid argument; the text of the error says why."""
 
 
 class OutsideRangeError(MisreadError):
-    """A number that is one, but not in its range."""
+    """A number outside its allowed range."""
 
 
 class NotDoneError(Exception):
-    """An operation that the service has and the local CI has not."""
+    """An operation that the service supports and the local CI does not."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} is not done by the local CI: {reason}")
 
 
 def number(name: str, text: str, lowest: int, highest: int) -> int:
-    """Read a whole number of a range."""
+    """Read a whole number from ``lowest`` to ``highest``."""
     # The digits are limited, because int() is slow for a huge text.
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise MisreadError(f"{name} is {text!r}; allowed: {lowest} to {highest}")
@@ -58,14 +58,14 @@ def color(name: str, text: str) -> str:
 
 
 def gravity(name: str, text: str) -> str:
-    """Read a place of the 3 x 3 grid, in any case."""
+    """Read the name of a place of the 3 x 3 grid, in upper or lower case."""
     if text.lower() not in GRAVITIES:
         raise MisreadError(f"{name} {text!r} is none of {', '.join(GRAVITIES)}")
     return text.lower()
 
 
 def pairs(words: list[str]) -> list[tuple[str, str]]:
-    """Take words as names and values in turn."""
+    """Pair up words that are names and values in turn."""
     if len(words) % 2:
         raise MisreadError(f"{words[-1]} needs a value")
     return list(zip(words[::2], words[1::2], strict=True))

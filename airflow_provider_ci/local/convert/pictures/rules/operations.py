@@ -9,7 +9,7 @@ from airflow_provider_ci.local.convert.pictures.geometry import Bounds
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """Scale to a form of ``geometry.THUMBNAILS``; with a pad colour, centred on a canvas of the bounds."""
+    """Scale by a form of ``geometry.THUMBNAILS``; with a pad colour, centre on a canvas of the bounds."""
 
     form: str
     bounds: Bounds
@@ -18,7 +18,7 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Cut out a box by its offset from the top left."""
+    """Cut out a box; ``left`` and ``top`` are its offset, in pixels, from the top left corner."""
 
     bounds: Bounds
     left: int
@@ -27,16 +27,16 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Cut out a box by its gravity."""
+    """Cut out a box that is placed by a gravity of the 3 x 3 grid."""
 
     bounds: Bounds
-    # Assumed, because the page names no default.
+    # An assumed default, because the page names none.
     gravity: str = "northwest"
 
 
 @dataclass(frozen=True, slots=True)
 class Rotate:
-    """Turn clockwise by degrees."""
+    """Turn clockwise by a number of degrees."""
 
     degrees: int
 
@@ -50,7 +50,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class AutoOrient:
-    """Turn as the EXIF orientation says."""
+    """Turn upright by the EXIF orientation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class IgnoreError:
-    """Give the source instead of an error."""
+    """Return the source instead of an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Encode as a format of Pillow's."""
+    """Encode in the format that Pillow calls ``name``."""
 
     name: str
 
@@ -79,7 +79,11 @@ class Interlace:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Set the quality: ``kind`` is at_most (this or the original's), forced, relative (%) or at_least."""
+    """Set the quality of the result.
+
+    ``kind`` is ``at_most`` (the lower of ``value`` and the source's quality), ``forced``, ``relative``
+    (percent of the source's quality) or ``at_least``.
+    """
 
     kind: str
     value: int
@@ -87,7 +91,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Blur:
-    """Gaussian blur of a radius in pixels and a sigma."""
+    """Blur with a Gaussian kernel; the radius is in pixels."""
 
     radius: int
     sigma: float
@@ -95,7 +99,7 @@ class Blur:
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """A filter of one number: sharpen, bright, contrast or grayscale."""
+    """A filter with one parameter: sharpen, bright, contrast or grayscale."""
 
     kind: str
     value: int
@@ -103,7 +107,7 @@ class Tone:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A quick template of imageView2."""
+    """Scale by a mode of imageView2, a quick template."""
 
     mode: int
     bounds: Bounds
@@ -111,21 +115,24 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """Cut out a circle around the middle by its radius."""
+    """Cut out a circle around the centre; the radius is in pixels."""
 
     radius: int
 
 
 @dataclass(frozen=True, slots=True)
 class RoundCorners:
-    """Round the corners by a radius."""
+    """Round the corners; the radius is in pixels."""
 
     radius: int
 
 
 @dataclass(frozen=True, slots=True)
 class IndexCrop:
-    """Divide into blocks of the bounds (a missing side: all of it) and keep one, counted by rows from 0."""
+    """Divide into blocks and keep one; blocks are counted by rows from 0.
+
+    ``bounds`` is the size of a block; a side of 0 means the picture's whole side.
+    """
 
     bounds: Bounds
     index: int = 0
@@ -141,7 +148,10 @@ class FrameLimit:
 
 @dataclass(frozen=True, slots=True)
 class SizeLimit:
-    """Lower the quality of a jpg until its file is small enough; or give the source where that is smaller."""
+    """Lower the quality of a jpg until its file is small enough.
+
+    With ``or_source`` the result is the source if the new file is not smaller.
+    """
 
     most_bytes: int
     or_source: bool
@@ -149,9 +159,10 @@ class SizeLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where and how strongly a watermark shows: a place of the 3 x 3 grid with margins in pixels, or tiled.
+    """Where a watermark is placed, and how opaque it is.
 
-    ``dissolve`` is the opacity in percent; ``degree`` turns a tiled watermark (``batch``) clockwise.
+    The place is one of the 3 x 3 grid, with margins in pixels; with ``batch`` the watermark is tiled.
+    ``dissolve`` is the opacity in percent; ``degree`` turns a tiled watermark clockwise.
     """
 
     # The defaults of the watermark pages (1045/33720, 33721).
@@ -165,9 +176,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageWatermark:
-    """A picture laid over the picture, by the address of its object.
+    """An image laid over the picture; ``url`` is the address of the image's object.
 
-    ``blogo`` fits a watermark larger than the picture: 1 scales it, 2 cuts it, 0 lets it hang over.
+    ``blogo`` says what happens to a watermark larger than the picture: 1 scales it down, 2 crops it, 0
+    changes nothing.
     ``scatype`` scales it to ``spcent`` thousandths of the picture: 1 by width, 2 by height, 3 by area, 0 not
     at all.
     """
@@ -181,7 +193,7 @@ class ImageWatermark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextWatermark:
-    """A text laid over the picture; ``fontsize`` in pixels, the strength of its ``shadow`` in percent."""
+    """A text laid over the picture; ``fontsize`` is in pixels, the opacity of its ``shadow`` in percent."""
 
     text: str
     placement: Placement
@@ -200,7 +212,7 @@ Operation = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One part of a pipeline: its text, for messages, and its operations in order."""
+    """One step of a rule: its text, for messages, and its operations in order."""
 
     text: str
     operations: tuple[Operation, ...]

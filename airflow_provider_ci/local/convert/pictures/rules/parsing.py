@@ -1,7 +1,7 @@
-"""Picture rules: the text of a rule read into typed steps; what makes no sense is refused with its place.
+"""Parses the text of a picture rule into typed steps; an error names the step.
 
-The syntax is the one of the service's picture pages: ``imageMogr2/...`` (several operations in a row),
-``imageView2/...`` and ``watermark/...``, joined by ``|`` to at most ten steps.
+The syntax follows the service's picture pages. A rule has at most ten steps, joined by ``|``. A step is
+``imageMogr2/...`` (several operations in a row), ``imageView2/...`` or ``watermark/...``.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from airflow_provider_ci.local.convert.pictures.rules.watermarks import parse_wa
 MAX_STEPS: Final = 10
 FORMATS: Final = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP"}
 _MAX_PERCENT: Final = 1000
-# ``cgif/1`` means 30 frames, and other numbers mean themselves (1045/33716).
+# ``cgif/1`` means 30 frames; any other value is the number of frames (1045/33716).
 _FRAMES_BY_DEFAULT: Final = 30
 # 1k is 1,024 bytes (1045/40716).
 _UNITS: Final = {"k": 1024, "m": 1024**2}
@@ -62,7 +62,7 @@ class ValueOutsideRangeError(ConversionError):
 
 
 def parse_rule(rule: str) -> tuple[Step, ...]:
-    """Read a rule into its steps, or raise ConversionError naming the step and its fault."""
+    """Parse a rule into its steps; a ConversionError names the step and the fault."""
     texts = rule.split("|")
     if len(texts) > MAX_STEPS:
         raise ConversionError(
@@ -72,13 +72,13 @@ def parse_rule(rule: str) -> tuple[Step, ...]:
 
 
 def output_format(steps: tuple[Step, ...]) -> str:
-    """Give the format that the rule ends in, or an empty string where it keeps the source's."""
+    """Return the format of the rule's result, or an empty string if the rule keeps the source's format."""
     formats = [op.name for step in steps for op in step.operations if isinstance(op, Format)]
     return formats[-1] if formats else ""
 
 
 def tolerates_errors(rule: str) -> bool:
-    """Say whether a rule asks for the source instead of an error, even if it cannot be read itself."""
+    """Return whether a rule has ``ignore-error/1``, even if the rule itself is invalid."""
     return bool(re.search(r"/ignore-error/1(?=/|\||$)", rule))
 
 
@@ -257,7 +257,7 @@ _PARSERS: Final[dict[str, Callable[[str], list[Operation]]]] = {
     "size-limit": _size_limit,
     "ignore-error": _ignore_error,
 }
-# the short names of imageView2 that mean an operation of imageMogr2
+# Parameter of imageView2: the operation of imageMogr2 that it means.
 _VIEW_WORDS: Final = {
     "format": "format",
     "q": "quality",

@@ -1,4 +1,4 @@
-"""The rules ``watermark/1`` (an image, 1045/33720) and ``watermark/2`` (a text, 1045/33721) read."""
+"""Parses the rules ``watermark/1`` (an image, 1045/33720) and ``watermark/2`` (a text, 1045/33721)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _text(name: str, argument: str) -> str:
 
 def _url(name: str, argument: str) -> str:
     url = arguments.from_base64(name, argument)
-    # The page asks for http:// and an object of the same bucket (1045/33720).
+    # The page requires http:// and an object of the same bucket (1045/33720).
     if not re.fullmatch(r"http://[^/\s?#]+/[^\s?#]+", url) or not _has_host(url):
         raise MisreadError(f"{name} {url!r} is not the address of an object, http://HOST/KEY")
     return url
