@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,22 @@ def test_what_a_killed_batch_has_made_is_made_again_by_another_operation(
     assert batch(client, batch_id="y").run().skipped == 4
     again = batch(client, operation=DocProcess(target="pdf", end_page=3), batch_id="z").run()
     assert again.succeeded == 4
+    assert live_outputs(client) == dict.fromkeys(outputs(*keys(4)), 2)
+
+
+def test_a_deleted_output_that_a_killed_batch_was_to_make_is_made_by_another(
+    client: CIClient, kill: Kill, fill_bucket: Fill, batch: Make, live_outputs: Count, bucket: Path
+) -> None:
+    """The index still has the entry of the output that was deleted before the killed batch was planned."""
+    fill_bucket(*keys(4))
+    assert batch(client, batch_id="before").run().succeeded == 4
+    time.sleep(1.1)  # the index records whole seconds
+    for path in (bucket / "out").iterdir():
+        path.unlink()
+    kill(1, lambda doomed: batch(doomed, batch_id="x", threads=1, max_in_flight=1, lease_seconds=3))
+    summary = batch(client, batch_id="y").run()
+    assert (summary.succeeded, summary.skipped) in ((3, 1), (4, 0))
+    assert len(list((bucket / "out").iterdir())) == 4
     assert live_outputs(client) == dict.fromkeys(outputs(*keys(4)), 2)
 
 

@@ -181,8 +181,11 @@ class Following:
             entry = entries.get(planned.output)
             if entry is None or entry.fingerprint != planned.fingerprint:
                 unknown.append((planned, neighbour))
-            elif entry.made:
+            elif entry.made and entry.recorded_at > neighbour.started_at:
                 resolved.append(Resolved(planned, _made_there(planned)))
+            # The other batch was to make this output again: it was missing, or skip="never" asked for it.
+            elif entry.made:
+                unknown.append((planned, neighbour))
             elif self._retry_failed:
                 resolved.append(_to_submit(planned))
             else:

@@ -108,7 +108,9 @@ def is_unchanged(state: State, claim: Claim) -> bool:
 def batch_details(plan: StoredPlan) -> dict[str, str]:
     """Identifies a neighbour in the details of a plan."""
     header = plan.header
-    return {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
+    names = {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
+    # The plan itself can be gone: the next plan of its batch takes its place.
+    return {**names, "started_at": f"{header.started_at:.3f}"}
 
 
 def is_buried_by(change_registry: ChangeRegistry, claim: Claim) -> bool:
@@ -145,13 +147,18 @@ class Neighbour:
     """Jobs of followed outputs, by their place in the other plan."""
     is_over: bool = False
     """The other batch has ended or died, so its ledger does not change any more."""
-    started_at: float = 0.0
     _plan: StoredPlan | None = None
     _outcomes: bytearray = field(default_factory=bytearray)
     _failures: dict[int, ObjectResult] = field(default_factory=dict)
     _known_parts: int = 0
     _watch: LivenessWatch | None = None
     _watched: str = ""
+
+    @property
+    def started_at(self) -> float:
+        """Service time, in Unix seconds, at which the planning of the other batch began; 0 if unknown."""
+        known = self._plan.header.started_at if self._plan else 0.0
+        return float(self.details.get("started_at", known))
 
     def refresh(self, state: State, wanted: Iterable[int], change_registry: ChangeRegistry) -> None:
         """Read the new records in the ledger of the other batch.
@@ -204,7 +211,6 @@ class Neighbour:
             return None
         if plan is None or plan.header.token != self.details["plan"]:
             return None
-        self.started_at = plan.header.started_at
         # One byte for each line of the other plan, which may have a million.
         self._outcomes = bytearray(plan.header.total)
         return plan
