@@ -67,7 +67,7 @@ finds."""
 
 
 class StateStore(Protocol):
-    """Small values that outlive a try of a task (Airflow 3.3 and newer)."""
+    """A store for small values that are kept from one try of a task to the next (Airflow 3.3 and newer)."""
 
     def get(self, key: str) -> Any: ...  # noqa: D102
 

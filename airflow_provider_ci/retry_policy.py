@@ -1,4 +1,4 @@
-"""Which failures of a task are worth a retry, and how long to wait (Airflow 3.3 and newer)."""
+"""Decides which failures of a task are retried, and after which delay (Airflow 3.3 and newer)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def install() -> None:
     if not shutil.which("apt-get") or not (_is_root() or _may_sudo()):
         sys.exit(f"e2e-celery: install {' and '.join(missing)} and try again: sudo {' '.join(command)}")
     prefix = [] if _is_root() else ["sudo", "-n"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # start no service
+    # RUNLEVEL=1 keeps the packages from starting their services.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for step in (["apt-get", "update"], command):
         done = subprocess.run([*prefix, *step], env=environment, capture_output=True, text=True)
         if done.returncode:

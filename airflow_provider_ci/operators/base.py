@@ -34,7 +34,7 @@ class CIOperator(CITask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         kwargs = with_new_names(kwargs)
-        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # by its old name
+        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # given under its old name
         super().__init__(**kwargs)
         self.tencent_ci_conn_id = conn_id
         self.bucket = bucket

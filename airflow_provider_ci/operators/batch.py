@@ -56,9 +56,9 @@ class CIBatchOperator(CIOperator):
     and reports. ``report.jsonl`` in the bucket has the result of every object. The XCom is only the summary,
     and is also pushed when the task fails.
 
-    Its state is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry resumes from
-    there. A retry or a cleared task continues an unfinished plan; after an ended plan, it plans again and
-    processes missing and changed objects.
+    The state of the batch is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry
+    resumes from there. A retry or a cleared task continues an unfinished plan; after an ended plan, it plans
+    again and processes missing and changed objects.
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
@@ -164,7 +164,7 @@ class CIBatchOperator(CIOperator):
         super().__init__(**kwargs)
         self.source: Any = source
         self.operation: Any = operation
-        self.output_template: Any = output  # Airflow's operators have an `output` of their own
+        self.output_template: Any = output  # `output` is already an attribute of Airflow's operators
         self.operations: Any = operations
         self.batch_id: Any = batch_id
         self._is_named_by_airflow = batch_id == DEFAULT_BATCH_ID

@@ -196,7 +196,7 @@ class JobOperator(CIOperator):
     def resume(
         self, context: Context, event: dict[str, Any] | None = None, input_bytes: int | None = None
     ) -> dict[str, Any]:
-        """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
+        """The same as :meth:`execute_complete`, for tasks that deferred before version 0.3."""
         return self.execute_complete(context, event, input_bytes)
 
     def on_kill(self) -> None:

@@ -33,7 +33,7 @@ class CIJobSensor(CISensor):
     :param job_ids: a job id, several ids separated by commas, a list, or the result of an operator.
     :param deferrable: wait in the triggerer, which holds no worker slot.
 
-    Returns ``{"jobs": how many}``.
+    Returns ``{"jobs": number of jobs}``.
     """
 
     operator_extra_links = (CIJobLink(),)
@@ -75,7 +75,7 @@ class CIJobSensor(CISensor):
         )
 
     def after_event(self, context: Context, event: dict[str, Any]) -> PokeReturnValue:
-        """Read the jobs once more. An error is raised, because no later poke would repeat the request."""
+        """Read the jobs once more. Errors are raised, because no later poke would repeat the request."""
         self._watch.look()
         return self._outcome()
 

@@ -29,7 +29,7 @@ class CIObjectsSensor(CISensor):
         seconds or as a ``timedelta``.
     :param deferrable: wait in the triggerer, which holds no worker slot.
 
-    Returns ``{"objects": how many, "bytes": in all, "newest": when the last was written}``.
+    Returns ``{"objects": number, "bytes": total size, "newest": time of the last write}``.
     """
 
     argument_types: ClassVar[Mapping[str, Reader]] = {

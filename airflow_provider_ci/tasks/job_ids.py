@@ -9,7 +9,7 @@ from airflow_provider_ci.client.records import checks
 
 
 def job_ids_in(value: Any) -> Iterator[str]:
-    """Read the job ids in a text with commas, in an operator's result, in a list of these, or in its text.
+    """Read job ids from a text with commas, an operator's result, a list of these, or a list as text.
 
     :raises ValueError: no job id can be read from some part of the value.
     """

@@ -110,7 +110,7 @@ class BatchProgress:
         self._few_lines.__exit__()
 
     def __call__(self, progress: Progress) -> None:
-        """Tell it, if it is time."""
+        """Log the progress if a line is due."""
         with self._lock:
             if self._last is None:
                 self._pace.hurry()
@@ -162,7 +162,7 @@ class BatchProgress:
             f"{summary.skipped:,} up to date" * bool(summary.skipped),
             f"{summary.failed_before:,} failed before" * bool(summary.failed_before),
         ]
-        if not has_failed:  # then the good news comes first
+        if not has_failed:  # then the succeeded objects come first
             counts = counts[2:] + counts[:2]
         spent = f"in {spoken(summary.seconds)} ({spoken_rate(done, summary.seconds)})"
         return f"{', '.join(filter(None, counts))}, {spent}"
@@ -221,7 +221,7 @@ class JobsProgress:
         self._pace = HumanPace(clock)
 
     def __call__(self, pending: int) -> None:
-        """Tell it, if it is time."""
+        """Log the progress if a line is due."""
         if not self._pace.is_time():
             return
         done, seconds = self._jobs - pending, self._clock() - self._began

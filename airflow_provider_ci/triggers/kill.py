@@ -37,7 +37,7 @@ class CancellingTrigger(CITrigger):
         await asyncio.shield(cancelling)
 
     async def _outcome(self) -> dict[str, Any]:
-        """The event.
+        """Wait, and return the event.
 
         Before the wait, this reads the task's state from Airflow once, because the first such request of a
         triggerer takes some seconds (7 with 3.3.2), and ``on_kill`` needs a fast response.
