@@ -48,7 +48,7 @@ class CIBatchTrigger(CancellingTrigger):
             # The client blocks. In the triggerer's event loop, it would delay all other triggers.
             return await self._look(await asyncio.to_thread(self._watch, client))
         # This error has a status of its own, because it makes the task fail. After other errors, the task
-        # waits itself.
+        # waits in place.
         except QueueStaysPausedError as error:
             return self._event("paused", str(error))
 
