@@ -1,7 +1,7 @@
 """Apache Airflow provider for Tencent Cloud Infinite (CI), with a client, a batch engine and a local CI.
 
-Importing this package imports nothing else, so that ``airflow_provider_ci.client`` and
-``airflow_provider_ci.batch`` serve any Python program, with or without Airflow.
+Importing this package imports nothing else, so any Python program can use ``airflow_provider_ci.client`` and
+``airflow_provider_ci.batch``, with or without Airflow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LINKS = ("CIBatchLink", "CIJobLink", "CIQueueLink", "CIReportLink")
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow's provider manager reads through the ``apache_airflow_provider`` entry point."""
+    """The provider's metadata, read through the entry point ``apache_airflow_provider``."""
     return {
         "package-name": "airflow-provider-ci",
         "name": _INTEGRATION,

@@ -1,8 +1,8 @@
-"""Objects of a bucket as Airflow assets: ``cos://BucketName-APPID/key``, or a folder of them.
+"""Objects of a bucket, or folders of them, as Airflow assets: ``cos://BucketName-APPID/key``.
 
-A key is percent-encoded as the service's own URLs are, so every key has one URI, in plain ASCII. Airflow
-cuts the ``/`` at the end of a folder off, and takes the text that an asset was made of as its name: write an
-asset the same way wherever it is named.
+A key is percent-encoded in the same way as in the service's own URLs, so every key has exactly one URI, in
+plain ASCII. Airflow removes the ``/`` at the end of a folder, and uses the text from which an asset was made
+as its name. So write an asset in the same way everywhere.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ def cos_uri(bucket: str, key: str) -> str:
 
 
 def output_uri(bucket: str, output: str) -> str:
-    """The URI of what an output such as ``pdf/{dir}{stem}.pdf`` names: its folder, ``cos://bucket/pdf``.
+    """The URI of the folder of an output: ``cos://bucket/pdf`` for ``pdf/{dir}{stem}.pdf``.
 
-    Without a placeholder it is the URI of that one object.
+    An output without a placeholder is one object, and the URI is the URI of that object.
     """
     literal, *rest = _PLACEHOLDER.split(output, maxsplit=1)
     return cos_uri(bucket, literal[: literal.rfind("/") + 1] if rest else literal)
 
 
 def create_asset(*, bucket: str, key: str = "", extra: dict[str, Any] | None = None) -> Asset:
-    """The asset of an object or a folder; no key means the whole bucket."""
+    """The asset of an object or a folder; without a key, of the whole bucket."""
     return Asset(uri=cos_uri(bucket, key), extra=extra)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
-    """The one spelling of a ``cos`` URI; Airflow calls it for every asset.
+    """The normal form of a ``cos`` URI; Airflow calls this function for every asset.
 
     A connection before the bucket (``cos://conn@bucket/key``) is dropped: it does not belong to the asset.
 
@@ -60,7 +60,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:
-    """The asset as OpenLineage's dataset: the bucket is its namespace, the key its name."""
+    """The asset as a dataset of OpenLineage: the bucket is the namespace, the key is the name."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     namespace, name = lineage_name(asset.uri)
@@ -81,14 +81,14 @@ def announce(
     objects: int,
     details: Mapping[str, Any],
 ) -> None:
-    """Report the written objects in the events of a task's outlets. Call it right before the task succeeds.
+    """Report the written objects in the events of a task's outlets. Call this right before the task succeeds.
 
     The event of every outlet that is a ``cos`` asset gets ``details`` and the number of objects as its
     extra. An ``AssetAlias`` gets an event for the asset ``uri``, but only when something was written, so
     that no consumer starts needlessly.
 
-    :param uri: of the object or the folder that was written, see :func:`output_uri`; or several.
-    :param objects: how many objects were written.
+    :param uri: URI of the written object or folder, see :func:`output_uri`; or several URIs.
+    :param objects: number of objects that were written.
     """
     extra = {"objects": objects, **details}
     uris = [uri] if isinstance(uri, str) else list(dict.fromkeys(uri))

@@ -1,4 +1,4 @@
-"""The one place that knows which features this Airflow has."""
+"""Finds out which features the installed version of Airflow has; no other module checks this."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from airflow.sdk import Connection, Context
 
-# The newest Airflow gives the types; it warns about the older places.
+# The types come from the newest Airflow, which warns about the older import paths.
 try:
     from airflow.sdk import BaseHook
 except ImportError:  # Airflow 3.0
@@ -61,12 +61,13 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 USER_KILLED = frozenset({"failed", "success", "skipped", "removed"})
-"""States that a task gets while its work is still going on: a user marked it, or Airflow gave it up. A
-cleared task is not among them: its next try takes over the job that it finds."""
+"""States of a task that a user has marked, or that Airflow has abandoned, while its work was still running.
+The state of a cleared task is not among them: the next try of a cleared task adopts the jobs that it
+finds."""
 
 
 class StateStore(Protocol):
-    """Small values that outlive a try of a task (Airflow 3.3 and newer)."""
+    """A store for small values that are kept from one try of a task to the next (Airflow 3.3 and newer)."""
 
     def get(self, key: str) -> Any: ...  # noqa: D102
 
@@ -76,7 +77,7 @@ class StateStore(Protocol):
 
 
 class _NoStore:
-    """Stands in where Airflow has no task state store."""
+    """A store that keeps nothing, for versions of Airflow without a task state store."""
 
     def get(self, key: str) -> Any:
         return None
@@ -89,7 +90,7 @@ class _NoStore:
 
 
 class _XComStore(_NoStore):
-    """Stands in for values that only have to be seen while a try of a task runs."""
+    """A store in an XCom, for values that are only needed while a try of a task runs."""
 
     def __init__(self, ti: Any, key: str) -> None:
         self._ti = ti
@@ -100,10 +101,10 @@ class _XComStore(_NoStore):
 
 
 def allow_in_xcom(*classes: type) -> None:
-    """Let this process build instances of these classes of ours from XCom.
+    """Allow this process to build instances of these classes from XCom.
 
-    Airflow builds only what an administrator allows or what Airflow itself knows; a task that imports our
-    operators may read our own values.
+    Airflow builds only instances of classes that it knows itself or that an administrator allows. A task that
+    imports this package's operators may also read this package's value objects.
     """
     try:
         from airflow.sdk import serde
@@ -113,29 +114,29 @@ def allow_in_xcom(*classes: type) -> None:
 
 
 def state_store(context: Context) -> StateStore:
-    """The task's state store, or a stand-in that forgets where Airflow has no store."""
+    """The task's state store; if Airflow has none, a store that keeps nothing."""
     store: StateStore | None = context.get("task_state_store")
     return store if store is not None else _NoStore()
 
 
 def progress_store(context: Context, xcom_key: str) -> StateStore:
-    """Where the progress of a task is kept: its state store, or an XCom where Airflow has no store."""
+    """The store for the progress of a task: its state store, or an XCom if Airflow has no state store."""
     store = state_store(context)
     ti = context.get("ti")
     return _XComStore(ti, xcom_key) if isinstance(store, _NoStore) and ti is not None else store
 
 
 async def connection(conn_id: str) -> Connection:
-    """The connection, for use in a trigger: asynchronously where Airflow can, else in a thread."""
+    """Read a connection in a trigger: asynchronously if this Airflow can, otherwise in a thread."""
     if hasattr(BaseHook, "aget_connection"):
         return await BaseHook.aget_connection(conn_id)
     return await asyncio.to_thread(BaseHook.get_connection, conn_id)
 
 
 def server_connection(conn_id: str) -> Any:
-    """The connection, for use in Airflow's API server.
+    """Read a connection in Airflow's API server.
 
-    :raises AirflowException: it does not exist.
+    :raises AirflowException: the connection does not exist.
     """
     from airflow.models.connection import Connection as StoredConnection
 
@@ -143,7 +144,7 @@ def server_connection(conn_id: str) -> Any:
 
 
 def has_batch_pages() -> bool:
-    """Whether the UI of this Airflow has our page of batches: 3.1 and newer, unless it is switched off."""
+    """Whether Airflow's UI has the pages of batches: Airflow 3.1 and newer, unless they are switched off."""
     from airflow.plugins_manager import AirflowPlugin
 
     is_wanted = conf.getboolean("tencent_ci", "batch_pages", fallback=True)
@@ -151,14 +152,14 @@ def has_batch_pages() -> bool:
 
 
 def pages_have_deep_links() -> bool:
-    """Whether the UI opens any page of a plugin beside its menu, and not only the first one (Airflow 3.3)."""
+    """Whether the UI can show any page of a plugin beside its menu, not only the first page (Airflow 3.3)."""
     import airflow.sdk
 
-    return hasattr(airflow.sdk, "RetryPolicy")  # it came with the same version
+    return hasattr(airflow.sdk, "RetryPolicy")  # both features came with Airflow 3.3
 
 
 def base_url() -> str:
-    """The address of Airflow's UI without a ``/`` at its end; empty where this process does not know it."""
+    """The address of Airflow's UI without a ``/`` at its end; empty if this process does not know it."""
     return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
@@ -170,9 +171,10 @@ def triggers_hear_of_kills() -> bool:
 
 
 def was_killed_by_user(ti: Any) -> bool:
-    """Whether a user ended this task, or Airflow gave it up, by the state that Airflow's server has now.
+    """Whether a user ended this task, or Airflow abandoned it, according to the state in Airflow's server.
 
-    False as well where the server cannot be asked: then the work is better left running, for a retry.
+    Also False if the state cannot be read: in that case the work keeps running, so that a retry can resume
+    it.
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
@@ -188,9 +190,9 @@ def was_killed_by_user(ti: Any) -> bool:
 
 
 def require_retry_policies() -> None:
-    """Return if tasks of this Airflow can have a retry policy.
+    """Check that tasks of this Airflow can have a retry policy.
 
-    :raises ImportError: it is older than 3.3, whose operators refuse ``retry_policy``.
+    :raises ImportError: Airflow is older than 3.3, and its operators refuse ``retry_policy``.
     """
     import airflow.sdk
 

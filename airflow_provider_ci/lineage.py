@@ -1,7 +1,7 @@
-"""What a task read and wrote, for OpenLineage: a prefix each, with the number and the size of its objects.
+"""Reports to OpenLineage what a task read and wrote: prefixes, with the number and size of their objects.
 
-Prefixes, not objects: a batch has a million of them. Only OpenLineage's provider calls what leads here, so
-nothing of it is imported before.
+It reports prefixes and not objects, because a batch can have a million objects. Only OpenLineage's provider
+calls these functions, so they import OpenLineage when they are called.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Portion:
     uri: str
     objects: int
     size: int | None
-    """Bytes in all; None if it is unknown."""
+    """Total size in bytes; None if it is unknown."""
 
 
 def lineage(*, read: Portion, wrote: Portion, also_wrote: Sequence[str] = ()) -> OperatorLineage[Any, Any]:
-    """The two as OpenLineage's datasets: the bucket is the namespace, the prefix the name.
+    """Both portions as datasets of OpenLineage: the bucket is the namespace, the prefix is the name.
 
-    :param also_wrote: further prefixes that were written, whose numbers are in ``wrote``.
+    :param also_wrote: URIs of further prefixes that were written; ``wrote`` already counts their objects.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import InputDataset, OutputDataset
@@ -64,9 +64,9 @@ def batch_lineage(
     *,
     output_bucket: str | None = None,
 ) -> OperatorLineage[Any, Any]:
-    """What a batch read and wrote. The service does not report the size of documents that it made.
+    """What a batch read and wrote. The service does not report the size of the documents that it makes.
 
-    :param output_template: of the outputs, or one for each step.
+    :param output_template: template of the output keys; or several, one for each step.
     """
     templates = [output_template] if isinstance(output_template, str) else output_template
     uris = dict.fromkeys(output_uri(output_bucket or bucket, template) for template in templates)
@@ -100,7 +100,7 @@ def job_lineage(bucket: str, job: Job, *, input_bytes: int | None) -> OperatorLi
 
 
 def outputs_of(job: Job) -> int:
-    """Objects that a job wrote: one, a picture for each page, the files of an archive, or none."""
+    """Number of objects that a job wrote: one, one picture per page, the files of an archive, or none."""
     if isinstance(job.result, DocProcessResult):
         return len(job.result.pages) or 1
     if isinstance(job.result, FileUncompressResult):
@@ -109,7 +109,7 @@ def outputs_of(job: Job) -> int:
 
 
 def written_uri(bucket: str, job: Job) -> str:
-    """The URI of what a job wrote: an object, the folder of several, or the bucket if that is unknown."""
+    """The URI of the object or the folder that a job wrote; the bucket if the key is unknown."""
     return output_uri(bucket, job.output_key or _prefix_of(job))
 
 

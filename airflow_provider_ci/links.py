@@ -1,7 +1,8 @@
 """Links from a task to its job, its queue, its batch and its report.
 
-Airflow itself stores the links of a task when the task has ended. Here each link is pushed as soon as it is
-known, so that users can follow it while the task runs: to the local CI's own pages, or to the console.
+Airflow itself stores the links of a task only when the task has ended. This module pushes each link as soon
+as it is known, so that users can open it while the task runs. The links lead to the local CI's own pages, or
+to the service's console.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _CONSOLE = "https://console.cloud.tencent.com"
 
 class _ToldLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The address that the task pushed while it ran; Airflow asks for it when the task has ended."""
+        """The address that the task pushed while it ran; Airflow calls this when the task has ended."""
         from airflow.sdk.execution_time.xcom import XCom
 
         links: TaskLinks | None = getattr(operator, "task_links", None)
@@ -35,37 +36,39 @@ class _ToldLink(BaseOperatorLink):
 
 
 class CIJobLink(_ToldLink):
-    """To the one job of a task."""
+    """Leads to the job of a task that has one job."""
 
     name = "CI job"
 
 
 class CIQueueLink(_ToldLink):
-    """To the queue in which the jobs of a task wait."""
+    """Leads to the queue in which the jobs of a task wait."""
 
     name = "CI queue"
 
 
 class CIBatchLink(_ToldLink):
-    """To the page of a batch in Airflow's UI (Airflow 3.1 and newer)."""
+    """Leads to the page of a batch in Airflow's UI (Airflow 3.1 and newer)."""
 
     name = "CI batch"
 
 
 class CIReportLink(_ToldLink):
-    """To the results of a batch on its page.
+    """Leads to the results of a batch on its page.
 
-    Where Airflow has no such page, it leads to the report; until that is written, to the batch's own record.
+    If Airflow has no such page, the link leads to the report, and before the report is written, to
+    ``plan.json``.
     """
 
     name = "CI report"
 
 
 class TaskLinks:
-    """The links of the task that runs; its operator keeps them as ``task_links``.
+    """The links of the running task; its operator keeps this object as ``task_links``.
 
-    :param hook: of the connection, which says whether a local CI or the cloud has the pages.
-    :param task: gets the links that lead somewhere, so that Airflow stores no empty ones.
+    :param hook: hook of the connection, which decides whether the links lead to a local CI or to the console.
+    :param task: the operator; it gets only the links that have an address, so that Airflow stores no empty
+        links.
     """
 
     def __init__(self, context: Context, hook: CIHook, task: Any = None) -> None:
@@ -76,24 +79,25 @@ class TaskLinks:
         """The pushed addresses, by the key of the link's XCom."""
 
     def tell_job(self, job_id: str) -> str:
-        """The task's job is known."""
+        """Push the link to the task's job, and return its address."""
         return self._tell(CIJobLink(), self._pages.job(job_id))
 
     def tell_queue(self, queue_id: str | None, default: Callable[[], str | None] = lambda: None) -> str:
-        """The task's queue is known, or it is the default one.
+        """Push the link to the task's queue, and return its address.
 
-        :param default: finds the id of the default queue; called only where a page needs it.
+        :param queue_id: the queue; None for the default queue.
+        :param default: finds the id of the default queue; called only if a page needs the id.
         """
         if queue_id is None and self._pages.needs_queue_id:
             queue_id = default()
         return self._tell(CIQueueLink(), self._pages.queue(queue_id))
 
     def tell_batch(self, url: str) -> str:
-        """The batch has this page; an empty address means none."""
+        """Push the link to the page of the batch; an empty address means that there is no page."""
         return self._tell(CIBatchLink(), url)
 
     def tell_report(self, folder: str, name: str) -> str:
-        """The report is the object ``name`` in ``folder``, which ends with ``/``."""
+        """Push the link to the report: the object ``name`` in ``folder``, which ends with ``/``."""
         page = self.urls.get(CIBatchLink().xcom_key, "")
         file = self._pages.object(folder + name)
         return self._tell(CIReportLink(), f"{page}#objects" if is_absolute(page) else file)
@@ -128,7 +132,7 @@ def is_absolute(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LocalPages:
-    """Each thing has a page of its own; the default queue has one only under its id."""
+    """Addresses of the local CI's pages; even the page of the default queue needs the queue's id."""
 
     base: str
     bucket: str
@@ -146,7 +150,7 @@ class _LocalPages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ConsolePages:
-    """The console has no address for one job or one queue; the bucket's page of CI leads to both."""
+    """Addresses in the console, which has no page for one job or queue: both lead to the bucket."""
 
     place: str
     needs_queue_id = False

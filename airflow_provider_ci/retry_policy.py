@@ -1,4 +1,4 @@
-"""Which failures of a task are worth a retry, and how long to wait (Airflow 3.3 and newer)."""
+"""Decides which failures of a task are retried, and after which delay (Airflow 3.3 and newer)."""
 
 from __future__ import annotations
 
@@ -35,33 +35,34 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _MAX_REASON = 500
-"""The length of Airflow's column for it."""
+"""Maximum length of the reason in characters: the size of Airflow's database column."""
 
 _HEAL = (BatchRunningError, QueueStaysPausedError)
-"""These pass when another run ends, or when the queue is resumed."""
+"""Errors that go away when another run ends, or when the queue is resumed."""
 _HOPELESS = (
     *(AccessDeniedError, AuthenticationError, InvalidRequestError, ServerError, JobFailedError),
     *(BatchFailedError, JobsFailedError, ConnectionConfigError, OutputTemplateError),
 )
-"""These stay until a user changes something, unless the error itself says otherwise."""
+"""Errors that stay until a user changes something, unless the error itself is retryable."""
 _HOPELESS_CODES = frozenset({"NoSuchBucket", "QueueNotFound", "TemplateNotFound"})
 """Permanent "not found" codes. A missing object may still arrive, so Airflow's own rules decide about it."""
 _OPEN_CODES = frozenset({"ExpiredToken"})
-"""A token that has expired is wrong for good in a connection, but a role's is renewed."""
+"""An expired token is a permanent error in a connection, but the token of a role is renewed."""
 
 
 class CIRetryPolicy(RetryPolicy):
     """Retries failures that may pass, fails permanent ones at once, and leaves the rest to Airflow.
 
-    Worth waiting for: too many requests, a full or paused queue, no connection, a failing service, a batch
-    that ran out of time or that another run is at. For these the delay doubles with every try, with a tenth
-    of jitter, and is never shorter than the service asked for. Hopeless: a wrong key, a refused permission,
-    an unknown bucket, a request that makes no sense, a connection that lacks something, an output template
-    that cannot work, and jobs that failed for reasons of their own. The task's ``retries``
-    still limits the number of tries, and its ``retry_delay`` still applies to all other failures.
+    These failures are retried: too many requests, a full or paused queue, no connection, a failing service, a
+    batch that ran out of time or that another run is processing. For these failures, the delay doubles with
+    every try, with a tenth of jitter, and is never shorter than the service asks for. These failures are
+    permanent: a wrong key, a refused permission, an unknown bucket, a request that makes no sense, an
+    incomplete connection, an output template that cannot work, and jobs that failed for reasons of their own.
+    The task's ``retries`` still limits the number of tries, and its ``retry_delay`` still applies to all
+    other failures.
 
-    :param first_delay: before the second try.
-    :param longest_delay: no wait is longer, unless the service asks for it.
+    :param first_delay: delay before the second try.
+    :param longest_delay: maximum delay, unless the service asks for a longer one.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class CIRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        """Retry, fail, or leave it to Airflow."""
+        """Decide: retry, fail, or leave the decision to Airflow."""
         said = f"{type(exception).__name__}: {exception}"
         if _heals(exception):
             reason = f"waiting may heal this: {said}"
@@ -102,7 +103,7 @@ class CIRetryPolicy(RetryPolicy):
         return cls(**{name: timedelta(seconds=seconds) for name, seconds in data.items()})
 
     def _delay(self, error: BaseException, try_number: int) -> timedelta:
-        doublings = min(max(try_number - 1, 0), 20)  # many more would leave what a timedelta can hold
+        doublings = min(max(try_number - 1, 0), 20)  # more doublings could exceed the range of a timedelta
         grown = min(self.first_delay * (1 << doublings), self.longest_delay)
         jittered = grown * random.uniform(0.9, 1.1)  # noqa: S311 jitter, not a secret
         asked = error.retry_after if isinstance(error, CIServiceError) else None

@@ -1,1 +1,1 @@
-"""One question per file. The result is a ratio of ours to the peer, measured in the same run."""
+"""Benchmarks, one question per file. Most compare this package with a peer measured in the same run."""

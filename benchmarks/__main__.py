@@ -17,9 +17,9 @@ MINUTES = {
     "memory": 6,
     "import": 1,
 }
-"""About how long each takes."""
+"""Approximate duration of each benchmark in minutes."""
 _MODULES = {"import": "imports"}
-"""Where the name is not the module's, which must not be a keyword."""
+"""Modules whose benchmark has another name, because a module cannot be named after a keyword."""
 
 
 def main(arguments: list[str]) -> int:

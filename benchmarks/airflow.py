@@ -1,7 +1,7 @@
-"""300 objects in one CIBatchOperator, against a mapped task for each that calls the official SDK and polls.
+"""300 objects in one CIBatchOperator, compared with one mapped task per object that uses the official SDK.
 
 A real Airflow runs both DAGs with the same LocalExecutor on SQLite, against a local CI that converts
-instantly. The time of a DAG run is the difference of the start and end that Airflow records.
+instantly. The time of a DAG run is the difference between the start and the end that Airflow records.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def seconds(home: Path, endpoint: str, objects: int, parallelism: int) -> tuple[
 
 
 def dags(endpoint: str, objects: int) -> str:
-    """The DAGs' file, for a given number of synthetic objects of the local CI."""
+    """The text of the DAG file, for a given number of synthetic objects of the local CI."""
     host, _, port = endpoint.removeprefix("http://").partition(":")
     return DAGS.format(
         host=host,

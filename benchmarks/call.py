@@ -1,7 +1,7 @@
-"""CPU cost of a signed call: our client against the official SDK, on the same canned responses.
+"""CPU cost of a signed call: our client compared with the official SDK, on the same fixed responses.
 
-Both sign, send, read and parse; ours parses into typed objects, the SDK into dictionaries. Batches of the two
-take turns, so that whatever else the machine does falls on both; the median batch counts.
+Both sign, send, read and parse; our client parses into typed objects, the SDK into dictionaries. Batches of
+calls alternate between the two, so that other load on the machine affects both; the median batch counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Call = Callable[[], Any]
 
 
 def calls(port: int) -> dict[str, tuple[Call, Call, int]]:
-    """For each line: our call, the peer's call, and how many make a batch."""
+    """For each line of the output: our call, the peer's call, and the number of calls in a batch."""
     ours = CIClient(
         Credentials(secret_id=SECRET_ID, secret_key=SECRET_KEY),
         REGION,
@@ -59,7 +59,7 @@ def calls(port: int) -> dict[str, tuple[Call, Call, int]]:
 
 
 def _peer(port: int) -> CosS3Client:
-    """The SDK as its documentation sets it up, with the server's address and as little logging as ours."""
+    """The SDK as in its documentation, with the server's address and as little logging as our client."""
     logging.getLogger("qcloud_cos").setLevel(logging.WARNING)
     config = CosConfig(
         Region=REGION, SecretId=SECRET_ID, SecretKey=SECRET_KEY, Scheme="http", IP="127.0.0.1", Port=port
@@ -77,8 +77,8 @@ def cpu_ms(call: Call, times: int) -> float:
 
 
 def compare(ours: Call, peer: Call, times: int) -> tuple[float, float]:
-    """The median batch of each."""
-    ours(), peer()  # connections, caches
+    """CPU milliseconds per call in the median batch of each client."""
+    ours(), peer()  # opens connections and fills caches
     pairs = [(cpu_ms(ours, times), cpu_ms(peer, times)) for _ in range(BATCHES)]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 

@@ -1,7 +1,7 @@
-"""A loopback server in its own process that returns the same bytes for a path, as fast as it can.
+"""A loopback server in its own process that returns fixed bytes for each path, as fast as possible.
 
-It speaks just enough HTTP for two clients on kept-alive connections: it reads a request to its end and writes
-the response that belongs to the path's first word.
+The server implements just enough HTTP for two clients on persistent connections: it reads a request to its
+end and writes the response that belongs to the first segment of the path.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Loopback, a free port, a thread per connection."""
+    """A server on a free loopback port, with one thread per connection."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -1,4 +1,4 @@
-"""Documents per second of the local CI, against one cold LibreOffice per file.
+"""Documents per second of the local CI, compared with one cold start of LibreOffice per file.
 
 Both convert the same small documents of mixed types to PDF, two at a time, and each output is opened. The
 local CI is used through its API, one signed request per job, as users do.
@@ -58,7 +58,7 @@ def make_documents(folder: Path) -> list[Path]:
 
 
 def with_local_ci(documents: list[Path], root: Path) -> float:
-    """Seconds that the local CI takes, its start not counted."""
+    """Seconds that the local CI takes, without its start."""
     inbox = root / BUCKET / "in"
     inbox.mkdir(parents=True)
     for document in documents:
@@ -80,7 +80,7 @@ def with_local_ci(documents: list[Path], root: Path) -> float:
 
 
 def with_cold_office(documents: list[Path], folder: Path) -> float:
-    """Seconds that a fresh LibreOffice per file takes, two at a time, each place with its own profile."""
+    """Seconds that a fresh LibreOffice per file takes: two at a time, each with its own profile."""
     folder.mkdir()
     profiles: SimpleQueue[Path] = SimpleQueue()
     for place in range(WORKERS):
@@ -99,7 +99,7 @@ def with_cold_office(documents: list[Path], folder: Path) -> float:
         with ThreadPoolExecutor(WORKERS) as places:
             list(places.map(convert, documents))
 
-    for document in documents[:WORKERS]:  # makes the profiles, which is not counted
+    for document in documents[:WORKERS]:  # creates the profiles, which is not measured
         convert(document)
     seconds = timed(convert_all)
     check(folder / f"{document.stem}.pdf" for document in documents)
@@ -107,13 +107,13 @@ def with_cold_office(documents: list[Path], folder: Path) -> float:
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Seconds of wall time."""
+    """Wall time of a call, in seconds."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
 
 
 def check(outputs: Iterable[Path]) -> None:
-    """Every output opens as a PDF with a page."""
+    """Check that every output opens as a PDF with at least one page."""
     for output in outputs:
         assert len(pypdfium2.PdfDocument(output)) >= 1, output

@@ -17,7 +17,7 @@ class Requests(logging.Handler):
         self.count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count one, if this is one."""
+        """Count the log record if it is about such a request."""
         line = record.args if isinstance(record.args, tuple) else ()
         self.count += "GET" in line and any(str(word).startswith(self._path) for word in line)
 

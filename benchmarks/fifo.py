@@ -1,4 +1,4 @@
-"""The queue of a local CI on a clock that the caller turns, so that hours of jobs take seconds."""
+"""The queue of a local CI with a clock that the caller sets, so that hours of jobs take seconds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _RESULT = json.dumps({"TotalPageCount": "1", "SuccPageCount": "1", "FailPageCoun
 class Fifo:
     """Document jobs in a queue that runs ten at once, the oldest first.
 
-    The server takes no part: its queue is paused, and this changes its table of jobs.
+    The server does not process the jobs: its queue is paused, and this class changes the server's table of
+    jobs.
     """
 
     client: CIClient
     table: sqlite3.Connection
     ends: dict[str, float] = field(default_factory=dict)
-    """Seconds after the start, by job id."""
+    """End of each job, in seconds after the start, by job id."""
     created: dict[str, datetime | None] = field(default_factory=dict)
     """When each job was created, by job id."""
     starts: dict[str, float] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Fifo:
             heapq.heappush(free, self.ends[job_id])
 
     def turn_to(self, now: float) -> None:
-        """Move all jobs to their states at ``seconds`` after the start."""
+        """Set the state of every job as it is ``now`` seconds after the start."""
         ended = [(job_id,) for job_id, end in self.ends.items() if end <= now]
         running = [(job_id,) for job_id, start in self.starts.items() if start <= now < self.ends[job_id]]
         with self.table:
@@ -80,7 +81,7 @@ def fifo(client: CIClient, root: Path) -> Iterator[Fifo]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """The requests and delays until the end of all jobs was noticed."""
+    """The requests and delays of a wait, until it has noticed the end of all jobs."""
 
     jobs: int
     looks: int
@@ -91,7 +92,7 @@ class Watched:
 
     @property
     def requests_per_job(self) -> float:
-        """All requests that read jobs or queues."""
+        """Number of requests per job; all requests that read jobs or queues count."""
         return self.requests / self.jobs
 
 

@@ -89,12 +89,12 @@ def output_of(code: str) -> dict[str, Any]:
 
 
 def added(with_it: list[dict[str, Any]], without: list[dict[str, Any]], name: str) -> float:
-    """Extra seconds of a process over the process right before it."""
+    """Seconds that a process takes longer than the process right before it."""
     return float(median(ours[name] - base[name] for ours, base in zip(with_it, without, strict=True)))
 
 
 def foreign(modules: set[str]) -> set[str]:
-    """The packages of these modules that are not among our dependencies, nor theirs."""
+    """The packages of these modules that are neither direct nor indirect dependencies of this package."""
     of_module = packages_distributions()
     packages: set[str] = {canonicalize_name(name) for module in modules for name in of_module.get(module, ())}
     return packages - dependencies(PACKAGE) - {PACKAGE}

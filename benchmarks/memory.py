@@ -1,8 +1,8 @@
 """Peak memory of the processes that run a batch and that wait for it, at growing numbers of objects.
 
-The local CI makes the objects up and lets every job succeed without doing it. A process of its own runs the
-whole batch: listing, planning, submitting, waiting, reporting. Another waits as the trigger does, for the
-first window of such a batch. Airflow's own memory is not in these numbers.
+The local CI generates the objects, and lets every job succeed without a conversion. One process runs the
+whole batch: listing, planning, submitting, waiting, reporting. Another process waits for the first window of
+such a batch, as the trigger does. Airflow's own memory is not included.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.service import BUCKET, our_client, pause, serving
 
 SIZES = (10_000, 100_000)
 FULL_SIZE = 1_000_000
-"""Takes the better part of an hour, so only with BENCH_FULL=1 in the environment."""
+"""Number of objects with BENCH_FULL=1 in the environment; this takes most of an hour."""
 
 
 def main(sizes: Sequence[int] | None = None) -> None:
@@ -64,17 +64,17 @@ def peak_of(name: str, endpoint: str, objects: int) -> float:
 
 
 def run(client: CIClient, objects: int) -> None:
-    """A whole batch."""
+    """Run a whole batch."""
     assert a_batch(client, "whole").run().succeeded == objects
 
 
 def submit_window(client: CIClient, objects: int) -> None:
-    """A batch up to its first window."""
+    """Run a batch until its first window is submitted."""
     assert a_batch(client, "window").advance(patience=0, deadline=time.time() + 3600) is None
 
 
 def wait(client: CIClient, objects: int) -> None:
-    """The wait for that window."""
+    """Wait for that window."""
     watch = BatchWatch(client, a_batch(client, "window").folder, pace=Pace(), pause_seconds=60)
     while not watch.is_due:
         watch.look()
@@ -91,13 +91,13 @@ STEPS: dict[str, Callable[[CIClient, int], None]] = {
 
 
 def a_batch(client: CIClient, batch_id: str) -> Batch:
-    """All objects of the server to PDF."""
+    """A batch that converts all objects of the server to PDF."""
     source, operation = ObjectSelection(prefix="synthetic/"), DocProcess(target="pdf")
     return Batch(client, source, operation, f"{batch_id}/{{dir}}{{stem}}.pdf", batch_id=batch_id)
 
 
 def peak_mib() -> float:
-    """The most memory that this process has had; getrusage would count its parent's before exec, too."""
+    """Peak memory of this process in MiB; getrusage would also count its parent's memory before exec."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found, "Linux tells the peak of a process in /proc"
     return int(found[1]) / 1024

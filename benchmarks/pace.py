@@ -1,6 +1,6 @@
-"""How soon the end of a job is noticed, and for how many requests.
+"""How soon a batch notices the end of a job, and how many requests it needs.
 
-The jobs stand in the table of a real local CI and are read over HTTP; only time is simulated.
+The jobs are in the table of a real local CI and are read over HTTP; only the time is simulated.
 ``BENCH_FULL=1`` adds 10,000 jobs.
 """
 
@@ -18,7 +18,7 @@ from benchmarks.service import BUCKET, our_client
 SIZES = (161, 1000)
 FULL = 10_000
 JOB_SECONDS = 1.43
-"""So that 161 jobs, ten at once, end within 23 s."""
+"""Seconds that a job takes: with ten jobs at once, 161 jobs end within 23 s."""
 
 
 def main(sizes: Sequence[int] = (), job_seconds: float = JOB_SECONDS) -> None:

@@ -1,9 +1,9 @@
-"""Planning many objects of a listing, and the same objects of an inventory.
+"""Cost of planning many objects from a listing, and the same objects from an inventory.
 
-The local CI makes the objects up. The queue is paused, so a run ends when its first window is submitted; the
-time of the window is part of all figures. A listing is planned in a bucket without known outputs, and in one
-where all outputs are known: they are in the index, as if an earlier batch had made them by another operation;
-so all of them have to be made again.
+The local CI generates the objects. The queue is paused, so a run ends when its first window is submitted; all
+figures include the time for this window. A listing is planned in a bucket without known outputs, and in a
+bucket where all outputs are in the index, as if an earlier batch had made them by another operation. In both
+cases all outputs have to be made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.service import BUCKET, our_client, pause, serving
 
 OBJECTS = 100_000
 FULL = 1_000_000
-"""With BENCH_FULL=1 in the environment; BENCH_OBJECTS names any other number."""
+"""Number of objects with BENCH_FULL=1 in the environment; BENCH_OBJECTS sets any other number."""
 
 COMMAND = (sys.executable, "-m", "benchmarks.plan")
 
@@ -41,7 +41,7 @@ SOURCES: Mapping[str, Source] = {
 
 
 def main(objects: int = 0) -> None:
-    """Print the seconds of each, the ratios, and the memory of the planning processes."""
+    """Print the seconds of each way, the ratios, and the memory of the planning processes."""
     given = int(os.environ.get("BENCH_OBJECTS", "0"))
     objects = objects or given or (FULL if os.environ.get("BENCH_FULL") else OBJECTS)
     none, mib = planned(objects, "listing")
@@ -67,7 +67,8 @@ def planned(
     """Seconds and MiB of a process that plans this many objects."""
     with tempfile.TemporaryDirectory(prefix="bench-plan-") as root:
         if source == "inventory":
-            # In a process of its own, whose memory the planning process would count as its own.
+            # This runs in a process of its own, because its memory would count as memory of the planning
+            # process.
             subprocess.run([*COMMAND, "--write", root, str(objects)], check=True)
         with serving(Path(root), "--convert", "none", "--synthetic", f"{BUCKET}={objects}") as endpoint:
             with our_client(endpoint) as client:

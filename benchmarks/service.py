@@ -1,4 +1,4 @@
-"""The local CI as a process of its own, so that its CPU time is not counted, and the two clients."""
+"""The two clients, and the local CI in a process of its own, so that its CPU time is not measured."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUCKET = "examplebucket-1250000000"
 SERVE = ("-m", "airflow_provider_ci.local", "serve", "--port", "0", "--root")
 SERVE_SLOWLY = ("-m", "benchmarks.service")
 WORKERS = 10
-"""Jobs that a queue of the service runs at once."""
+"""Number of jobs that a queue of the service runs at the same time."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def sdk_client(endpoint: str) -> Any:
 
 
 def pause(client: CIClient) -> str:
-    """Let jobs wait in the bucket's queue, so that the server does nothing but take them; gives its id."""
+    """Pause the bucket's queue, so that the server only accepts jobs; return the queue's id."""
     (queue,) = client.list_doc_queues()
     client.pause_doc_queue(queue.queue_id)
     return queue.queue_id
@@ -85,7 +85,7 @@ class SlowConverters(InstantConverters):
         self._seconds = seconds
 
     def document(self, *arguments: Any) -> DocumentResult:
-        """Wait, then give a blank file."""
+        """Wait, then return a blank file."""
         time.sleep(self._seconds)
         return super().document(*arguments)
 

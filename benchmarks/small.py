@@ -1,6 +1,6 @@
 """How many requests a small batch needs, from its claim to its report.
 
-Each batch runs in a fresh client against a fresh local CI, so nothing is known beforehand.
+Each batch runs with a fresh client against a fresh local CI, so no state is left from earlier batches.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def requests_of(objects: int) -> tuple[int, int]:
 
 
 def counted(server: LocalCI, batch_id: str, *, jobs: int) -> int:
-    """Requests of one batch; submissions beyond the first are left out, as every object needs its own."""
+    """Number of requests of one batch, without the submissions after the first one."""
     before = sum(server.request_counts().values())
     with our_client(server.endpoint) as client:
         source, operation = ObjectSelection(prefix="in/"), DocProcess(target="pdf")

@@ -1,4 +1,4 @@
-"""A real Airflow: API server, scheduler and the rest as ``airflow standalone`` starts them, on SQLite."""
+"""A real Airflow on SQLite, with all its parts as ``airflow standalone`` starts them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Airflow:
         self._session.trust_env = False
 
     def seconds_of_run(self, dag_id: str, *, timeout: float) -> float:
-        """Run a DAG to its end; the time between the start and the end that Airflow notes for the run."""
+        """Run a DAG to its end; return the seconds between the start and the end that Airflow records."""
         run = self._call("POST", f"dags/{dag_id}/dagRuns", logical_date=None, conf={})
         path = f"dags/{dag_id}/dagRuns/{run['dag_run_id']}"
         wait_until(lambda: self._call("GET", path)["end_date"], f"the run of {dag_id} ends", timeout)
@@ -50,7 +50,7 @@ class Airflow:
         return answer.ok
 
     def has_dags(self, number: int) -> bool:
-        """Whether this many DAGs are parsed."""
+        """Whether Airflow has parsed this many DAGs."""
         return bool(self._call("GET", "dags")["total_entries"] == number)
 
     def _call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Airflow:
 
 @contextmanager
 def running(home: Path, dags: str, number: int, **settings: str) -> Iterator[Airflow]:
-    """An Airflow with the ``number`` DAGs of a text; ``settings`` are further environment variables."""
+    """An Airflow with the ``number`` DAGs of a text; ``settings`` are additional environment variables."""
     (home / "dags").mkdir(parents=True)
     (home / "dags" / "dags.py").write_text(dags, encoding="utf-8")
     with socket.socket() as free:

@@ -1,9 +1,9 @@
 """Cost of submitting 2,000 document jobs to a service that responds after 50 ms.
 
-Ours is the batch engine's way: threads on pooled connections. The peers are the official SDK in a loop, and
-the SDK in a pool of 32 threads. The queue is paused, so that the server only accepts the jobs. At the end,
-connections are cut after the service has accepted the job: the SDK repeats such a request, the engine looks
-for the job.
+This package submits as the batch engine does: threads on pooled connections. The peers are the official SDK
+in a loop, and the SDK in a pool of 32 threads. The queue is paused, so that the server only accepts the jobs.
+At the end, some connections are cut after the service has accepted the job: the SDK repeats such a request,
+and the engine looks for the job.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.service import BUCKET, REGION, our_client, pause, sdk_client, se
 
 JOBS = 2000
 LOOP_CALLS = 200
-"""The loop is measured with this many calls and extrapolated: all calls would take almost two minutes."""
+"""Number of calls that are measured in the loop and extrapolated; all calls would take almost two minutes."""
 POOL_THREADS = 32
 LATENCY_MS = 50
 ROUNDS = 3
@@ -42,7 +42,7 @@ PDF = DocProcess(target="pdf")
 
 
 class Cost(NamedTuple):
-    """Seconds of wall time, and of CPU of the submitting process."""
+    """Wall time, and CPU time of the submitting process, in seconds."""
 
     wall: float
     cpu: float
@@ -53,7 +53,7 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A fresh server, and both clients."""
+    """A fresh server and both clients."""
 
     endpoint: str
     ours: CIClient
@@ -81,7 +81,7 @@ Way = Callable[[Service, int], None]
 
 
 def main(jobs: int = JOBS, loop_calls: int = LOOP_CALLS, rounds: int = ROUNDS) -> None:
-    """Print the ratios against the loop and the pool, and the doubled jobs."""
+    """Print the ratios to the loop and the pool, and the number of doubled jobs."""
     loop = loop_cost(jobs, loop_calls)
     ours, whole, pool = best((submitter, engine, sdk_pool), jobs, rounds)
     say(
@@ -107,12 +107,12 @@ def main(jobs: int = JOBS, loop_calls: int = LOOP_CALLS, rounds: int = ROUNDS) -
 
 
 def say(result: str, how: str) -> None:
-    """One line, at once."""
+    """Print one line at once."""
     print(f"bench submit {result} ({how})", flush=True)
 
 
 def submitter(service: Service, jobs: int) -> None:
-    """The engine's submissions alone, in as many threads as it has by default."""
+    """Only the engine's submissions, in the default number of threads."""
     expires_at = service.ours.clock.now() + 600
     submit = Submitter(
         client=service.ours,
@@ -133,29 +133,29 @@ def submitter(service: Service, jobs: int) -> None:
 
 
 def engine(service: Service, jobs: int) -> None:
-    """A whole batch up to the moment when nothing is left but to wait."""
+    """A whole batch until all jobs are submitted and only waiting is left."""
     assert a_batch(service, jobs).advance(patience=0, deadline=time.time() + 600) is None
 
 
 def batch_to_its_end(service: Service, jobs: int) -> None:
-    """A whole batch, which ends when every object has its job."""
+    """A whole batch, which ends when every object has a job."""
     a_batch(service, jobs).run()
 
 
 def a_batch(service: Service, jobs: int) -> Batch:
-    """All objects of the server, in one window."""
+    """A batch of all objects of the server, in one window."""
     source, output = ObjectSelection(prefix="synthetic/"), "pdf/{stem}.pdf"
     return Batch(service.ours, source, PDF, output, batch_id="bench", max_in_flight=jobs)
 
 
 def sdk_pool(service: Service, jobs: int) -> None:
-    """The SDK, called side by side."""
+    """Submissions through the SDK in parallel threads."""
     with ThreadPoolExecutor(POOL_THREADS) as executor:
         list(executor.map(lambda name: sdk_submit(service.sdk, *name), names(jobs)))
 
 
 def loop_cost(jobs: int, calls: int) -> Cost:
-    """Extrapolated cost of all jobs in a loop."""
+    """Extrapolated cost of submitting all jobs in a loop."""
 
     def loop(service: Service, jobs: int) -> None:
         for name in names(jobs):
@@ -178,12 +178,12 @@ def sdk_submit(sdk: Any, key: str, output_key: str) -> None:
 
 
 def names(jobs: int) -> Sequence[tuple[str, str]]:
-    """Input and output of each job."""
+    """Input key and output key of each job."""
     return [(f"in/{number:06}.txt", f"pdf/{number:06}.pdf") for number in range(jobs)]
 
 
 def best(ways: Sequence[Way], jobs: int, rounds: int) -> list[Cost]:
-    """The least of each way; they take turns, so that whatever else the machine does falls on all."""
+    """The lowest cost of each way. The ways take turns, so that other load affects all of them."""
     costs = [[cost(way, jobs) for way in ways] for _ in range(rounds)]
     return [Cost(*map(min, zip(*of_way, strict=True))) for of_way in zip(*costs, strict=True)]
 
@@ -191,14 +191,14 @@ def best(ways: Sequence[Way], jobs: int, rounds: int) -> list[Cost]:
 def cost(way: Way, jobs: int) -> Cost:
     """Cost of submitting this many jobs that way."""
     with a_service(jobs) as fresh:
-        pause(fresh.ours)  # the server only takes jobs
+        pause(fresh.ours)  # the server only accepts jobs
         wall, cpu = time.perf_counter(), time.process_time()
         way(fresh, jobs)
         return Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def doubled(way: Way, jobs: int) -> int:
-    """Objects with more than one job after this many submissions with lost responses."""
+    """Number of objects with more than one job, after this many submissions with some lost responses."""
     with a_service(jobs) as fresh:
         fresh.lose_answers(jobs)
         way(fresh, jobs)

@@ -1,8 +1,8 @@
-"""Cost of waiting for 10,000 jobs that end one after the other: requests, and CPU of the process.
+"""Cost of waiting for 10,000 jobs that end one after the other: requests, and CPU time of the process.
 
-Ours polls all jobs with one listing, as the batch engine and its trigger do. The peer reads each job that has
-not ended, at the same moments. Its requests are counted, and their cost is extrapolated from a sample of real
-calls of the official SDK.
+This package polls all jobs with one listing, as the batch engine and its trigger do. The peer reads each job
+that has not ended, at the same times. The peer's requests are counted, and their cost is extrapolated from a
+sample of real calls of the official SDK.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from benchmarks.service import BUCKET, our_client, pause, sdk_client, serving
 
 JOBS = 10_000
 JOB_SECONDS = 0.06
-"""That a job takes; the server runs ten at once, so that all of them take a minute or more."""
+"""Seconds that a job takes. The server runs ten jobs at once, so all jobs together take a minute or more."""
 SAMPLE = 500
 PDF = DocProcess(target="pdf")
 
 
 @dataclass(slots=True, kw_only=True)
 class Wait:
-    """A wait, as it was counted."""
+    """The counts of a wait."""
 
     looks: int = 0
     requests: int = 0
     pending: int = 0
     """Sum over all polls of the jobs that had not ended."""
     cpu: float = 0.0
-    """Seconds."""
+    """CPU time in seconds."""
 
 
 def main(jobs: int = JOBS, job_seconds: float = JOB_SECONDS, sample: int = SAMPLE) -> None:
-    """Print the ratio of requests, then what a whole batch with its default window needs."""
+    """Print the ratio of requests, then the requests of a whole batch with the default window."""
     waiting, peer_cpu = one_wait(jobs, job_seconds, sample)
     print(
         f"bench wait {jobs} jobs: ours {waiting.requests} requests, {waiting.requests / jobs:.4f} per job, "
@@ -58,7 +58,7 @@ def main(jobs: int = JOBS, job_seconds: float = JOB_SECONDS, sample: int = SAMPL
 
 
 def one_wait(jobs: int, job_seconds: float, sample: int) -> tuple[Wait, float]:
-    """The wait for jobs that were all submitted before, and the CPU seconds that the peer would take."""
+    """Wait for jobs that were all submitted before; also return the CPU seconds that the peer would take."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-wait-") as root,
         serving(Path(root), *options(jobs, job_seconds), slowly=True) as endpoint,
@@ -90,9 +90,9 @@ def wait_for(watch: BatchWatch) -> Wait:
 
 
 def cpu_per_get(sdk: Any, client: CIClient, sample: int) -> float:
-    """CPU seconds of this process for one get of the SDK."""
+    """CPU seconds of this process for one read of a job through the SDK."""
     (job, *_) = client.list_doc_jobs_page(page_size=1).jobs
-    sdk.ci_get_doc_job(Bucket=BUCKET, JobID=job.job_id)  # the connection
+    sdk.ci_get_doc_job(Bucket=BUCKET, JobID=job.job_id)  # opens the connection
     cpu = time.process_time()
     for _ in range(sample):
         sdk.ci_get_doc_job(Bucket=BUCKET, JobID=job.job_id)
@@ -100,7 +100,7 @@ def cpu_per_get(sdk: Any, client: CIClient, sample: int) -> float:
 
 
 def whole_batch(jobs: int, job_seconds: float) -> int:
-    """The requests about jobs that a batch sends besides its submissions."""
+    """The requests about jobs that a batch sends in addition to its submissions."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-wait-") as root,
         serving(Path(root), *options(jobs, job_seconds), slowly=True) as endpoint,
@@ -112,14 +112,14 @@ def whole_batch(jobs: int, job_seconds: float) -> int:
 
 
 def a_batch(client: CIClient, **more: Any) -> Batch:
-    """All objects of the server to PDF."""
+    """A batch that converts all objects of the server to PDF."""
     return Batch(
         client, ObjectSelection(prefix="synthetic/"), PDF, "pdf/{stem}.pdf", batch_id="bench", **more
     )
 
 
 def options(jobs: int, job_seconds: float) -> tuple[str, ...]:
-    """Of the server: how many objects there are, and how long each takes."""
+    """Options of the server: the number of objects, and the time that each job takes."""
     return "--objects", str(jobs), "--seconds", str(job_seconds)
 
 

@@ -1,8 +1,9 @@
-"""Every day's new documents become PDFs; a backfill does the same for the years before.
+"""Each day's new documents become PDFs; a backfill does the same for earlier years.
 
 Each run takes the objects that were written in its data interval. A run that is triggered by hand without a
-logical date has no interval, and takes the whole folder. Runs may overlap: what one run converts, another one
-skips or waits for. A plain ``@daily`` has no data interval in Airflow 3, hence the timetable::
+logical date has no interval, and takes the whole folder. Runs may overlap: if one run converts a document,
+another run skips it or waits for it. A plain ``@daily`` has no data interval in Airflow 3, so the DAG uses a
+timetable::
 
     airflow backfill create --dag-id backfill_archive --from-date 2020-01-01 --to-date 2026-01-01 \
         --max-active-runs 4
@@ -58,7 +59,7 @@ with DAG(
         source=ObjectSelection(
             prefix="{{ params.prefix }}",
             suffixes=DOCUMENT_SUFFIXES,
-            # Unlike `data_interval_start`, these exist in every run; None means without a bound.
+            # Unlike `data_interval_start`, these names exist in every run; None means no bound.
             modified_after="{{ dag_run.data_interval_start }}",
             modified_before="{{ dag_run.data_interval_end }}",
         ),

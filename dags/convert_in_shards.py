@@ -1,8 +1,9 @@
-"""A bucket too large for one batch becomes PDFs in shards that run side by side, with one report.
+"""A bucket that is too large for one batch is converted to PDF in parallel shards, with one report.
 
-The first task splits the objects into disjoint shards and writes them down. Each shard is a batch of its own,
-which any worker can take and which a retry continues. The last task judges all shards together; it runs also
-where shards failed. For many millions of objects take an inventory of the bucket in place of the listing::
+The first task splits the objects into disjoint shards and stores the list of shards. Each shard is a batch of
+its own, which any worker can run and which a retry continues. The last task judges all shards together; it
+also runs if shards failed. For many millions of objects, use an inventory of the bucket in place of the
+listing::
 
     source=Inventory("reports/1250000000/examplebucket/daily/", suffixes=DOCUMENT_SUFFIXES)
 
@@ -64,7 +65,7 @@ with DAG(
         task_id="to_pdf",
         operation=DocProcess(target="pdf"),
         output=OUTPUT,
-        max_failures="100%",  # the report judges the whole
+        max_failures="100%",  # only the report's limit counts
         deferrable=True,
         max_active_tis_per_dagrun=ACTIVE_SHARDS,
     ).expand_kwargs(shards.output)

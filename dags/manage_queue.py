@@ -1,6 +1,7 @@
-"""Empties a queue: it is paused, waiting jobs are cancelled, running jobs end, and then it is resumed.
+"""Empties a queue: the DAG pauses the queue, cancels waiting jobs, and resumes the queue.
 
-The queue is resumed even when the jobs could not be cancelled: resuming it is the teardown of pausing it.
+Running jobs continue to their end. The queue is resumed even if the jobs could not be cancelled, because
+resuming is the teardown of pausing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """A person sees what a batch would do and cost, and approves it before anything is submitted.
 
 ``plan`` lists the objects and submits nothing. ``approve`` waits for an answer in Airflow's UI, with the
-numbers of the plan in its text. ``to_pdf`` does a sample first, and submits no more jobs than the plan named.
+numbers of the plan in its text. ``to_pdf`` processes a sample first, and submits no more jobs than the plan
+says.
 
-Airflow 3.0 cannot ask: there the DAG ends after its plan. Trigger it again with "Approved" to go on.
+Airflow 3.0 cannot wait for an answer: there the DAG ends after its plan. To continue, trigger it again with
+"Approved".
 """
 
 from __future__ import annotations
@@ -78,7 +80,7 @@ with DAG(
         def _is_approved(params: dict[str, Any]) -> bool:
             return bool(params["approved"])
 
-        approve = _is_approved()  # type: ignore[call-arg, misc] # Airflow fills the arguments in
+        approve = _is_approved()  # type: ignore[call-arg, misc] # Airflow fills in the arguments
     convert = CIBatchOperator(
         task_id="to_pdf",
         **BATCH,

@@ -1,8 +1,8 @@
 """Uploaded documents become PDFs, and a second DAG makes previews of the PDFs at once.
 
-Put documents into the folder ``uploads/`` and trigger the first DAG. It waits until no upload has come for
-half a minute. Its batch names the folder of the PDFs as its outlet; the second DAG is scheduled on that
-asset. When all PDFs were up to date already, nothing is announced, and the second DAG does not run.
+Put documents into the folder ``uploads/`` and trigger the first DAG. It waits until no object has been
+uploaded for half a minute. Its batch names the folder of the PDFs as its outlet; the second DAG is scheduled
+on that asset. If all PDFs are already up to date, there is no asset event, and the second DAG does not run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider_ci.client import DocProcess
 from airflow_provider_ci.operators import CIBatchOperator
 from airflow_provider_ci.sensors import CIObjectsSensor
 
-# An asset is known before any task runs, so the bucket is named here and not by the connection.
+# Airflow needs the asset before any task runs, so the bucket is named here and not read from the connection.
 pdfs = Asset("cos://examplebucket-1250000000/pdf/uploads")
 uploads = ObjectSelection(prefix="uploads/", suffixes=DOCUMENT_SUFFIXES)
 

@@ -1,6 +1,6 @@
 """One document becomes a PDF, its first page a picture, and that picture a thumbnail.
 
-The three jobs show three ways to wait: a sensor, in place, and in the triggerer.
+The three jobs show three ways to wait: with a sensor, in place, and in the triggerer.
 """
 
 from __future__ import annotations

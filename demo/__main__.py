@@ -1,6 +1,6 @@
-"""The main job from end to end: a bucket of sample files, the local CI, the example DAGs in Airflow, a table.
+"""Runs the example DAGs in Airflow on a bucket of sample files, against the local CI, and prints a table.
 
-Run it with ``make demo``. Nothing outside this folder is written; the results are plain files in it.
+Run it with ``make demo``. The demo writes only to this folder; the results are plain files in it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from demo.table import render_table
 
 DAGS = ("convert_documents", "process_pictures")
 EXPECTED_FAILURES = {"inbox/broken-contract.docx"}
-"""A truncated file: its jobs must fail, alone and with a reason."""
+"""Keys of truncated files. Their jobs must fail with a reason, and no other job may fail."""
 
 
 def main() -> int:
-    """Run the demo; 0 when every object ended as it should."""
+    """Run the demo; return 0 if every object ended as expected."""
     started = time.monotonic()
     try:
         verdicts = run_dags()
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def run_dags() -> list[tuple[str, ObjectResult]]:
-    """Fill the bucket, run the DAGs in Airflow against the local CI, and read their verdicts."""
+    """Fill the bucket, run the DAGs in Airflow against the local CI, and read their results."""
     bucket = DEMO / "buckets" / BUCKET
     shutil.rmtree(DEMO / "buckets", ignore_errors=True)
     for folder in ("inbox", "photos"):
@@ -62,7 +62,7 @@ def run_dags() -> list[tuple[str, ObjectResult]]:
 
 
 def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectResult]]:
-    """The verdicts of all batches of a DAG, each with the name of its task."""
+    """The results of all batches of a DAG, each with the name of its task."""
     for report in client.list_objects(f"_ci_batches/{dag_id}/"):
         if report.key.endswith("/report.jsonl"):
             task = report.key.split("/")[2]  # a batch is named DAG/task/run
@@ -71,7 +71,7 @@ def read_verdicts(client: CIClient, dag_id: str) -> Iterable[tuple[str, ObjectRe
 
 
 def count_processed(verdicts: Iterable[tuple[str, ObjectResult]]) -> tuple[int, int]:
-    """How many objects there are, and how many ended as they should in all their tasks."""
+    """The number of objects, and the number of objects that ended as expected in all their tasks."""
     good: dict[str, bool] = {}
     for _, verdict in verdicts:
         wanted = ObjectState.FAILED if verdict.key in EXPECTED_FAILURES else ObjectState.SUCCEEDED

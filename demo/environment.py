@@ -20,16 +20,16 @@ BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
 _START_SECONDS = 60
 _PATIENCE_SECONDS = 60
-"""How long Airflow's parts wait for each other, and for their turn at SQLite."""
+"""How long Airflow's parts wait for each other, and for a lock of SQLite, in seconds."""
 _DAG_SECONDS = 600
 
 
 class StartError(Exception):
-    """Something did not start or did not end well; the message says what to look at."""
+    """A program did not start, or ended with an error; the message says where to look."""
 
 
 class LocalServer:
-    """A local CI in a process of its own, on this port; 0 is a free one."""
+    """A local CI in a process of its own, on the given port; 0 takes a free port."""
 
     def __init__(self, root: Path, logs: Path = LOGS, *, port: int = 0) -> None:
         self._root = root
@@ -72,19 +72,19 @@ class LocalServer:
 def airflow_environment(home: Path, endpoint: str, **settings: object) -> dict[str, str]:
     """The environment of an Airflow with this home and the example DAGs.
 
-    What the caller's own environment says of Airflow is dropped.
+    Variables of the caller's environment that configure Airflow are removed.
 
-    :param endpoint: of the local CI that the default connection leads to; empty leaves the connection to
+    :param endpoint: address of the local CI for the default connection; if empty, the connection comes from
         Airflow's database.
-    :param settings: further ones, named by section and key, such as ``API__PORT``.
+    :param settings: additional settings, named by section and key, such as ``API__PORT``.
     """
     own = {
         "CORE__DAGS_FOLDER": DEMO.parent / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout={_PATIENCE_SECONDS}",
-        # By default a task whose first request takes more than five seconds ends up for retry, which
-        # happens in the first minute of a busy machine.
+        # By default, a task whose first request takes more than five seconds is marked for retry, which
+        # happens in the first minute on a busy machine.
         "WORKERS__EXECUTION_API_TIMEOUT": _PATIENCE_SECONDS,
         **settings,
     }

@@ -1,4 +1,4 @@
-"""What ``make up`` remembers from one start to the next."""
+"""The values that ``make up`` keeps from one start to the next."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from demo.environment import StartError
 
 
 class Memory:
-    """A small file of JSON that only its owner can read."""
+    """Values in a small JSON file that only its owner can read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value that was remembered under this name."""
+        """The value that was stored under this name."""
         return self._values.get(name, default)
 
     def set(self, name: str, value: Any) -> None:
-        """Remember it."""
+        """Store a value under this name."""
         self._values[name] = value
         self._path.touch(mode=0o600)
         self._path.write_text(json.dumps(self._values, indent=1))
 
     def port(self, name: str, wanted: int) -> int:
-        """The port of last time, else the preferred one; another one where that is taken."""
+        """The port of the last start, or else the preferred port; a free port if that one is in use."""
         before = self.get(f"{name}_port")
         port = free_port(before or wanted)
         if before and port != before:
@@ -39,14 +39,14 @@ class Memory:
         return port
 
     def secret(self, name: str) -> str:
-        """A secret that was made up the first time."""
+        """A secret that is generated at the first start and then kept."""
         if not self.get(name):
             self.set(name, secrets.token_hex(32))
         return str(self.get(name))
 
 
 def free_port(wanted: int = 0) -> int:
-    """This port if it is free, else another one."""
+    """This port if it is free, otherwise another free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -38,7 +38,7 @@ def _amount(verdict: ObjectResult) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns that a terminal needs: Chinese characters take two."""
+    """Number of terminal columns that a text needs: a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 

@@ -1,8 +1,8 @@
 """Airflow's web UI with the example DAGs, beside the local CI on the demo's samples, until Ctrl-C.
 
-Run it with ``make up``. Everything that it writes, the bucket included, is in ``demo/airflow-up`` and is
-still there the next time; another folder may be given as an argument. Ports are remembered, so that links and
-bookmarks survive a restart.
+Run it with ``make up``. All files, including the bucket, are in ``demo/airflow-up`` and are kept for the next
+start; another folder may be given as an argument. Ports are stored, so that links and bookmarks still work
+after a restart.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["WebUI", "fill_bucket", "free_port", "main", "session_members"]
 
 _START_SECONDS = 300
 _STOP_SECONDS = 10
-"""A task that runs keeps Airflow from ending, and may take much longer."""
+"""Seconds to wait for Airflow's end; a running task could delay the end for much longer."""
 _COMMAND_SECONDS = 300
 _LOOK_SECONDS = 2.0
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until SIGINT or SIGTERM; 0 when everything that was started has ended."""
+    """Serve until SIGINT or SIGTERM; return 0 when all started programs have ended."""
     home = Path(arguments[0] if arguments else DEMO / "airflow-up").resolve()
     home.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 
 def fill_bucket(home: Path) -> Path:
-    """The bucket with the samples, and an empty folder for what the user uploads."""
+    """Create the bucket with the samples, and an empty folder for the user's uploads."""
     bucket = home / "buckets" / BUCKET
     for folder in ("inbox", "photos"):
         shutil.copytree(DEMO / "samples" / folder, bucket / folder, dirs_exist_ok=True)
@@ -75,7 +75,7 @@ def fill_bucket(home: Path) -> Path:
 
 
 class WebUI:
-    """Airflow with all its parts, as ``airflow standalone`` starts them, for this machine alone."""
+    """Airflow with all its parts as ``airflow standalone`` starts them, reachable only from this machine."""
 
     def __init__(self, home: Path, endpoint: str, memory: Memory) -> None:
         port = memory.port("airflow", 8080)
@@ -92,7 +92,7 @@ class WebUI:
             API__PORT=port,
             API__WORKERS=1,
             API_AUTH__JWT_SECRET=memory.secret("jwt"),
-            # A task that starts before the API server answers would be seen as "up for retry".
+            # A task that starts before the API server responds would be shown as "up for retry".
             CORE__DAGS_ARE_PAUSED_AT_CREATION=True,
             CORE__EXECUTION_API_SERVER_URL=f"{self.url}/execution/",
             CORE__PARALLELISM=4,
@@ -105,7 +105,8 @@ class WebUI:
             LOGGING__WORKER_LOG_SERVER_PORT=free_port(),
             WORKERS__MIN_HEARTBEAT_INTERVAL=1,
         )
-        # It starts its parts as `airflow`, which is beside this Python whether or not that is on the path.
+        # Airflow starts its parts by the command `airflow`, which is in the folder of this Python, perhaps
+        # not on PATH.
         beside = str(Path(sys.executable).parent)
         self._environment = {**settings, "PATH": os.pathsep.join((beside, settings["PATH"]))}
 
@@ -118,7 +119,7 @@ class WebUI:
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches this program alone, which ends them in order
+                start_new_session=True,  # Ctrl-C reaches only this program, which ends the others in order
             )
         try:
             self._wait_until_healthy()
@@ -129,7 +130,7 @@ class WebUI:
         return self
 
     def _store_connection(self) -> None:
-        """Put the connection into Airflow's database, where the UI shows it; what the user changes stays."""
+        """Put the connection into Airflow's database if its endpoint is new; a user's changes stay."""
         if self._memory.get("endpoint") == self._endpoint:
             return
         values = self._home / "connection.json"
@@ -157,7 +158,7 @@ class WebUI:
         self._stop()
 
     def wait(self) -> None:
-        """Return never; raise when Airflow has ended by itself."""
+        """Wait forever; raise if Airflow ends by itself."""
         while self._process.poll() is None:
             time.sleep(_LOOK_SECONDS)
             with suppress(OSError, ValueError):
@@ -202,8 +203,8 @@ class WebUI:
         return all(part["status"] == "healthy" for part in parts.values())
 
     def _stop(self) -> None:
-        """End Airflow as Ctrl-C does, and whatever of it is left after that."""
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave half of it
+        """End Airflow as Ctrl-C does, then end the processes that are still left."""
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would interrupt this
         self._process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
@@ -215,9 +216,9 @@ class WebUI:
 
 
 def session_members(session: int) -> list[int]:
-    """The processes that a session still has: tasks have a process group of their own, but no session.
+    """The processes of a session, including tasks, which have a process group but no session of their own.
 
-    The oldest come first, so that none is left that could start another one.
+    The oldest processes come first, so that no remaining process can start another one.
     """
     found = []
     for pid in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):

@@ -1,10 +1,11 @@
 """``make e2e-celery``: a Celery cluster whose workers and triggerer die while it converts 2,000 documents.
 
-Then it converts as many again in eight shards, or the number that ``OBJECTS=`` names; the new workers die.
+Then the cluster converts the same number, or the number in ``OBJECTS=``, in eight shards; the new workers
+die, too.
 
-Exits with 1 if the service's job table shows an object without a successful job, or with two, or a job that
-was cancelled although no user had asked for it. How long a user's kill takes is only noted: it depends on
-what else the machine does.
+The exit code is 1 if the service's job table shows an object without a successful job, an object with two, or
+a job that was cancelled although no user had asked for it. The time that a user's kill takes is only printed,
+because it depends on the load of the machine.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from tests.cluster.gate import Gate
 OBJECTS = 2000
 TASKS = 10
 WINDOW = 500
-"""Maximum number of jobs in flight of the batch."""
+"""Maximum number of jobs in flight for the batch."""
 WAITING = 300
-"""Jobs that a user's kill has to cancel."""
+"""Number of jobs that a user's kill must cancel."""
 
 
 def main(python: str, in_shards: int = OBJECTS) -> int:
-    """Set all up, disturb it, judge it.
+    """Set up the cluster, disturb it, and judge the result.
 
     :param in_shards: number of objects that are converted in shards.
     """
@@ -64,7 +65,7 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
         wait_until(lambda: len(cluster.jobs_of("single")) == TASKS, "the single jobs are submitted")
         cluster.server.faults.add("slow", seconds=4, method="POST", path="/doc_jobs", count=OBJECTS)
         batch = airflow.run("large")
-        # A run that dies before its first heartbeat is watched for longer: that is how the shards die.
+        # If a run dies before its first heartbeat, others wait longer for it; the shards cover that case.
         wait_until(lambda: heartbeats(cluster.bucket, "large"), "the batch submits, and gives a sign of life")
         busy = cluster.worker_of(batch.pid, workers)
         airflow.send(busy, signal.SIGKILL)
@@ -88,7 +89,7 @@ def disturb(cluster: Cluster, diary: Diary) -> tuple[Task, list[Task]]:
 def wait_for_end(batch: Task, singles: list[Task], cluster: Cluster, diary: Diary) -> None:
     """Wait until all tasks have succeeded.
 
-    :raises RuntimeError: one has not.
+    :raises RuntimeError: a task has not succeeded.
     """
     for task in (batch, *singles):
         if task.end() != "success":
@@ -98,7 +99,7 @@ def wait_for_end(batch: Task, singles: list[Task], cluster: Cluster, diary: Diar
 
 
 def judge(cluster: Cluster) -> tuple[int, int, int]:
-    """Print what the job table says of each kind of task; objects lost and doubled, and cancelled jobs."""
+    """Print the job table's counts per kind of task; return the numbers of lost, doubled and cancelled."""
     print(f"\n{'':14}{'objects':>9}{'jobs':>7}{'lost':>7}{'doubled':>9}{'cancelled':>11}")
     totals = Counter[str]()
     for folder, objects in (("large", OBJECTS), ("single", TASKS)):
@@ -118,7 +119,7 @@ def judge(cluster: Cluster) -> tuple[int, int, int]:
 def end_by_user(cluster: Cluster, way: str, diary: Diary) -> None:
     """Mark a batch as failed, and wait until the last of its waiting jobs is cancelled."""
     dag_id = f"ended_{way}"
-    cluster.put(dag_id, WAITING + 1)  # one of them runs
+    cluster.put(dag_id, WAITING + 1)  # one of the jobs runs
     with cluster.gate.closed():
         task = cluster.airflow.run(dag_id)
         wait_until(lambda: cluster.states_of(dag_id)["Submitted"] == WAITING, "the jobs wait")

@@ -23,14 +23,14 @@ from tests.cluster.gate import Gate
 BUCKET = "examplebucket-1250000000"
 REGION = "ap-guangzhou"
 GRACE_SECONDS = 10.0
-"""Between the two signals of an eviction."""
+"""Seconds between the two signals of an eviction."""
 SLOTS = "8"
-"""Tasks that a worker runs at the same time."""
+"""Number of tasks that a worker runs at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """All that runs."""
+    """The running parts of the cluster."""
 
     airflow: Airflow
     ci: CIClient
@@ -45,15 +45,15 @@ class Cluster:
             (self.bucket / folder / f"{index:04}.docx").write_text("text")
 
     def jobs_of(self, folder: str) -> list[Job]:
-        """All jobs of the objects in a folder, by the service's own table."""
+        """All jobs of the objects in a folder, according to the service's own table."""
         return [job for job in self.ci.list_doc_jobs() if job.input_key.startswith(f"{folder}/")]
 
     def states_of(self, folder: str) -> Counter[str]:
-        """How many of them are in each state."""
+        """Number of these jobs in each state."""
         return Counter(str(job.state) for job in self.jobs_of(folder))
 
     def start_worker(self, name: str) -> None:
-        """Start a Celery worker; each has a session of its own, as a machine would."""
+        """Start a Celery worker in a session of its own, as if it ran on a machine of its own."""
         pid_file = self.airflow.home / f"{name.replace(' ', '-')}.pid"
         self.airflow.start(
             "celery worker",
@@ -63,13 +63,13 @@ class Cluster:
         )
 
     def evict(self, worker: str) -> None:
-        """Stop a worker as when its machine is reclaimed."""
+        """Stop a worker in the way in which a reclaimed machine does."""
         self.airflow.send(worker, signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         self.airflow.send(worker, signal.SIGKILL)
 
     def worker_of(self, pid: int, names: tuple[str, ...]) -> str:
-        """Which of the workers a task's process belongs to."""
+        """The worker to which a task's process belongs."""
         return next(name for name in names if self.airflow.session(name) == os.getsid(pid))
 
 
@@ -77,12 +77,12 @@ class Cluster:
 def running(python: str, gate: Gate, *, synthetic: int) -> Iterator[Cluster]:
     """A cluster without workers.
 
-    :param synthetic: number of made-up objects in the bucket.
-    :param python: of an environment with Airflow and its Celery and PostgreSQL providers.
+    :param synthetic: number of generated objects in the bucket.
+    :param python: Python of an environment with Airflow and its Celery and PostgreSQL providers.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e2e-celery-")))
-        folder.chmod(0o711)  # PostgreSQL's own user has to pass
+        folder.chmod(0o711)  # PostgreSQL's own user must be able to enter the folder
         database = stack.enter_context(services.postgresql(folder / "postgresql", free_port()))
         broker = stack.enter_context(services.redis(folder / "redis", free_port()))
         bucket = folder / "buckets" / BUCKET

@@ -1,4 +1,4 @@
-"""What happened, and when."""
+"""A log of events with their times."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ class Diary:
     began: float = field(default_factory=time.monotonic)
 
     def note(self, what: str) -> None:
-        """One line."""
+        """Print one event."""
         print(f"{time.monotonic() - self.began:6.0f} s  {what}", flush=True)

@@ -17,11 +17,11 @@ PACKAGES = {"initdb": "postgresql", "postgres": "postgresql", "redis-server": "r
 """The Debian package of each program."""
 START_SECONDS = 60
 _NOT_ROOT = "postgres"
-"""PostgreSQL refuses to run as root; its package makes this user."""
+"""User that runs PostgreSQL, which refuses to run as root; the package creates this user."""
 
 
 def install() -> None:
-    """Install missing packages as root or with sudo, or else explain how to."""
+    """Install missing packages as root or with sudo; if that is not possible, explain how to."""
     missing = sorted({PACKAGES[program] for program in PACKAGES if not _find(program)})
     if not missing:
         return
@@ -30,7 +30,8 @@ def install() -> None:
     if not shutil.which("apt-get") or not (_is_root() or _may_sudo()):
         sys.exit(f"e2e-celery: install {' and '.join(missing)} and try again: sudo {' '.join(command)}")
     prefix = [] if _is_root() else ["sudo", "-n"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # starts no service
+    # RUNLEVEL=1 keeps the packages from starting their services.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for step in (["apt-get", "update"], command):
         done = subprocess.run([*prefix, *step], env=environment, capture_output=True, text=True)
         if done.returncode:
@@ -39,7 +40,7 @@ def install() -> None:
 
 @contextmanager
 def postgresql(folder: Path, port: int) -> Iterator[str]:
-    """A server with one database; gives its address without ``postgresql://``."""
+    """A server with one database; yields its address without ``postgresql://``."""
     folder.mkdir()
     if _is_root():
         shutil.chown(folder, _NOT_ROOT, _NOT_ROOT)
@@ -56,7 +57,7 @@ def postgresql(folder: Path, port: int) -> Iterator[str]:
 
 @contextmanager
 def redis(folder: Path, port: int) -> Iterator[str]:
-    """A server that writes nothing; gives its URL."""
+    """A server that writes nothing to disk; yields its URL."""
     folder.mkdir()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with _running([_find("redis-server"), *options], folder.with_suffix(".log"), port):
@@ -97,7 +98,7 @@ def _answers(port: int) -> bool:
 
 
 def _find(program: str) -> str:
-    """Where a program is; Debian keeps PostgreSQL's programs out of the path. Empty if it is missing."""
+    """The path of a program, empty if it is missing. Debian does not put PostgreSQL's programs on PATH."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return shutil.which(program, path=os.pathsep.join([os.environ["PATH"], *map(str, places)])) or ""
 

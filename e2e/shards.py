@@ -1,4 +1,4 @@
-"""A source in eight shards on two workers, of which one is killed and one evicted; the triggerer restarts."""
+"""Converts a source in eight shards; one worker is killed, one evicted, and the triggerer restarts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.cluster.cluster import Task, wait_until
 
 SHARDS = 8
 FOLDER = "synthetic"
-"""Where the local CI makes the objects up."""
+"""Folder of the objects that the local CI generates."""
 _SECONDS_PER_OBJECT = 0.05
-"""Patience, many times what it takes."""
+"""Maximum time per object, in seconds; many times longer than needed."""
 
 
 def run_shards(cluster: Cluster, objects: int, workers: tuple[str, str], diary: Diary) -> tuple[int, int]:
-    """Convert all objects in shards while workers and triggerer die; objects lost and doubled.
+    """Convert all objects in shards while workers and triggerer die; return lost and doubled objects.
 
-    :param workers: two that run.
-    :raises RuntimeError: the report says something else than the service's table of jobs.
+    :param workers: two running workers.
+    :raises RuntimeError: the report differs from the service's table of jobs.
     """
     airflow, seconds = cluster.airflow, 200 + objects * _SECONDS_PER_OBJECT
     report = airflow.run("shards", "report")
@@ -47,13 +47,13 @@ def plans(cluster: Cluster) -> list[str]:
 
 
 def judge(cluster: Cluster, objects: int, report: Task) -> tuple[int, int]:
-    """Compare the table of jobs with the objects, and the report with both."""
+    """Compare the table of jobs with the objects, and the report with both of them."""
     jobs = cluster.jobs_of(FOLDER)
     good = Counter(job.input_key for job in jobs if job.state == "Success")
     lost, doubled = objects - len(good), sum(number > 1 for number in good.values())
     print(f"{'shards':14}{objects:9,}{len(jobs):9,}{lost:7}{doubled:9}", flush=True)
     said = report.result
-    # A shard whose worker died right after its report is planned once more, and finds all up to date.
+    # If the worker died right after the report of a shard, the shard is planned again and all is up to date.
     done = said["succeeded"] + said["skipped"]
     if (report.state, said["total"], done, said["shards"]) != ("success", objects, objects, SHARDS):
         raise RuntimeError(f"the report of the shards says {said}, state {report.state}")

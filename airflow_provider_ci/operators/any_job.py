@@ -18,7 +18,7 @@ from airflow_provider_ci.tasks.arguments import Reader, flag, optional, text
 
 
 class UnconfirmedJobError(AirflowFailException):
-    """Whether the job exists cannot be known, so the task fails and is not retried."""
+    """It is not possible to find out whether the job exists, so the task fails and is not retried."""
 
 
 class CIJobOperator(JobOperator):
@@ -31,27 +31,29 @@ class CIJobOperator(JobOperator):
     :param operation: a :class:`~airflow_provider_ci.client.CIJob`, or one of the typed operations:
         ``DocWatermark``, ``ImageOCR``, ``FileHashCode``, ``FileUncompress`` and the others of the client.
     :param input_key: key of the object; None if the operation names its inputs, such as ``FileCompress``.
-    :param output_key: key of the output; None if the operation writes no object, or names its objects by
-        itself. ``{stem}``, ``{dir}`` and the others are filled in from ``input_key``, as in a batch.
+    :param output_key: key of the output; None if the operation writes no object, or names its objects itself.
+        ``{stem}``, ``{dir}`` and the others are filled in from ``input_key``, as in a batch.
     :param repeat_unconfirmed: submit again if the response to an earlier submission was lost and the service
         has no listing that could show its job (``/file_jobs``). By default such a task fails, because a
-        second job costs a second time. Jobs of other paths are found, and never need this.
+        second job costs a second time. Jobs of other paths are found in a listing, so they never need this
+        argument.
     :param queue_id: queue of the job; the default queue if not given.
     :param job_level: 0, 1 or 2; jobs of a higher level go first.
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for the end of the job.
     :param output_bucket: bucket of the output, in place of the connection's.
     :param output_region: region of ``output_bucket``.
-    :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
+    :param wait_for_completion: if False, return right after submission; a :class:`CIJobSensor` can wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
     :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
-    :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
+    :param cancel_on_kill: when a user ends the task or Airflow abandons it, cancel a job that has not
+        started.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
         objects. A task that does not wait sends no event.
 
     Returns ``{"job_id", "state", "input_key", "output_key"}`` and the result of the job: ``hash`` and
     ``size`` of ``FileHashCode``, ``files`` and ``keys`` of ``FileUncompress``, ``text`` and ``lines`` of
-    ``ImageOCR``, ``pages`` and ``size`` of ``DocWatermark``. ``job_id`` is an XCom of its own too.
+    ``ImageOCR``, ``pages`` and ``size`` of ``DocWatermark``. ``job_id`` is also an XCom of its own.
     """
 
     operations = (*JOB_OPERATIONS, DocProcess, PicProcess, PicTemplate)

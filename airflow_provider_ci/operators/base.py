@@ -17,8 +17,8 @@ class CIOperator(CITask, BaseOperator):
     """A task on the bucket of a ``tencent_ci`` connection.
 
     :param tencent_ci_conn_id: the Airflow connection. (templated)
-    :param bucket: takes the place of the connection's bucket. (templated)
-    :param region: takes the place of the connection's region. (templated)
+    :param bucket: bucket to use in place of the connection's. (templated)
+    :param region: region to use in place of the connection's. (templated)
     """
 
     argument_types: ClassVar[Mapping[str, Reader]] = CONNECTION
@@ -34,14 +34,14 @@ class CIOperator(CITask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         kwargs = with_new_names(kwargs)
-        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # by its old name
+        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # given under its old name
         super().__init__(**kwargs)
         self.tencent_ci_conn_id = conn_id
         self.bucket = bucket
         self.region = region
 
     def push_result(self, context: Context, values: Mapping[str, Any]) -> None:
-        """Push what the task would have returned, right before it fails or is skipped."""
+        """Push the values that the task would have returned, right before the task fails or is skipped."""
         if not self.do_xcom_push:
             return
         context["ti"].xcom_push(key="return_value", value=values)
@@ -50,6 +50,6 @@ class CIOperator(CITask, BaseOperator):
                 context["ti"].xcom_push(key=name, value=value)
 
     def announce_nothing(self) -> None:
-        """Nothing was written: no asset of the outlets gets an event."""
-        # Airflow sends an event for each asset that is left among the outlets.
+        """Prevent events for the assets of the outlets, because nothing was written."""
+        # Airflow sends an event for each asset that remains among the outlets.
         self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]

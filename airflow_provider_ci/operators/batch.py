@@ -52,12 +52,13 @@ class NoObjectsError(AirflowException):
 class CIBatchOperator(CIOperator):
     """Processes many objects with one operation in one task: exactly one successful job for each.
 
-    It lists, submits a window of jobs side by side, waits for all of them with one listing, and reports:
-    ``report.jsonl`` in the bucket has the result of every object; the XCom is only the summary, and is there
-    also when the task fails.
+    The task lists the objects, submits a window of jobs in parallel, waits for all of them with one listing,
+    and reports. ``report.jsonl`` in the bucket has the result of every object. The XCom is only the summary,
+    and is also pushed when the task fails.
 
-    Its state is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry resumes from
-    there; when the task is cleared, it plans again and processes missing and changed objects.
+    The state of the batch is kept in the bucket. When a worker, a triggerer or a scheduler dies, the retry
+    resumes from there. A retry or a cleared task continues an unfinished plan; after an ended plan, it plans
+    again and processes missing and changed objects.
 
     Every argument is templated. Durations are seconds or a ``timedelta``.
 
@@ -68,17 +69,18 @@ class CIBatchOperator(CIOperator):
         a ``Secret("conn:ID")``, which the task looks up.
     :param output: template of the output keys, such as ``pdf/{dir}{stem}.pdf``; see
         :class:`~airflow_provider_ci.batch.OutputTemplate`.
-    :param operations: in place of both, several outputs of each object: a name for each, and a ``Step`` or a
-        tuple of operation, output template and, perhaps, the name of the step whose output is read.
-    :param batch_id: names the batch and its report; by default from DAG, task and run, with a hash of them
-        where they are too long for an object key.
-    :param skip: ``fresh`` leaves out objects whose output is up to date, ``exists`` those whose output is
-        newer, ``never`` none; see :class:`~airflow_provider_ci.batch.Batch`.
-    :param retry_failed: submit also objects whose unchanged content failed permanently before.
+    :param operations: several outputs of each object, in place of ``operation`` and ``output``. Each key
+        names a step, and each value is a ``Step``, or a tuple of operation, output template and optionally
+        the name of the step whose output is read.
+    :param batch_id: names the batch and its report; by default made from DAG, task and run, and shortened
+        with a hash if that is too long for an object key.
+    :param skip: ``fresh`` leaves out objects whose output is up to date, ``exists`` leaves out objects whose
+        output is newer, and ``never`` leaves out none; see :class:`~airflow_provider_ci.batch.Batch`.
+    :param retry_failed: also submit objects whose unchanged content failed permanently before.
     :param on_empty: what to do when the source has no objects: ``succeed``, ``skip`` or ``fail``.
     :param on_running: when another run of the same batch is alive, ``wait`` for it or ``fail``.
     :param queue_id: queue of the jobs; the default queue if not given.
-    :param queue_ids: several queues, which are filled by how fast each drains.
+    :param queue_ids: several queues; the queues that drain faster get more jobs.
     :param job_level: 0, 1 or 2; jobs of a higher level go first.
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for each job.
     :param output_bucket: bucket of the outputs, in place of the connection's.
@@ -91,22 +93,24 @@ class CIBatchOperator(CIOperator):
     :param max_failures: how many objects may fail, as a number or a percentage such as ``"5%"``.
     :param max_jobs: maximum number of jobs that the batch may submit, over all of its tries; None for any
         number.
-    :param canary: size of a sample that is done first; the rest follows only if it was good enough.
+    :param canary: number of objects in a sample that is processed first; the rest follows only if the sample
+        passes.
     :param canary_failures: how many objects of the sample may fail; None for ``max_failures``.
     :param plan_only: submit nothing; return a preview of a run, with its estimated cost
         (``BatchPreview``).
-    :param prices: a ``PriceTable`` for that estimate.
+    :param prices: a ``PriceTable`` for the estimated cost.
     :param stop_early: stop submitting when at least 1,000 objects have finished and half of them failed; a
-        percentage sets another share, False never stops.
+        percentage sets another share; with False the batch never stops early.
     :param deferrable: wait in the triggerer, which holds no worker slot: a window is submitted, and the task
         comes back for the next one.
     :param poll_interval: longest time between two requests for the jobs.
     :param timeout_seconds: after this time, objects without a result are reported as unfinished.
-    :param outage_seconds: how long the service may be away, or the queue be paused.
+    :param outage_seconds: how long the service may be unavailable, or the queue paused.
     :param report_prefix: folder of the report in the bucket.
-    :param cancel_on_kill: cancel jobs that have not begun when a user ends the task, or Airflow gives it up.
+    :param cancel_on_kill: when a user ends the task or Airflow abandons it, cancel jobs that have not
+        started.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
-        objects. Nothing written means no event.
+        objects. If nothing was written, no event is sent.
     """
 
     operator_extra_links = (CIBatchLink(), CIQueueLink(), CIReportLink())
@@ -160,7 +164,7 @@ class CIBatchOperator(CIOperator):
         super().__init__(**kwargs)
         self.source: Any = source
         self.operation: Any = operation
-        self.output_template: Any = output  # Airflow's operators have an `output` of their own
+        self.output_template: Any = output  # `output` is already an attribute of Airflow's operators
         self.operations: Any = operations
         self.batch_id: Any = batch_id
         self._is_named_by_airflow = batch_id == DEFAULT_BATCH_ID
@@ -201,7 +205,7 @@ class CIBatchOperator(CIOperator):
 
     @cached_property
     def hook(self) -> CIHook:
-        """The hook of the connection, with the limit of this task."""
+        """The hook of the connection, with this task's limit of requests per second."""
         return CIHook(
             self.tencent_ci_conn_id,
             bucket=self.bucket,
@@ -223,12 +227,13 @@ class CIBatchOperator(CIOperator):
         return self._advance(context, links, deadline, self.end_of_try(), patience=_INLINE_SECONDS)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Go on after the trigger's event, with the next window or to the end.
+        """Continue after the trigger's event, with the next window or to the end.
 
         :raises BatchWaitError: the queue stayed paused, or the event is missing.
         """
         links = self.begin(context, event)
-        # Waiting on would end in the same way; a retry resumes the batch once the queue is resumed.
+        # If the task kept waiting, it would end in the same way. A retry resumes the batch once the queue is
+        # active.
         if not event or event.get("status") == "paused":
             reason = (event or {}).get("message") or "the trigger sent no event"
             raise BatchWaitError(
@@ -239,7 +244,7 @@ class CIBatchOperator(CIOperator):
         self.raise_if_overdue(end_of_try, _GOES_ON)
         patience: float | None = 0.0
         if event["status"] == "error":
-            # The triggerer's environment is the likely reason, so another deferral would come back at once.
+            # The likely reason is the triggerer's environment, so another deferral would fail at once, too.
             self.log.warning("the trigger cannot wait, so the task waits in place: %s", event["message"])
             patience = None
         deadline = note.get("deadline") or event["deadline"]
@@ -247,7 +252,7 @@ class CIBatchOperator(CIOperator):
         return self._advance(context, links, deadline, end_of_try, patience=patience, parked=parked)
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
-        """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
+        """The same as :meth:`execute_complete`, for tasks that deferred before version 0.3."""
         return self.execute_complete(context, event)
 
     def _advance(
@@ -296,7 +301,7 @@ class CIBatchOperator(CIOperator):
         return values
 
     def _announce_page(self, context: Context, links: TaskLinks, folder: str) -> str:
-        """Record where the batch lies, and link to its page; return its address."""
+        """Record where the batch is stored, push the link to its page, and return the page's address."""
         url = page_url(context["ti"])
         if url:
             context["ti"].xcom_push(key=RECORD_KEY, value=self._record(folder).to_json())
@@ -338,7 +343,7 @@ class CIBatchOperator(CIOperator):
         *,
         has_failed: bool = False,
     ) -> dict[str, Any]:
-        """Tell the end; a summary that the task cannot return is pushed, for tasks that handle failures."""
+        """Report the end. If the task fails, push the summary to XCom for tasks that handle failures."""
         self._summary = summary
         url = links.tell_report(folder, "report.jsonl")
         progress.close(summary, has_failed=has_failed, report_url=url)
@@ -348,7 +353,7 @@ class CIBatchOperator(CIOperator):
         return values
 
     def _end(self, context: Context, summary: BatchSummary, values: dict[str, Any]) -> None:
-        """Announce the written objects; an empty source ends as ``on_empty`` says."""
+        """Announce the written objects; if the source is empty, end the task as ``on_empty`` says."""
         if not summary.total:
             self._report_empty(context, values)
         bucket = self.output_bucket or self.hook.client.bucket
@@ -425,7 +430,7 @@ class CIBatchOperator(CIOperator):
         return [step.output for step in named_steps(self.operations).values()]
 
     def _id_that_fits(self) -> str:
-        """The batch id; a default one is shortened to fit."""
+        """The batch id; the default id is shortened if it is too long for an object key."""
         return shortened(self.batch_id, self.report_prefix) if self._is_named_by_airflow else self.batch_id
 
     def on_kill(self) -> None:
@@ -433,7 +438,7 @@ class CIBatchOperator(CIOperator):
         self._is_killed = True
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """What the batch read and wrote; OpenLineage's provider asks when the task has ended."""
+        """What the batch read and wrote; OpenLineage's provider calls this when the task has ended."""
         if self._summary is None:
             return None
         return batch_lineage(
@@ -445,11 +450,11 @@ class CIBatchOperator(CIOperator):
         )
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """What the batch read and wrote, if it came as far as its report."""
+        """What the batch read and wrote, if it got as far as its report."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
 
 def _lead_to(page: str, error: CIError) -> None:
-    """End the message of an error with the address of the page that shows more."""
+    """Append the address of the batch's page to the message of an error."""
     if is_absolute(page) and error.args:
         error.args = (f"{error.args[0]}. Details: {page}", *error.args[1:])

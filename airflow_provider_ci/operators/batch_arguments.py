@@ -54,17 +54,17 @@ BATCH_ARGUMENTS: Mapping[str, Reader] = {
     "report_prefix": text,
     "cancel_on_kill": flag,
 }
-"""Argument -> its reader, which runs when templates are rendered."""
+"""The reader of each argument, which runs after templates are rendered."""
 
 DEFAULT_BATCH_ID = (
     "{{ dag.dag_id }}/{{ ti.task_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_index }}{% endif %}"
 )
 _HEAD_BYTES = 200
-"""How much of a default batch id is left to read where the whole is too long for a key."""
+"""Number of bytes that remain of a default batch id if the whole id is too long for a key."""
 
 
 def shortened(batch_id: str, report_prefix: str) -> str:
-    """The same id where a folder can have its name; else its beginning and a hash of the whole."""
+    """The id itself if it fits into a folder name; otherwise its beginning and a hash of the whole id."""
     try:
         batch_folder(report_prefix, batch_id)
     except ValueError:

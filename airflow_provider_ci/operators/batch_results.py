@@ -1,4 +1,4 @@
-"""What a batch made: as a small XCom, and as the events of its task's assets."""
+"""Reports what a batch made: in a small XCom, and in the events of its task's assets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from airflow_provider_ci.batch import BatchSummary
 from airflow_provider_ci.operators.base import CIOperator
 
 _IN_EVENT = ("total", "succeeded", "failed", "skipped", "cancelled", "unfinished", "batch_id", "report_key")
-"""What the event of an asset says of the batch."""
+"""The fields of the summary that the event of an asset contains."""
 _MAX_XCOM = 2000
-"""Largest length of the summary as JSON: XComs are rows of Airflow's database."""
+"""Maximum length of the summary as JSON, in characters: XComs are rows of Airflow's database."""
 
 
 def summary_as_xcom(summary: BatchSummary, report_url: str) -> dict[str, Any]:
-    """The summary with the address of its report; as small for a million objects as for ten."""
+    """The summary with the address of its report. Its size does not grow with the number of objects."""
     values = {
         **summary.to_json(),
         "first_failures": list(summary.first_failures),
@@ -35,9 +35,9 @@ def summary_as_xcom(summary: BatchSummary, report_url: str) -> dict[str, Any]:
 def announce_outputs(
     task: CIOperator, context: Context, summary: BatchSummary, *, bucket: str, templates: Iterable[str]
 ) -> None:
-    """Send the events of the task's assets: with the numbers of the batch, or none if nothing was written.
+    """Send the events of the task's assets with the numbers of the batch; no event if nothing was written.
 
-    :param templates: output templates of the batch, whose folders an ``AssetAlias`` stands for.
+    :param templates: output templates of the batch; an ``AssetAlias`` gets an event for the folder of each.
     """
     if not summary.succeeded:
         task.announce_nothing()
@@ -51,14 +51,14 @@ def announce_outputs(
 
 
 def _fitting(values: dict[str, Any]) -> dict[str, Any]:
-    """The summary below 2 KiB: failures that do not fit are left to the report."""
+    """Shorten the summary to less than 2 KiB. Failures that do not fit are only in the report."""
     first, groups = list(values["first_failures"]), [dict(group) for group in values["failures"]]
     fitted = {**values, "first_failures": first, "failures": groups}
     while len(json.dumps(fitted)) > _MAX_XCOM:
         if len(first) > 1:
             first.pop()
         elif longest := max((len(group["example"]) for group in groups), default=0):
-            for group in groups:  # their counts matter more
+            for group in groups:  # the counts are more important than the examples
                 group["example"] = group["example"][: longest // 2]
         elif groups:
             groups.pop()

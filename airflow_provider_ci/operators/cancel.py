@@ -32,14 +32,14 @@ _FATES = {
 
 
 class CICancelJobsOperator(CIOperator):
-    """Cancels jobs that have not begun; the service lets running ones end.
+    """Cancels jobs that have not started; the service lets running jobs end.
 
-    Give either ``job_ids``, or ``all_waiting_of``, which cancels everything that waits in a queue, whoever
-    submitted it. Every argument is templated.
+    Give either ``job_ids``, or ``all_waiting_of``, which cancels all jobs that wait in a queue, no matter who
+    submitted them. Every argument is templated.
 
-    :param job_ids: a job id, several with commas, a list, or what the operators return.
+    :param job_ids: a job id, several ids separated by commas, a list, or the result of an operator.
     :param all_waiting_of: ``doc`` or ``pic``: all jobs that wait in the queue of this kind.
-    :param queue_id: which queue, for ``all_waiting_of``; the bucket's only one of its kind if not given.
+    :param queue_id: the queue for ``all_waiting_of``; by default the bucket's only queue of this kind.
 
     Returns how many jobs were ``cancelled``, are ``running``, have ``ended`` already, or are ``unknown``.
     """
@@ -71,8 +71,8 @@ class CICancelJobsOperator(CIOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Cancel the jobs, and count the outcomes.
 
-        :raises ValueError: it is not clear which jobs are meant.
-        :raises CIError: the service refuses for another reason than the job's state.
+        :raises ValueError: the arguments do not say which jobs to cancel.
+        :raises CIError: the service refuses to cancel a job for another reason than the job's state.
         """
         links, client = self.begin(context), self.hook.client
         job_ids = self._named() if self.all_waiting_of is None else self._all_waiting(client, links)
@@ -88,11 +88,11 @@ class CICancelJobsOperator(CIOperator):
             raise ValueError("which jobs to cancel? job_ids is empty; all_waiting_of takes all of a queue")
         job_ids = list(dict.fromkeys(job_ids_in(self.job_ids)))
         for job_id in job_ids:
-            type_of_job_id(job_id)  # a wrong id is refused before anything is cancelled
+            type_of_job_id(job_id)  # an invalid id is an error before anything is cancelled
         return job_ids
 
     def _all_waiting(self, client: CIClient, links: TaskLinks) -> list[str]:
-        """The waiting jobs, the newest first: the oldest may begin at any moment."""
+        """The ids of the waiting jobs, newest first, because the oldest may start at any moment."""
         if self.job_ids is not None:
             raise ValueError("give job_ids or all_waiting_of, not both")
         assert self.all_waiting_of is not None
@@ -103,7 +103,7 @@ class CICancelJobsOperator(CIOperator):
 
 
 def _cancel(client: CIClient, job_id: str) -> str:
-    """The outcome for the job. The reasons for a refusal are not documented, so its state decides."""
+    """Cancel a job, and return the outcome. If the service refuses, the job's state decides the outcome."""
     job_type = type_of_job_id(job_id)
     try:
         job_type.cancel(client, job_id)

@@ -1,4 +1,4 @@
-"""What a job made: as a small XCom, and in words."""
+"""Describes what a job made: in a small XCom, and in words."""
 
 from __future__ import annotations
 

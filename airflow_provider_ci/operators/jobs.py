@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
 STORE_KEY = "ci_job"
-"""Key in the task's state store of the facts about the job."""
+"""Key in the task's state store under which the facts about the job are stored."""
 _INLINE_SECONDS = 5.0
 """A job that ends within this time is not worth a deferral; very short deferrals are unsafe in Airflow 3.3.0
 to 3.3.2."""
@@ -69,15 +69,15 @@ _OLDER_VERSION_SECONDS = 60.0
 
 
 class JobWaitError(AirflowException):
-    """Waiting failed. The job keeps running; a retry of the task takes it over."""
+    """Waiting failed. The job keeps running; a retry of the task adopts it."""
 
 
 class JobOperator(CIOperator):
-    """Submits one job, and waits for it or not.
+    """Submits one job, and waits for it if asked to.
 
-    On Airflow 3.3 and newer the task's state store keeps a mark from before the submission, and then the id
-    of the job, so that a retry takes over what an earlier try submitted, as long as input, operation and
-    output are the same.
+    On Airflow 3.3 and newer, the task's state store holds a token that is stored before the submission, and
+    then the id of the job. With them, a retry adopts the job that an earlier try submitted, if input,
+    operation and output are the same.
     """
 
     operator_extra_links = (CIJobLink(), CIQueueLink())
@@ -144,7 +144,7 @@ class JobOperator(CIOperator):
 
         :raises NotFoundError: the input object does not exist.
         :raises JobFailedError: the job failed.
-        :raises JobWaitError: it did not end in time.
+        :raises JobWaitError: the job did not end in time.
         """
         links = self._begin(context)
         end_of_try = self.end_of_try()
@@ -172,9 +172,9 @@ class JobOperator(CIOperator):
         event: dict[str, Any] | None = None,
         input_bytes: int | None = None,
     ) -> dict[str, Any]:
-        """Go on after the trigger's event.
+        """Continue after the trigger's event.
 
-        :param input_bytes: size of the input, as it was when the job was submitted.
+        :param input_bytes: size of the input in bytes when the job was submitted.
         :raises JobWaitError: waiting failed, or the event is missing.
         """
         links = self._begin(context, event)
@@ -196,7 +196,7 @@ class JobOperator(CIOperator):
     def resume(
         self, context: Context, event: dict[str, Any] | None = None, input_bytes: int | None = None
     ) -> dict[str, Any]:
-        """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
+        """The same as :meth:`execute_complete`, for tasks that deferred before version 0.3."""
         return self.execute_complete(context, event, input_bytes)
 
     def on_kill(self) -> None:
@@ -212,7 +212,7 @@ class JobOperator(CIOperator):
 
     @property
     def _output_of_job(self) -> str | None:
-        """The output key, with ``{stem}`` and the others filled in as a batch does it."""
+        """The output key, with ``{stem}`` and the other placeholders filled in as in a batch."""
         if self.output_key is None or self.input_key is None:
             return cast("str | None", self.output_key)
         return OutputTemplate(text=self.output_key).output_key(self.input_key)
@@ -256,7 +256,7 @@ class JobOperator(CIOperator):
             raise
         except CIError:
             if not request.job_type.is_listed:
-                store.delete(STORE_KEY)  # no job was made; no listing could show that later
+                store.delete(STORE_KEY)  # no job was created; no listing could show this later
             raise
 
     def _etag_of_input(self) -> str:
@@ -309,7 +309,7 @@ class JobOperator(CIOperator):
             job = type_of_job_id(job_id).get(self.hook.client, job_id)
         except NotFoundError:
             return None
-        # A retry is there to make a job again that failed.
+        # The purpose of a retry is to submit a failed job again.
         return None if job.state in (JobState.FAILED, JobState.CANCEL) else job
 
     def _wait(self, job: Job, context: Context, *, until: float) -> Job:
@@ -332,7 +332,7 @@ class JobOperator(CIOperator):
                 time.sleep(_KILL_CHECK_SECONDS)
 
     def _stop(self, job: Job, context: Context) -> NoReturn:
-        # A worker that shuts down calls on_kill, too (apache/airflow 58936). A retry takes the job over.
+        # A worker that shuts down also calls on_kill (apache/airflow 58936). Then a retry adopts the job.
         is_cancelled = self.cancel_on_kill and compat.was_killed_by_user(context["ti"])
         if is_cancelled:
             cancel_waiting(self.hook.client, [job.job_id])
@@ -379,14 +379,14 @@ class JobOperator(CIOperator):
         return result
 
     def _url_of_output(self, job: Job) -> str:
-        """A page that shows the first output; its key where that is in another bucket."""
+        """The address of a page that shows the first output; its key if the output is in another bucket."""
         key = OutputTemplate(text=self.output_key).first_output(self.input_key)
         if self.output_bucket not in (None, self.hook.client.bucket) or self.task_links is None:
             return f"{self.output_bucket}/{key}"
         return self.task_links.of_object(key)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """What the job read and wrote, if it was waited for; OpenLineage's provider asks for it."""
+        """What the job read and wrote, if the task waited for it; OpenLineage's provider calls this."""
         if self._done is None:
             return None
         return job_lineage(self.hook.client.bucket, self._done, input_bytes=self._input_bytes)
@@ -406,15 +406,17 @@ class CIDocProcessOperator(JobOperator):
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for the end of the job.
     :param output_bucket: bucket of the output, in place of the connection's.
     :param output_region: region of ``output_bucket``.
-    :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
+    :param wait_for_completion: if False, return right after submission; a :class:`CIJobSensor` can wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
     :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
-    :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
+    :param cancel_on_kill: when a user ends the task or Airflow abandons it, cancel a job that has not
+        started.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
         objects. A task that does not wait sends no event.
 
-    Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is an XCom of its own too.
+    Returns ``{"job_id", "state", "input_key", "output_key", "pages"}``; ``job_id`` is also an XCom of its
+    own.
     """
 
     operations = (DocProcess,)
@@ -435,15 +437,16 @@ class CIPicProcessOperator(JobOperator):
     :param callback: a :class:`~airflow_provider_ci.client.Callback` for the end of the job.
     :param output_bucket: bucket of the output, in place of the connection's.
     :param output_region: region of ``output_bucket``.
-    :param wait_for_completion: ``False`` returns right after submission, for a :class:`CIJobSensor` to wait.
+    :param wait_for_completion: if False, return right after submission; a :class:`CIJobSensor` can wait.
     :param deferrable: wait in the triggerer, which holds no worker slot.
     :param poll_interval: longest time between two requests for the job.
     :param timeout_seconds: how long to wait; the job itself is not ended.
-    :param cancel_on_kill: cancel a job that has not begun when a user ends the task, or Airflow gives it up.
+    :param cancel_on_kill: when a user ends the task or Airflow abandons it, cancel a job that has not
+        started.
     :param outlets: Airflow's own; events of ``cos`` assets, or of an ``AssetAlias``, count the written
         objects. A task that does not wait sends no event.
 
-    Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is an XCom of its own too.
+    Returns ``{"job_id", "state", "input_key", "output_key", "size"}``; ``job_id`` is also an XCom of its own.
     """
 
     operations = (PicProcess, PicTemplate)

@@ -15,7 +15,7 @@ from airflow_provider_ci.tasks.arguments import Reader, anything, whole_number
 
 
 class TooManyObjectsError(ValueError):
-    """A listing is too long to be handed to another task."""
+    """The listing is too long to be passed to another task."""
 
 
 class CIListObjectsOperator(CIOperator):
@@ -24,8 +24,8 @@ class CIListObjectsOperator(CIOperator):
     The keys go through XCom, so their number is limited. For many objects give the same selection to
     :class:`CIBatchOperator`, which lists them itself. Every argument is templated.
 
-    :param source: which objects: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``.
-    :param max_objects: a longer listing is an error.
+    :param source: the objects: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``.
+    :param max_objects: maximum number of objects; a longer listing is an error.
     """
 
     argument_types: ClassVar[Mapping[str, Reader]] = {
@@ -43,7 +43,7 @@ class CIListObjectsOperator(CIOperator):
         self.keep_arguments("source")
 
     def execute(self, context: Context) -> list[str]:
-        """The keys, in key order.
+        """Return the keys, in key order.
 
         :raises TooManyObjectsError: there are more than ``max_objects``.
         """

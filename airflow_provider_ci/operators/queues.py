@@ -33,22 +33,22 @@ def _state(name: str, value: Any) -> str:
 
 
 class AmbiguousQueueError(ValueError):
-    """No queue was named, and there is not exactly one."""
+    """No queue was named, and the bucket has none or several of the kind."""
 
 
 class CIQueueOperator(CIOperator):
     """Pauses a queue, resumes it, or changes its name and callback.
 
-    While a queue is paused its jobs wait; running jobs end. Arguments that are not given change nothing.
-    Every argument is templated.
+    While a queue is paused, its jobs wait; running jobs continue to their end. Arguments that are not given
+    change nothing. Every argument is templated.
 
     :param kind: ``doc``, ``pic``, ``file``, or ``media``, where most jobs of ``/jobs`` run.
-    :param queue_id: which queue; the bucket's only one of its kind if not given.
+    :param queue_id: the queue; by default the bucket's only queue of this kind.
     :param state: ``Paused`` or ``Active``.
     :param name: a new name.
     :param notify: the callback for ended jobs; a change takes some five minutes to have an effect.
 
-    Returns ``{"queue_id", "name", "state"}`` as they are now.
+    Returns ``{"queue_id", "name", "state"}`` as they are after the change.
     """
 
     operator_extra_links = (CIQueueLink(),)
@@ -97,12 +97,12 @@ class CIQueueOperator(CIOperator):
 
 
 def only_queue(client: CIClient, kind: str) -> str:
-    """The id of the bucket's queue of this kind; the service makes one when a feature is switched on.
+    """The id of the bucket's only queue of this kind; the service creates one when a feature is switched on.
 
-    :raises AmbiguousQueueError: it has none, or several.
+    :raises AmbiguousQueueError: the bucket has no queue of this kind, or several.
     """
     queues = _LIST[kind](client)
-    # One queue of several would be a guess, and pausing the wrong one stops the work of others.
+    # Choosing one of several queues would be a guess, and pausing the wrong queue stops the work of others.
     if len(queues) != 1:
         known = ", ".join(f"{queue.queue_id} ({queue.name})" for queue in queues) or "none"
         raise AmbiguousQueueError(f"bucket {client.bucket} has these {kind} queues: {known}; give queue_id")
@@ -114,5 +114,5 @@ def default_queue(client: CIClient, operation: Operation) -> str | None:
     try:
         queues = type_of_operation(operation).queues(client)
     except CIError:
-        return None  # it is only for a link
+        return None  # the id is needed only for a link
     return queues[0].queue_id if len(queues) == 1 else None

@@ -1,4 +1,4 @@
-"""The operators before and after the batches of a source that is too large for one."""
+"""The operators that split a source into shards, and that merge the reports of all shards."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SHARDS_ID = "{{ dag.dag_id }}/{{ run_id }}{% if ti.map_index >= 0 %}/{{ ti.map_
 
 
 class NoShardsError(AirflowException):
-    """The list of shards is missing: the task that makes it did not succeed, or names it otherwise."""
+    """The list of shards is missing: the task that makes it did not succeed, or has another ``shards_id``."""
 
 
 class ShardsIdTakenError(AirflowException):
-    """Two tasks give their shards the same id."""
+    """Another task has given its shards the same id."""
 
 
 class CIShardsOperator(CIOperator):
@@ -41,19 +41,20 @@ class CIShardsOperator(CIOperator):
         batches >> CIBatchReportOperator(task_id="report", max_failures="1%")
 
     A listing is split into ranges of keys, an inventory into ranges of the rows of its newest report, and the
-    rows of a manifest are copied. The list of shards is written down in the bucket, so that a retry returns
-    the same ones; when the report over all of them is written, the next try splits the source again. Every
+    rows of a manifest are copied. The list of shards is stored in the bucket, so that a retry returns the
+    same shards. Once the report over all shards is written, the next try splits the source again. Every
     argument is templated.
 
     :param source: an ``ObjectSelection``, an ``Inventory`` or a ``Manifest``; or a list of object keys.
-    :param shards_id: names the shards; their batches are ``<shards_id>/0001`` and so on. By default from DAG
-        and run, with the index in a mapped task or group; a DAG that splits two sources names each.
+    :param shards_id: names the shards; their batches are ``<shards_id>/0001`` and so on. By default it is
+        made from DAG and run, with the index in a mapped task or group. A DAG that splits two sources must
+        give each an id.
     :param max_objects: largest number of objects in a shard.
     :param queue_ids: queues of the jobs; the shards take them in turn.
-    :param requests_per_second: largest number of requests that the active shards send in a second, together.
+    :param requests_per_second: maximum number of requests per second, for all active shards together.
     :param max_active: how many shards are active at the same time; give the mapped task the same number as
         ``max_active_tis_per_dagrun``. Each shard may send an equal part of ``requests_per_second``.
-    :param report_prefix: folder of all batches in the bucket; give the mapped task the same.
+    :param report_prefix: folder of all batches in the bucket; give the mapped task the same value.
 
     Returns a list of arguments for ``CIBatchOperator``.
     """
@@ -94,7 +95,7 @@ class CIShardsOperator(CIOperator):
         self.keep_arguments("source", "max_objects")
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Split the source, or read the shards that an earlier try wrote down.
+        """Split the source, or read the shards that an earlier try has stored.
 
         :raises SourceError: the source cannot be read or split.
         :raises ShardsIdTakenError: another task of the DAG has given its shards this id.
@@ -117,7 +118,7 @@ class CIShardsOperator(CIOperator):
         return [self._arguments(made, number) for number in range(len(made.shards))]
 
     def _raise_if_taken(self, task_id: str, unfinished: ShardList) -> None:
-        """The default id names DAG and run only: a second task would replace the shards of the first."""
+        """Raise if the shards belong to another task: the default id names only DAG and run, not the task."""
         owner = unfinished.definition.partition(" ")[0]
         if owner != task_id:
             raise ShardsIdTakenError(
@@ -126,7 +127,7 @@ class CIShardsOperator(CIOperator):
             )
 
     def _arguments(self, made: ShardList, number: int) -> dict[str, Any]:
-        """What the mapped task gets for a shard."""
+        """The arguments of the mapped task for a shard."""
         shard = made.shards[number]
         arguments: dict[str, Any] = {"source": shard.source, "batch_id": shard.batch_id}
         if self.queue_ids:
@@ -138,17 +139,17 @@ class CIShardsOperator(CIOperator):
 
 
 class CIBatchReportOperator(CIOperator):
-    """Makes one report of the batches of all shards, and judges them as a whole.
+    """Makes one report of the batches of all shards, and fails if too many objects failed in total.
 
-    It reads the list of shards and their reports from the bucket, not from XCom. It runs also where shards
-    failed (``trigger_rule="all_done"``), so give the mapped task a ``max_failures`` that never fails, such as
-    ``"100%"``, where only the whole counts. Every argument is templated.
+    The operator reads the list of shards and their reports from the bucket, not from XCom. It also runs if
+    shards failed (``trigger_rule="all_done"``). If only the total number of failures matters, give the mapped
+    task a ``max_failures`` that never fails a shard, such as ``"100%"``. Every argument is templated.
 
-    :param shards_id: as the ``CIShardsOperator`` has it.
+    :param shards_id: the same value as in ``CIShardsOperator``.
     :param max_failures: how many objects of all shards may fail, as a number or a percentage.
     :param output: template of the output keys, for the event of an ``AssetAlias``.
     :param output_bucket: bucket of the outputs, in place of the connection's.
-    :param report_prefix: as the ``CIShardsOperator`` has it.
+    :param report_prefix: the same value as in ``CIShardsOperator``.
     :param outlets: Airflow's own; one event counts the written objects of all shards.
 
     Returns the summary as ``CIBatchOperator`` does; ``report_key`` is the index of all reports.
@@ -179,7 +180,7 @@ class CIBatchReportOperator(CIOperator):
         super().__init__(**{**self.own_defaults, **kwargs})
         self.shards_id = shards_id
         self.max_failures: Any = max_failures
-        self.output_template: Any = output  # Airflow's operators have an `output` of their own
+        self.output_template: Any = output  # `output` is already an attribute of Airflow's operators
         self.output_bucket = output_bucket
         self.report_prefix = report_prefix
         self.keep_arguments()

@@ -29,11 +29,11 @@ from airflow_provider_ci.triggers.base import CITrigger
 
 
 class CISensor(CITask, BaseSensorOperator):
-    """Waits in place, by rescheduling, or in the triggerer, and ends alike in all three.
+    """Waits in place, by rescheduling, or in the triggerer, and ends in the same way in all three cases.
 
     :param tencent_ci_conn_id: the Airflow connection. (templated)
-    :param bucket: takes the place of the connection's bucket. (templated)
-    :param region: takes the place of the connection's region. (templated)
+    :param bucket: bucket to use in place of the connection's. (templated)
+    :param region: region to use in place of the connection's. (templated)
     :param deferrable: wait in the triggerer, which holds no worker slot. (templated)
     """
 
@@ -50,7 +50,7 @@ class CISensor(CITask, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs = with_new_names(kwargs)
-        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # by its old name
+        conn_id = kwargs.pop("tencent_ci_conn_id", tencent_ci_conn_id)  # given under its old name
         super().__init__(**kwargs)
         self.tencent_ci_conn_id = conn_id
         self.bucket = bucket
@@ -58,9 +58,9 @@ class CISensor(CITask, BaseSensorOperator):
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
-        """Wait.
+        """Wait in place, or defer.
 
-        :raises AirflowSensorTimeout: it took longer than ``timeout``.
+        :raises AirflowSensorTimeout: the wait took longer than ``timeout``.
         """
         self.look_around(self.begin(context))
         if not self.deferrable:
@@ -71,16 +71,16 @@ class CISensor(CITask, BaseSensorOperator):
         return done.xcom_value
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral. Airflow's own sensors treat errors otherwise here than in place."""
+        """Continue after a deferral; errors are handled as in place, unlike in Airflow's own sensors."""
         with self._failing_as_in_place():
             try:
-                # Not super(): with soft_fail, Airflow makes every error a skip here, but not in place.
+                # Not super(): with soft_fail, Airflow turns every error into a skip here, but not in place.
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except TaskDeferralTimeout as error:
                 raise AirflowSensorTimeout(*error.args) from error
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Go on after the trigger's event.
+        """Continue after the trigger's event.
 
         :raises AirflowSensorTimeout: the wait took too long.
         :raises AirflowException: the wait failed, or the event is missing.
@@ -94,7 +94,7 @@ class CISensor(CITask, BaseSensorOperator):
         return done.xcom_value
 
     def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """As :meth:`execute_complete`: for tasks that deferred before version 0.3."""
+        """The same as :meth:`execute_complete`, for tasks that deferred before version 0.3."""
         return self.execute_complete(context, event)
 
     def _result_or_defer(
@@ -104,7 +104,7 @@ class CISensor(CITask, BaseSensorOperator):
             if done := look():
                 return done
         except (AirflowSensorTimeout, AirflowFailException, AirflowSkipException):
-            raise  # they say how the task ends; silent_fail is about errors of a single look
+            raise  # these decide how the task ends; silent_fail is about errors of a single poke
         except Exception:
             if not self.silent_fail or time.time() >= deadline:
                 raise
@@ -118,7 +118,7 @@ class CISensor(CITask, BaseSensorOperator):
         if event and status == "done":
             return self.after_event(context, event)
         if event and status == "timeout":
-            # The trigger knows one deadline, which is the earlier of both.
+            # The trigger has only one deadline: the earlier of the two.
             if end_of_try is not None and end_of_try < deadline:
                 self.raise_if_overdue(end_of_try, "What it waits for goes on.")
             raise AirflowSensorTimeout(f"{self.missing_in(event)} in {self.timeout:g} s")
@@ -136,7 +136,7 @@ class CISensor(CITask, BaseSensorOperator):
         """Turn errors into skips where ``soft_fail`` and ``never_fail`` do so in poke mode."""
         try:
             yield
-        except AirflowSensorTimeout as error:  # in place, never_fail does not stand in its way
+        except AirflowSensorTimeout as error:  # never_fail does not apply to a timeout in place either
             if self.soft_fail:
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise
@@ -152,11 +152,11 @@ class CISensor(CITask, BaseSensorOperator):
             raise
 
     def look_around(self, links: TaskLinks) -> None:
-        """Called once before the wait."""
+        """Prepare the wait; called once before the wait begins."""
 
     @abstractmethod
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once."""
+        """Check once whether the wait is over."""
 
     @abstractmethod
     def trigger(self, deadline: float) -> CITrigger:
@@ -168,4 +168,4 @@ class CISensor(CITask, BaseSensorOperator):
 
     @abstractmethod
     def missing_in(self, event: dict[str, Any]) -> str:
-        """What had not come when the time was over, in words."""
+        """Describe what was still missing at the timeout, in words."""

@@ -26,14 +26,14 @@ class JobsFailedError(AirflowException):
 class CIJobSensor(CISensor):
     """Waits until one or many jobs have ended, and fails when any of them failed.
 
-    There are three ways of waiting: ``mode="poke"``, ``mode="reschedule"``, and ``deferrable=True``. All jobs
-    are waited for before the sensor fails, so that its message names every job that did. An empty list of
-    jobs is done at once. Every argument is templated.
+    There are three ways of waiting: ``mode="poke"``, ``mode="reschedule"``, and ``deferrable=True``. The
+    sensor waits for all jobs before it fails, so its message can name every job that failed. With an empty
+    list of jobs, the sensor succeeds at once. Every argument is templated.
 
-    :param job_ids: a job id, several with commas, a list, or what the operators return.
+    :param job_ids: a job id, several ids separated by commas, a list, or the result of an operator.
     :param deferrable: wait in the triggerer, which holds no worker slot.
 
-    Returns ``{"jobs": how many}``.
+    Returns ``{"jobs": number of jobs}``.
     """
 
     operator_extra_links = (CIJobLink(),)
@@ -47,14 +47,14 @@ class CIJobSensor(CISensor):
         self.keep_arguments("job_ids")
 
     def look_around(self, links: TaskLinks) -> None:
-        """Link to the job where there is only one."""
+        """Push a link to the job if there is only one."""
         if len(self._watch.pending) == 1:
             links.tell_job(*self._watch.pending)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the jobs once.
+        """Read the states of the jobs once.
 
-        :raises JobsFailedError: all have ended, and some failed.
+        :raises JobsFailedError: all jobs have ended, and some failed.
         """
         self._watch.look_patiently()
         if not self._watch.pending:
@@ -75,12 +75,12 @@ class CIJobSensor(CISensor):
         )
 
     def after_event(self, context: Context, event: dict[str, Any]) -> PokeReturnValue:
-        """Read the jobs once more. Patience is of no use here: nothing would look again."""
+        """Read the jobs once more. Errors are raised, because no later poke would repeat the request."""
         self._watch.look()
         return self._outcome()
 
     def missing_in(self, event: dict[str, Any]) -> str:
-        """How many jobs have not ended."""
+        """Say how many jobs have not ended."""
         return f"{len(event['pending'])} jobs have not ended"
 
     def _outcome(self) -> PokeReturnValue:

@@ -18,18 +18,18 @@ from airflow_provider_ci.triggers.base import FIRST_LOOK_SECONDS
 
 
 class CIObjectsSensor(CISensor):
-    """Waits until objects have arrived: new ones, enough of them, and no more on their way.
+    """Waits until enough objects exist and no object has been written for some time.
 
     There are three ways of waiting: ``mode="poke"``, ``mode="reschedule"``, and ``deferrable=True``. Each
-    look lists the prefix, a thousand objects a request. Every argument is templated.
+    poke lists the prefix, with a thousand objects per request. Every argument is templated.
 
-    :param source: which objects; ``modified_after`` makes it wait for new ones.
-    :param min_objects: smallest number of objects.
-    :param settled_seconds: how long none of them may have been written before they count as complete, in
+    :param source: the objects to wait for; with ``modified_after``, only new objects count.
+    :param min_objects: minimum number of objects.
+    :param settled_seconds: the objects count as complete when none of them was written for this time, in
         seconds or as a ``timedelta``.
     :param deferrable: wait in the triggerer, which holds no worker slot.
 
-    Returns ``{"objects": how many, "bytes": in all, "newest": when the last was written}``.
+    Returns ``{"objects": number, "bytes": total size, "newest": time of the last write}``.
     """
 
     argument_types: ClassVar[Mapping[str, Reader]] = {
@@ -57,7 +57,7 @@ class CIObjectsSensor(CISensor):
         self.keep_arguments("source", "min_objects", "settled_seconds")
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; while the service is away, nothing has arrived."""
+        """Look once. If the service is unavailable, keep waiting."""
         self.read_arguments()
         self._seen = self._arrival.look_patiently(self.hook.client)
         if self._seen is None:
@@ -76,16 +76,16 @@ class CIObjectsSensor(CISensor):
             **self.connection_of_trigger(),
             deadline=deadline,
             poll_interval=self.poke_interval,
-            # The sensor has just looked, and a trigger that fires at once is unsafe.
+            # The sensor has just listed the objects, and a trigger that fires at once is unsafe.
             first_wait=max(soon, FIRST_LOOK_SECONDS),
         )
 
     def after_event(self, context: Context, event: dict[str, Any]) -> PokeReturnValue:
-        """What the trigger has found."""
+        """Return what the trigger has found."""
         return self._arrived(event["found"])
 
     def missing_in(self, event: dict[str, Any]) -> str:
-        """Where objects were waited for."""
+        """Say which objects have not arrived."""
         return f"the objects {self.source.described()} have not arrived"
 
     def _arrived(self, found: dict[str, Any]) -> PokeReturnValue:

@@ -1,1 +1,1 @@
-"""What the tasks of all operators, sensors and triggers share, from their arguments to their progress."""
+"""Code that operators, sensors and triggers share, such as their arguments and their progress."""

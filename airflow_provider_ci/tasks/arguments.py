@@ -1,7 +1,8 @@
-"""The types of operator arguments, restored when the task runs.
+"""Restores the types of operator arguments when the task runs.
 
-Every argument may be an Airflow template, and a template leaves text. Each function here takes the name and
-the value of an argument, returns the value with its type, and raises an error that names the argument.
+Every argument may be an Airflow template, and a rendered template is text. Each function in this module takes
+the name and the value of an argument, and returns the value with its type. If the value is invalid, the
+function raises an error that names the argument.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ Seconds = float | timedelta | str
 """A duration: seconds, a timedelta, or a template of either."""
 
 _CLOCK = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-"""How Python writes a timedelta, and so what a template makes of one."""
+"""The text form of a timedelta, which is what a template renders it to."""
 
 
 def anything(name: str, value: Any) -> Any:
-    """The value as it is; whoever uses it checks it."""
+    """Return the value unchanged; the code that uses the value checks it."""
     return value
 
 
 def text(name: str, value: Any) -> str:
-    """A text; native rendering turns one such as ``20261126`` into a number."""
+    """Return a text, also from a number: native rendering turns a text such as ``20261126`` into a number."""
     with checks.no_templates():
         found = checks.text(name, value)
     if found is None:
@@ -36,7 +37,7 @@ def text(name: str, value: Any) -> str:
 
 
 def texts(name: str, value: Any) -> tuple[str, ...]:
-    """Several texts; a rendered template may leave them as one text with commas."""
+    """Return several texts; a rendered template may have joined them into one text with commas."""
     if value is None:
         return ()
     if isinstance(value, str):
@@ -47,7 +48,7 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
 
 
 def flag(name: str, value: Any) -> bool:
-    """A boolean, or its text: ``True``, ``false``, ``yes``, ``0``."""
+    """Return a boolean from a boolean or its text, such as ``True``, ``false``, ``yes``, ``0``."""
     with checks.no_templates():
         found = checks.flag(name, value)
     if found is None:
@@ -56,7 +57,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def whole_number(lowest: int = -(2**63), highest: int | None = None) -> Reader:
-    """A whole number in its range, or its text."""
+    """Make a reader of whole numbers in a range, or of their texts."""
 
     def read(name: str, value: Any) -> int:
         if value is None:
@@ -68,7 +69,7 @@ def whole_number(lowest: int = -(2**63), highest: int | None = None) -> Reader:
 
 
 def seconds(name: str, value: Any) -> float:
-    """A duration in seconds from a number, a timedelta, or the text of either."""
+    """Return a duration in seconds from a number, a timedelta, or the text of either."""
     if isinstance(value, timedelta):
         found: float | None = value.total_seconds()
     else:
@@ -81,9 +82,9 @@ def seconds(name: str, value: Any) -> float:
 
 
 def rate(name: str, value: Any) -> float:
-    """A number above 0, or its text."""
+    """Return a number above 0, from a number or its text."""
     try:
-        # True is a number to Python, and a mistake here.
+        # True is a number in Python, but not a valid rate.
         found = 0.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         found = 0.0
@@ -93,7 +94,7 @@ def rate(name: str, value: Any) -> float:
 
 
 def one_of(*allowed: str) -> Reader:
-    """One of these texts."""
+    """Make a reader that accepts only these texts."""
 
     def read(name: str, value: Any) -> str:
         if value not in allowed:
@@ -104,12 +105,12 @@ def one_of(*allowed: str) -> Reader:
 
 
 def optional(read: Reader) -> Reader:
-    """The same, or None."""
+    """Make a reader that also accepts None."""
     return lambda name, value: None if value is None else read(name, value)
 
 
 def share_or(read: Reader) -> Reader:
-    """A percentage such as ``5%``, or what ``read`` reads."""
+    """Make a reader that accepts a percentage such as ``5%``, and everything that ``read`` accepts."""
 
     def read_either(name: str, value: Any) -> Any:
         if isinstance(value, str) and "%" in value:

@@ -1,7 +1,7 @@
-"""What a task records for the page of its batch, and the address of that page.
+"""The record that a task writes for the page of its batch, and the address of that page.
 
-The page reads only the bucket and the folder that the task itself recorded here. Neither comes from
-the address of the page.
+The page reads only the bucket and the folder that the task itself recorded here. Neither comes from the
+address of the page.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from airflow_provider_ci import compat
 RECORD_KEY = "ci_batch"
 """Key of the XCom that holds the record."""
 PROGRESS_KEY = "ci_progress"
-"""Key of the XCom that holds the progress, where Airflow has no task state store."""
+"""Key of the XCom that holds the progress if Airflow has no task state store."""
 PREFIX = "/ci-batches"
-"""Where Airflow's API server has the pages, and how its UI names their place below ``/plugin/``."""
+"""Path of the pages in Airflow's API server, and also their path below ``/plugin/`` in Airflow's UI."""
 _LEDGER_END = ".ci-batch/"
 _FLAGS = ("retry_failed", "plan_only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRecord:
-    """Where a batch lies, as its task recorded it."""
+    """Where a batch is stored, and its settings, as its task recorded them."""
 
     conn_id: str
     bucket: str
@@ -34,12 +34,12 @@ class BatchRecord:
     """Folder of the batch in the bucket, with its ``/`` at the end."""
     batch_id: str
     output_bucket: str = ""
-    """Bucket of the outputs, if it is another one."""
+    """Bucket of the outputs, if it is not ``bucket``."""
     output_region: str = ""
     skip: str = "fresh"
     retry_failed: bool = False
     plan_only: bool = False
-    """Whether the task only says what a batch would do."""
+    """Whether the task only estimates what a batch would do."""
     allowed: str = "0"
     """How many objects may fail, as the user wrote it."""
 
@@ -49,7 +49,7 @@ class BatchRecord:
 
     @classmethod
     def from_json(cls, values: object) -> BatchRecord | None:
-        """The record from :meth:`to_json`; None if it is not one, because anybody can push an XCom."""
+        """The record from :meth:`to_json`; None if the values are no record: any task can push an XCom."""
         if not isinstance(values, Mapping):
             return None
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
@@ -63,11 +63,11 @@ class BatchRecord:
 
 
 def page_url(ti: Any) -> str:
-    """The address of the page of a task's batch; empty where Airflow cannot have such a page.
+    """The address of the page of a task's batch; empty if this Airflow has no such pages.
 
-    Where Airflow's UI can open a page of a plugin beside its menu, that is the address; else it is the page
-    itself. While ``[api] base_url`` is not set, it is a path from the root of Airflow's host, which is enough
-    for a link in the UI.
+    If Airflow's UI can show a page of a plugin beside its menu, the address leads to that view; otherwise it
+    leads to the page alone. If ``[api] base_url`` is not set, the address is a path from the root of
+    Airflow's host, which is enough for a link in the UI.
     """
     if not compat.has_batch_pages():
         return ""
@@ -76,7 +76,7 @@ def page_url(ti: Any) -> str:
     if map_index is not None and map_index >= 0:
         names["map_index"] = map_index
     base = compat.base_url()
-    # The UI opens the rest of this address as a path from the root of the host.
+    # The UI opens the part after /plugin/ci-batches as a path from the root of the host.
     page = f"{urlsplit(base).path}{PREFIX}/batch?{urlencode(names)}"
     if compat.pages_have_deep_links():
         return f"{base}/plugin{PREFIX}{page}"

@@ -1,4 +1,4 @@
-"""Job ids in every form in which users and other tasks hand them over."""
+"""Reads job ids in every form in which users and other tasks pass them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from airflow_provider_ci.client.records import checks
 
 
 def job_ids_in(value: Any) -> Iterator[str]:
-    """The job ids in a text with commas, an operator's result, or a list of either, or the text of these.
+    """Read job ids from a text with commas, an operator's result, a list of these, or a list as text.
 
-    :raises ValueError: a job id cannot be read from part of it.
+    :raises ValueError: no job id can be read from some part of the value.
     """
     value = checks.as_written(value)
     if isinstance(value, str):
@@ -19,7 +19,7 @@ def job_ids_in(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping) and "job_id" in value:
         yield from job_ids_in(value["job_id"])
     elif isinstance(value, Iterable) and not isinstance(value, Mapping):
-        # Also Airflow's lazy sequence, in which the results of a mapped task arrive.
+        # This includes Airflow's lazy sequence, which holds the results of a mapped task.
         for item in value:
             yield from job_ids_in(item)
     elif value is not None:

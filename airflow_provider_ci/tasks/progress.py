@@ -1,4 +1,4 @@
-"""The progress of a task's jobs in its log: soon at first, then less and less often."""
+"""Logs the progress of a task's jobs: first at short intervals, then less and less often."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_ci.compat import StateStore
 from airflow_provider_ci.tasks.quiet import FewLines
 
 STORE_KEY = "progress"
-"""Where Airflow 3.3 and newer show it among the task's state."""
+"""Key of the progress in the task's state store (Airflow 3.3 and newer)."""
 _FIRST_SECONDS = 2.0
 _LONGEST_SECONDS = 60.0
 _SILENCE_CHECK_SECONDS = 1.0
@@ -31,7 +31,7 @@ class Log(Protocol):
 
 
 class HumanPace:
-    """Says when to log something: after 2 seconds, then after twice as long each time, up to a minute."""
+    """Decides when to log: after 2 seconds, then after intervals that double each time, up to a minute."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -40,11 +40,11 @@ class HumanPace:
         self._next = self._last + self._wait
 
     def hurry(self) -> None:
-        """The next time is now."""
+        """Make the next line due now."""
         self._next = self._clock()
 
     def is_time(self) -> bool:
-        """Whether to log something now; if so, the next time is later."""
+        """Whether a line is due now; if so, schedule the next one."""
         now = self._clock()
         if now < self._next:
             return False
@@ -54,26 +54,27 @@ class HumanPace:
         return True
 
     def is_late(self) -> bool:
-        """The same, but only when a minute has passed: for lines that repeat old numbers."""
+        """Whether a line is due, and the last one is a minute old; used for lines that repeat old numbers."""
         return self._clock() >= self._last + _LONGEST_SECONDS and self.is_time()
 
 
 def immediate_pace() -> HumanPace:
-    """A pace whose first time is now."""
+    """A pace whose first line is due now."""
     pace = HumanPace()
     pace.hurry()
     return pace
 
 
 class BatchProgress:
-    """Tells in the log, and in the task's state store, how far a batch is.
+    """Reports the progress of a batch in the log and in the task's state store.
 
-    The first numbers are logged at once, so that each resumed window shows up. As a context manager it also
-    repeats the last numbers while nothing else is logged, so that no minute is silent, and leaves out most
-    lines about single requests and objects.
+    The first numbers are logged at once, so that the log shows each resumed window. As a context manager, it
+    also repeats the last numbers if nothing else was logged for a minute, and it leaves out most lines about
+    single requests and objects.
 
     :param allowed: how many objects may fail, as the user wrote it.
-    :param since: what the process before this one had as ``since``, so that rates count the whole try.
+    :param since: the value of ``since`` in the previous process of the try, so that rates cover the whole
+        try.
     """
 
     def __init__(
@@ -89,7 +90,8 @@ class BatchProgress:
         self._store = store
         self._allowed = allowed
         self.since = since
-        """When the try began, and how many objects needed no job of it; None until it is known."""
+        """Start of the try, and the number of objects that needed no job from it; None until both are
+        known."""
         self._is_resumed = since is not None
         self._pace = HumanPace(clock)
         self._last: Progress | None = None
@@ -99,7 +101,7 @@ class BatchProgress:
 
     def __enter__(self) -> BatchProgress:
         self._few_lines.__enter__()
-        # A daemon: it must not keep a task alive whose process is to end.
+        # A daemon thread, so that it does not keep the process of a task alive.
         Thread(target=self._fill_silence, name="ci-progress", daemon=True).start()
         return self
 
@@ -108,7 +110,7 @@ class BatchProgress:
         self._few_lines.__exit__()
 
     def __call__(self, progress: Progress) -> None:
-        """Tell it, if it is time."""
+        """Log the progress if a line is due."""
         with self._lock:
             if self._last is None:
                 self._pace.hurry()
@@ -129,9 +131,10 @@ class BatchProgress:
         )
 
     def close(self, summary: BatchSummary, *, has_failed: bool = False, report_url: str = "") -> None:
-        """Tell the end: the verdict first, then the reasons of failures, then where to read more.
+        """Log the end: first the verdict, then the reasons for failures, then the address of the report.
 
-        :param report_url: of a page with the report; without it the log has the key.
+        :param report_url: address of a page with the report; without an address, the key of the report is
+            logged.
         """
         tell = self._log.error if has_failed else self._log.info
         tell(self._verdict(summary, has_failed))
@@ -159,7 +162,7 @@ class BatchProgress:
             f"{summary.skipped:,} up to date" * bool(summary.skipped),
             f"{summary.failed_before:,} failed before" * bool(summary.failed_before),
         ]
-        if not has_failed:  # then the good news comes first
+        if not has_failed:  # then the succeeded objects come first
             counts = counts[2:] + counts[:2]
         spent = f"in {spoken(summary.seconds)} ({spoken_rate(done, summary.seconds)})"
         return f"{', '.join(filter(None, counts))}, {spent}"
@@ -175,7 +178,8 @@ class BatchProgress:
     def _done_in(self, progress: Progress) -> tuple[int, float]:
         """How many objects this try has done, and in how many seconds.
 
-        A resumed process finds at once what ended while the task was deferred: its own time says nothing.
+        A resumed process finds objects that ended while the task was deferred, so its own running time is not
+        used.
         """
         if not self._is_resumed:
             free = progress.skipped + progress.earlier
@@ -185,7 +189,7 @@ class BatchProgress:
         return progress.finished - int(self.since["free"]), time.time() - self.since["began"]
 
     def _fill_silence(self) -> None:
-        """Repeat the last numbers when it is time; only to the log, as the store is not for other threads."""
+        """Log the last numbers again when a line is due. The store is not updated: it is not thread-safe."""
         while not self._is_over.wait(_SILENCE_CHECK_SECONDS):
             with self._lock:
                 if not self._pace.is_late():
@@ -204,9 +208,9 @@ class BatchProgress:
 
 
 class JobsProgress:
-    """Tells in the log how many of some jobs have ended.
+    """Logs how many of a number of jobs have ended.
 
-    :param jobs: how many there are to wait for.
+    :param jobs: number of jobs to wait for.
     """
 
     def __init__(self, log: Log, jobs: int, clock: Clock = time.monotonic) -> None:
@@ -217,7 +221,7 @@ class JobsProgress:
         self._pace = HumanPace(clock)
 
     def __call__(self, pending: int) -> None:
-        """Tell it, if it is time."""
+        """Log the progress if a line is due."""
         if not self._pace.is_time():
             return
         done, seconds = self._jobs - pending, self._clock() - self._began
@@ -229,7 +233,7 @@ class JobsProgress:
 
 
 def rate_and_rest(done: int, to_go: int, seconds: float) -> str:
-    """How fast it goes and how long it will take: ``12.5/s, about 3 min 20 s left``."""
+    """The rate and the estimated time left, in words: ``12.5/s, about 3 min 20 s left``."""
     if to_go <= 0:
         return "all done"
     if done <= 0 or seconds <= 0:
@@ -238,7 +242,7 @@ def rate_and_rest(done: int, to_go: int, seconds: float) -> str:
 
 
 def spoken_rate(done: int, seconds: float) -> str:
-    """A rate as people say it: ``12.5/s``, where it is low ``4.2/min`` or ``3.0/h``."""
+    """A rate in a readable unit: ``12.5/s``, or for low rates ``4.2/min`` or ``3.0/h``."""
     per_second = done / seconds if seconds > 0 else 0.0
     rates = ((per_second * length, unit) for length, unit in ((1, "s"), (60, "min"), (3600, "h")))
     number, unit = next(((number, unit) for number, unit in rates if number >= 1), (per_second, "s"))
@@ -246,7 +250,7 @@ def spoken_rate(done: int, seconds: float) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """A time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """A duration in readable units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

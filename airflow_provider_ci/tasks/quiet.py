@@ -1,4 +1,4 @@
-"""Keeps lines about single requests and objects from filling the log of a task that has a million of them."""
+"""Limits log lines about single requests and objects, so that they do not fill the log of a large batch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ LOGGERS = (
     "batch.dispatch.outcomes",
     "batch.run.loop",
 )
-"""The modules that log lines about one request, one job or one object."""
+"""The modules whose log lines are about one request, one job or one object."""
 _AT_FIRST = 3
 _SECONDS = 60.0
 
 
 class FewLines(logging.Filter):
-    """Lets the first lines of each kind through, then one a minute, which says how many were left out.
+    """Passes the first lines of each kind, then one line per minute, which says how many were left out.
 
-    Lines are of a kind when they differ in their values only. As a context manager it filters the loggers of
-    this package, and at its end it logs how many lines were left out.
+    Lines that differ only in their values are of one kind. As a context manager, the filter applies to the
+    loggers of this package, and at the end it logs how many lines were left out.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -50,7 +50,7 @@ class FewLines(logging.Filter):
                 )
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to log the line; the number of those left out is added to it."""
+        """Whether to log the line; if so, the number of lines left out before is added to it."""
         with self._lock:
             kind = self._kinds.setdefault(str(record.msg), _Kind(record.name))
             now = self._clock()
@@ -65,7 +65,7 @@ class FewLines(logging.Filter):
 
 
 class _Kind:
-    """Lines with the same text."""
+    """The state of one kind of line: lines with the same text before their values are filled in."""
 
     def __init__(self, logger: str) -> None:
         self.logger = logger

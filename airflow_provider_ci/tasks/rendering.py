@@ -1,7 +1,7 @@
-"""What our operators and sensors do with their arguments: templates, results of other tasks, mapping, types.
+"""How operators and sensors treat their arguments: templates, results of other tasks, mapping and types.
 
-A class declares its arguments once, in ``argument_types``. From this follow its template fields, the types
-that are restored when it runs, and the tasks that it depends on, plain or mapped.
+A class declares its arguments once, in ``argument_types``. Its template fields, the types that are restored
+when the task runs, and the upstream tasks (plain or mapped) are derived from this declaration.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
 
     _Task = BaseOperator
 else:
-    # Airflow's metaclass gives every subclass of its operators a constructor, which would pass over the
-    # sensor's where both are bases.
+    # Airflow's metaclass gives every subclass of its operators a constructor. A class with this mixin and a
+    # sensor as bases would then skip the constructor of the sensor.
     _Task = object
 
 _MARK = "ci_mark_none"
 _NONE = "\0None\0"
-"""Stands for None while a template is rendered, so that it is never mistaken for text."""
+"""Replaces None while a template is rendered, so that None is never mistaken for text."""
 _TIME_BOUNDS = {"modified_after", "modified_before"}
 _RENAMED = {"conn_id": "tencent_ci_conn_id"}
-"""Arguments that had another name before version 0.3."""
+"""Old and new names of arguments that were renamed in version 0.3."""
 
 compat.allow_in_xcom(
     *(Callback, DocProcess, FailuresOf, Inventory, Manifest, MqConfig, NotifyConfig),
@@ -63,25 +63,25 @@ compat.allow_in_xcom(
 
 
 class Templated(_Task):
-    """Mixin of an operator or a sensor, to be named before its base class."""
+    """Mixin for an operator or a sensor; it must come before the base class of Airflow."""
 
     argument_types: ClassVar[Mapping[str, Reader]] = {}
-    """What restores the type of each attribute. An attribute has the name of its argument, except
-    ``output_template``."""
+    """The reader that restores the type of each attribute. Each attribute has the name of its argument,
+    except ``output_template``."""
     definition: str = ""
-    """Sixteen hex digits that change with the code of the task, and not with what its templates become."""
+    """Sixteen hex digits that change with the code of the task, not with the rendered values."""
     own_defaults: ClassVar[Mapping[str, Any]] = {}
-    """Airflow's own arguments that have another default here; mapped tasks have it, too."""
+    """Arguments of Airflow that have another default in this class, also for mapped tasks."""
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """As Airflow's own; the mapped task also depends on results inside value objects."""
+        """Like Airflow's ``partial``, but the mapped task also depends on results inside value objects."""
         made = super().partial(**{**cls.own_defaults, **with_new_names(kwargs)})
-        made._expand_called = True  # or Airflow warns that it was never mapped
+        made._expand_called = True  # otherwise Airflow warns that it was never mapped
         return _Partial(operator_class=made.operator_class, kwargs=made.kwargs, params=made.params)
 
     def keep_arguments(self, *defining: str) -> None:
-        """Call this at the end of the constructor: it notes upstream tasks, and what defines the work.
+        """Record the upstream tasks, and the definition of the work. Call this at the end of the constructor.
 
         :param defining: attributes that decide which objects are processed, and how.
         """
@@ -91,9 +91,9 @@ class Templated(_Task):
         self.definition = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
 
     def read_arguments(self) -> None:
-        """Call this first when the task runs: arguments have their types again, and are checked.
+        """Restore the types of the arguments, and check them. Call this first when the task runs.
 
-        :raises ValueError: an argument makes no sense; its name and its value are named.
+        :raises ValueError: an argument is invalid; the message has its name and its value.
         """
         for attribute, read in self.argument_types.items():
             name = f"{type(self).__name__}.{attribute.removesuffix('_template')}"
@@ -102,9 +102,9 @@ class Templated(_Task):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Render as Airflow does, and inside value objects too; None stays None."""
+        """Render as Airflow does, but also inside value objects; None stays None."""
         if seen_oids is not None and id(content) in seen_oids:
-            return content  # another task's result, in which nothing is a template
+            return content  # the result of another task, which is not a template
         if is_value(content):
             known = {
                 name: self.render_template(value, context, jinja_env, seen_oids)
@@ -117,14 +117,14 @@ class Templated(_Task):
 
     def _render_text(self, content: str, context: Context, jinja_env: Any) -> Any:
         if not _has_template(content, jinja_env):
-            return content  # a list may have a million keys
+            return content  # saves time: a list may have a million keys
         seen: list[Any] = []
         result = self._rendered_by(jinja_env, content, context, lambda value: _none_marked(value, seen))
         if not isinstance(result, str):
             if any(value is result for value in seen) or isinstance(result, (list, dict)):
                 return result
-            # Native rendering reads text as Python, and would make 2026.1 of "2026.10". It leaves alone what
-            # begins with a character that no Python expression begins with.
+            # Native rendering reads text as Python, and would turn "2026.10" into 2026.1. It does not change
+            # text that begins with a character with which no Python expression can begin.
             result = self._rendered_by(jinja_env, f"\0{content}", context, str)[1:]
         if result == _NONE or (result == "None" and content != "None"):
             return None
@@ -138,7 +138,7 @@ class Templated(_Task):
     def _rendered_by(
         self, jinja_env: Any, content: str, context: Context, finalize: Callable[[Any], Any]
     ) -> Any:
-        """Render with a function that sees every value that is put into the text."""
+        """Render; ``finalize`` is called with every value that is inserted into the text."""
         own = jinja_env.finalize or (lambda value: value)
         environment = jinja_env.overlay(finalize=lambda value: finalize(own(value)))
         environment.filters = {**jinja_env.filters, _MARK: lambda value: _NONE if _is_none(value) else value}
@@ -146,7 +146,7 @@ class Templated(_Task):
 
 
 class _Partial(OperatorPartial):
-    """A partial whose mapped task depends on everything in its arguments."""
+    """A partial whose mapped task depends on all tasks whose results are in its arguments."""
 
     def expand(self, **mapped_kwargs: Any) -> MappedOperator:
         mapped = with_new_names(mapped_kwargs)
@@ -158,7 +158,7 @@ class _Partial(OperatorPartial):
         return self._depending(super().expand_kwargs(kwargs, strict=strict), kwargs)
 
     def _depending(self, task: MappedOperator, mapped: Any) -> MappedOperator:
-        """The task, after all whose results are in its arguments; Airflow looks into some of them only."""
+        """Make the task depend on all results in its arguments; Airflow itself finds only some of them."""
         _depend(task, mapped)
         for name, value in self.kwargs.items():
             if name not in _AIRFLOWS_OWN:
@@ -167,11 +167,11 @@ class _Partial(OperatorPartial):
 
 
 _AIRFLOWS_OWN = frozenset({"dag", "task_group", "params", "default_args"})
-"""Arguments that hold tasks without depending on them."""
+"""Arguments that can contain tasks without making the mapped task depend on them."""
 
 
 def with_new_names(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by their present names."""
+    """The arguments under their current names."""
     for old, new in _RENAMED.items():
         if old in kwargs:
             warnings.warn(f"the argument {old} is now called {new}", DeprecationWarning, stacklevel=3)
@@ -199,12 +199,12 @@ def _results_in(content: Any) -> Iterator[Any]:
 
 def _has_template(content: str, jinja_env: Any) -> bool:
     names = ("variable_start_string", "block_start_string", "comment_start_string")
-    is_literal = content.startswith(("[", "{"))  # native rendering makes a list or a dict of it
+    is_literal = content.startswith(("[", "{"))  # native rendering turns it into a list or a dict
     return is_literal or any(getattr(jinja_env, name) in content for name in names)
 
 
 def _with_marks(template: nodes.Template) -> nodes.Template:
-    """The template, with the filter that marks None wherever an expression builds a text of its own."""
+    """The template, with the filter that marks None in every expression that builds a text itself."""
 
     def marked(node: nodes.Expr) -> nodes.Expr:
         return nodes.Filter(node, _MARK, [], [], None, None, lineno=node.lineno)
@@ -224,23 +224,23 @@ def _with_marks(template: nodes.Template) -> nodes.Template:
 
 
 def _none_marked(value: Any, seen: list[Any]) -> Any:
-    if hasattr(type(value), "__wrapped__"):  # Airflow reads some values, such as Variables, only on use
+    if hasattr(type(value), "__wrapped__"):  # Airflow reads some values, such as Variables, lazily
         value = value.__wrapped__
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, list, tuple)):
-        value = list(value)  # the results of a mapped task, whose text would not show them
+        value = list(value)  # the results of a mapped task, whose text form would not contain them
     seen.append(value)
     return _NONE if _is_none(value) else value
 
 
 def _is_none(value: Any) -> bool:
-    """Whether it is None, or a name that does not exist where the DAG tolerates such names."""
+    """Whether the value is None, or an undefined name in a DAG that allows undefined names."""
     return value is None or isinstance(value, Undefined)
 
 
 def _code(content: Any) -> Any:
-    """An argument as it stands in the code, the same in every process."""
+    """An argument as the code of the DAG has it, in a form that is the same in every process."""
     if is_value(content):
-        # A window that moves on with each run is not another piece of work.
+        # A time window that moves with each run does not make the work another one.
         skipped = _TIME_BOUNDS if isinstance(content, (Inventory, ObjectSelection)) else set()
         named = {name: _code(value) for name, value in values_in(content) if name not in skipped}
         return [type(content).__name__, named]

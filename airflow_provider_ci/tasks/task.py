@@ -1,4 +1,4 @@
-"""What all operators and sensors share: the connection, and the limits of a task's time."""
+"""The base of all operators and sensors: the connection, and the time limits of a task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONNECTION: Mapping[str, Reader] = {
 
 
 class CITask(Templated):
-    """Mixin of an operator or a sensor on the bucket of a ``tencent_ci`` connection."""
+    """Mixin for an operator or a sensor that works on the bucket of a ``tencent_ci`` connection."""
 
     task_links: TaskLinks | None = None
     """The links that this process has pushed."""
@@ -36,19 +36,19 @@ class CITask(Templated):
 
     @property
     def conn_id(self) -> str:
-        """The connection, by the name that it had before version 0.3."""
+        """The connection id, under the name that it had before version 0.3."""
         warnings.warn("conn_id is now called tencent_ci_conn_id", DeprecationWarning, stacklevel=2)
         return self.tencent_ci_conn_id
 
     @cached_property
     def hook(self) -> CIHook:
-        """The hook of the connection; nothing is read before its client is used."""
+        """The hook of the connection; the connection is read when its client is first used."""
         return CIHook(self.tencent_ci_conn_id, bucket=self.bucket, region=self.region)
 
     def begin(self, context: Context, event: Mapping[str, Any] | None = None) -> TaskLinks:
-        """Call this first in each process of a try: it reads the arguments and forgets links.
+        """Read the arguments, and start with no links. Call this first in each process of a try.
 
-        :param event: of the trigger; the task goes on in the bucket in which it was deferred.
+        :param event: event of the trigger; the task continues in the bucket in which it was deferred.
         """
         self.read_arguments()
         for name, value in ((event or {}).get("connection") or {}).items():
@@ -58,13 +58,13 @@ class CITask(Templated):
         return self.task_links
 
     def _do_render_template_fields(self, *args: Any, **kwargs: Any) -> None:
-        """As Airflow's own, for plain and mapped tasks; it comes before everything else in each process."""
-        # At the end Airflow pushes each link of the task, even an empty one of a task that failed at once.
+        """Render as Airflow does, for plain and mapped tasks; Airflow calls this first in each process."""
+        # At the end, Airflow pushes each link of the task, even an empty link of a task that failed at once.
         self.operator_extra_links = ()
         super()._do_render_template_fields(*args, **kwargs)
 
     def end_of_try(self) -> float | None:
-        """Unix time at which ``execution_timeout`` ends this try; a deferral does not lengthen it."""
+        """Unix time at which ``execution_timeout`` ends this try; a deferral does not extend this time."""
         if self.execution_timeout is None:
             return None
         return time.time() + self.execution_timeout.total_seconds()
@@ -78,7 +78,7 @@ class CITask(Templated):
         }
 
     def raise_if_overdue(self, end_of_try: float | None, what_goes_on: str) -> None:
-        """Fail as Airflow does in place, where the try has used up its ``execution_timeout``.
+        """Fail as Airflow does in place if the try has used up its ``execution_timeout``.
 
         :param what_goes_on: a sentence that says which work continues.
         """
@@ -88,5 +88,5 @@ class CITask(Templated):
 
 
 def earliest(*moments: float | None) -> float:
-    """The first of these moments; None is ignored."""
+    """The earliest of these Unix times; None is ignored."""
     return min(moment for moment in moments if moment is not None)

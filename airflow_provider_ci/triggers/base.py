@@ -1,4 +1,4 @@
-"""What all triggers share: they wait in Airflow's triggerer, where a wait holds no worker slot."""
+"""The base class of all triggers. A trigger waits in Airflow's triggerer, where it holds no worker slot."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_ci.client import CIClient
 from airflow_provider_ci.hooks import CIHook
 
-# apache/airflow issues 71580 and 72716: the scheduler marks a task as failed that resumes too early.
+# apache/airflow issues 71580 and 72716: the scheduler marks a task as failed if the task resumes too early.
 FIRST_LOOK_SECONDS = 5.0
-"""A trigger that fires at once can meet Airflow 3.3.0 to 3.3.2 before it has noted the deferral."""
+"""Seconds before the first request: Airflow 3.3.0 to 3.3.2 must have recorded the deferral by then."""
 _TELL_SECONDS = 5.0
 _PACKAGE = __name__.rpartition(".")[0]
 
 
 class CITrigger(BaseTrigger):
-    """Looks at a bucket of a ``tencent_ci`` connection, and fires once: at the latest at the deadline.
+    """Watches a bucket of a ``tencent_ci`` connection, and fires once, at the deadline at the latest.
 
-    :param deadline: Unix time of the end of the wait. It is absolute, so a restart grants no more time.
+    :param deadline: Unix time at which the wait ends. The time is absolute, so a restart does not extend the
+        wait.
     :param tencent_ci_conn_id: the Airflow connection.
-    :param bucket: takes the place of the connection's bucket.
-    :param region: takes the place of the connection's region.
+    :param bucket: bucket to use in place of the connection's.
+    :param region: region to use in place of the connection's.
     :param poll_interval: seconds between two requests.
-    :param note: plain JSON that comes back to the task as ``note`` of the event.
-    :param conn_id: the connection in deferrals that an older version has stored.
+    :param note: plain JSON that the event returns to the task as ``note``.
+    :param conn_id: old name of ``tencent_ci_conn_id``, for deferrals that an older version has stored.
     """
 
     _SHARED = ("deadline", "tencent_ci_conn_id", "bucket", "region", "poll_interval", "note")
@@ -55,33 +56,34 @@ class CITrigger(BaseTrigger):
         self.note = note
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its constructor's arguments as plain JSON.
+        """Return the path of the class and the constructor's arguments as plain JSON.
 
-        Our own classes are named as users import them: a deferral that is stored outlives a move of the file.
+        Classes of this package get the path from which users import them, so stored deferrals still work if a
+        file moves.
         """
         module = type(self).__module__
         path = _PACKAGE if module.startswith(f"{_PACKAGE}.") else module
         own = [p.name for p in signature(type(self)).parameters.values() if p.kind is not p.VAR_KEYWORD]
         names = dict.fromkeys((*own, *self._SHARED))
-        # conn_id is the old name of tencent_ci_conn_id: it is read, and no longer written.
+        # conn_id is the old name of tencent_ci_conn_id: it is still read, but no longer written.
         arguments = {name: getattr(self, name) for name in names if name != "conn_id"}
         if self.note is None:
             del arguments["note"]
         return f"{path}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait; one event, then nothing more."""
+        """Wait, and yield exactly one event."""
         event = await self._outcome()
         if self.note is not None:
-            # The templates of the task may render to another bucket by the time it goes on.
+            # When the task continues, its templates may render to another bucket.
             place = {name: getattr(self, name) for name in ("tencent_ci_conn_id", "bucket", "region")}
             event = {**event, "note": self.note, "connection": place}
         yield TriggerEvent(event)  # type: ignore[no-untyped-call] # as above
-        # Nothing may follow: a trigger that lives on gets on_kill although its task succeeded (measured with
-        # Airflow 3.3.2, two seconds later).
+        # Nothing may follow the event: a trigger that keeps running gets on_kill although its task succeeded
+        # (measured with Airflow 3.3.2, two seconds later).
 
     async def _outcome(self) -> dict[str, Any]:
-        """The event. An exception would end the task, unexplained."""
+        """Wait, and return the event. An exception would end the task unexplained, so it becomes an event."""
         try:
             with await self._client() as client:
                 return await self._wait(client)
@@ -93,9 +95,10 @@ class CITrigger(BaseTrigger):
         return await CIHook(self.tencent_ci_conn_id, bucket=self.bucket, region=self.region).async_client()
 
     async def _sleep(self, seconds: float, tell: Callable[[], object] = lambda: None) -> bool:
-        """Sleep, but not beyond the deadline; false if the deadline has passed already.
+        """Sleep, but not beyond the deadline; return False if the deadline has already passed.
 
-        :param tell: called every few seconds of a long sleep, so that the log shows that something waits.
+        :param tell: called every few seconds during a long sleep, so that the log shows that the trigger
+            waits.
         """
         end = min(self.deadline, time.time() + seconds)
         is_in_time = self.deadline > time.time()
@@ -106,7 +109,7 @@ class CITrigger(BaseTrigger):
 
     @abstractmethod
     async def _wait(self, client: CIClient) -> dict[str, Any]:
-        """Look until the wait is over, or the deadline has passed; return the event."""
+        """Poll until the wait is over, or the deadline has passed; return the event."""
 
     @abstractmethod
     def _event(self, status: str, message: str = "") -> dict[str, Any]: ...

@@ -15,14 +15,14 @@ from airflow_provider_ci.triggers.kill import CancellingTrigger
 
 
 class CIBatchTrigger(CancellingTrigger):
-    """Fires when a batch should be taken up again: most of its window has ended, or all of it.
+    """Fires when a task should continue its batch, because most or all jobs of the window have ended.
 
-    It reads from the batch's ledger which jobs those are. The event is ``{"status": "due" | "timeout" |
+    It reads these jobs from the batch's ledger. The event is ``{"status": "due" | "timeout" |
     "paused" | "error", "message", "pending", "deadline"}``.
 
-    :param folder: of the batch in the bucket, with its ``/`` at the end.
+    :param folder: folder of the batch in the bucket, with its ``/`` at the end.
     :param claim: token of the claim that the trigger keeps valid while the batch waits.
-    :param pause_seconds: how long a paused queue is waited for.
+    :param pause_seconds: how long to wait for a paused queue, in seconds.
     :param cancel_on_kill: cancel waiting jobs when a user ends the task (Airflow 3.3 and newer).
     :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between
         two requests.
@@ -45,9 +45,10 @@ class CIBatchTrigger(CancellingTrigger):
 
     async def _wait(self, client: CIClient) -> dict[str, Any]:
         try:
-            # The client blocks. In the triggerer's event loop it would hold up all other triggers.
+            # The client blocks. In the triggerer's event loop, it would delay all other triggers.
             return await self._look(await asyncio.to_thread(self._watch, client))
-        # A status of its own, because the task fails on it. After another error the task goes on by itself.
+        # This error has a status of its own, because it makes the task fail. After other errors, the task
+        # waits in place.
         except QueueStaysPausedError as error:
             return self._event("paused", str(error))
 

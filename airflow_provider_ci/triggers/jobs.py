@@ -17,12 +17,12 @@ class CIJobTrigger(CancellingTrigger):
     """Fires once when all the jobs have ended, or at the deadline.
 
     The event is ``{"status": "done" | "timeout" | "error", "message", "job_ids", "pending"}``;
-    the resumed task asks for the jobs itself, so that no result passes through Airflow's database.
+    the resumed task reads the jobs itself, so that no result passes through Airflow's database.
 
     :param job_ids: the jobs to wait for.
     :param cancel_on_kill: cancel waiting jobs when a user ends the task (Airflow 3.3 and newer).
-    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between
-        two requests, and the first ones follow each other sooner.
+    :param shared: the arguments of :class:`CITrigger`; ``poll_interval`` is the longest time between two
+        requests; the first requests follow at shorter intervals.
     """
 
     def __init__(self, *, job_ids: Sequence[str], cancel_on_kill: bool = True, **shared: Any) -> None:
@@ -36,7 +36,7 @@ class CIJobTrigger(CancellingTrigger):
         tell = JobsProgress(self.log, len(watch.pending))
         seconds = min(FIRST_LOOK_SECONDS, self.poll_interval)
         while await self._sleep(seconds, lambda: tell(len(watch.pending))):
-            # The client blocks. In the triggerer's event loop it would hold up all other triggers.
+            # The client blocks. In the triggerer's event loop, it would delay all other triggers.
             await asyncio.to_thread(watch.look_patiently)
             if not watch.pending:
                 return self._event("done", pending=())

@@ -18,7 +18,7 @@ class CIObjectsTrigger(CITrigger):
 
     The event is ``{"status": "done" | "timeout" | "error", "message", "found"}``.
 
-    :param arrival: what to wait for, as ``Arrival.to_json`` gives it.
+    :param arrival: what to wait for, in the form that ``Arrival.to_json`` returns.
     :param first_wait: seconds before the first listing, because the sensor has just made one.
     :param shared: the arguments of :class:`CITrigger`.
     """
@@ -38,7 +38,7 @@ class CIObjectsTrigger(CITrigger):
                 self.log.info("still waiting: %s", missing)
 
         while await self._sleep(wait_seconds, tell):
-            # The client blocks. In the triggerer's event loop it would hold up all other triggers.
+            # The client blocks. In the triggerer's event loop, it would delay all other triggers.
             seen = await asyncio.to_thread(arrival.look_patiently, client)
             if seen is not None:
                 missing = arrival.missing(seen)

@@ -25,7 +25,7 @@ pdf = DocProcess(target="pdf")
 
 
 def batch(dag_id: str, **options: Any) -> DAG:
-    """A DAG whose task converts the folder of its name."""
+    """A DAG whose task converts the folder with the DAG's name."""
     with DAG(dag_id, schedule=None) as dag:
         CIBatchOperator(
             task_id="task",
