@@ -46,7 +46,7 @@ class Batch(BatchSettings):
         return summary
 
     def preview(self, prices: PriceTable | None = None) -> BatchPreview:
-        """What :meth:`run` would do now; nothing is claimed, written or submitted.
+        """Return what :meth:`run` would do now; nothing is claimed, written or submitted.
 
         A preview sends the same requests as planning: listings of the source and of the outputs. It ignores
         other batches that are making the same outputs at this moment.

@@ -62,7 +62,7 @@ def concerns_one_object(error: CIError | ValueError) -> bool:
 
 
 class BatchRunningError(CIError):
-    """Another run of the same batch is active, so this one has done nothing, or has stopped."""
+    """Another run of the same batch is active, so this run has done nothing or has stopped."""
 
     def __init__(self, folder: str, holder: str) -> None:
         self.folder = folder

@@ -72,7 +72,7 @@ class EarlyStop:
         return cls(percent=percent)
 
     def applies(self, failed: int, finished: int) -> bool:
-        """Whether the batch has to stop early, because ``failed`` objects failed.
+        """Whether the batch has to stop early because of this number of failures.
 
         :param finished: objects whose jobs have ended; skipped objects do not count.
         """

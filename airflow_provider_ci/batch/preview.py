@@ -55,7 +55,7 @@ class BatchPreview:
     requests: int = 0
     """Number of requests to CI and COS, including the submissions."""
     hours: float | None = None
-    """Hours that all ``jobs`` take at the concurrency of the queue; None if the queue does not report it."""
+    """Hours that all ``jobs`` take at the concurrency of the queue; None if the concurrency is unknown."""
     cost: float | None = None
     """Cost of all ``jobs``, in ``currency``; None if the price table lacks a price."""
     cost_leaves_out: Sequence[str] = ()

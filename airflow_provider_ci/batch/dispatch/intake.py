@@ -21,6 +21,8 @@ _FOLLOW_WINDOW = 10_000
 class Intake:
     """Reads the plan from the line at which the previous run stopped.
 
+    To touch a line is to put it into its first place in the batch's state.
+
     :param is_held: returns whether no further line may be touched for now.
     """
 

@@ -56,7 +56,7 @@ class Secrets:
     def of(self, reference: str) -> str:
         """The secret that a reference names.
 
-        :raises SecretError: it cannot be looked up.
+        :raises SecretError: the secret cannot be looked up.
         """
         if reference not in self._known:
             # Failures are kept, too, so that a missing connection is not looked up again for each object.

@@ -71,7 +71,7 @@ class Outcomes:
         self.finish(result, is_pressing=True)
 
     def enqueue(self, attempts: Iterable[Attempt]) -> None:
-        """Let lines wait for their submission; a line whose input is not made yet first waits for that."""
+        """Let lines wait for their submission; a line whose input is missing waits for the input first."""
         open_lines = self._state.open_lines() if self._steps > 1 else set()
         # In the order of the plan, a line comes after the line whose output it reads.
         for attempt in sorted(attempts, key=lambda each: each.planned.index):

@@ -117,6 +117,6 @@ class QueueShares:
     def _wait_of(self, queue: str | None) -> float:
         """The expected wait of a new job in a queue, in a unit that is the same for all queues.
 
-        One ended job is added to the number of each queue, so that a queue without any gets jobs as well.
+        Each queue counts one ended job more than it had, so that a queue without ended jobs gets jobs, too.
         """
         return (self._in_flight[queue] + 1) / (self._drained[queue] + 1)

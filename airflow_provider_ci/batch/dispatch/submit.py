@@ -212,7 +212,7 @@ class Submitter:
         return type_of_operation(operation).tag == job.tag and matches_operation(job, operation)
 
     def newest_jobs(self, look_back_to: datetime | None) -> Iterator[Job]:
-        """The jobs of each queue, newest first, that were created since this service time; None for all."""
+        """The jobs of each queue created since ``look_back_to`` (service time; None: all), newest first."""
         oldest = None if look_back_to is None else look_back_to - TIME_SLACK
         for job_type in self.operations.types:
             for queue_id in self.queues.to_list(job_type):

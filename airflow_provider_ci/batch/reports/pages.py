@@ -41,7 +41,7 @@ class NoReportError(CIError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
-    """Some results of a report."""
+    """A page of results of a report."""
 
     results: tuple[ObjectResult, ...]
     total: int | None

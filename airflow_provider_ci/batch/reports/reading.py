@@ -24,7 +24,7 @@ class ReportHeader:
 
     batch_id: str
     plan: str
-    """Token of the plan whose results these are."""
+    """Token of the plan to which the results belong."""
     is_complete: bool
     """Whether the plan has ended, so that the next run makes a new plan."""
     summary: BatchSummary
@@ -45,7 +45,7 @@ def read_report_header(client: CIClient, folder: str) -> ReportHeader | None:
     try:
         return header_of_line(key, _first_line(client, key))
     except NotFoundError as error:
-        # A missing bucket must not pass for a batch without a report.
+        # A missing bucket must not be taken for a batch without a report.
         if error.code == "NoSuchBucket":
             raise
         return None

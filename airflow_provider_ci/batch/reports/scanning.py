@@ -74,7 +74,8 @@ class Scanned:
     def _all(self, *, is_failed: bool) -> Iterator[ObjectResult]:
         if not self._is_short:
             return self._read(is_failed=is_failed)
-        # The lines of a short report are in the order of their writing; pages are in the order of an index.
+        # A short report has its results in the order in which they were reached. Pages are sorted like an
+        # index.
         if is_failed not in self._kept:
             if is_failed:
                 bad = (result for result in self._all(is_failed=False) if not result.is_good)

@@ -91,7 +91,7 @@ class Indexed:
         return found, None
 
     def _section_of(self, state: str | None) -> Section:
-        """The section in which to look for a state; failures have their own, sorted by code, then by key."""
+        """The section in which to look for a state; failures have a section of their own."""
         return self._index.failures if state in _FAILURE_NAMES else self._index.objects
 
     def _page(
@@ -116,7 +116,7 @@ class Indexed:
     def _bytes(self, part: Part, offset: int, size: int) -> bytes:
         """Some bytes of a part.
 
-        :raises ReportChangedError: the part is not the one that the index describes.
+        :raises ReportChangedError: the part was deleted or replaced after the index was read.
         """
         try:
             body, info = self._client.read_object_part(part.key, offset, size)

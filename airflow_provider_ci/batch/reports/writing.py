@@ -80,7 +80,7 @@ def write_report(
     }
     # Keep json's default separators: read_report() recognizes the header by a part of this text.
     first = f"{json.dumps(header, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
-    # One object, so that the header of one run is never read with the results of another run.
+    # Header and results are one object, so that nobody reads the header of one run with results of another.
     writer.write(report_key(folder), first + written.short, content_type=JSON_LINES)
     return summary
 
@@ -110,7 +110,7 @@ def _write_long(writer: RecordWriter, folder: str, plan: str, found: Gathered) -
 def _write_unsorted(
     writer: RecordWriter, folder: str, plan: str, results: Iterable[ObjectResult]
 ) -> _Written:
-    """Parts in the order in which the results came, without an index."""
+    """Write parts in the order in which the results come, without an index."""
     counts = Counts()
     objects = _Parts(writer, _part_keys(folder, plan))
     failures = _Parts(writer, lambda number: failures_key(folder, number))

@@ -1,4 +1,4 @@
-"""The canary: a sample of a batch that is processed first; the rest follows only if few of it fail."""
+"""The canary, a sample that a batch processes first; the rest follows only if few of its objects fail."""
 
 from __future__ import annotations
 

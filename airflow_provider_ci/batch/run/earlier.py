@@ -39,8 +39,8 @@ class EarlierPlan:
         """
         begin = self.plan.header.started_at
         # With "fresh", an earlier entry of the same content and operation would have made the output up to
-        # date. So a matching entry is newer than the plan, even if both are of the same second. Without that
-        # comparison, an entry of the same seconds may be older.
+        # date. So a matching entry is newer than the plan, even if both have the same second. Without that
+        # comparison, an entry of about the same time may be older.
         begin = math.floor(begin) if self.settings.skip == "fresh" else begin + CLOCK_ERROR_SECONDS
         lines = (planned for planned in self.plan.objects() if planned.is_claimed)
         try:
@@ -106,7 +106,7 @@ class EarlierPlan:
 
 
 def jobs_of_failed_run(settings: BatchSettings, summary: BatchSummary) -> int:
-    """Number of jobs of an ended run with too many failures, because ``max_jobs`` counts its retries, too.
+    """Number of jobs of an ended run that was not good enough; they still count against ``max_jobs``.
 
     The number is 0 if the run was good enough or had another definition: then the next run is new work.
     """

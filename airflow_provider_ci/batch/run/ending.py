@@ -99,7 +99,7 @@ class Ending:
         )
 
     def cancel_if_told(self, journal: Journal, loop: Loop) -> None:
-        """Cancel the jobs that have not started, if the settings say that a stop does so."""
+        """Cancel the jobs that have not started, if the settings ask for that."""
         if self._settings.cancels_when_stopped():
             # Without the note, the next run does not know that this batch cancelled the jobs. The jobs are
             # cancelled even if the note fails: the user asked for it, and the process has little time.
@@ -144,7 +144,7 @@ class EachOnce:
         self._journal = journal
         self._loop = loop
         self.lost = 0
-        """Lines whose result was deleted."""
+        """Number of lines whose result was deleted."""
 
     def __iter__(self) -> Iterator[ObjectResult]:
         plan, self.lost, reason = self._journal.plan, 0, self._loop.stop_reason

@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 _ROUND = 1000
 """Maximum number of submissions in one round."""
 _REFILL_SHARE = 10
-"""The window is filled again when a tenth of it is free, which writes few large blocks, not many small."""
+"""The window is filled again when a tenth of it is free, to write few large blocks instead of many small."""
 _STOP_CHECK_SECONDS = 0.5
 _SHORT_RUN_SECONDS = 15.0
 """Age of a run, in seconds, up to which it need not write its block at once."""
@@ -173,7 +173,7 @@ class Loop:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no job is in flight, and no later run may do a rest that was held back."""
+        """Whether no job is in flight, and no :attr:`stop_reason` leaves objects to a later run."""
         return not self.state.in_flight and not self.stop_reason
 
     @property

@@ -19,7 +19,7 @@ from airflow_provider_ci.jobs.watch import Pace
 log = logging.getLogger(__name__)
 
 _RETURN_SHARE = 4
-"""Divisor: a batch with more to submit is resumed when one job in this number is left of its window."""
+"""A batch with more to submit is resumed once its jobs in flight are down to the window divided by this."""
 # Four heartbeats in a row may fail before other batches consider this batch dead.
 _BEAT_SECONDS = PARKED_SECONDS / 5
 

@@ -81,7 +81,7 @@ class PlanMaker:
     doubts_since: float = float("inf")
     freeze: Callable[..., StoredPlan] = freeze_plan
     left_out: LeftOut = field(default_factory=LeftOut)
-    """Filled while the objects are taken."""
+    """Number of objects that are left out; filled while the objects are taken."""
 
     def make(self, *, old: StoredPlan | None, expected_total: int, jobs_before: int = 0) -> StoredPlan:
         """Freeze a plan.

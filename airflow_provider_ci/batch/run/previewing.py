@@ -1,4 +1,4 @@
-"""Makes a plan and keeps only its numbers; makes no claim, no record and no job."""
+"""Makes a plan and keeps only its numbers, without a claim, a record or a job."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
 
 
 def _jobs_before(settings: BatchSettings) -> int:
-    """Number of jobs of a failed run, because ``max_jobs`` counts them, too."""
+    """Number of jobs of a failed run, which still count against ``max_jobs``."""
     if settings.max_jobs is None:
         return 0
     report = read_report_header(settings.client, settings.folder)
@@ -188,7 +188,7 @@ def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
 
 
 def _no_lease(root: str) -> SimpleNamespace:
-    """Replace the lease, which a preview does not need, because it writes nothing."""
+    """An object in place of the lease, which a preview does not need, because it writes nothing."""
     claim = SimpleNamespace(token="", all_prefixes=("",), folder="")
     return SimpleNamespace(claim=claim, registry_root=root, writes_until=None, check=lambda: None)
 

@@ -16,7 +16,7 @@ from airflow_provider_ci.client.records.values import plain, values_in
 log = logging.getLogger(__name__)
 
 _CLOCK_STEP = timedelta(seconds=1)
-"""The service gives times in whole seconds, so the true difference of two times can be up to this shorter."""
+"""Precision of the service's times. The true difference of two times can be up to this much shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

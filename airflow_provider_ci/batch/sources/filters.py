@@ -120,7 +120,8 @@ class FilteredSource(Source):
             "storage_classes": frozenset(self.storage_classes or ()),
         }
         given = tuple((name, value) for name, value in more.items() if value)
-        # So a plan that was frozen before a filter existed still belongs to the same source.
+        # Unused filters are left out, so that a plan frozen before a filter existed still belongs to this
+        # source.
         return (frozenset(suffix.lower() for suffix in self.suffixes), *given)
 
     def _moment(self, name: str, value: datetime | str | None) -> datetime | None:
@@ -229,7 +230,7 @@ def _regex_pieces(pattern: str) -> Iterator[str]:
         if wildcard == "**/" and pattern[: match.start()].rpartition("/")[2]:
             wildcard, end = "**", end - 1  # inside a name, as in "a**/b", where no folder begins
         yield re.escape(literal)
-        if literal or wildcard != last:  # the same one twice would only cost time
+        if literal or wildcard != last:  # a repeated wildcard would only cost time
             yield _MEANING.get(wildcard, ".*")
         last = "" if wildcard == "?" else wildcard
     yield re.escape(pattern[end:])

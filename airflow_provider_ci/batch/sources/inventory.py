@@ -87,7 +87,7 @@ class Inventory(FilteredSource):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The folder, the filters and the range; which inventory is the newest can differ at each run."""
+        """The folder, the filters and the range, without the newest inventory, which differs between runs."""
         pairs = tuple(tuple(sorted(each.items())) for each in (self.tags, self.metadata))
         places = (self.start_part, self.start_row, self.max_rows)
         return (self.prefix, self.listed_prefixes, *self._filter_identity(), *pairs, *places)

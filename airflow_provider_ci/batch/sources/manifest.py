@@ -117,7 +117,7 @@ class Repetitions:
     def checked(
         self, name: str, rows: Sequence[WantedRow | UnusableKey]
     ) -> list[WantedRow | UnusableKey | None]:
-        """The rows, with None for a repetition of an earlier row; a row that contradicts one fails."""
+        """The rows, with None for a repetition of an earlier row; a contradiction to an earlier row fails."""
         before = self._database.total_changes
         wanted = [row for row in rows if isinstance(row, WantedRow)]
         self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(_record, wanted))
@@ -147,7 +147,7 @@ def repetitions() -> Iterator[Repetitions]:
     # check_same_thread: the generator that holds this connection may be closed in another thread.
     # Without a name, SQLite makes a temporary file and deletes it by itself.
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
-        # The table is of no use after a crash, so nothing is done to survive one.
+        # The table is useless after a crash, so it need not survive one.
         for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             database.execute(f"PRAGMA {setting}")
         rows = Repetitions(database)

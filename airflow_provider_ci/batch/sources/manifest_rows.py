@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean, and how a row of it is read."""
+"""What the columns of a manifest mean, and how its rows are read."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class WantedRow:
     key: str
     line: int
     values: dict[str, Any] = field(default_factory=dict)
-    """Those of size, ETag, last change, output and priority that the row gives."""
+    """Size, ETag, last change, output and priority, each only if the row gives it."""
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> str:
-        """All of the row except the key and the line, to compare two rows with the same key."""
+        """The row without its key and line, as a text to compare with another row of the same key."""
         return json.dumps([self.values, self.parameters], sort_keys=True, default=str)
 
     @property

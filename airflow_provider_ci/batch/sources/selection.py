@@ -109,7 +109,7 @@ class ObjectSelection(FilteredSource):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The prefix and the suffixes; the bounds of time and size can differ at each rendering."""
+        """The prefix and the filters, without the bounds of time and size, which vary between renderings."""
         # For one prefix without bounds, the identity is as it was before several prefixes and bounds existed,
         # so that plans frozen before that still belong to this source.
         prefix = self.prefix if isinstance(self.prefix, str) else self.listed_prefixes

@@ -117,7 +117,7 @@ class Following:
     def _outcome(self, planned: PlannedObject, neighbour: Neighbour) -> Resolved | None:
         outcome = neighbour.result(_their_index(planned))
         if outcome is None or outcome is ObjectState.UNFINISHED:
-            return None  # cancelled, or a failure that can pass: the other batch may still retry it
+            return None  # cancelled, or a retryable failure: the other batch may still retry it
         if not _is_same_content(planned):
             return _to_submit(planned)  # the other batch made it from older content
         if isinstance(outcome, ObjectResult):
