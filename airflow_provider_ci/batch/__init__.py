@@ -1,6 +1,7 @@
-"""Many objects, one operation, one successful job per output: pure Python on the client, without Airflow.
+"""Batches of many objects, with one successful job per output: pure Python on the client, without Airflow.
 
-:class:`Batch` is the entry; ``docs/protocol.md`` lists the records that it keeps in the bucket, and why.
+:class:`Batch` is the entry point; ``docs/protocol.md`` lists the records that a batch keeps in the bucket,
+and the reasons.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ _RENAMED = {"ObjectVerdict": ObjectResult}
 
 
 def __getattr__(name: str) -> Any:
-    """Names of version 0.2, for one more version."""
+    """Return a class by its name of version 0.2; such names work for one more version."""
     if name in _RENAMED:
         warnings.warn(f"{name} is now {_RENAMED[name].__name__}", DeprecationWarning, stacklevel=2)
         return _RENAMED[name]

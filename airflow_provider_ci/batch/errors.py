@@ -1,4 +1,4 @@
-"""The errors that end a batch, and what an error of the service means for it."""
+"""The errors that end a batch, and whether a service error concerns one object or the whole batch."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ ADVICE_FOR_BATCH = {
     "TemporaryRedirect": "The bucket lies in another region: correct the region.",
     "WriteTargetBucketDenied": "Let the role CI_QCSRole write to the output bucket.",
 }
-"""Codes that concern the bucket, the queue or a permission, so that every object would fail; with advice."""
+"""Advice by error code. The codes concern the bucket, the queue or a permission: every object would fail."""
 
 _MESSAGES_FOR_BATCH = ("bucket's host is unavailable", "bucket unbinded", "not activated")
-"""Parts of messages with the same meaning, for responses whose code is generic."""
+"""Parts of messages that mean the same as these codes, for responses with a generic code."""
 
 
 def is_worth_waiting(error: CIError) -> bool:
@@ -43,7 +43,7 @@ def is_worth_waiting(error: CIError) -> bool:
 
 
 def concerns_batch(code: str, message: str) -> bool:
-    """Whether every other object would meet this error as well."""
+    """Whether every other object would get this error as well."""
     return (
         code in ADVICE_FOR_BATCH
         # Each feature of the service has such a code (1045/33700).
@@ -53,7 +53,7 @@ def concerns_batch(code: str, message: str) -> bool:
 
 
 def concerns_one_object(error: CIError | ValueError) -> bool:
-    """Whether a submission was refused for a reason that says nothing about the next object."""
+    """Whether a submission was refused for a reason that concerns only its own object."""
     if not isinstance(error, CIServiceError):
         return isinstance(error, ValueError)  # the client refuses such a key before it is sent
     if is_worth_waiting(error) or concerns_batch(error.code, error.message):
@@ -62,7 +62,7 @@ def concerns_one_object(error: CIError | ValueError) -> bool:
 
 
 class BatchRunningError(CIError):
-    """Another run of the same batch is active, so this one has done nothing, or has stopped."""
+    """Another run of the same batch is active, so this run has done nothing or has stopped."""
 
     def __init__(self, folder: str, holder: str) -> None:
         self.folder = folder
@@ -128,7 +128,7 @@ class WholeBatchError(CIError):
 
 
 class BatchFailedError(CIError):
-    """More objects failed than the batch allows, or some did not finish. Its report is complete."""
+    """More objects failed than the batch allows, or some did not finish. The report is complete."""
 
     def __init__(self, summary: BatchSummary, limit: FailureLimit) -> None:
         self.summary = summary

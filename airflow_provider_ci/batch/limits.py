@@ -1,4 +1,4 @@
-"""How many objects of a batch may fail, and when a batch is pointless."""
+"""The limits for failures: how many objects may fail, and when a batch stops early."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ EARLY_OBJECTS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureLimit:
-    """A number of objects, or a share of all."""
+    """How many objects of a batch may fail: a number, or a share of all objects."""
 
     count: int = 0
     percent: float | None = None
 
     @classmethod
     def parse(cls, value: int | str) -> FailureLimit:
-        """A limit from ``3``, ``"3"`` or ``"2.5%"``.
+        """Parse a limit such as ``3``, ``"3"`` or ``"2.5%"``.
 
-        :raises ValueError: anything else, a negative number, or more than 100 percent.
+        :raises ValueError: the value is none of these, is negative, or is more than 100 percent.
         """
         text = str(value).strip()
         try:
@@ -38,7 +38,7 @@ class FailureLimit:
             ) from None
 
     def allows(self, failed: int, total: int) -> bool:
-        """Whether a batch of ``total`` objects with this number of failures is good enough."""
+        """Whether a batch of ``total`` objects may have this number of failures."""
         # Rounded: 4.6 % of 1,500 objects is 68.99999999999999 in floating point.
         return failed <= (self.count if self.percent is None else round(total * self.percent / 100, 6))
 
@@ -48,15 +48,15 @@ class FailureLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStop:
-    """The share of failed objects at which a batch is pointless; None never stops it early."""
+    """The share of failed objects at which a batch stops early; None if it never does."""
 
     percent: float | None
 
     @classmethod
     def parse(cls, value: bool | str) -> EarlyStop:
-        """A rule from True (half of the objects), False (never) or a percentage such as ``"20%"``.
+        """Parse a rule: True (half of the objects), False (never) or a percentage such as ``"20%"``.
 
-        :raises ValueError: anything else.
+        :raises ValueError: the value is none of these.
         """
         if isinstance(value, bool):
             return cls(percent=50.0 if value else None)
@@ -72,7 +72,7 @@ class EarlyStop:
         return cls(percent=percent)
 
     def applies(self, failed: int, finished: int) -> bool:
-        """Whether ``failed`` failures make it pointless to go on with the batch.
+        """Whether the batch has to stop early because of this number of failures.
 
         :param finished: objects whose jobs have ended; skipped objects do not count.
         """

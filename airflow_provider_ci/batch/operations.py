@@ -1,4 +1,4 @@
-"""Which operations a batch can do: those whose jobs it can find again, and whose outputs it can name."""
+"""Which operations a batch can do: those whose jobs it can find again and whose outputs it can name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class BatchOperationError(ValueError):
 
 
 def check_operation(operation: Any) -> None:
-    """Return if a batch can do the operation.
+    """Check that a batch can do the operation.
 
-    A batch makes each output once, so each job has to write one output object. A lost response is resolved
-    by the listing of jobs, so the jobs have to be listed. Plans store the tag of an operation and not its
-    path, so the path has to be the usual one of the tag.
+    A batch makes each output once, so each job has to write one output object. After a lost response, a batch
+    looks for the job in the service's listing, so the service has to list such jobs. A plan stores the tag of
+    an operation but not its path, so the operation has to use the usual path of its tag.
 
-    :raises BatchOperationError: it cannot; a task for each object can (``CIJobOperator``).
-    :raises TypeError: this is something else than an operation.
+    :raises BatchOperationError: a batch cannot do it; use ``CIJobOperator``, one task per object.
+    :raises TypeError: the argument is not an operation.
     """
     job_type = type_of_operation(operation)
     name = f"a batch cannot do {job_type.tag}"

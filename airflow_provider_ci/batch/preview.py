@@ -13,10 +13,10 @@ from airflow_provider_ci.batch.prices import PriceTable, Work
 _LISTED = 1000
 _PLAN_PART = 10_000
 _FEW = 14
-"""Requests of the smallest batch; see "Cost" in ``docs/batch.md``."""
+"""Number of requests of the smallest batch; see "Cost" in ``docs/batch.md``."""
 _WAITING_PER_JOB = 0.03
 _PER_MINUTE = 7
-"""Requests for the lease and the registry."""
+"""Requests per minute for the lease and the registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,45 +28,45 @@ class BatchPreview:
 
     batch_id: str
     objects: int
-    """Objects that the source has, without the ones that are left out."""
+    """Objects of the source, without those that are left out."""
     jobs: int
-    """Jobs to submit, for all steps."""
+    """Jobs to submit, of all steps together."""
     outputs: int = 0
     """Outputs of the objects: one for each object and step."""
     steps: Mapping[str, int] = field(default_factory=dict)
     """Jobs to submit of each step; empty for a batch with one operation."""
     to_submit: int = 0
-    """Objects that need a job, or several."""
+    """Objects that need at least one job."""
     canary: int = 0
-    """Objects of the sample that goes first; 0 without one."""
+    """Objects in the sample that is processed first; 0 if there is no sample."""
     up_to_date: int = 0
     failed_before: int = 0
-    """Objects whose unchanged content failed permanently; they get no job without ``retry_failed``."""
+    """Objects that failed permanently and are unchanged; they get a job only with ``retry_failed``."""
     unusable: int = 0
-    """Keys that fail without a job, for example because they do not exist."""
+    """Keys that fail without a job, for example because there is no such object."""
     in_flight: int = 0
     """Objects that need no job because jobs for their outputs are running."""
     finished: int = 0
     """Objects that earlier runs of an unfinished plan have finished."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Objects below the prefix that are not taken, by reason."""
+    """Number of objects under the prefix that are left out, by reason."""
     bytes: int = 0
     """Size of the objects that need a job, each counted once."""
     requests: int = 0
-    """Requests to CI and COS, with the submissions."""
+    """Number of requests to CI and COS, including the submissions."""
     hours: float | None = None
-    """For all ``jobs``, at the concurrency of the queue; None if the queue does not say it."""
+    """Hours that all ``jobs`` take at the concurrency of the queue; None if the concurrency is unknown."""
     cost: float | None = None
-    """Of all ``jobs``, in ``currency``; None if the price table lacks a price."""
+    """Cost of all ``jobs``, in ``currency``; None if the price table lacks a price."""
     cost_leaves_out: Sequence[str] = ()
     """What ``cost`` does not count, or which price it lacks."""
     currency: str = "CNY"
     continues: bool = False
     """Whether the batch has an unfinished plan, which a run would continue."""
     max_jobs: int | None = None
-    """Cap of the batch; with fewer than ``jobs`` the rest would stay unfinished."""
+    """Maximum number of jobs of the batch; if it is less than ``jobs``, the rest stays unfinished."""
     max_jobs_left: int | None = None
-    """What earlier runs have left of this cap."""
+    """Number of jobs that earlier runs have left of ``max_jobs``."""
 
     def to_json(self) -> dict[str, Any]:
         """The preview as JSON types."""
@@ -127,8 +127,8 @@ def estimated(
 ) -> BatchPreview:
     """A preview with its estimates of requests, time and money.
 
-    :param preview: the fields that are counted.
-    :param concurrency: by tag, jobs that run at the same time.
+    :param preview: the fields of the preview that were counted.
+    :param concurrency: number of jobs that run at the same time, by tag.
     """
     jobs, objects = preview["jobs"], preview["objects"]
     hours = _hours(prices, works, concurrency)
@@ -147,7 +147,7 @@ def estimated(
 
 
 def _hours(prices: PriceTable, works: Sequence[Work], concurrency: Mapping[str, int | None]) -> float | None:
-    """How long the jobs take; the queues of documents and of pictures work side by side."""
+    """Hours that the jobs take; the queues of documents and of pictures work at the same time."""
     jobs: Counter[str] = Counter()
     for work in works:
         jobs["" if prices.concurrency else work.tag] += work.jobs

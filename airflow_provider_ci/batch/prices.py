@@ -14,7 +14,7 @@ DOCUMENTS, PICTURES = "DocProcess", "PicProcess"
 """Tags of the jobs that have a price."""
 PER_PAGE = "the price of a document page"
 ALWAYS_LEFT_OUT = ("storage", "traffic", "repeated jobs")
-"""What no estimate counts."""
+"""Costs that no estimate includes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -25,13 +25,13 @@ class PriceTable(Value):
     document page has no default; without it, the cost of a batch of documents is unknown. Storage, traffic
     and jobs that are submitted again after a failure are left out.
 
-    :param currency: shown with the cost.
-    :param per_1000_pages: of documents that are converted.
-    :param pages_per_document: average number of pages; the service reads them, a listing does not show them.
-    :param per_gb_of_pictures: of the size of the original pictures (cloud.tencent.com, 460/58117).
-    :param per_10000_requests: to COS.
-    :param seconds_per_job: average time that a job runs.
-    :param concurrency: jobs that run at the same time; None asks the queue for its ``MaxConcurrent``.
+    :param currency: currency of the prices, shown with the cost.
+    :param per_1000_pages: price of 1,000 converted document pages.
+    :param pages_per_document: average number of pages in a document; a listing of objects does not show it.
+    :param per_gb_of_pictures: price of 1 GB of original pictures (cloud.tencent.com, 460/58117).
+    :param per_10000_requests: price of 10,000 requests to COS.
+    :param seconds_per_job: average time that a job runs, in seconds.
+    :param concurrency: number of jobs that run at the same time; None reads ``MaxConcurrent`` of the queue.
     """
 
     currency: str = "CNY"
@@ -58,7 +58,7 @@ class PriceTable(Value):
         return self.cost_of([work], requests)[0]
 
     def cost_of(self, works: Sequence[Work], requests: int) -> tuple[float | None, tuple[str, ...]]:
-        """The cost of some work and requests, and what it leaves out; None if a price is missing."""
+        """The cost of some work and requests (None if a price is missing), and what the cost leaves out."""
         costs = [self._cost_of(work) for work in works if work.jobs]
         left_out = [
             *(f"{PER_PAGE} (per_1000_pages)" for work in works if self._lacks_page_price(work)),
@@ -72,9 +72,9 @@ class PriceTable(Value):
         return total, tuple(dict.fromkeys(left_out))
 
     def pages_of(self, values: Mapping[str, Any]) -> float:
-        """Pages of a document that a job converts, by the fields of its ``DocProcess``.
+        """How many pages of a document a job converts, from the fields of its ``DocProcess``.
 
-        A PDF is made of the whole document; pages are chosen for pictures only.
+        A PDF always contains the whole document; pages can be chosen only for pictures.
         """
         average = self.pages_per_document
         if values.get("target") == "pdf":
@@ -95,16 +95,16 @@ class PriceTable(Value):
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """The jobs of a step, as far as their price depends on it."""
+    """The facts about a step's jobs that determine their price."""
 
     tag: str
     jobs: int = 0
     size: int = 0
     """Bytes of the objects that the jobs read."""
     pages: float = 0.0
-    """Of documents, estimated."""
+    """Estimated number of document pages that the jobs convert."""
     unknown_size: bool = False
-    """Whether pictures are read whose size nobody knows yet."""
+    """Whether the jobs read pictures whose size is not known yet."""
 
 
 def _is_unknown(work: Work) -> bool:
@@ -118,7 +118,7 @@ def _length(pages: str) -> int:
 
 
 def _number(name: str, value: object) -> object:
-    """A number that is not negative; a rendered template is a text."""
+    """Check that a value is a number of 0 or more; a rendered template arrives as text."""
     if value is None or checks.is_template(value):
         return value
     try:

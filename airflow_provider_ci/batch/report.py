@@ -1,4 +1,4 @@
-"""Former place of :mod:`airflow_provider_ci.batch.reports`."""
+"""The former module of the names that are now in :mod:`airflow_provider_ci.batch.reports`."""
 
 from __future__ import annotations
 

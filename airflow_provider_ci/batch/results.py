@@ -22,7 +22,7 @@ from airflow_provider_ci.client import (
 RETRYABLE_JOB_CODES = frozenset({"InternalError", "ServiceUnavailable", "ResourceDownloadFailed"})
 """Codes of failed jobs that may succeed when they are submitted again (CI, Error Codes)."""
 STEP_FAILED = "StepFailed"
-"""Code of a line without a job, because the step whose output it reads has failed."""
+"""Code of a line that got no job because the step whose output it reads has failed."""
 _MAX_TEXT = 200
 
 
@@ -35,7 +35,7 @@ class ObjectState(str, Enum):
     """The output was up to date, or another batch has just made it."""
     CANCELLED = "cancelled"
     UNFINISHED = "unfinished"
-    """The batch ended before the job did, or before it was submitted (then without a job id)."""
+    """The batch ended before the job ended, or before a job was submitted (then there is no job id)."""
 
     __str__ = str.__str__
 
@@ -60,43 +60,44 @@ class ObjectResult:
     """The service's error code, for an object that failed."""
     message: str = ""
     request_id: str = ""
-    """Of the response that reported the failure."""
+    """Request id of the response that reported the failure."""
     first_output: str = ""
     """Key of the first object that the job wrote."""
     outputs: int | None = None
-    """Objects that a document job wrote: one PDF, or one picture per page."""
+    """Number of objects that a document job wrote: one PDF, or one picture per page."""
     pages: int | None = None
-    """Pages of the document."""
+    """Number of pages of the document."""
     failed_pages: int | None = None
-    """Pages that could not be converted although the job succeeded."""
+    """Number of pages that could not be converted although the job succeeded."""
     output_size: int | None = None
-    """Bytes of a picture."""
+    """Size of the output in bytes, if the service reports it."""
     attempts: int = 0
     """Number of jobs that this batch submitted for the object."""
     index: int = 0
     """Place of the object in the plan, from 0."""
     size: int = 0
-    """Bytes of the object."""
+    """Size of the object, in bytes."""
     fingerprint: str = ""
-    """Of the content, the operation and the output key."""
+    """Fingerprint of the content, the operation and the output key."""
     failed_before: bool = False
-    """An earlier batch, or an earlier run, saw this content fail; no job was submitted again."""
+    """Whether the same content failed in an earlier batch or run, so that no job was submitted again."""
     made_by: str = ""
     """Id of the batch that made the output, if this batch waited for it."""
     step: str = ""
     """Name of the step; empty in a batch with one operation."""
     steps: tuple[ObjectResult, ...] = ()
-    """The results of the steps, in a batch with several outputs per object. The other fields then sum them
-    up: the state is good if all are, and code and message are of the first step that is not."""
+    """The results of the steps, in a batch with several outputs per object. The other fields then summarize
+    the steps: the state is good if all steps are good; otherwise state, code and message are those of one bad
+    step."""
 
     @property
     def is_good(self) -> bool:
-        """Whether the output is there."""
+        """Whether the output exists."""
         return self.state in (ObjectState.SUCCEEDED, ObjectState.SKIPPED)
 
     @property
     def is_retryable(self) -> bool:
-        """Whether the object failed for a reason that can pass."""
+        """Whether the object failed, and another job may succeed."""
         return self.state is ObjectState.FAILED and self.code in RETRYABLE_JOB_CODES
 
     @property
@@ -114,7 +115,7 @@ class ObjectResult:
     @property
     def failure_line(self) -> str:
         """The object and the reason of its failure, in one line of limited length."""
-        # The end tells keys apart; their beginning is mostly the folder of all of them.
+        # Keys differ mostly at the end; the beginning is usually a folder that all of them share.
         key = self.key if len(self.key) <= _MAX_TEXT else f"…{self.key[-_MAX_TEXT:]}"
         return f"{key}: {(self.reason or self.state)[:_MAX_TEXT]}"
 
@@ -160,7 +161,7 @@ def result_without_job(
         **_identity(planned),
         state=state,
         job_id=job_id,
-        # A refusal by the client has no code of the service, which would use this one.
+        # An error of the client has no code of the service. The service would use this code.
         code=getattr(error, "code", "InvalidArgument") if error else "",
         message=said.message if said else str(error or message),
         request_id=said.request_id if said else "",
@@ -169,14 +170,14 @@ def result_without_job(
 
 
 def explained(result: ObjectResult, reason: str) -> ObjectResult:
-    """The result, with the reason why the object is unfinished, if it is and nothing else is known."""
+    """Add the reason to the result of an unfinished object that has no message yet."""
     if not reason or result.state is not ObjectState.UNFINISHED or result.message:
         return result
     return replace(result, message=reason)
 
 
 def result_of_decision(planned: PlannedObject) -> ObjectResult | None:
-    """The result of an object that the plan has already decided; None if a run has to act."""
+    """The result of an object that the plan has already decided; None if a run still has to reach it."""
     if planned.decision in (Decision.UP_TO_DATE, Decision.UP_TO_DATE_BY_TIME):
         return result_without_job(planned, ObjectState.SKIPPED)
     if planned.decision not in (Decision.UNUSABLE, Decision.FAILED_BEFORE):
@@ -197,8 +198,8 @@ def result_of_decision(planned: PlannedObject) -> ObjectResult | None:
 
 
 _BAD_STATES = (ObjectState.UNFINISHED, ObjectState.FAILED, ObjectState.CANCELLED)
-"""Of several steps, the first of these states that occurs is the state of the object: what is unfinished is
-not decided yet."""
+"""The first of these states that any step has is the state of the object. Unfinished comes first, because the
+outcome is not known yet."""
 
 
 def result_of_steps(steps: Sequence[ObjectResult]) -> ObjectResult:
@@ -212,7 +213,7 @@ def result_of_steps(steps: Sequence[ObjectResult]) -> ObjectResult:
         state=ObjectState.SUCCEEDED if succeeded else ObjectState.SKIPPED,
         output_key=first.output_key,
         first_output=first.first_output,
-        # A picture job reports no number of outputs: it writes one.
+        # A picture job writes one output, and does not report the number.
         outputs=sum(each.outputs or 1 for each in succeeded) or None,
         # The other steps read the same document, or an output of it.
         pages=first.pages,
@@ -237,7 +238,7 @@ def result_of_steps(steps: Sequence[ObjectResult]) -> ObjectResult:
 
 
 def lines_of(results: Iterable[ObjectResult]) -> Iterator[ObjectResult]:
-    """The results of the lines behind the results of objects."""
+    """The results of the lines of each object: the results of its steps, or else the object's own result."""
     for result in results:
         yield from result.steps or (result,)
 

@@ -33,9 +33,9 @@ class BatchSettings:
     """The settings of a :class:`~airflow_provider_ci.batch.Batch`."""
 
     client: CIClient
-    """Used by several threads."""
+    """The client; several threads use it."""
     source: Source | Iterable[str]
-    """The objects: a selection, or their keys."""
+    """The objects: a source such as an :class:`ObjectSelection`, or a list of keys."""
     operation: Any = None
     """A :class:`DocProcess`, :class:`PicProcess` or :class:`PicTemplate`; also a :class:`DocWatermark`, or a
     :class:`CIJob` that writes one output object and whose jobs the service lists."""
@@ -43,25 +43,27 @@ class BatchSettings:
     """Template of the output keys, see :class:`OutputTemplate`."""
     _: KW_ONLY
     batch_id: str
-    """Names the batch and its folder; the same for every try at the same work."""
+    """Name of the batch and of its folder. Each run of the same work uses the same id."""
     operations: Mapping[str, Any] | None = None
-    """Instead of ``operation`` and ``output``: several outputs of each object, by name, each a :class:`Step`
-    or a tuple of operation, output template and, perhaps, the step whose output is read."""
+    """Several outputs of each object, by name, instead of ``operation`` and ``output``. Each value is a
+    :class:`Step`, or a tuple of an operation, an output template and, optionally, the name of the step whose
+    output the operation reads."""
     parameters: Callable[[ObjectInfo], Mapping[str, Any] | None] | None = None
-    """Called for each object: what differs for it, as in the row of a manifest. The keys are fields of the
-    operation (``doc_password`` names a secret), ``output_key`` and ``job_level``."""
+    """Called for each object; returns the settings that differ for this object, as a row of a manifest does.
+    The keys are fields of the operation (``doc_password`` names a secret), ``output_key`` and
+    ``job_level``."""
     secrets: Callable[[str], str] | None = None
-    """Looks a secret up by its reference, such as ``conn:ID``. By default only ``env:NAME`` is known."""
+    """Looks up a secret by its reference, such as ``conn:ID``. By default, only ``env:NAME`` is known."""
     skip: Skip = "fresh"
-    """``fresh`` leaves out objects whose output was made from the same content by the same operation; where
-    no record says how the output was made, it must not be older than the object. ``exists`` compares times
-    only. ``never`` makes every output again."""
+    """``fresh`` skips objects whose output was made from the same content by the same operation; if no record
+    says how an output was made, the output must not be older than the object. ``exists`` compares only the
+    times. ``never`` makes every output again."""
     queue_id: str | None = None
     """Queue of the jobs; None for the service's default queue."""
     queue_ids: Sequence[str] = ()
-    """Several queues, which are filled by how fast each drains."""
+    """Several queues; a queue whose jobs end faster gets more jobs."""
     job_level: int | None = None
-    """Priority of the jobs, 0 to 2; a higher one goes first."""
+    """Priority of the jobs, 0 to 2; jobs with a higher priority run first."""
     callback: Callback | None = None
     """Receives a message for each ended job, instead of the queue's callback."""
     output_bucket: str | None = None
@@ -73,50 +75,53 @@ class BatchSettings:
     threads: int = 64
     """Maximum number of requests at the same time while submitting."""
     object_attempts: int = 2
-    """Maximum number of jobs for an object in one run of the plan; only retryable failures are repeated."""
+    """Maximum number of jobs per object in one run of the plan. Another job follows only a retryable
+    failure."""
     max_failures: int | str = 0
-    """Number of objects that may fail, or a share such as ``"5%"``. It decides at the end whether the batch
-    has failed; it never stops the batch early."""
+    """Number of objects that may fail, or a share such as ``"5%"``. The limit decides at the end whether the
+    batch has failed; it never stops the batch early."""
     stop_early: bool | str = True
-    """When a batch is pointless, nothing more is submitted: True if half of the objects failed, once 1,000
-    have finished; a share such as ``"20%"``; False never."""
+    """When to stop submitting because too many objects failed: True for half of the finished objects, a share
+    such as ``"20%"``, or False for never. Checked once 1,000 objects have finished."""
     max_jobs: int | None = None
-    """Maximum number of jobs that the batch may submit, over all of its runs and retries; None for any
-    number. When it is reached, the rest stays unfinished and the batch fails; a run with a higher number
-    does the rest."""
+    """Maximum number of jobs that the batch may submit, in all of its runs and retries together; None for no
+    limit. When the maximum is reached, the other objects stay unfinished and the batch fails; a run with a
+    higher maximum processes them."""
     canary: int = 0
-    """Size of a sample that is done first, spread evenly over the plan; 0 for none. If more of it fails than
-    ``canary_failures``, nothing more is submitted and the batch fails."""
+    """Number of objects in a sample that is processed first, spread evenly over the plan; 0 for no sample. If
+    more of these objects fail than ``canary_failures`` allows, nothing more is submitted and the batch
+    fails."""
     canary_failures: int | str | None = None
-    """Number, or share, of the sample that may fail; None for ``max_failures``."""
+    """Number or share of the sample's objects that may fail; None for the value of ``max_failures``."""
     retry_failed: bool = False
-    """Submit objects again whose unchanged content failed permanently before."""
+    """Whether to submit objects again that failed permanently before and are unchanged."""
     on_running: OnRunning = "wait"
-    """``wait`` for another active run of the same batch id, or ``fail``."""
+    """What to do while another run with the same batch id is active: ``wait`` or ``fail``."""
     definition: str | None = None
-    """Names the code that made the plan. A run continues an unfinished plan of the same definition. For
-    another definition it waits for the jobs of the old plan, then makes a new plan. By default it is derived
-    from the operation, the output template and the source without its time bounds."""
+    """Name of the code that makes the plan. A run continues an unfinished plan of the same definition. If the
+    definition differs, the run waits for the jobs of the old plan, then makes a new plan. By default, the
+    definition is derived from the operation, the output template and the source without its time bounds."""
     timeout_seconds: float = 24 * 3600
-    """Time limit of the batch, in seconds. Objects are then unfinished; the next run continues."""
+    """Time limit of the batch, in seconds. The remaining objects stay unfinished; the next run continues."""
     outage_seconds: float = 600
-    """How long the service may be unavailable, or the queue paused, in seconds, before the run gives up. A
-    full queue does not count."""
+    """Maximum time, in seconds, for which the service may be unavailable or the queue may be paused before
+    the run gives up. A full queue does not count."""
     settle_seconds: float | None = None
     """Deprecated and ignored: a submission whose response was lost is repeated when its signature has
     expired."""
     lease_seconds: float = 60
-    """How long a run that has died keeps the next one waiting, in seconds. Less than 3 counts as 3."""
+    """Seconds that the next run has to wait after a run has died. Values below 3 count as 3."""
     report_prefix: str = "_ci_batches/"
     """Folder of all batches in the bucket."""
     pace: Pace = field(default_factory=Pace)
-    """How often the jobs are looked at."""
+    """How often the states of the jobs are read."""
     progress: Callable[[Progress], None] | None = None
-    """Called each time the states of the jobs were read."""
+    """Called each time the states of the jobs have been read."""
     is_stopped: Callable[[], bool] = bool
-    """Polled all the time; once it returns true, the run ends with :class:`BatchStoppedError`."""
+    """Polled while the batch runs; once it returns true, the run ends with :class:`BatchStoppedError`."""
     cancels_when_stopped: Callable[[], bool] = bool
-    """Called then: whether to cancel the jobs that have not begun. All others keep running."""
+    """Called when the run is stopped; returns whether to cancel the jobs that have not started. Jobs that
+    have started keep running."""
 
     def __post_init__(self) -> None:
         if min(self.max_in_flight, self.threads, self.object_attempts) < 1:
@@ -129,7 +134,7 @@ class BatchSettings:
             warnings.warn(
                 "settle_seconds is ignored: a submission is repeated when its signature has expired",
                 DeprecationWarning,
-                stacklevel=3,  # behind this check and the generated constructor lies the user's line
+                stacklevel=3,  # the user's line called the generated constructor, which called this
             )
         if self.lease_seconds < 1:
             raise ValueError(f"lease_seconds must be at least 1, not {self.lease_seconds}")
@@ -147,7 +152,7 @@ class BatchSettings:
                     f"and jobs read from {self.client.bucket} only: make that step in a second batch, whose "
                     f"client has the bucket {self.output_bucket}"
                 )
-        # Parsed only to refuse a wrong value now; the loop parses it again.
+        # Parsed only to refuse a wrong value now; the loop parses the value again.
         FailureLimit.parse(self.max_failures)
         if self.canary_failures is not None:
             try:
@@ -178,12 +183,12 @@ class BatchSettings:
 
     @property
     def steps(self) -> Mapping[str, Step]:
-        """The outputs of each object; one operation is a step without a name."""
+        """The steps by name; a batch with one operation has one step, whose name is empty."""
         return self.operations or {"": Step(self.operation, self.output)}
 
     @property
     def plan_steps(self) -> tuple[PlanStep, ...]:
-        """The same for a new plan.
+        """The steps in the form in which a new plan uses them.
 
         :raises OutputTemplateError: a template cannot name outputs.
         """
@@ -191,7 +196,7 @@ class BatchSettings:
 
     @property
     def template(self) -> OutputTemplate:
-        """The output template, of the first step if there are several.
+        """The output template; if there are several steps, the template of the first step.
 
         :raises OutputTemplateError: the template cannot name outputs.
         """
@@ -199,7 +204,7 @@ class BatchSettings:
 
     @property
     def all_queue_ids(self) -> tuple[str, ...]:
-        """The queues that were named."""
+        """The queues that the user named; empty for the default queue."""
         return tuple(self.queue_ids) or ((self.queue_id,) if self.queue_id else ())
 
     @property
@@ -217,7 +222,8 @@ class BatchSettings:
             name: (operation_fingerprint(step.operation), step.output, step.after)
             for name, step in self.steps.items()
         }
-        # One operation gives the same parts as before batches had steps, so that older plans are continued.
+        # A batch with one operation gives the same parts as in versions without steps. So plans that such a
+        # version made are continued.
         made = [steps] if self.operations else list(steps[""][:2])
         parts: list[Any] = [*made, self.output_bucket, type(source).__name__, source.identity]
         if self.parameters:
@@ -226,7 +232,7 @@ class BatchSettings:
 
     @property
     def submit_options(self) -> dict[str, Any]:
-        """Further arguments of the client's submit methods, without the unset ones."""
+        """The settings that the client's submit methods take, without those that are None."""
         options = {
             "job_level": self.job_level,
             "callback": self.callback,

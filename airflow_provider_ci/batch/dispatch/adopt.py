@@ -1,4 +1,4 @@
-"""After a crash: finds jobs that the service accepted but no run recorded, and adopts them."""
+"""Finds, after a crash, jobs that the service accepted but no run recorded, and adopts them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _DEAD = (JobState.FAILED, JobState.CANCEL)
 
 @dataclass(slots=True)
 class UnrecordedJobs:
-    """Jobs of the plan that the listing shows and the journal does not."""
+    """Jobs of the plan that are in the service's listing but not in the journal."""
 
     by_index: dict[int, tuple[int, Job]] = field(default_factory=dict)
-    """Number of the attempt and its job, by the object's place in the plan."""
+    """Attempt number and job, by the object's place in the plan."""
     by_keys: dict[tuple[str, str], list[Job]] = field(default_factory=dict)
     """Jobs without UserData, newest first, by input and output key."""
 
     def add(self, index: int, number: int, job: Job) -> None:
-        """Keep the latest attempt of an object; of two jobs of one attempt, the living one."""
+        """Keep the job of an object's latest attempt; of two jobs, keep the one that has not failed."""
         known = self.by_index.get(index)
         if known is None or number > known[0] or (number == known[0] and known[1].state in _DEAD):
             self.by_index[index] = (number, job)
 
     def pop_by_keys(self, attempt: Attempt, submitter: Submitter) -> Job | None:
-        """Take out the newest job without UserData that may be the one of this line."""
+        """Take out the newest job without UserData that may belong to this line."""
         jobs = self.by_keys.pop(keys_of(attempt), ())
         return next((job for job in jobs if submitter.may_be_of(job, attempt.planned)), None)
 
@@ -41,16 +41,16 @@ class UnrecordedJobs:
 def adopt_unrecorded(
     submitter: Submitter, state: BatchState, *, upcoming: Callable[[], Iterable[PlannedObject]]
 ) -> UnrecordedJobs:
-    """Adopt the unrecorded jobs of touched objects; returns the jobs of untouched objects.
+    """Adopt the unrecorded jobs of touched objects, and return the jobs of untouched objects.
 
-    :param upcoming: the rest of the plan, from ``next_index`` on.
+    :param upcoming: returns the rest of the plan, from ``next_index`` on.
     """
     unrecorded = _find(submitter, state)
     _adopt_touched(unrecorded, state, submitter)
-    for index in list(unrecorded.by_index):  # these objects have their result already
+    for index in list(unrecorded.by_index):  # these objects already have their result
         if index < state.next_index or index in state.done_ahead:
             del unrecorded.by_index[index]
-    # Jobs without UserData are recognized by their keys alone, for which the rest of the plan has to be read.
+    # Jobs without UserData are recognized only by their keys, so the rest of the plan has to be read.
     if unrecorded.by_keys:
         for planned in upcoming():
             if job := unrecorded.pop_by_keys(Attempt(planned=planned), submitter):
@@ -82,7 +82,7 @@ def _find(submitter: Submitter, state: BatchState) -> UnrecordedJobs:
 
 def _adopt_touched(unrecorded: UnrecordedJobs, state: BatchState, submitter: Submitter) -> None:
     for attempt, is_running in list(_touched(state)):
-        # The journal has the job of a running attempt, so only a later one can be unrecorded.
+        # The journal has the job of a running attempt, so only a later attempt can be unrecorded.
         index, least = attempt.planned.index, attempt.number + is_running
         number, job = unrecorded.by_index.pop(index, (0, None))
         if job is None and (job := unrecorded.pop_by_keys(attempt, submitter)):

@@ -1,4 +1,4 @@
-"""Takes the lines of the plan in their order, and finds each its first place."""
+"""Takes the lines of the plan in order, and puts each line into its first place in the batch's state."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _FOLLOW_WINDOW = 10_000
 
 
 class Intake:
-    """Reads the plan from where the run before stopped.
+    """Reads the plan from the line at which the previous run stopped.
 
-    :param is_held: whether nothing more may be touched for now.
+    To touch a line is to put it into its first place in the batch's state.
+
+    :param is_held: returns whether no further line may be touched for now.
     """
 
     def __init__(
@@ -40,10 +42,11 @@ class Intake:
         self._planned = plan.objects(state.next_index)
         self.is_exhausted = state.next_index >= plan.header.total
         self.newly_blocked: list[PlannedObject] = []
-        """Lines that wait for an earlier step since the last block; the next block records them."""
+        """Lines that began to wait for an earlier step after the last block; the next block records them."""
         self._open: set[int] = set()
         """Lines of the current object that were touched and have no result."""
-        # A run can have ended within an object. Only the records know the outcome of its earlier lines.
+        # The previous run may have stopped between the lines of an object. Then only the records show how the
+        # earlier lines of this object ended.
         self._resumed_within = state.next_index if state.next_index % self._steps else -1
 
     @property
@@ -53,12 +56,13 @@ class Intake:
         return not (self.is_exhausted or is_full or self._is_held(self._state))
 
     def take(self, room: int) -> list[Attempt]:
-        """The next submissions: lines that wait, then the plan. Lines without a job are passed over.
+        """The next submissions: first from the waiting lines, then from the plan.
 
-        All lines of an object are touched together: each line must know the outcome of its earlier step.
+        Lines that need no job are passed over. All lines of an object are touched together, because each line
+        depends on the outcome of its earlier step.
         """
         waiting, passed_over = self._state.waiting, 0
-        # The bound keeps a round short: between rounds, the loop looks at jobs and writes results.
+        # The limit keeps a round short: between rounds, the loop reads states of jobs and writes results.
         while (len(waiting) < room and passed_over < _PASSED_OVER) or self.is_within_object:
             if not self.can_go_on and not self.is_within_object:
                 break
@@ -75,7 +79,7 @@ class Intake:
         return not self.is_exhausted and self._state.next_index % self._steps > 0
 
     def next_planned(self) -> PlannedObject | None:
-        """The next line of the plan; if it cannot be read now, the next try reads it again."""
+        """The next line of the plan; None at the end. After an error, the next call reads the same line."""
         try:
             for planned in self._planned:
                 self._state.next_index = planned.index + 1
@@ -83,35 +87,36 @@ class Intake:
                     return planned
                 self._state.done_ahead.remove(planned.index)
         except CIError:
-            # A generator that has raised is over. A new one goes on at the same line.
+            # A generator that has raised an error is finished. A new one continues at the same line.
             self._planned = self._plan.objects(self._state.next_index)
             raise
         self.is_exhausted = True
         return None
 
     def touch(self, planned: PlannedObject) -> None:
-        """Find the first place of a line."""
+        """Put a line into its first place in the batch's state."""
         if self._steps > 1:
             self._touch_step(planned)
         else:
             self._place(planned)
 
     def note_open(self, planned: PlannedObject) -> None:
-        """Note that a line has a place already, with a job that was found."""
+        """Note that a line already has a place, because its job was found."""
         self._open.add(planned.index)
 
     def _touch_step(self, planned: PlannedObject) -> None:
         first = planned.index - planned.index % self._steps
         self._forget_before(first)
         parent, state = planned.parent, self._state
-        # With any other decision the line has its result or its job, whatever becomes of the earlier step.
+        # With any other decision, the line already has its result or its job, so the earlier step does not
+        # matter.
         needs_parent = planned.decision in (Decision.SUBMIT, Decision.SHARED)
         if parent is None or not needs_parent:
             self._place(planned)
         elif parent in state.resolved:
             self._outcomes.fail_after(planned, state.resolved[parent])
             return
-        # A shared line does not wait here: the batch that makes it follows the chain itself.
+        # A shared line does not wait here: the batch that makes its output waits for the earlier step.
         elif planned.decision is Decision.SUBMIT and (parent in self._open or self._was_left_open(parent)):
             state.block(planned)
             self.newly_blocked.append(planned)
@@ -121,11 +126,11 @@ class Intake:
             self._open.add(planned.index)
 
     def _was_left_open(self, parent: int) -> bool:
-        """Whether an earlier run touched a line without a result, and stopped within its object."""
+        """Whether the previous run left this line without a result when it stopped within an object."""
         return parent < self._resumed_within and parent in self._state.open_lines()
 
     def _forget_before(self, first: int) -> None:
-        # No later object asks for these lines, so the sets stay as small as one object.
+        # Later objects do not need these lines. Without them, the sets stay as small as one object.
         self._open = {index for index in self._open if index >= first}
         resolved = self._state.resolved
         for index in [index for index in resolved if index < first and index not in self._state.blocked]:

@@ -1,4 +1,4 @@
-"""What the job of each line does: its step, the parameters of its row, and the secrets that these name."""
+"""What the job of each line does: from its step, the parameters of its row, and the secrets they name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SecretResolver = Callable[[str], str]
 
 
 class SecretError(ValueError):
-    """A secret cannot be looked up by its reference. No job was submitted that needs it."""
+    """A secret cannot be looked up by its reference. No job that needs the secret was submitted."""
 
     code = "SecretUnavailable"
 
@@ -32,7 +32,7 @@ class SecretError(ValueError):
 
 
 def environment_secrets(reference: str) -> str:
-    """The secrets that every program has: ``env:NAME`` is an environment variable."""
+    """Look up a secret in the environment variable that the reference ``env:NAME`` names."""
     scheme, _, name = reference.partition(":")
     if scheme != "env":
         raise LookupError(
@@ -44,7 +44,7 @@ def environment_secrets(reference: str) -> str:
 
 
 class Secrets:
-    """Looks secrets up, each once per run; nothing of them is stored or shown."""
+    """Looks up secrets, each once per run; secrets are never stored or shown."""
 
     def __init__(self, resolve: SecretResolver | None = None) -> None:
         self._resolve = resolve or environment_secrets
@@ -56,10 +56,10 @@ class Secrets:
     def of(self, reference: str) -> str:
         """The secret that a reference names.
 
-        :raises SecretError: it cannot be looked up.
+        :raises SecretError: the secret cannot be looked up.
         """
         if reference not in self._known:
-            # Failures are kept, too: a missing connection is not asked for again for each object.
+            # Failures are kept, too, so that a missing connection is not looked up again for each object.
             self._known[reference] = self._looked_up(reference)
         found = self._known[reference]
         if isinstance(found, SecretError):
@@ -81,7 +81,7 @@ class Secrets:
 class Operations:
     """The operations of a plan.
 
-    :param steps: of the plan.
+    :param steps: the steps of the plan.
     """
 
     def __init__(self, steps: Sequence[PlanStep], secrets: Secrets | None = None) -> None:
@@ -94,7 +94,7 @@ class Operations:
     def of_one(cls, operation: Any, job_type: JobType | None = None) -> Operations:
         """The operations of a batch that has one operation.
 
-        :param job_type: takes the place of the operation's own type.
+        :param job_type: used in place of the operation's own type.
         """
         made = cls(plan_steps({"": Step(operation, "{key}")}, ""))
         if job_type is not None:
@@ -111,7 +111,7 @@ class Operations:
         return self._types[planned.step]
 
     def of(self, planned: PlannedObject) -> Any:
-        """The operation of a line; a secret in it is a reference."""
+        """The operation of a line, with references in place of secrets."""
         return self._of_rows[planned.step].of(planned.parameters).operation
 
     def to_send(self, planned: PlannedObject) -> Any:
@@ -122,15 +122,15 @@ class Operations:
         return self._with_secret(self.of(planned))
 
     def look_up(self, objects: Iterable[PlannedObject]) -> None:
-        """Look the secrets of these lines up now, in this thread; :meth:`to_send` raises the errors."""
+        """Look up the secrets of these lines now, in this thread; :meth:`to_send` raises the errors."""
         for planned in objects:
             with suppress(ValueError):
                 self.to_send(planned)
 
     def check_secrets(self) -> None:
-        """Look the secrets of the steps themselves up, without which the whole batch is pointless.
+        """Look up the secrets of the steps themselves, because without them every object would fail.
 
-        :raises SecretError: one cannot be looked up.
+        :raises SecretError: a secret cannot be looked up.
         """
         for step in self._steps.values():
             self._with_secret(step.operation)

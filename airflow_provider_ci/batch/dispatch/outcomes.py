@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Outcomes:
-    """Records results, and lets lines go on whose earlier step is done.
+    """Records results, and releases lines when the earlier step that they wait for is done.
 
     :param outputs_client: client of the bucket in which the outputs lie.
     """
@@ -41,14 +41,14 @@ class Outcomes:
         self._outputs_client = outputs_client
         self._state = state
         self._steps = len(journal.plan.header.all_steps)
-        # The service cuts its times to whole seconds, those of outputs as well.
+        # The service truncates all times, including those of outputs, to whole seconds.
         self._first_second = int(journal.plan.header.jobs_not_before)
         self.inherited = frozenset(state.running)
-        """Jobs of earlier runs."""
+        """Ids of the jobs that this run inherited from earlier runs."""
         self.moved = 0
-        """Submissions taken, and lines finished."""
+        """Number of submissions that the service accepted, plus the number of finished lines."""
         self.skipped = 0
-        """Finished lines that needed no job."""
+        """Number of finished lines that needed no job."""
         self.failed_jobs = 0
         self.ended_jobs = 0
 
@@ -57,7 +57,7 @@ class Outcomes:
     def finish(self, result: ObjectResult, *, is_pressing: bool = False) -> None:
         """Record the result of a line, and release or fail the lines that read its output.
 
-        :param is_pressing: nothing else records this outcome, because it has no job.
+        :param is_pressing: whether nothing else records this outcome, because the line has no job.
         """
         self.moved += 1
         self._state.count(result)
@@ -71,9 +71,9 @@ class Outcomes:
         self.finish(result, is_pressing=True)
 
     def enqueue(self, attempts: Iterable[Attempt]) -> None:
-        """Let lines wait for their submission, and first for the output that each reads."""
+        """Let lines wait for their submission; a line whose input is missing waits for the input first."""
         open_lines = self._state.open_lines() if self._steps > 1 else set()
-        # In the order of the plan: a line comes after the one whose output it reads.
+        # In the order of the plan, a line comes after the line whose output it reads.
         for attempt in sorted(attempts, key=lambda each: each.planned.index):
             if attempt.planned.parent in open_lines:
                 self._state.block(attempt.planned)
@@ -82,7 +82,7 @@ class Outcomes:
             open_lines.add(attempt.planned.index)
 
     def release(self) -> None:
-        """Let lines go on whose earlier step was done when the records were read."""
+        """Release the lines whose earlier step was already done when the records were read."""
         for result in list(self._state.resolved.values()):
             self._pass_on(result)
             if result.is_good:
@@ -100,7 +100,7 @@ class Outcomes:
             self.fail_after(child, result)
 
     def _followed_after(self, index: int) -> Iterable[PlannedObject]:
-        """Take out the lines that read this one's output and follow another batch."""
+        """Take out the lines that read the output of this line and follow another batch."""
         for place in range(index + 1, index + self._steps):
             planned = self._state.followed.get(place)
             if planned is not None and planned.parent == index:
@@ -117,14 +117,14 @@ class Outcomes:
     # Ends of jobs
 
     def settle(self, found: RunningJob, job: Job) -> WholeBatchError | None:
-        """Decide about a line whose job has ended; returns the error that ends the batch, if it is one.
+        """Decide about a line whose job has ended; return the error if it must end the batch.
 
-        A job of an earlier run says nothing about the bucket as it is now: its object is submitted again.
+        A batch-wide failure of an earlier run's job may be outdated, so its object is submitted again.
         """
         attempt, planned = found.attempt, found.attempt.planned
         is_failed = job.state is JobState.FAILED
         if is_failed and concerns_batch(job.code, job.message):
-            # The line goes back before the error ends this run, so that a later run makes its output.
+            # Put the line back first: the error ends this run, and a later run has to make the output.
             if planned.decision is Decision.SHARED:
                 self._state.followed[planned.index] = planned
             else:
@@ -148,7 +148,10 @@ class Outcomes:
         return None
 
     def settle_forgotten(self, found: RunningJob) -> None:
-        """Decide by the output about a job that the service no longer knows (it keeps jobs for a month)."""
+        """Decide, from the output, about a job that the service no longer knows (it keeps jobs for a month).
+
+        If there is no output newer than the job, the line is submitted again.
+        """
         planned = found.attempt.planned
         if self._is_output_newer(planned, found.created_at):
             self._count_job(is_failed=False)
@@ -163,15 +166,16 @@ class Outcomes:
             self._state.waiting.append(found.attempt.next())
 
     def finish_made(self, attempts: Sequence[Attempt]) -> list[Attempt]:
-        """Finish lines whose output was written since the plan was made; returns the other attempts.
+        """Finish lines whose output was written after the plan was made, and return the other attempts.
 
-        A dead run may have submitted them without recording it, and the service may know their jobs no more.
+        A dead run may have submitted their jobs without recording them, and the service may no longer know
+        these jobs.
         """
-        # A job that failed may have written its first pages.
+        # Only first attempts count: before a later attempt, a failed job may have written its first pages.
         outputs = sorted(each.planned.output for each in attempts if each.number == 1)
         if not outputs:
             return list(attempts)
-        prefix = os.path.commonprefix(outputs)  # noqa: RUF071 of keys, which are no paths
+        prefix = os.path.commonprefix(outputs)  # noqa: RUF071 keys are not paths
         threads = self._settings.reading_threads
         written = ExistingOutputs(self._outputs_client, prefix, threads=threads).last_modified(outputs)
         left = []

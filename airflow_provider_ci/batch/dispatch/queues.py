@@ -1,4 +1,4 @@
-"""The queues of a batch: which one takes the next job, by how fast each drains."""
+"""The queues of a batch; the next job goes to the queue in which it will probably wait least."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from airflow_provider_ci.jobs.kinds import JobType, all_queue_ids, default_queue
 log = logging.getLogger(__name__)
 
 _HALF_LIFE_SECONDS = 60.0
-"""What a queue did before this time counts half."""
+"""Half-life of the measured speed of a queue: a job that ended this long ago counts half."""
 _REST_SECONDS = 10.0
-"""How long a queue that refused a job gets no other one, while another queue takes jobs."""
+"""Seconds for which a queue that refused a job gets no other job, while another queue takes jobs."""
 
 
 class Queues:
-    """The queues to submit to and to list, for each type of job.
+    """The queues to submit jobs to and to list jobs from, for each type of job.
 
-    :param queue_ids: as the user named them; none for the service's default queue.
+    :param queue_ids: the queues that the user named; empty for the service's default queue.
     :raises ValueError: there are several types of jobs, and a queue serves none of them.
     """
 
@@ -38,7 +38,7 @@ class Queues:
         """The queues whose jobs are listed; None lists the jobs of all queues."""
         tag = job_type.tag
         if not self._by_tag[tag] and tag not in self._default:
-            # Without a queue, the service lists the jobs of all queues, also of other programs.
+            # Without a queue id, the service lists the jobs of all queues, including those of other programs.
             self._default[tag] = default_queue_id(self._client, job_type)
         return self._by_tag[tag] or (self._default[tag],)
 
@@ -52,7 +52,7 @@ class Queues:
 def _by_tag(
     client: CIClient, types: Sequence[JobType], queue_ids: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    # With one type nothing is divided, and the service itself refuses a wrong queue.
+    # With one type of job, every queue is for this type, and the service itself refuses a wrong queue.
     if len(types) == 1 or not queue_ids:
         return {job_type.tag: tuple(queue_ids) for job_type in types}
     known = {job_type.tag: all_queue_ids(client, job_type) for job_type in types}
@@ -66,7 +66,7 @@ def _by_tag(
 
 
 class QueueShares:
-    """Divides the jobs of one type among its queues: the next one goes where it will be done first.
+    """Divides the jobs of one type among its queues: each job goes where it will probably end first.
 
     :param now: reads a steady clock, in seconds.
     """
@@ -78,7 +78,7 @@ class QueueShares:
         self._in_flight = dict.fromkeys(self._queues, 0)
         self._drained = dict.fromkeys(self._queues, 0.0)
         self._resting: dict[str | None, float] = {}
-        self._lock = Lock()  # threads submit side by side
+        self._lock = Lock()  # several threads submit at the same time
 
     def note_state(self, in_flight: Mapping[str | None, int], ended: Mapping[str | None, int]) -> None:
         """Note how many jobs are in each queue, and how many ended since the last call."""
@@ -102,7 +102,7 @@ class QueueShares:
             return chosen
 
     def give_back(self, queue: str | None, *, is_refused: bool) -> None:
-        """A job was not taken; a queue that refused it rests for some seconds."""
+        """Note that a queue did not take a job; a queue that refused a job rests for some seconds."""
         with self._lock:
             self._in_flight[queue] = max(0, self._in_flight.get(queue, 0) - 1)
             if is_refused and len(self._queues) > 1:
@@ -110,13 +110,13 @@ class QueueShares:
 
     @property
     def has_open_queue(self) -> bool:
-        """Whether a queue takes jobs although another one has just refused one."""
+        """Whether at least one of several queues is not resting."""
         now = self._now()
         return len(self._queues) > 1 and any(self._resting.get(queue, 0.0) <= now for queue in self._queues)
 
     def _wait_of(self, queue: str | None) -> float:
-        """How long a new job waits in a queue, in units that are the same for all queues.
+        """The expected wait of a new job in a queue, in a unit that is the same for all queues.
 
-        One ended job is added to each queue, so that a queue which has not moved yet gets jobs as well.
+        Each queue counts one ended job more than it had, so that a queue without ended jobs gets jobs, too.
         """
         return (self._in_flight[queue] + 1) / (self._drained[queue] + 1)

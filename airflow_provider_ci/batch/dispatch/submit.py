@@ -1,4 +1,4 @@
-"""Submits many jobs side by side, and finds the jobs of submissions whose response was lost."""
+"""Submits many jobs in parallel, and finds the jobs of submissions whose response was lost."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ __all__ = ["Submitter", "Unconfirmed", "first_output_of", "keys_of", "keys_of_jo
 log = logging.getLogger(__name__)
 
 TIME_SLACK = timedelta(minutes=1)
-"""Maximum difference between the order of submissions and the service's creation times."""
+"""Maximum time by which the service's creation times may deviate from the order of submissions."""
 _OLDER_JOBS = 100
 """Number of older jobs in a row after which reading a listing stops. A few older jobs prove nothing, because
-jobs of others can be out of order."""
+jobs of other programs can be listed out of order."""
 _FULL = "QueueSaturated"
-# Pause is the state of jobs that wait in a paused queue. They run once it is active again.
+# Pause is the state of jobs that wait in a paused queue. They run once the queue is active again.
 _IN_FLIGHT = (JobState.SUBMITTED, JobState.RUNNING, JobState.PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """A submission whose response was lost, with the end of its signature in service time."""
+    """A submission whose response was lost, and the service time at which its signature expires."""
 
     error: SubmissionUnknownError
     expires_at: float
 
 
 Outcome = Job | Unconfirmed | CIError | ValueError | None
-"""The outcome of a submission: the job, an error, or None when it was not sent."""
+"""The outcome of a submission: the job, a lost response, an error, or None if nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,13 @@ class Submitter:
     operations: Operations
     """What the job of each line does."""
     queues: Queues
-    """Queues to submit to, and to list."""
+    """Queues to submit jobs to and to list jobs from."""
     token: str
-    """Of the plan."""
+    """Token of the plan."""
     expires_at: Callable[[], float]
-    """Service time after which the service must refuse a submission that is sent now."""
+    """Returns the service time, in Unix seconds, at which a submission that is sent now expires."""
     not_before: float
-    """Service time before which none of the plan's jobs can have been created."""
+    """Service time, in Unix seconds, before which none of the plan's jobs can have been created."""
     options: dict[str, Any]
     """More arguments of the client's submit method: output bucket and region, job level, callback."""
     _shares: dict[str, QueueShares] = field(default_factory=dict)
@@ -77,10 +77,10 @@ class Submitter:
     def submit(self, attempt: Attempt, expires_at: float, queue_id: str | None = None) -> Job:
         """Submit one job.
 
-        :raises SubmissionUnknownError: the service may have taken it.
-        :raises RequestExpiredError: it was not sent in time.
-        :raises SecretError: a secret that it needs cannot be looked up.
-        :raises CIError: the service did not take it.
+        :raises SubmissionUnknownError: the response was lost; the service may have created the job.
+        :raises RequestExpiredError: the request was not sent before it expired.
+        :raises SecretError: a secret that the job needs cannot be looked up.
+        :raises CIError: the service did not create the job.
         """
         planned = attempt.planned
         options = self.options
@@ -100,14 +100,14 @@ class Submitter:
     def submit_all(
         self, attempts: Sequence[Attempt], executor: ThreadPoolExecutor, *, may_continue: Callable[[], bool]
     ) -> Iterator[tuple[Attempt, Outcome]]:
-        """Submit side by side; each attempt comes back, in order, with its outcome.
+        """Submit in parallel; yield each attempt, in order, with its outcome.
 
         After a lost response, or a refusal that concerns more than one object, nothing more is sent: a
         thousand attempts at an unavailable service would take hours. A full or paused queue does not stop
         jobs for other queues.
         """
         is_halted = Event()
-        # Before the threads: side by side they would ask for the same secret several times.
+        # Before the threads start: in parallel, they would look up the same secret several times.
         self.operations.look_up(attempt.planned for attempt in attempts)
 
         def outcome(attempt: Attempt) -> Outcome:
@@ -116,7 +116,7 @@ class Submitter:
             expires_at, shares = self.expires_at(), self.shares(attempt.planned)
             try:
                 return self._submit_somewhere(attempt, expires_at, shares)
-            # There is no job. Before the next round, the loop asks the lease whether this run may still act.
+            # No job was created. Before the next round, the loop checks whether this run still has its lease.
             except RequestExpiredError:
                 return None
             except SubmissionUnknownError as error:
@@ -130,11 +130,12 @@ class Submitter:
         yield from zip(attempts, executor.map(outcome, attempts), strict=True)
 
     def _submit_somewhere(self, attempt: Attempt, expires_at: float, shares: QueueShares) -> Job:
-        """Submit to the queue that is the next; if it is full or paused, to another one that is not."""
+        """Submit to the next queue; if that queue is full or paused, submit to another queue."""
         while True:
             queue_id = shares.take()
             try:
-                # Another queue gets the same end of the signature: nothing is ever signed again for later.
+                # For another queue, the signature expires at the same time: no submission is ever signed
+                # again with a later expiry.
                 return self.submit(attempt, expires_at, queue_id)
             except (CIError, ValueError) as error:
                 is_refused = _is_about_queue(error)
@@ -151,12 +152,12 @@ class Submitter:
         return self._shares.setdefault(job_type.tag, QueueShares(self.queues.to_submit(job_type)))
 
     def queue_to_record(self, job: Job) -> str:
-        """The queue of a job, if the batch has several; else the plan names it."""
+        """The queue id to record for a job; empty if the batch has one queue, which the plan names."""
         queues = [self.queues.to_submit(job_type) for job_type in self.operations.types]
         return job.queue_id if any(len(each) > 1 for each in queues) else ""
 
     def watched(self, running: Mapping[str, RunningJob]) -> dict[str, Watched]:
-        """The jobs of the batch, as its watches take them."""
+        """The running jobs of the batch, in the form that :class:`JobWatches` takes."""
         return {
             job_id: Watched(self.operations.type_of(found.attempt.planned), found.queue_id, found.created_at)
             for job_id, found in running.items()
@@ -168,10 +169,10 @@ class Submitter:
             self.shares_of(job_type).note_state(*watches.counts(job_type))
 
     def find(self, attempts: Iterable[Attempt]) -> dict[Attempt, Job]:
-        """The jobs of unconfirmed submissions, as far as the service took them.
+        """The jobs that the service created for unconfirmed submissions.
 
-        They are matched by UserData where the service echoes it, otherwise by input, output and operation.
-        The listing goes back only as far as the first of the submissions.
+        Jobs are matched by UserData if the service returns it, otherwise by input, output and operation. The
+        listing is read back only to the time of the first of these submissions.
         """
         missing = list(attempts)
         found: dict[Attempt, Job] = {}
@@ -194,13 +195,13 @@ class Submitter:
         return keys_of_job(job) == keys_of(attempt) and self.may_be_of(job, attempt.planned)
 
     def may_be_of(self, job: Job, planned: PlannedObject) -> bool:
-        """Whether a job without UserData can be the one of a line with the same keys."""
+        """Whether a job without UserData may belong to a line with the same keys."""
         return self.may_be_ours(job) and self.matches(job, planned)
 
     def may_be_ours(self, job: Job) -> bool:
-        """Whether a job without UserData can be one of this plan, by its state and its time."""
+        """Whether a job without UserData may belong to this plan, judged by its state and creation time."""
         if job.state in (JobState.FAILED, JobState.CANCEL):
-            return False  # an earlier attempt may have made it
+            return False  # it may be the job of an earlier attempt
         # The service gives creation times in whole seconds.
         is_too_old = job.created_at is not None and job.created_at.timestamp() < int(self.not_before)
         return not is_too_old
@@ -211,7 +212,7 @@ class Submitter:
         return type_of_operation(operation).tag == job.tag and matches_operation(job, operation)
 
     def newest_jobs(self, look_back_to: datetime | None) -> Iterator[Job]:
-        """The jobs of each queue, newest first, that were not created before this moment of the service."""
+        """The jobs of each queue created since ``look_back_to`` (service time; None: all), newest first."""
         oldest = None if look_back_to is None else look_back_to - TIME_SLACK
         for job_type in self.operations.types:
             for queue_id in self.queues.to_list(job_type):
@@ -229,7 +230,7 @@ class Submitter:
         return f"{self.token}-{attempt.planned.index}-{attempt.number}"
 
     def read_mark(self, user_data: str) -> tuple[int, int] | None:
-        """Index and number of the submission with this UserData; None if it is not one of this plan."""
+        """Line index and attempt number of a UserData; None if it is not a UserData of this plan."""
         token, _, rest = user_data.partition("-")
         index, _, number = rest.partition("-")
         if token != self.token or not (index.isdecimal() and number.isdecimal()):
@@ -243,12 +244,12 @@ def keys_of(attempt: Attempt) -> tuple[str, str]:
 
 
 def keys_of_job(job: Job) -> tuple[str, str]:
-    """The same of a job; the service was seen to put a slash before keys."""
+    """Input and output key of a job, without the slash that the service was seen to put before keys."""
     return job.input_key.removeprefix("/"), job.output_key.removeprefix("/")
 
 
 def _not_older(jobs: Iterable[Job], oldest: datetime | None) -> Iterator[Job]:
-    """The jobs of one listing, newest first, down to this moment."""
+    """The jobs of one listing (newest first) that were not created before ``oldest``."""
     older = 0
     for job in jobs:
         if oldest is not None and job.created_at is not None and job.created_at < oldest:

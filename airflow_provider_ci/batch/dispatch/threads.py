@@ -1,4 +1,4 @@
-"""How many submissions may be on their way at the same time."""
+"""How many threads may submit jobs at the same time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _SPARE_FILES = 20
-"""Open files that a run needs beside one connection per thread."""
+"""Number of open files that a run needs besides one connection per thread."""
 
 
 def threads_that_fit(wanted: int) -> int:
-    """The number of threads for which this process may open connections.
+    """The number of threads, at most ``wanted``, for which this process may open connections.
 
-    :raises OSError: the limit of open files is too low for any.
+    :raises OSError: the limit of open files is too low for even one thread.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

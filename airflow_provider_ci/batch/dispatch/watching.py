@@ -1,4 +1,4 @@
-"""Watches the jobs of a batch in all of its queues, and of all types."""
+"""Watches the jobs of a batch, of all types and in all of its queues."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Watched:
 
     job_type: JobType
     queue_id: str
-    """As far as it is known; else empty."""
+    """Queue of the job; empty if it is unknown."""
     created_at: datetime | None
 
 
@@ -31,10 +31,10 @@ class _QueueWatch:
 
 
 class JobWatches:
-    """Reads one listing, and the state if no job ends, for each queue.
+    """Reads one listing of jobs for each queue, and the state of the queue if no job ends.
 
-    :param pause_seconds: how long to wait for a paused queue.
-    :param every_seconds: time without an ended job before a queue's state is read.
+    :param pause_seconds: maximum time to wait for a paused queue, in seconds.
+    :param every_seconds: seconds without an ended job after which the state of a queue is read.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class JobWatches:
         self._watches: dict[tuple[str, str | None], _QueueWatch] = {}
         self._ended: dict[tuple[str, str | None], int] = {}
         self.forgotten: list[str] = []
-        """Jobs that the service no longer knows, as of the last call."""
+        """Ids of jobs that the service no longer knew at the last call of :meth:`ended`."""
 
     def ended(self, running: Mapping[str, Watched]) -> list[Job]:
         """The jobs that have ended.
@@ -71,20 +71,20 @@ class JobWatches:
     def look_for_pauses(self) -> None:
         """Read the state of queues in which no job has ended for a while.
 
-        :raises QueueStaysPausedError: one has been paused for too long.
+        :raises QueueStaysPausedError: a queue has been paused for too long.
         """
         for place, watch in self._watches.items():
             watch.pauses.look(watch.pending, is_moving=bool(self._ended.get(place)))
 
     def counts(self, job_type: JobType) -> tuple[dict[str | None, int], dict[str | None, int]]:
-        """How many jobs of a type each queue has, and how many ended at the last call."""
+        """How many jobs of a type each queue has, and how many had ended at the last call."""
         of_type = {queue: watch for (tag, queue), watch in self._watches.items() if tag == job_type.tag}
         in_flight = {queue: len(watch.pending) for queue, watch in of_type.items()}
         return in_flight, {queue: self._ended.get((job_type.tag, queue), 0) for queue in of_type}
 
     def _divide(self, running: Mapping[str, Watched]) -> None:
         for watch in self._watches.values():
-            # A queue without jobs keeps its watch, which knows where its listing goes on.
+            # A queue without jobs keeps its watch, which stores where to continue the listing.
             watch.pending = {}
         for job_id, job in running.items():
             queue_id = self._queues.of_job(job.job_type, job.queue_id)

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 _MAX_FOLDER_BYTES = 618
-"""Object keys have at most 850 bytes, and the records of a batch need the rest."""
+"""Maximum length of a folder: object keys have at most 850 bytes, and the names of records need the rest."""
 _LEDGER_FOLDER = re.compile(r"(?:^|/)[^/]*\.ci-batch/")
 
 
@@ -23,12 +23,12 @@ def failures_key(folder: str, number: int = 1) -> str:
 def batch_folder(prefix: str, batch_id: str) -> str:
     """The folder in which a batch keeps its objects.
 
-    It ends with a hash of the id, so that different ids never share a folder, and with ``.ci-batch``, by
-    which every batch recognizes the ledgers of others.
+    The folder ends with a hash of the id, so that different ids never share a folder, and with ``.ci-batch``,
+    by which every batch recognizes the ledgers of other batches.
 
     :raises ValueError: the batch id is empty, or too long for object keys.
     """
-    # The name is for people. Two ids may have the same one, and then differ in the hash.
+    # The readable name is for people. If two ids have the same readable name, their hashes differ.
     readable = re.sub(r"[^\w./-]+|\.{2,}", "-", batch_id)
     readable = re.sub(r"/{2,}", "/", readable).strip("/.")
     if not readable:

@@ -1,8 +1,8 @@
 """The index of a long report: which part and which bytes hold which objects.
 
 A long report is sorted by key, and its failures by state, code and key. Each part consists of blocks of some
-hundred lines. The index knows the first key of each block and how many results of each state and code it
-holds. So a page of results, or one object, takes one request for the index and one or two for blocks.
+hundred lines. The index contains the first key of each block, and how many results of each state and code the
+block holds. So a page of results, or one object, takes one request for the index and one or two for blocks.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Kind = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some lines of a part that follow each other."""
+    """Consecutive lines of a part."""
 
     part: int
-    """Place of its part, from 0."""
+    """Number of the part that contains the block, from 0."""
     offset: int
-    """Its first byte in the part."""
+    """Position of the block's first byte in the part."""
     size: int
     first: str
-    """Key of its first object."""
+    """Key of the block's first object."""
     kinds: Mapping[Kind, int]
     """Number of results by state and code."""
 
     @property
     def lines(self) -> int:
-        """Number of its results."""
+        """Number of results in the block."""
         return sum(self.kinds.values())
 
     def count(self, state: str | None, code: str | None) -> int:
-        """Number of results with a state and a code; None stands for any."""
+        """Number of results with a state and a code; None counts any."""
         return sum(
             count
             for (its_state, its_code), count in self.kinds.items()
@@ -59,7 +59,7 @@ class Part:
     etag: str
     size: int
     last: str
-    """Key of its last object."""
+    """Key of the part's last object."""
     blocks: tuple[Block, ...]
 
     @property
@@ -71,9 +71,9 @@ class Part:
         return counts
 
 
-@dataclass(frozen=True)  # without slots, which leave no place for cached properties
+@dataclass(frozen=True)  # without slots, because cached properties need a __dict__
 class Section:
-    """Parts that follow each other: all results, or the failures."""
+    """Consecutive parts: those with all results, or those with the failures."""
 
     parts: tuple[Part, ...]
 
@@ -99,12 +99,12 @@ class Section:
         place = bisect_left(self._firsts, _bytes(key))
         if place < len(self.blocks) and self.blocks[place].first == key:
             yield self.blocks[place]
-        # Other lines of the key may end the block before: a manifest can name an object twice.
+        # The block before may end with other lines of this key: a manifest can name an object twice.
         if place:
             yield self.blocks[place - 1]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The parts as JSON types; a block is offset, size, first key, and counts by state and code."""
+        """The parts as JSON types; a block is a list: offset, size, first key, counts by state and code."""
         return [
             {
                 "key": part.key,
@@ -143,7 +143,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class ReportIndex:
-    """The index of a report, an object of its own beside the parts."""
+    """The index of a report, which is a separate object beside the parts."""
 
     objects: Section
     """All results, sorted by key."""
@@ -195,5 +195,5 @@ def _flat(nested: Mapping[str, Mapping[str, int]]) -> dict[Kind, int]:
 
 
 def _bytes(key: str) -> bytes:
-    """A key as it is sorted."""
+    """The bytes by which a key is sorted."""
     return key.encode("utf-8", "surrogatepass")

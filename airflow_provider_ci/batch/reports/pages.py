@@ -41,11 +41,11 @@ class NoReportError(CIError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
-    """Some results of a report."""
+    """A page of results of a report."""
 
     results: tuple[ObjectResult, ...]
     total: int | None
-    """Number of all results that match; None if only a search of the whole report would tell."""
+    """Number of all results that match; None if the whole report would have to be read to know it."""
     next_offset: int | None
     """The offset of the page after this one; None at the end."""
 
@@ -53,8 +53,8 @@ class ResultPage:
 class BatchReport:
     """The report of a batch, read page by page.
 
-    A page of a million results takes a few requests: the header, the index, and the bytes that hold the page.
-    Header and index are read once; a new :class:`BatchReport` sees a new report.
+    Even in a report of a million results, a page takes a few requests: the header, the index, and the bytes
+    that hold the page. Header and index are read once; to see a new report, make a new :class:`BatchReport`.
 
     :param folder: folder of the batch, see :attr:`BatchSettings.folder`; :meth:`of_batch` takes the id.
     """
@@ -91,7 +91,7 @@ class BatchReport:
 
     @property
     def codes(self) -> dict[str, int]:
-        """Number of failures by error code, most frequent first; ``""`` stands for failures without one."""
+        """Number of failures by error code, most frequent first; ``""`` is for failures without a code."""
         return self._read(lambda: _codes(self._results.failure_kinds))
 
     def failures(
@@ -102,12 +102,12 @@ class BatchReport:
         state: ObjectState | str | None = None,
         code: str | None = None,
     ) -> ResultPage:
-        """Objects without an output: the failed ones, then the cancelled, then the unfinished ones.
+        """Objects without an output: first the failed, then the cancelled, then the unfinished objects.
 
         Within a state they are sorted by code, then by key.
 
-        :param state: only those that are ``failed``, ``cancelled`` or ``unfinished``.
-        :param code: only those with this error code.
+        :param state: only objects in this state: ``failed``, ``cancelled`` or ``unfinished``.
+        :param code: only objects with this error code.
         """
         wanted = Selection(_state(state), code)
         return self._read(lambda: _page(self._results.failures(wanted, offset, limit), offset))
@@ -122,11 +122,11 @@ class BatchReport:
     ) -> ResultPage:
         """Results of objects, sorted by key.
 
-        :param state: only those in this state. Objects without an output come in the order of
+        :param state: only objects in this state. Objects without an output come in the order of
             :meth:`failures`.
-        :param text: only those whose key contains this text, whatever its case. The report is searched, some
-            64 MiB per call. A page can then be empty and still have a :attr:`~ResultPage.next_offset`, which
-            continues the search; other offsets have no meaning.
+        :param text: only objects whose key contains this text, in upper or lower case. Each call searches
+            about 64 MiB of the report. A page can then be empty and still have a
+            :attr:`~ResultPage.next_offset`, which continues the search; other offsets have no meaning.
         """
         wanted = Selection(_state(state), None)
         if text:
@@ -152,7 +152,7 @@ class BatchReport:
         return Scanned(self.results, is_short=not self.header.parts)
 
     def _read(self, step: Callable[[], T]) -> T:
-        """Read from the report; once again from the start if a run has just replaced it."""
+        """Take a step that reads the report; take it again if a run has just replaced the report."""
         try:
             return step()
         except ReportChangedError:
@@ -173,7 +173,7 @@ def _state(state: ObjectState | str | None) -> str | None:
 def _page(found: tuple[list[ObjectResult], int | None], offset: int) -> ResultPage:
     results, total = found
     end = offset + len(results)
-    # An empty page is the last one, or a caller with an offset beyond the end would go on for ever.
+    # An empty page is the last one. Otherwise, a caller with an offset beyond the end would never stop.
     has_more = bool(results) and (total is None or end < total)
     return ResultPage(results=tuple(results), total=total, next_offset=end if has_more else None)
 

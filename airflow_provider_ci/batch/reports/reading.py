@@ -14,7 +14,7 @@ from airflow_provider_ci.client import CIClient, InvalidRequestError, NotFoundEr
 
 REPORT_VERSION = 2
 _HEAD_BYTES = 256 * 1024
-"""A header is shorter, except with thousands of parts."""
+"""Bytes that are read for the header. Only a header with thousands of parts is longer."""
 _FAILURES = "failures.jsonl"
 
 
@@ -24,12 +24,12 @@ class ReportHeader:
 
     batch_id: str
     plan: str
-    """Token of the plan whose results these are."""
+    """Token of the plan to which the results belong."""
     is_complete: bool
     """Whether the plan has ended, so that the next run makes a new plan."""
     summary: BatchSummary
     parts: tuple[str, ...] = ()
-    """Keys of the further parts."""
+    """Keys of the parts of a long report."""
     failures: tuple[str, ...] | None = None
     """Keys of the parts with the failures; None if the report was written before version 0.4."""
     index: str = ""
@@ -45,7 +45,7 @@ def read_report_header(client: CIClient, folder: str) -> ReportHeader | None:
     try:
         return header_of_line(key, _first_line(client, key))
     except NotFoundError as error:
-        # A missing bucket must not pass for a batch without a report.
+        # A missing bucket must not be taken for a batch without a report.
         if error.code == "NoSuchBucket":
             raise
         return None
@@ -54,8 +54,8 @@ def read_report_header(client: CIClient, folder: str) -> ReportHeader | None:
 def read_report(client: CIClient, report_key: str) -> Iterator[ObjectResult]:
     """The results of a report; one part is in memory at a time.
 
-    A report of one part has them in the order in which they were reached, a longer one in the order of their
-    keys.
+    The results of a short report come in the order in which they were reached, those of a long report in the
+    order of their keys.
 
     :param report_key: key of ``report.jsonl``, or of ``failures.jsonl`` beside it.
     :raises ValueError: the report has a version that this package does not read.
@@ -85,7 +85,7 @@ def read_parts(client: CIClient, keys: Sequence[str]) -> Iterator[ObjectResult]:
 
 
 def _results(key: str, lines: Iterable[bytes], first_line: int = 1) -> Iterator[ObjectResult]:
-    """The results in lines of an object.
+    """The results in the lines of an object.
 
     :raises ValueError: a line is damaged.
     """
@@ -105,7 +105,7 @@ def failure_parts(client: CIClient, folder: str, header: ReportHeader) -> Sequen
 
 
 def _failure_parts(client: CIClient, key: str) -> Sequence[str]:
-    """The parts of a list of failures; it may be left over from an earlier report."""
+    """Keys of the parts of a list of failures, which may be left over from an earlier report."""
     folder = key.removesuffix(_FAILURES)
     header = read_report_header(client, folder)
     return [key] if header is None else failure_parts(client, folder, header)

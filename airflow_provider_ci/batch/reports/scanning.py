@@ -13,7 +13,7 @@ from airflow_provider_ci.batch.results import ObjectResult
 
 
 class ReadResults(Protocol):
-    """Reads all results, or the failures."""
+    """A function that reads all results, or only the failures."""
 
     def __call__(self, *, is_failed: bool) -> Iterator[ObjectResult]:
         """The results."""
@@ -37,11 +37,11 @@ class Scanned:
         return Counter((str(result.state), result.code) for result in self._all(is_failed=True))
 
     def objects(self, wanted: Selection, offset: int, limit: int) -> tuple[list[ObjectResult], int | None]:
-        """A page of results, and the number of all of them if it is known."""
+        """A page of results, and the number of all matching results if it is known."""
         return self._page(wanted, offset, limit, is_failed=False)
 
     def failures(self, wanted: Selection, offset: int, limit: int) -> tuple[list[ObjectResult], int | None]:
-        """A page of failures, and the number of all of them if it is known."""
+        """A page of failures, and the number of all matching failures if it is known."""
         return self._page(wanted, offset, limit, is_failed=True)
 
     def object(self, key: str) -> ObjectResult | None:
@@ -65,7 +65,7 @@ class Scanned:
     ) -> tuple[list[ObjectResult], int | None]:
         matching = filter(wanted.matches, self._all(is_failed=is_failed))
         if not self._is_short:
-            # One more than the page holds, to know whether another page follows.
+            # Read one result more than the page holds, to know whether another page follows.
             page = list(islice(matching, offset, offset + limit + 1))
             return page[:limit], None if len(page) > limit else offset + len(page)
         found = list(matching)
@@ -74,7 +74,8 @@ class Scanned:
     def _all(self, *, is_failed: bool) -> Iterator[ObjectResult]:
         if not self._is_short:
             return self._read(is_failed=is_failed)
-        # A short report has its lines in the order in which they came; pages have the order of the index.
+        # A short report has its results in the order in which they were reached. Pages are sorted like an
+        # index.
         if is_failed not in self._kept:
             if is_failed:
                 bad = (result for result in self._all(is_failed=False) if not result.is_good)

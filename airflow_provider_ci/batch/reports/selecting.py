@@ -13,18 +13,18 @@ from airflow_provider_ci.batch.results import ObjectResult
 from airflow_provider_ci.client import CIClient, CIError, NotFoundError
 
 SEARCH_BYTES = 64 * 1024 * 1024
-"""How much one search for a text reads."""
+"""Bytes that one search for a text reads at most; a larger part is still read whole."""
 
 
 class ReportChangedError(CIError):
-    """A run has replaced the report while it was read."""
+    """A run has replaced the report while the report was being read."""
 
     is_retryable = True
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which results; None stands for any."""
+    """Which results to take, by state and code; None takes any."""
 
     state: str | None
     code: str | None
@@ -51,11 +51,11 @@ class Indexed:
         return self._index.failures.kinds
 
     def objects(self, wanted: Selection, offset: int, limit: int) -> tuple[list[ObjectResult], int]:
-        """A page of results in the order of their keys, and the number of all of them."""
+        """A page of results in the order of their keys, and the number of all matching results."""
         return self._page(self._section_of(wanted.state), wanted, offset, limit)
 
     def failures(self, wanted: Selection, offset: int, limit: int) -> tuple[list[ObjectResult], int]:
-        """A page of failures, and the number of all of them."""
+        """A page of failures, and the number of all matching failures."""
         return self._page(self._index.failures, wanted, offset, limit)
 
     def object(self, key: str) -> ObjectResult | None:
@@ -77,7 +77,7 @@ class Indexed:
         for part in section.parts:
             lines = sum(block.lines for block in part.blocks)
             if begin + lines > place:
-                # At least one part is read, whatever its size, so that a search always gets further.
+                # At least one part is read, whatever its size, so that each search makes progress.
                 if bytes_read and bytes_read + part.size > SEARCH_BYTES:
                     return found, max(begin, place)
                 bytes_read += part.size
@@ -91,7 +91,7 @@ class Indexed:
         return found, None
 
     def _section_of(self, state: str | None) -> Section:
-        """Where to look for a state: the failures are fewer, but sorted by code first, and then by key."""
+        """The section in which to look for a state; failures have a section of their own."""
         return self._index.failures if state in _FAILURE_NAMES else self._index.objects
 
     def _page(
@@ -100,7 +100,7 @@ class Indexed:
         total = 0
         results: list[ObjectResult] = []
         for block in section.blocks:
-            # Blocks behind the page are counted, too: their numbers are in the index, so the total is free.
+            # Blocks after the page are counted, too: the index has their counts, so the total costs nothing.
             count = block.count(wanted.state, wanted.code)
             skipped = offset - total
             total += count
@@ -116,7 +116,7 @@ class Indexed:
     def _bytes(self, part: Part, offset: int, size: int) -> bytes:
         """Some bytes of a part.
 
-        :raises ReportChangedError: the part is not the one that the index describes.
+        :raises ReportChangedError: the part was deleted or replaced after the index was read.
         """
         try:
             body, info = self._client.read_object_part(part.key, offset, size)

@@ -12,7 +12,7 @@ from airflow_provider_ci.batch.reports.index import FAILURE_ORDER
 from airflow_provider_ci.batch.reports.summary import Counts
 from airflow_provider_ci.batch.results import ObjectResult, result_line
 
-# Behind the ranks of all failures, so that one comparison tells them from good results.
+# Good results rank after all failures, so that one comparison separates the two.
 _GOOD = len(FAILURE_ORDER)
 _AT_A_TIME = 1000
 _STATEMENTS = (
@@ -28,7 +28,7 @@ _FAILURES = f"SELECT key, state, code, line FROM results WHERE rank < {_GOOD} OR
 
 
 class Line(NamedTuple):
-    """One line of a report, and what the index says about it."""
+    """One line of a report, and the facts about it that the index needs."""
 
     key: bytes
     state: str
@@ -39,7 +39,7 @@ class Line(NamedTuple):
 class Gathered:
     """The results of a batch.
 
-    :param limit: bytes of lines above which the results are sorted.
+    :param limit: size of all lines, in bytes, from which the results are sorted.
     """
 
     def __init__(self, database: sqlite3.Connection, limit: int) -> None:
@@ -49,10 +49,10 @@ class Gathered:
         self._size = 0
         self.counts = Counts()
         self.is_long = False
-        """Whether the lines have more bytes than the limit."""
+        """Whether the size of the lines has reached the limit."""
 
     def add(self, results: Iterable[ObjectResult]) -> None:
-        """Take results."""
+        """Add results."""
         for result in results:
             self.counts.add(result)
             line = encoded(result)
@@ -69,7 +69,7 @@ class Gathered:
             self._spill()
 
     def short(self, *, is_failed: bool) -> bytes:
-        """The lines of a short report, all or the failures, in the order in which they came."""
+        """The lines of a short report, all or only the failures, in the order in which they were added."""
         return b"".join(line for _, _, rank, _, _, line in self._kept if not is_failed or rank < _GOOD)
 
     def by_key(self) -> Iterator[Line]:
@@ -87,7 +87,7 @@ class Gathered:
 
 @contextmanager
 def gathered(results: Iterable[ObjectResult], *, limit: int) -> Iterator[Gathered]:
-    """The results, with a temporary database for as long as the block lasts.
+    """Gather the results; their temporary database exists until the block ends.
 
     :raises OSError: there is no temporary space for a long report.
     """

@@ -11,7 +11,7 @@ from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
 
 MAX_GROUPS = 10
-"""Groups of failures in a summary; the rest is counted together as ``other``."""
+"""Maximum number of groups of failures in a summary; all others are counted together as ``other``."""
 # The summary becomes an XCom, and XComs are made for small values.
 _MAX_JSON = 3000
 _OTHER = "other"
@@ -42,15 +42,15 @@ class BatchSummary:
     cancelled: int
     unfinished: int
     seconds: float
-    """From the start of planning to the end of the batch."""
+    """Seconds from the start of planning to the end of the batch."""
     report_key: str
     """Key of ``report.jsonl``."""
     failures: tuple[FailureGroup, ...] = ()
     """Objects without an output, grouped by error code, largest group first."""
     jobs: int = 0
-    """Jobs that this batch submitted; the service charges for them."""
+    """Number of jobs that this batch submitted; the service charges for them."""
     retryable: int = 0
-    """Failed objects whose failure can pass, so that a retry makes sense."""
+    """Failed objects that may succeed if they are submitted again."""
     failed_before: int = 0
     """Failed objects that were not submitted again, because the same content failed permanently before."""
     judged_by_time: int = 0
@@ -59,16 +59,16 @@ class BatchSummary:
     archived: int = 0
     """Objects that were left out of the plan because they are archived."""
     stopped_early: bool = False
-    """So many objects failed that the rest was not submitted."""
+    """Whether so many objects failed that the rest was not submitted."""
     stop_reason: str = ""
     """Why nothing more was submitted although objects are left: ``max_jobs`` was reached, or the canary
     failed."""
     input_bytes: int = 0
-    """Size of the objects that are finished."""
+    """Total size of the finished objects, in bytes."""
     outputs: int = 0
-    """Objects that were written: one per success, or one per page."""
+    """Number of objects that jobs wrote: one per success, or one per page."""
     output_bytes: int = 0
-    """Size of the pictures among them; the service does not report the size of documents."""
+    """Total size of the picture outputs, in bytes; the service does not report the size of documents."""
 
     @classmethod
     def empty(cls, batch_id: str, report_key: str = "") -> BatchSummary:
@@ -99,11 +99,11 @@ class BatchSummary:
     def is_good_enough(self, limit: FailureLimit) -> bool:
         """Whether the batch is done, with no more failures than are allowed."""
         failed = self.failed + self.cancelled
-        # The limit says how many may fail, not how many may be left out.
+        # The limit says how many objects may fail, not how many may be left out.
         return not (self.unfinished or self.stopped_early) and limit.allows(failed, self.total)
 
     def to_json(self) -> dict[str, Any]:
-        """The summary as JSON types, up to 3 KB: groups that do not fit are left to the report."""
+        """The summary as JSON types, up to 3 KB; groups that do not fit are only in the report."""
         values = {**asdict(self), "failures": [asdict(group) for group in self.failures]}
         values["first_failures"] = list(self.first_failures)
         if not self.stop_reason:
@@ -114,7 +114,7 @@ class BatchSummary:
             longest = max(values["failures"], values["first_failures"], key=len)
             if not longest:
                 break
-            # The groups are sorted by size, so the smallest one goes.
+            # The groups are sorted by size, so this removes the smallest one.
             longest.pop()
         return values
 

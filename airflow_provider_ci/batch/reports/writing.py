@@ -1,8 +1,8 @@
 """Writes the report of a batch.
 
 ``report.jsonl`` begins with a header that holds the summary. In a short report the results follow, one line
-per object. A long report goes on in parts below ``report/``, sorted by key, with an index beside them; the
-header names all of them. ``failures.jsonl`` holds only the objects without an output.
+per object. A long report continues in parts under ``report/``, sorted by key, with an index beside them; the
+header names the parts and the index. ``failures.jsonl`` holds only the objects without an output.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from airflow_provider_ci.batch.results import ObjectResult
 log = logging.getLogger(__name__)
 
 PART_BYTES = 8 * 1024 * 1024
-"""Size of a part. A report below it is one object. A part of this size fits into memory, and its upload into
-the time that is left of a lease."""
+"""Maximum size of a part, in bytes. A smaller report is one object. A part of this size fits into memory, and
+can be uploaded in the time that is left of a lease."""
 BLOCK_BYTES = 256 * 1024
-"""Size of a block. A page of results takes one or two of them."""
+"""Size of a block, in bytes. A page of results takes one or two blocks."""
 
 
 @dataclass(slots=True)
 class _Written:
-    """The objects of a report beside ``report.jsonl``."""
+    """What was written of a report besides ``report.jsonl``."""
 
     counts: Counts
     short: bytes = b""
@@ -52,10 +52,10 @@ def write_report(
 ) -> BatchSummary:
     """Write the report and return its summary.
 
-    ``report.jsonl`` comes last: it says whether the plan has ended.
+    ``report.jsonl`` is written last, because it says whether the plan has ended.
 
-    :param is_complete: called after the last result; whether the plan has ended, so that the next run makes
-        a new plan.
+    :param is_complete: called after the last result; returns whether the plan has ended, so that the next run
+        makes a new plan.
     :param results: read a second time if the temporary space to sort them is missing.
     :param summary: its counts are replaced by the counts of the results.
     :raises LeaseExpiredError: another run may have taken over.
@@ -78,15 +78,15 @@ def write_report(
         "index": written.index,
         "summary": summary.to_json(),
     }
-    # With json's usual separators: read_report() knows the header by a piece of this text.
+    # Keep json's default separators: read_report() recognizes the header by a part of this text.
     first = f"{json.dumps(header, ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
-    # In one object, so that the header of one run never stands beside the results of another.
+    # Header and results are one object, so that nobody reads the header of one run with results of another.
     writer.write(report_key(folder), first + written.short, content_type=JSON_LINES)
     return summary
 
 
 def _write_short(writer: RecordWriter, folder: str, plan: str, found: Gathered) -> _Written:
-    # Without failures, the object of an earlier report may stay. The header does not name it.
+    # Without failures, the failures.jsonl of an earlier report may stay. The header does not name it.
     written = _Written(found.counts, short=found.short(is_failed=False))
     if failed := found.short(is_failed=True):
         written.failures = [failures_key(folder)]
@@ -95,8 +95,8 @@ def _write_short(writer: RecordWriter, folder: str, plan: str, found: Gathered) 
 
 
 def _write_long(writer: RecordWriter, folder: str, plan: str, found: Gathered) -> _Written:
-    # The fixed name is for people who open the bucket. All other keys hold the token of the plan, so that the
-    # parts of an earlier report stay readable.
+    # Failures have fixed names, for people who open the bucket. All other keys contain the token of the plan,
+    # so that the parts of an earlier report stay readable.
     failures = _Parts(writer, lambda number: failures_key(folder, number))
     failures.add_all(found.failures())
     objects = _Parts(writer, _part_keys(folder, plan))
@@ -110,11 +110,11 @@ def _write_long(writer: RecordWriter, folder: str, plan: str, found: Gathered) -
 def _write_unsorted(
     writer: RecordWriter, folder: str, plan: str, results: Iterable[ObjectResult]
 ) -> _Written:
-    """Parts in the order in which the results came, without an index."""
+    """Write parts in the order in which the results come, without an index."""
     counts = Counts()
     objects = _Parts(writer, _part_keys(folder, plan))
     failures = _Parts(writer, lambda number: failures_key(folder, number))
-    # A second time from the ledger: the temporary database may have failed half-way.
+    # Read the results from the ledger a second time: the temporary database may have failed half-way.
     for result in results:
         counts.add(result)
         line = Line(b"", str(result.state), "", encoded(result))
@@ -131,9 +131,9 @@ def _part_keys(folder: str, plan: str) -> Callable[[int], str]:
 
 
 class _Parts:
-    """Lines on their way to numbered objects.
+    """Collects lines and writes them as numbered objects.
 
-    :param key_of: the key of a part, by its number from 1.
+    :param key_of: returns the key of a part by its number, from 1.
     """
 
     def __init__(self, writer: RecordWriter, key_of: Callable[[int], str]) -> None:
@@ -156,13 +156,13 @@ class _Parts:
         return Section(tuple(self._parts))
 
     def add_all(self, lines: Iterable[Line]) -> None:
-        """Write lines, to the last one."""
+        """Add all lines, and write the last part."""
         for line in lines:
             self.add(line)
         self.finish()
 
     def add(self, line: Line) -> None:
-        """Take one line."""
+        """Add one line; write a part when the part is full."""
         if self._lines and self._size + len(line.line) > PART_BYTES:
             self.finish()
         if not self._kinds:
@@ -175,14 +175,14 @@ class _Parts:
             self._end_block()
 
     def finish(self) -> None:
-        """Write the last lines."""
+        """Write the collected lines as a part."""
         if not self._lines:
             return
         self._end_block()
         key, size = self._key_of(len(self._parts) + 1), self._size
         written = self._writer.write(key, b"".join(self._lines), content_type=JSON_LINES)
         blocks = tuple(self._blocks)
-        # Another run of this plan writes parts with the same keys; by the ETag, a reader notices it.
+        # Another run of this plan writes parts with the same keys; a reader notices that by the ETag.
         self._parts.append(Part(key=key, etag=written.etag, size=size, last=_text(self._last), blocks=blocks))
         self._lines, self._size, self._blocks = [], 0, []
         self._begin_block(0)

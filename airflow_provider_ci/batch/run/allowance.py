@@ -12,17 +12,17 @@ from airflow_provider_ci.client import Job
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The cap of a batch, over all of its runs and all plans of the same work.
+    """How many jobs a batch may submit, in all of its runs and all plans of the same work.
 
-    :param most: maximum number of jobs; None for no cap.
-    :param before: jobs of earlier plans of the same work.
+    :param most: maximum number of jobs; None for no limit.
+    :param before: number of jobs of earlier plans of the same work.
     """
 
     most: int | None
     before: int = 0
 
     def left(self, state: BatchState) -> int | None:
-        """Jobs that may be submitted now; None for any number.
+        """Number of jobs that may still be submitted; None for no limit.
 
         A submission whose response was lost counts until it is certain that the service did not take it.
         """
@@ -31,7 +31,7 @@ class Allowance:
         return max(0, self.most - self.before - state.jobs - len(state.unconfirmed))
 
     def granted(self, attempts: list[Attempt], state: BatchState) -> list[Attempt]:
-        """The first of these submissions, as many as are allowed; the others wait again."""
+        """As many of these submissions as are allowed, beginning with the first; the others wait again."""
         left = self.left(state)
         if left is None or len(attempts) <= left:
             return attempts
@@ -39,7 +39,7 @@ class Allowance:
         return attempts[:left]
 
     def is_spent(self, state: BatchState) -> bool:
-        """Whether an object waits for a job that must not be submitted."""
+        """Whether an object waits for a job, but no more jobs may be submitted."""
         return bool(state.waiting) and self.left(state) == 0
 
     @property
@@ -56,9 +56,9 @@ def jobs_of_earlier_plan(
 ) -> int:
     """Number of jobs that a plan, and the plans before it, have submitted.
 
-    :param before: jobs of the plans before it.
-    :param listed: the jobs of the plan that are not older than the newest recorded one; a run that died may
-        not have recorded some of them.
+    :param before: number of jobs of the plans before it.
+    :param listed: returns the jobs of the plan that are not older than the newest recorded job; a run that
+        died may not have recorded some of them.
     """
     # A job is counted once, whether it is recorded as running, has its result, or is only listed.
     known = {result.job_id for result in journal.results()} | set(state.running)

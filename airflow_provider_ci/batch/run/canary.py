@@ -1,4 +1,4 @@
-"""A sample of a batch that goes first: the rest follows only if few of its objects fail (``canary``)."""
+"""The canary, a sample that a batch processes first; the rest follows only if few of its objects fail."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BAD = (ObjectState.FAILED, ObjectState.CANCELLED)
 class Canary:
     """The sample of a plan: its first objects, which planning has drawn from the whole plan.
 
-    The verdict needs no record. While nothing behind the sample is touched, all results are results of the
-    sample; once something is touched, the sample was good enough.
+    No record says whether the sample passed. While no later line has been touched, all results are results of
+    the sample; as soon as a later line has been touched, the sample must have passed.
 
-    :param lines: of the sample, one for each object and step; 0 without a sample.
-    :param total: lines of the plan.
-    :param steps: lines of each object.
+    :param lines: number of lines of the sample, one for each object and step; 0 without a sample.
+    :param total: number of lines of the plan.
+    :param steps: number of lines of each object.
     :param limit: how many objects of the sample may fail.
     :param results: reads the results so far.
     """
@@ -34,7 +34,7 @@ class Canary:
     limit: FailureLimit
     results: Callable[[], Iterable[ObjectResult]]
     _failed: int | None = field(default=None, init=False)
-    """Objects of the sample that failed; None until all of them have their results."""
+    """Number of objects of the sample that failed; None until all objects of the sample have results."""
 
     @classmethod
     def of_plan(cls, settings: BatchSettings, journal: Journal) -> Canary:
@@ -60,7 +60,7 @@ class Canary:
             self._failed = len(bad)
 
     def holds(self, state: BatchState) -> bool:
-        """Whether objects behind the sample must not be submitted yet, or not at all."""
+        """Whether objects after the sample must not be submitted, at least for now."""
         if not self._is_last_touched(state):
             return False
         return self._failed is None or not self.limit.allows(self._failed, self._objects)

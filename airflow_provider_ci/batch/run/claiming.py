@@ -1,4 +1,4 @@
-"""Gets the right to run a batch: its claim in the registry, after other runs of the same batch."""
+"""Gets the right to run a batch: adds a claim to the registry once no other run of the batch is active."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ log = logging.getLogger(__name__)
 _CHANGE_SECONDS = 120.0
 """Time limit of one change of the registry; in a bucket with versioning a change takes some 20 seconds."""
 _SHORTEST_LEASE_SECONDS = 3.0
-"""The service gives times, and reads the end times of signatures, in whole seconds."""
+"""Minimum lease: the service gives times, and reads the end times of signatures, in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """The right to run a batch, and what the run before left behind."""
+    """The right to run a batch, and what the previous run left behind."""
 
     lease: Lease
     state: State
     """The registry with the claim in it."""
     plan: StoredPlan | None
-    """The plan of the batch that has not ended."""
+    """The unfinished plan of the batch, if there is one."""
     ended: tuple[str, BatchSummary] | None = None
-    """Token and summary of the plan that has ended."""
+    """Token and summary of the batch's plan, if that plan has ended."""
     is_unpublished: bool = False
-    """The plan has ended, but its run may have died before its results were in the index of outputs."""
+    """Whether the plan has ended, but its run may have died before its results were in the index."""
     keeps_place: bool = False
-    """Whether the claim under which the plan was made, or continued, was still there. Otherwise other batches
-    may have made outputs of the plan since."""
+    """Whether the claim under which the plan was made or continued was still in the registry. Otherwise,
+    other batches may have made outputs of the plan in the meantime."""
     parked: Mapping[str, Any] = field(default_factory=dict)
-    """Proof of a clean end of the run before: what its ledger must hold. Empty without a proof."""
+    """Proof that the previous run ended cleanly: what its ledger must hold. Empty if there is no proof."""
 
 
 class Claiming:
@@ -76,7 +76,7 @@ class Claiming:
         """
         watch: tuple[str, LivenessWatch] | None = None
         began = told = time.monotonic()
-        self._registry.look_up()  # before any time is noted: until a response, this machine's clock counts
+        self._registry.look_up()  # first, because the service's time is known only after a response
         while True:
             claim = self._new_claim()
             lease = self._changed(claim, partial(_added, claim=claim, now=self._client.clock.now))
@@ -84,10 +84,10 @@ class Claiming:
             other = next((each for each in state.of_folder(claim.folder) if each.token != claim.token), None)
             if lease is not None and other is None:
                 return self._claimed(lease, state)
-            # The other run has ended in between, so nothing stands in the way of the next try.
+            # The other run has ended in between, so the next try can succeed.
             if other is None:
                 continue
-            # Another token is another run, which has to be watched from its beginning.
+            # Another token means another run, which needs a new watch.
             if watch is None or watch[0] != other.token:
                 watch = other.token, LivenessWatch(self._client, other)
             liveness = "dead" if is_buried(other) else watch[1].look(other)
@@ -96,7 +96,7 @@ class Claiming:
                     return claimed
                 continue
             waited = time.monotonic() - began
-            # A watch that has begun is carried to its end; the next call would have to begin it again.
+            # A watch that has begun is completed, because the next call would have to begin it again.
             if not watch[1].is_undecided:
                 if self._settings.on_running == "fail":
                     raise BatchRunningError(other.folder, other.holder)
@@ -105,7 +105,7 @@ class Claiming:
             if time.monotonic() - told >= 30 or told == began:
                 told = time.monotonic()
                 log.info("waiting for another run of this batch, %s (%.0f s so far)", other.holder, waited)
-            # Short waits while the other run may end soon, few requests while it takes hours.
+            # Wait briefly at first, because the other run may end soon, and longer later, to save requests.
             self._wait(min(5.0, 0.2 + waited / 10))
             self._registry.read()
 
@@ -125,7 +125,7 @@ class Claiming:
         )
 
     def _output_prefixes(self) -> tuple[str, ...]:
-        """What the outputs of each step begin with; a prefix that another one covers is left out."""
+        """What the outputs of each step begin with; a prefix that another prefix covers is left out."""
         begins = sorted({step.template.literal_prefix for step in self._settings.plan_steps})
         wide = [
             each for each in begins if not any(each != other and each.startswith(other) for other in begins)
@@ -136,19 +136,19 @@ class Claiming:
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
         """Take the place of a run that is parked or dead; None if another run was quicker.
 
-        The claim keeps its place among the claims of other batches if its plan is continued. Otherwise it
-        goes behind them, because their plans do not know the plan that will be made.
+        If the plan is continued, the claim keeps its place among the claims of other batches. Otherwise it
+        goes behind those claims, because the plans of other batches do not include the plan to be made.
         """
         plan, ended = self._plan()
         beat = last_beat(self._client, other) if is_parked else None
         keeps_place = plan is not None and is_of_claim(plan, other)
         claim = self._new_claim()
-        if plan is not None:  # its outputs count, even if the template renders differently now
+        if plan is not None:  # the plan's outputs count, even if the template renders differently
             claim = replace(claim, prefix=other.prefix, prefixes=other.prefixes, operation=other.operation)
             claim = replace(claim, plan=plan.header.token if keeps_place else "")
 
         def taken(state: State) -> State:
-            # The change was made before, and its response was lost; or the other run is alive after all.
+            # Either this change was already made and its response was lost, or the other run is alive.
             if state.claim(claim.token) or not is_unchanged(state, other):
                 return state
             if claim.plan:
@@ -185,9 +185,12 @@ class Claiming:
         return Claimed(lease=lease, state=state, plan=plan, ended=ended)
 
     def _changed(self, claim: Claim, change: Callable[[State], State]) -> Lease | None:
-        """The lease of a claim, if the change has added it to the registry, which is then ``_state``."""
+        """Change the registry, and return the lease of the claim if the change has added the claim.
+
+        The registry after the change is kept in ``_state``.
+        """
         lease = Lease(self._client, self._registry, claim)
-        # Before the change, which can take longer than the lease: the claim must not look dead meanwhile.
+        # Started first: the change can take longer than the lease, and the claim must not look dead.
         lease.start()
         try:
             self._state = self._registry.change(change, timeout_seconds=_CHANGE_SECONDS)
@@ -201,22 +204,22 @@ class Claiming:
         return None
 
     def _plan(self) -> tuple[StoredPlan | None, tuple[str, BatchSummary] | None]:
-        """The unfinished plan, or else token and summary of the finished plan."""
+        """The unfinished plan, or else the token and summary of the finished plan."""
         folder = self._settings.folder
         plan = read_plan(self._client, folder)
         if plan is None:
             return None, None
         report = read_report_header(self._client, folder)
-        # The header of the report ends a plan. A report of another plan is left over from before.
+        # A plan has ended once the header of its report says so. A report of another plan is an older one.
         if report is not None and report.plan == plan.header.token and report.is_complete:
             return None, (report.plan, report.summary)
         return plan, None
 
 
 def _added(state: State, claim: Claim, now: Callable[[], float]) -> State:
-    """With the claim, unless there is one of its batch.
+    """The registry with the claim added, unless it already has a claim of the same batch.
 
-    The time is taken here: the service's clock is known only once the registry has been read.
+    The time is read here, because the service's clock is known only once the registry has been read.
     """
     if state.of_folder(claim.folder):
         return state

@@ -33,13 +33,14 @@ class EarlierPlan:
     plan: StoredPlan
 
     def is_published(self, index: IndexReader) -> bool:
-        """Whether the index has an outcome, newer than the plan, of each output that the plan was to make.
+        """Whether the index has an outcome newer than the plan for each output that the plan had to make.
 
-        Then the plan has ended, and only its report was deleted.
+        If so, the plan has ended, and only its report was deleted.
         """
         begin = self.plan.header.started_at
-        # An entry of the same content and operation would have made the output up to date, had it been there
-        # before. Only without that comparison may an entry of the same seconds be older than the plan.
+        # With "fresh", an earlier entry of the same content and operation would have made the output up to
+        # date. So a matching entry is newer than the plan, even if both have the same second. Without that
+        # comparison, an entry of about the same time may be older.
         begin = math.floor(begin) if self.settings.skip == "fresh" else begin + CLOCK_ERROR_SECONDS
         lines = (planned for planned in self.plan.objects() if planned.is_claimed)
         try:
@@ -55,7 +56,7 @@ class EarlierPlan:
         return True
 
     def canary_report(self) -> BatchSummary | None:
-        """The summary of a plan that was stopped because its sample failed; None if it may go on."""
+        """The summary of a plan that was stopped because its sample failed; None if the plan may continue."""
         if not (self.settings.canary and self.plan.header.canary):
             return None
         found = self._state()
@@ -70,17 +71,17 @@ class EarlierPlan:
         return report.summary if report and report.plan == self.plan.header.token else None
 
     def settings_of_next(self) -> BatchSettings:
-        """The settings for planning again: a sample that was good is not repeated."""
+        """The settings for planning again, without a canary if the sample of this plan was good."""
         if not (self.settings.canary and self.plan.header.canary):
             return self.settings
         found = self._state()
-        # Nothing behind the sample was touched: it is not known to be good.
+        # If no line after the sample was touched, the sample is not known to be good.
         if found is None or found[1].next_index <= self.plan.header.canary:
             return self.settings
         return replace(self.settings, canary=0)
 
     def jobs(self, submitter: Submitter) -> int:
-        """Jobs that were submitted so far; they are counted only for a batch with ``max_jobs``."""
+        """Number of jobs submitted so far; 0 for a batch without ``max_jobs``, where nothing is counted."""
         if self.settings.max_jobs is None:
             return 0
         found = self._state()
@@ -105,9 +106,9 @@ class EarlierPlan:
 
 
 def jobs_of_failed_run(settings: BatchSettings, summary: BatchSummary) -> int:
-    """Jobs that a batch submitted which ended and was not good enough: ``max_jobs`` counts its retries, too.
+    """Number of jobs of an ended run that was not good enough; they still count against ``max_jobs``.
 
-    A batch of another definition is other work, and so is what comes after a batch that was good enough.
+    The number is 0 if the run was good enough or had another definition: then the next run is new work.
     """
     if settings.max_jobs is None or summary.is_good_enough(FailureLimit.parse(settings.max_failures)):
         return 0

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 class Ending:
     """The last steps of a run.
 
-    :param patiently: repeats a step until it works, or the service was unavailable for too long.
-    :param note_parked: takes plain JSON for the next run, if this one leaves jobs in flight.
+    :param patiently: repeats a step until it succeeds, or until the service was unavailable for too long.
+    :param note_parked: receives plain JSON for the next run, if this run leaves jobs in flight.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class Ending:
         )
 
     def cancel_if_told(self, journal: Journal, loop: Loop) -> None:
-        """Cancel the jobs that have not begun, if that is what a stop means."""
+        """Cancel the jobs that have not started, if the settings ask for that."""
         if self._settings.cancels_when_stopped():
-            # Without the note, the next run does not know that this batch cancelled the jobs. They are
-            # cancelled all the same: the user asked for it, and the process has little time.
+            # Without the note, the next run does not know that this batch cancelled the jobs. The jobs are
+            # cancelled even if the note fails: the user asked for it, and the process has little time.
             with suppress(CIError):
                 journal.note_cancelling()
             cancel_waiting(self._client, loop.own_jobs())
 
     def note(self, journal: Journal, loop: Loop) -> None:
-        """Record the state, if possible, because the run goes on with another plan."""
+        """Record the state, if possible, because the run continues with another plan."""
         try:
             journal.write_checkpoint(loop.state)
         except (CIError, OSError) as error:
@@ -144,11 +144,11 @@ class EachOnce:
         self._journal = journal
         self._loop = loop
         self.lost = 0
-        """Lines whose result was deleted."""
+        """Number of lines whose result was deleted."""
 
     def __iter__(self) -> Iterator[ObjectResult]:
         plan, self.lost, reason = self._journal.plan, 0, self._loop.stop_reason
-        # One byte for each line: a set of a million places would take sixty times as much.
+        # One byte for each line: a set of a million places would take sixty times as much memory.
         seen = bytearray(plan.header.total)
         for result in chain(self._journal.results(), self._loop.remaining()):
             if not seen[result.index]:
@@ -171,9 +171,9 @@ class EachOnce:
 
 
 def of_objects(results: Iterable[ObjectResult], steps: int) -> Iterator[ObjectResult]:
-    """One result per object, from one per object and step.
+    """Combine the results of each object's steps into one result per object.
 
-    The lines of an object end at about the same time. Only objects with a missing line are in memory.
+    The lines of an object end at about the same time, so few objects with a missing line are in memory.
 
     :param steps: number of steps; 0 for a batch with one operation, whose lines are its objects.
     """

@@ -1,4 +1,4 @@
-"""Publishes the results of a batch in the index of outputs, for every later batch of the bucket."""
+"""Publishes the results of a batch in the index of outputs, for all later batches in the bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_ci.client import CIError
 
 log = logging.getLogger(__name__)
 
-# A failure may stand in the registry's state, which each change reads and writes as a whole.
+# A failure may be stored in the registry's state, which each change reads and writes as a whole.
 _MAX_MESSAGE = 200
 _NOT_ABOUT_CONTENT = frozenset(
     {
@@ -29,7 +29,7 @@ _NOT_ABOUT_CONTENT = frozenset(
         "ResourceNotExist",
     }
 )
-"""Codes of failures that can pass although the content stays the same."""
+"""Codes of failures that may not recur although the content stays the same."""
 
 
 def publish_results(
@@ -54,7 +54,7 @@ def publish_results(
                 lambda registry, also: add_entries(registry, entries, also=also), releases=releases
             )
     except OSError as error:
-        # All jobs are done. Without entries, later batches compare times: no reason to fail this one.
+        # All jobs are done. Without entries, later batches only compare times, so this batch need not fail.
         log.warning("the index of outputs could not be extended, there is no temporary space: %s", error)
         lease.publish(lambda registry, also: registry.change(also), releases=releases)
         return
@@ -66,11 +66,11 @@ def publish_results(
 
 def _entries(results: Iterable[ObjectResult], report: str, place: str) -> Iterator[Entry]:
     for result in lines_of(results):
-        # A failure that was known before has its entry, which names the report of its own job.
+        # A failure that was known before already has an entry, which names the report of its own job.
         if not result.fingerprint or result.failed_before:
             continue
         output = place + first_output_of(result.output_key)
-        # The batch that made it may have died before it could record it.
+        # Another batch that made the output may have died before it could record the output.
         if result.state is ObjectState.SUCCEEDED or result.made_by:
             yield Entry(output, result.fingerprint)
         elif _is_permanent(result):
@@ -95,7 +95,7 @@ def _sorted(entries: Iterable[Entry], recorded_at: int) -> Iterator[Iterator[Ent
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         try:
             for statement in (
-                # As for a draft: nothing is rolled back, and up to 16 MiB stay in memory.
+                # The same settings as for a draft: nothing is rolled back, and up to 16 MiB stay in memory.
                 "PRAGMA journal_mode = OFF",
                 "PRAGMA synchronous = OFF",
                 "PRAGMA cache_size = -16384",

@@ -1,4 +1,4 @@
-"""The loop of a run: submit, find, wait, until every object of the plan has its result."""
+"""The loop of a run: it submits, finds lost jobs and waits, until every object of the plan has its result."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ log = logging.getLogger(__name__)
 _ROUND = 1000
 """Maximum number of submissions in one round."""
 _REFILL_SHARE = 10
-"""The window is filled again when a tenth of it is free: few large blocks instead of many small ones."""
+"""The window is filled again when a tenth of it is free, to write few large blocks instead of many small."""
 _STOP_CHECK_SECONDS = 0.5
 _SHORT_RUN_SECONDS = 15.0
-"""A run that is younger need not write its block at once."""
+"""Age of a run, in seconds, up to which it need not write its block at once."""
 
 
 class Loop:
-    """Carries a plan on from the state in its journal.
+    """Carries out a plan from the state in its journal.
 
-    :param submits: whether new jobs are submitted; otherwise the loop only waits for jobs that run.
-    :param is_late: whether the time of the batch is up.
+    :param submits: whether new jobs are submitted; otherwise the loop only waits for jobs in flight.
+    :param is_late: returns whether the time limit of the batch has passed.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Loop:
         self._outcomes = Outcomes(settings, journal, state, outputs_client)
         self._intake = Intake(journal.plan, state, self._outcomes, is_held=self._canary.holds)
         self._early_stop = EarlyStop.parse(settings.stop_early)
-        self._pace = replace(settings.pace)  # a pace has a state, and the settings serve several runs
+        self._pace = replace(settings.pace)  # a copy: a pace has state, and several runs share the settings
         self._watches = JobWatches(
             settings.client,
             submitter.queues,
@@ -104,13 +104,13 @@ class Loop:
         self._earlier = state.finished
         self._has_submitted = False
         self._unsure = 0
-        """Number of submissions that a dead run may have made already, unrecorded."""
+        """Number of the next submissions that a dead run may already have made without recording them."""
         self._last_wait = self._pace.shortest
 
-    # What the session asks for
+    # What the session calls
 
     def adopt_unrecorded(self) -> None:
-        """Adopt the jobs that a run before this one submitted without recording them."""
+        """Adopt the jobs that an earlier run submitted without recording them."""
         unrecorded = adopt_unrecorded(
             self._submitter,
             self.state,
@@ -127,15 +127,15 @@ class Loop:
                 self._intake.touch(planned)
         self._outcomes.release()
         self._outcomes.inherited = frozenset(self.state.running)
-        # A block follows each round of submissions, so a dead run can have sent one round without a record.
+        # A block follows each round of submissions, so a dead run may have sent one round without a record.
         self._unsure = _ROUND
         self._journal.write_checkpoint(self.state)
 
     def to_end(self, *, patience: float | None = None) -> bool:
-        """Go on until every object has its result.
+        """Run until every object has its result.
 
-        :param patience: seconds after which it returns once it could only wait.
-        :returns: whether nothing is in flight; otherwise the jobs in flight are in the state.
+        :param patience: seconds after which the loop returns if it can only wait; None for no limit.
+        :returns: False if the loop returned because it could only wait; the state has the jobs in flight.
         :raises BatchStoppedError: the batch was asked to stop.
         :raises BatchRunningError: another run of the batch has taken over.
         :raises WholeBatchError: the bucket, the queue or a permission makes every object fail.
@@ -145,10 +145,10 @@ class Loop:
         while self.has_work:
             if self._is_late():
                 log.error("time limit reached: batch %s", self._settings.batch_id)
-                # Once more, so that the report holds the jobs that have ended by now.
+                # Collect once more, so that the report holds the jobs that have ended by now.
                 self._try(self._collect)
                 return True
-            # Each step is tried by itself: a full queue must not keep the run from seeing its jobs end.
+            # Each step is tried on its own: a full queue must not keep the run from seeing its jobs end.
             steps = (
                 *(self._submit, self._find_unconfirmed, self._collect, self._follow),
                 *(partial(self._canary.judge, self.state), self._journal.publish),
@@ -173,12 +173,12 @@ class Loop:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no job of the batch is left in the service, and no later run may do the rest."""
+        """Whether no job is in flight, and no :attr:`stop_reason` leaves objects to a later run."""
         return not self.state.in_flight and not self.stop_reason
 
     @property
     def stop_reason(self) -> str:
-        """Why nothing more is submitted although something is left; empty if nothing forbids it."""
+        """Why nothing more is submitted although objects are left; empty if submitting is allowed."""
         if self._is_closed:
             return ""
         if self._canary.has_failed(self.state):
@@ -213,7 +213,7 @@ class Loop:
             if not is_worth_waiting(error):
                 raise
             return error
-        # Also after an error: a process that is being killed cannot wait for the end of an outage.
+        # Check for a stop even after an error: a process being killed cannot wait for the end of an outage.
         finally:
             self.raise_if_stopped()
         return None
@@ -234,7 +234,7 @@ class Loop:
             self._submit_round(attempts)
 
     def _submit_round(self, attempts: list[Attempt]) -> None:
-        # Before the round: none of its jobs is older than the newest job that is known now.
+        # Read before the round: no job of the round is older than the newest job that is known now.
         look_back_to = self.state.newest_job or datetime.fromtimestamp(
             self._journal.plan.header.jobs_not_before, timezone.utc
         )
@@ -263,23 +263,24 @@ class Loop:
             else:
                 put_back.append(attempt)
                 refusals += _refusal(outcome)
-        # In front and in their order, because they were the next ones.
+        # Put them back in front and in order, because they were the next ones.
         self.state.waiting.extendleft(reversed(put_back))
         if lines:
             self._record(lines)
         if refusals:
-            # An error that ends the batch counts more than another one that can be waited for.
+            # An error that ends the batch comes before errors that can be waited for.
             raise next((error for error in refusals if not is_worth_waiting(error)), refusals[0])
 
     def _record(self, lines: list[dict[str, Any]]) -> None:
-        # A block also names touched lines without a job, or the next run would take their records for lost.
+        # A block also names touched lines without a job. Otherwise, the next run would think that their
+        # records were lost.
         lines += map(waiting_line, self.state.waiting)
         lines += map(followed_line, self.state.followed.values())
         lines += self._newly_blocked()
-        # The block of a run that is about to end costs a request for nothing. If the run dies before it is
-        # written, the next one finds the jobs in the service's listing.
+        # If the run is about to end, its block would cost a needless request. If the run dies before the
+        # block is written, the next run finds the jobs in the service's listing.
         is_young = time.monotonic() - self._began < _SHORT_RUN_SECONDS
-        is_young = is_young and self._settings.max_jobs is None  # its count must be exact
+        is_young = is_young and self._settings.max_jobs is None  # max_jobs needs an exact count
         self._journal.add_block(
             self.state.next_index,
             lines,
@@ -287,15 +288,16 @@ class Loop:
         )
 
     def _newly_blocked(self) -> list[dict[str, Any]]:
-        """The lines that wait for an earlier step since the last block."""
+        """The lines that began to wait for an earlier step after the last block."""
         found, self._intake.newly_blocked = self._intake.newly_blocked, []
         return [blocked_line(planned) for planned in found if self.state.is_blocked(planned)]
 
     def _find_unconfirmed(self) -> None:
-        """Adopt jobs whose response was lost; submit again once the service can no longer accept it."""
+        """Adopt jobs whose response was lost; submit the others again once their lost request has expired."""
         if not self.state.unconfirmed:
             return
-        # Before the listing: it proves that no job exists only if it was read after the end of the signature.
+        # Read the time before the listing: the listing proves that no job exists only if it was read after
+        # the end of the signature.
         looked_at = self._settings.client.clock.now()
         found = self._submitter.find(self.state.unconfirmed)
         unconfirmed, self.state.unconfirmed = self.state.unconfirmed, []
@@ -360,7 +362,7 @@ class Loop:
         )
         self._is_closed = self.stopped_early = True
 
-    # Its parts
+    # Details
 
     @property
     def _failed(self) -> int:
@@ -381,8 +383,8 @@ class Loop:
 
     @property
     def _may_leave(self) -> bool:
-        """Whether the run could only wait for jobs to end, of its own or of others."""
-        # A run that left now would begin the watch of the other batch anew each time.
+        """Whether the run can only wait for jobs, its own or those of other batches."""
+        # If the run left now, the next run would have to begin the watch of the other batch again.
         if self.state.followed and self._following.is_undecided:
             return False
         is_waiting = bool(self.state.running or self.state.followed) and not self._has_room_and_more
@@ -392,7 +394,7 @@ class Loop:
         return self._lease.is_held and not self._settings.is_stopped() and not self._is_late()
 
     def raise_if_stopped(self) -> None:
-        """Return if the batch was not asked to stop.
+        """Raise an error if the batch was asked to stop.
 
         :raises BatchStoppedError: the batch was asked to stop; the error carries the jobs in flight.
         """
@@ -401,7 +403,7 @@ class Loop:
 
     def own_jobs(self) -> list[str]:
         """Ids of the running jobs that this batch submitted."""
-        # A stop of this batch must not cancel jobs that others have submitted.
+        # A stop of this batch must not cancel jobs that other programs have submitted.
         return [job_id for job_id, found in self.state.running.items() if not found.attempt.is_adopted]
 
     def _sleep(self, seconds: float) -> None:
@@ -411,7 +413,7 @@ class Loop:
             time.sleep(min(left, _STOP_CHECK_SECONDS))
 
     def _wait_seconds(self) -> float:
-        if not self._has_submitted:  # then this round has looked
+        if not self._has_submitted:  # this round has read the states of the jobs
             self._last_wait = self._pace.wait_seconds(
                 pending=len(self.state.running),
                 finished=self.state.finished - self._earlier - self._outcomes.skipped,

@@ -1,4 +1,4 @@
-"""Waiting for the jobs of a batch without running it: the work of a trigger between two windows."""
+"""Waits for the jobs of a batch without running the batch, as a trigger does between two windows."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from airflow_provider_ci.jobs.watch import Pace
 log = logging.getLogger(__name__)
 
 _RETURN_SHARE = 4
-"""With more to submit, the batch is resumed when this share of its window is left."""
-# Four heartbeats in a row may fail before other batches take this one for dead.
+"""A batch with more to submit is resumed once its jobs in flight are down to the window divided by this."""
+# Four heartbeats in a row may fail before other batches consider this batch dead.
 _BEAT_SECONDS = PARKED_SECONDS / 5
 
 
 class BatchWatch:
-    """Looks at the jobs that a batch has left in its ledger, without running the batch.
+    """Watches the jobs in flight that a batch has recorded in its ledger, without running the batch.
 
     :param folder: folder of the batch, with its ``/`` at the end.
     :param claim: token of the claim that stays in place while the batch waits; ``""`` without a claim.
-    :param pause_seconds: how long to wait for a paused queue.
+    :param pause_seconds: maximum time to wait for a paused queue, in seconds.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class BatchWatch:
 
     @property
     def pending(self) -> int:
-        """Jobs that have not ended, as far as is known."""
+        """Number of jobs that are not known to have ended."""
         return len(self._created)
 
     @property
     def is_due(self) -> bool:
         """Whether the batch should be resumed."""
-        if not self._had_jobs:  # it waits for another batch, or for room in the queue
+        if not self._had_jobs:  # the batch waits for another one, or for room in the queue
             return time.monotonic() - self._began >= self._pace.longest
         return self.pending <= self._enough
 
     def look(self) -> None:
-        """Ask the service; if it is unavailable, leave it to the next call.
+        """Read the states of the jobs; if the service is unavailable, the next call tries again.
 
         :raises QueueStaysPausedError: the queue has been paused for too long.
         """
@@ -102,13 +102,13 @@ class BatchWatch:
             self._finished += len(ended)
             self._jobs.look_for_pauses()
         except CIError as error:
-            # A trigger waits for hours: an outage meanwhile must not fail the task.
+            # A trigger may wait for hours, and an outage in that time must not fail the task.
             if not error.is_retryable:
                 raise
             log.warning("the service is unavailable, still waiting: %s", error)
 
     def wait_seconds(self) -> float:
-        """Seconds to wait before :meth:`look`."""
+        """Seconds to wait before the next :meth:`look`."""
         if not self._had_jobs:
             return self._pace.longest
         return self._pace.wait_seconds(
@@ -119,7 +119,7 @@ class BatchWatch:
         """Cancel the jobs that have not begun; the next run of the batch submits their objects again."""
         own = [job_id for job_id in self._created if job_id not in self._adopted]
         if own and self._journal is not None:
-            # First the note: without it, the next run does not know that this batch cancelled them.
+            # Write the note first: without it, the next run does not know that this batch cancelled the jobs.
             self._journal.note_cancelling()
             cancel_waiting(self._client, own)
 
@@ -131,7 +131,7 @@ class BatchWatch:
         self._heartbeat.beat(
             seconds=PARKED_SECONDS,
             is_parked=True,
-            # Each heartbeat replaces the one before, so it carries the proof of the clean end along.
+            # Each heartbeat replaces the one before, so it has to repeat the proof of the clean end.
             details=self._details,
             expires_at=self._client.clock.now() + 60,
         )

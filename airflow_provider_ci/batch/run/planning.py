@@ -58,7 +58,7 @@ DEFAULT_REPORT_PREFIX = "_ci_batches/"
 _RECENT_SECONDS = 3.0
 _JOBS_PER_PAGE = 100
 _PAGES = 10
-"""Pages of the listing of jobs that are read at most, besides those for each output."""
+"""Maximum number of pages of the listing of jobs that are read, besides one page for each output to make."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,8 @@ class PlanMaker:
 
     :param make_submitter: makes the submitter of a plan from its token, ``jobs_not_before`` and its steps.
     :param wait: waits for some seconds, and raises if the batch was asked to stop.
-    :param doubts_since: Unix time at which another operation of this batch began whose records are lost.
+    :param doubts_since: Unix time at which this batch began with another operation, if the records of that
+        operation's jobs are lost.
     """
 
     settings: BatchSettings
@@ -80,7 +81,7 @@ class PlanMaker:
     doubts_since: float = float("inf")
     freeze: Callable[..., StoredPlan] = freeze_plan
     left_out: LeftOut = field(default_factory=LeftOut)
-    """Filled while the objects are taken."""
+    """Number of objects that are left out; filled while the objects are taken."""
 
     def make(self, *, old: StoredPlan | None, expected_total: int, jobs_before: int = 0) -> StoredPlan:
         """Freeze a plan.
@@ -95,7 +96,7 @@ class PlanMaker:
         """
         settings, started_at = self.settings, self._now()
         steps = settings.plan_steps
-        if old is not None:  # a frozen plan is carried out, however the templates render now
+        if old is not None:  # a frozen plan keeps its steps, however the templates render
             steps = steps_of_plan(old, settings)
         token = uuid.uuid4().hex[:12]
         submitter = self.make_submitter(token, 0.0, steps)
@@ -110,20 +111,21 @@ class PlanMaker:
             )
             expected = max(expected_total, self._take(planner, steps, old))
             if self.state.number == 1 and draft.total > 1:
-                # The first batch of this version in the bucket. A single object is not worth the request: its
-                # job in flight, or its output, is enough.
+                # This is the first batch of this version in the bucket. For a single object, the check is not
+                # worth a request: the object's job in flight or output is found anyway.
                 refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
             in_flight = self._jobs_in_flight(draft, submitter)
             place = place_of(self.outputs_client.bucket, settings.client.bucket)
             index = IndexReader(settings.client, self.state, self.lease.registry_root, place)
             planner.look_up(index, *map(self._existing, steps))
-            # Before jobs are adopted: a job of an earlier batch is followed by that batch's records.
+            # Share before jobs are adopted: a job of an earlier batch is followed in that batch's records.
             self._share(draft, planner, old)
             self._adopt(draft, planner.lines, in_flight, submitter)
-            # After all other decisions: a step depends on the decision about the step whose output it reads.
+            # Last of all decisions: a step depends on the decision about the step whose output it reads.
             planner.finish_chains()
             self._separate_seconds(planner, started_at)
-            # Read after the wait for another second, or an older job of the same keys could pass for ours.
+            # Read the time after the wait for another second. Otherwise, an older job of the same keys could
+            # be taken for a job of this plan.
             counts, not_before = draft.counts(), self._now() - CLOCK_ERROR_SECONDS
             to_submit = draft.objects_with(Decision.SUBMIT)
             if settings.canary and any(step.back for step in steps):
@@ -172,12 +174,12 @@ class PlanMaker:
     # The objects
 
     def _take(self, planner: Planner, steps: Sequence[PlanStep], old: StoredPlan | None) -> int:
-        """Take the objects; returns how many lines there should be, as far as a damaged plan says."""
+        """Take the objects; return how many lines the damaged plan had, or 0 without a damaged plan."""
         if old is None:
             planner.take(self._selected(steps))
             return 0
         try:
-            # Read as a whole first: a part that is missing must not leave half of the old plan in the draft.
+            # Read the whole plan first: a missing part must not leave half of the old plan in the draft.
             objects = list(_objects_of(old, steps))
         except MissingRecordError as error:
             log.warning("%s; the objects are selected again", error)
@@ -194,7 +196,7 @@ class PlanMaker:
     def _listed(self, steps: Sequence[PlanStep]) -> Iterator[Found]:
         settings, source, left_out = self.settings, as_source(self.settings.source), self.left_out
         found = source.objects(settings.client, threads=settings.reading_threads, left_out=left_out)
-        # Keys that were named one by one are taken, also if they look like outputs or records.
+        # Keys that were named one by one are taken even if they look like outputs or records.
         if not source.listed_prefixes:
             yield from found
             return
@@ -253,7 +255,7 @@ class PlanMaker:
         bounds = draft.output_range()
         if bounds is None:
             return
-        if old is not None:  # what it made by another operation is made again
+        if old is not None:  # outputs that it made by another operation are made again
             planner.share(claimed_outputs(old, *bounds), batch_details(old), is_dead=lambda: True)
         for claim in self._earlier_claims():
             self._share_with(planner, claim, bounds)
@@ -280,7 +282,7 @@ class PlanMaker:
         if plan is None:
             return
         try:
-            # The jobs of a dead batch that are still in flight are found among the jobs of the queue.
+            # Jobs of a dead batch that are still in flight are found in the listing of the queue.
             shared = planner.share(
                 claimed_outputs(plan, *bounds),
                 batch_details(plan),
@@ -292,7 +294,7 @@ class PlanMaker:
             log.info("%d outputs are being made by batch %s; waiting for them", shared, claim.batch_id)
 
     def _is_dead(self, claim: Claim) -> bool:
-        """Whether the run of a claim is dead, and cannot come back any more.
+        """Whether the run of a claim is dead and can no longer continue.
 
         A claim without a heartbeat is watched for as long as it is valid.
         """
@@ -309,8 +311,8 @@ class PlanMaker:
     def _jobs_in_flight(self, draft: Draft, submitter: Submitter) -> list[Job]:
         """The jobs in flight for our outputs, whoever submitted them.
 
-        They are listed before the outputs are looked up. A job that ends in between is then seen twice, not
-        never.
+        The jobs are listed before the outputs are looked up. If a job ends in between, both the job and its
+        output are seen; in the other order, both could be missed.
         """
         if not draft.total:
             return []
@@ -318,10 +320,10 @@ class PlanMaker:
         return [job for job in jobs if draft.of_output(first_output_of(job.output_key))]
 
     def _adopt(self, draft: Draft, lines: Lines, in_flight: Iterable[Job], submitter: Submitter) -> None:
-        """Adopt the jobs that make our outputs, or have made them, and that nobody recorded.
+        """Adopt unrecorded jobs that make our outputs or have made them.
 
-        This is what remains when the whole ledger was deleted, or when an older version of this package
-        submitted the jobs.
+        Jobs are unrecorded if, for example, the whole ledger was deleted, or an older version of this package
+        submitted them.
         """
         adoption = Adoption(
             draft=draft,
@@ -346,8 +348,9 @@ class PlanMaker:
     def _recent_jobs(self, unrecorded: UnrecordedOutputs, submitter: Submitter) -> Iterator[Job]:
         """The jobs that may have written outputs about which nothing is recorded.
 
-        There is a limit, because others may use the queue a lot. A job costs more than any page that can
-        save it. Where only a doubt is at stake, as after a bucket was copied, the pages of so many jobs do.
+        The number of jobs is limited, because other programs may use the queue heavily. Each output to make
+        adds a page, because a page costs less than the job that it may save. Any other output, whose content
+        is only in doubt (as after a bucket was copied), adds one job.
         """
         since = datetime.fromtimestamp(unrecorded.since, timezone.utc)
         jobs = submitter.newest_jobs(since)
@@ -357,10 +360,11 @@ class PlanMaker:
         return job.output_bucket in ("", self.outputs_client.bucket)
 
     def _separate_seconds(self, planner: Planner, started_at: float) -> None:
-        """Begin another second of the service if an output that is made again was written just now.
+        """Wait for the service's next second if an output that is made again was written just now.
 
         The service gives creation times in whole seconds. These times distinguish jobs without UserData
-        from older jobs of the same keys. A second more covers the error of our estimate of its clock.
+        from older jobs of the same keys. One second more covers the error of our estimate of the service's
+        clock.
         """
         if planner.newest_replaced > started_at - _RECENT_SECONDS:
             now = self._now()
@@ -383,7 +387,7 @@ class PlanMaker:
 
 
 def steps_of_plan(plan: StoredPlan, settings: BatchSettings) -> tuple[PlanStep, ...]:
-    """The steps of a frozen plan; passwords that are no references come from the settings."""
+    """The steps of a frozen plan; passwords that are not references come from the settings."""
     records, header = plan.header.all_steps, plan.header
     if not header.output and not header.steps:  # a plan of an older version
         records = tuple({**record, "output": settings.template.text} for record in records)
@@ -392,7 +396,7 @@ def steps_of_plan(plan: StoredPlan, settings: BatchSettings) -> tuple[PlanStep, 
 
 
 def _once(ask: Callable[[], bool]) -> Callable[[], bool]:
-    """Ask at the first call only."""
+    """A function that calls ``ask`` only once, and then returns the same answer."""
     answers: list[bool] = []
 
     def answer() -> bool:
@@ -404,7 +408,7 @@ def _once(ask: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def _objects_of(plan: StoredPlan, steps: Sequence[PlanStep]) -> Iterator[Found]:
-    """The objects of a plan, with what their rows said."""
+    """The objects of a plan, with the settings of their rows."""
     for lines in by_object(plan.objects(), len(steps)):
         yield _object_of(lines, steps[0].template)
 

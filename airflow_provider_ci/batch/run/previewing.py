@@ -1,4 +1,4 @@
-"""Makes a plan and keeps nothing of it but numbers: no claim, no record, no job."""
+"""Makes a plan and keeps only its numbers, without a claim, a record or a job."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COUNTED = {
     Decision.ADOPTED: "in_flight",
 }
 _IN_ORDER = ("in_flight", "unusable", "failed_before", "up_to_date")
-"""Of the steps of an object without a job, the first of these kinds that occurs is the kind of the object."""
+"""If no step of an object needs a job, the first of these kinds that any step has is the object's kind."""
 
 
 class _Tally:
@@ -77,11 +77,11 @@ class _Tally:
         name = planned.step if planned.step in self._steps else next(iter(self._steps))
         step, work = self._steps[name], self.works[name]
         work.jobs += 1
-        # Documents are paid by their pages, and pictures by their size.
+        # The price of documents depends on their pages, and that of pictures on their size.
         if work.tag == DOCUMENTS.tag:
             work.pages += self._prices.pages_of({**self._fields[name], **planned.parameters})
         elif step.after:
-            # It reads an output that does not exist yet.
+            # The job reads an output that does not exist yet.
             work.unknown_size = True
         else:
             work.size += planned.size
@@ -101,7 +101,7 @@ class _Tally:
         *,
         check: Callable[[], None],
     ) -> StoredPlan:
-        """In the place of the function that writes the plan."""
+        """Count the plan; this method replaces the function that writes the plan."""
         self.add(objects)
         plan = header(self.counts["objects"] * len(self._steps), ())
         self.canary = plan.canary // len(self._steps)
@@ -149,7 +149,7 @@ def preview(settings: BatchSettings, prices: PriceTable) -> BatchPreview:
 
 
 def _jobs_before(settings: BatchSettings) -> int:
-    """Jobs of a run that has failed, which ``max_jobs`` counts, too."""
+    """Number of jobs of a failed run, which still count against ``max_jobs``."""
     if settings.max_jobs is None:
         return 0
     report = read_report_header(settings.client, settings.folder)
@@ -157,9 +157,9 @@ def _jobs_before(settings: BatchSettings) -> int:
 
 
 def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
-    """Plan from the source; other batches' claims are not looked at."""
+    """Plan from the source, and return what was left out; claims of other batches are ignored."""
     client = settings.client
-    # A preview has no claim, so it has no place among the claims of others either.
+    # A preview has no claim, so it has no place in the order of the claims.
     state = replace(Registry(client).read(), claims=())
 
     def submitter(token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
@@ -188,13 +188,13 @@ def _plan(settings: BatchSettings, tally: _Tally) -> dict[str, int]:
 
 
 def _no_lease(root: str) -> SimpleNamespace:
-    """Stands in for a lease: nothing is written, so nothing needs one."""
+    """An object in place of the lease, which a preview does not need, because it writes nothing."""
     claim = SimpleNamespace(token="", all_prefixes=("",), folder="")
     return SimpleNamespace(claim=claim, registry_root=root, writes_until=None, check=lambda: None)
 
 
 def _unfinished(settings: BatchSettings) -> StoredPlan | None:
-    """The plan that a run would continue."""
+    """The plan that a run would continue; None if there is none."""
     plan = read_plan(settings.client, settings.folder)
     if plan is None or plan.header.definition != settings.definition_name:
         return None
@@ -204,7 +204,7 @@ def _unfinished(settings: BatchSettings) -> StoredPlan | None:
 
 
 def _remaining(settings: BatchSettings, plan: StoredPlan, tally: _Tally) -> tuple[int, int]:
-    """Count what an unfinished plan has left; returns the numbers of finished objects and of jobs so far."""
+    """Count what is left of an unfinished plan; return the number of finished objects and of jobs so far."""
     header, steps = plan.header, len(plan.header.all_steps)
     journal = Journal(client=plan.client, plan=plan)
     try:
@@ -220,7 +220,7 @@ def _remaining(settings: BatchSettings, plan: StoredPlan, tally: _Tally) -> tupl
         *(replace(planned, decision=Decision.ADOPTED) for planned in (*in_flight, *state.followed.values())),
     ]
     rest = (each for each in plan.objects(state.next_index) if each.index not in state.done_ahead)
-    # In the order of the plan, because the tally takes neighbouring lines of one object together.
+    # Sorted in the order of the plan, because the tally groups neighbouring lines into objects.
     tally.add(chain(sorted(touched, key=lambda planned: planned.index), rest))
     if state.next_index < header.canary and settings.canary:
         tally.canary = header.canary // steps
@@ -229,7 +229,7 @@ def _remaining(settings: BatchSettings, plan: StoredPlan, tally: _Tally) -> tupl
 
 
 def _concurrency(settings: BatchSettings) -> dict[str, int | None]:
-    """By tag, how many jobs the queues run at the same time; None if they do not say."""
+    """Number of jobs that the queues run at the same time, by tag; None if it is unknown."""
     types = [type_of_operation(step.operation) for step in settings.steps.values()]
     by_tag = {job_type.tag: job_type for job_type in types}
     return {tag: _concurrency_of(settings, job_type) for tag, job_type in by_tag.items()}
@@ -239,7 +239,7 @@ def _concurrency_of(settings: BatchSettings, job_type: JobType) -> int | None:
     try:
         queues = list(job_type.queues(settings.client))
     except CIServiceError as error:
-        # Without the permission to read queues, a preview still says everything else.
+        # Without the permission to read queues, a preview still reports everything else.
         if error.is_retryable:
             raise
         return None

@@ -1,4 +1,4 @@
-"""One run of a batch, from its claim to its report: each step in its order."""
+"""One run of a batch: its steps in order, from the claim to the report."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ _STOP_CHECK_SECONDS = 0.5
 class Session:
     """One run of a batch.
 
-    :param seconds_left: time limit of the run.
-    :param resume: from the run before, if this one resumes it; see :attr:`parked`.
+    :param seconds_left: time limit of the run, in seconds.
+    :param resume: :attr:`parked` of the previous run, if this run resumes it.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Session:
         self._began = time.monotonic()
         self.secrets = Secrets(settings.secrets)
         self.parked: dict[str, Any] = {}
-        """Plain JSON for the next run, if this one left jobs in flight."""
+        """Plain JSON for the next run, if this run left jobs in flight."""
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         """Claim, plan, submit, wait and report; None if jobs are in flight and the patience is over."""
         settings = self._settings
-        # Before the claim: a missing secret or too few open files must not make other batches wait.
+        # Check before the claim: a missing secret or too few open files must not make other batches wait.
         Operations(settings.plan_steps, self.secrets).check_secrets()
         threads = threads_that_fit(settings.threads)
         registry = Registry(self._client, raise_if_stopped=self._raise_if_stopped)
@@ -89,7 +89,7 @@ class Session:
     # Shared with the steps below
 
     def identity(self) -> dict[str, Any]:
-        """The batch, for the run that resumes it."""
+        """What identifies the batch, for the run that resumes it."""
         settings = self._settings
         return {
             "batch_id": settings.batch_id,
@@ -102,13 +102,13 @@ class Session:
         self.parked = {**self.identity(), **details}
 
     def is_late(self) -> bool:
-        """Whether the time of the batch is up."""
-        # This clock goes on while the machine is suspended, and time.monotonic() does not.
+        """Whether the time limit of the batch has passed."""
+        # This clock keeps counting while the machine is suspended, and time.monotonic() does not.
         return self._client.clock.monotonic() > self._ends_at
 
     @property
     def resume(self) -> dict[str, Any]:
-        """What the run before left for this one."""
+        """What the previous run left for this run."""
         return self._resume
 
     @property
@@ -117,7 +117,7 @@ class Session:
         return time.monotonic() - self._began
 
     def _patiently(self, step: Callable[[], T]) -> T:
-        """Take a step that can be repeated, until it works or the service was unavailable for too long."""
+        """Repeat a step until it succeeds, or until the service was unavailable for too long."""
         return retry_while_unavailable(
             step,
             limit_seconds=self._settings.outage_seconds,
@@ -168,7 +168,7 @@ class _ClaimedSession:
 
     def advance(self, patience: float | None) -> BatchSummary | None:
         plan, ended = self._claimed.plan, self._claimed.ended
-        # First of all: without it, a new plan could judge the outputs of that run only by their time.
+        # Publish first: otherwise, a new plan could judge the outputs of that run only by their times.
         if ended and self._claimed.is_unpublished:
             self._patiently(partial(self._publish_report, ended[1].report_key))
         if ended and self._session.resume.get("plan") == ended[0]:
@@ -191,7 +191,7 @@ class _ClaimedSession:
                 plan, self._may_have_jobs = None, False
                 self._become_last()
             if plan is not None and not self._claimed.keeps_place and self._is_published(plan):
-                plan = None  # it has ended, and only its report was deleted
+                plan = None  # the plan has ended, and only its report was deleted
             if plan is not None and not self._claimed.keeps_place:
                 log.warning(
                     "batch %s had lost its claim, and others may have made its outputs; planning again",
@@ -218,7 +218,7 @@ class _ClaimedSession:
             raise
 
     def _publish_report(self, report_key: str) -> None:
-        """Publish the results of a run that died after its report and before that."""
+        """Publish the results of a run that wrote its report and died before it published them."""
         results, plan = (
             partial(read_report, self._client, report_key),
             read_plan(self._client, self._settings.folder),
@@ -231,12 +231,12 @@ class _ClaimedSession:
     # Which plan
 
     def _may_continue(self, plan: StoredPlan) -> bool:
-        # A deferred task comes back with templates that may render differently: the plan decides, not they.
+        # When a deferred task resumes, its templates may render differently, so the plan decides.
         is_resumed = self._session.resume.get("plan") == plan.header.token
         return is_resumed or plan.header.definition == self._settings.definition_name
 
     def _is_published(self, plan: StoredPlan) -> bool:
-        """Whether the index has the outcomes of a plan. A run that resumes its own plan carries it on."""
+        """Whether the index has the outcomes of a plan; False if this run resumes the plan."""
         if self._session.resume.get("plan") == plan.header.token:
             return False
         place = place_of(plan.header.output_bucket or self._settings.output_bucket, self._client.bucket)
@@ -244,7 +244,7 @@ class _ClaimedSession:
         return self._patiently(partial(EarlierPlan(self._settings, plan).is_published, index))
 
     def _become_last(self) -> None:
-        """Go behind the claims of other batches, because a new plan will be made."""
+        """Move the claim behind the claims of other batches, because a new plan will be made."""
         claim = replace(self._lease.claim, plan="", claimed_at=self._client.clock.now())
         self._state = self._patiently(partial(self._lease.move, claim))
 
@@ -288,7 +288,7 @@ class _ClaimedSession:
         return maker.make(old=old, expected_total=self._expected_total(), jobs_before=jobs_before)
 
     def _expected_total(self) -> int:
-        """Number of objects of a plan that was deleted, as far as anything still says so."""
+        """Number of objects of a deleted plan, if anything still records it; otherwise 0."""
         if self._claimed.ended:
             return 0
         return max(
@@ -299,11 +299,11 @@ class _ClaimedSession:
     # Carrying a plan out
 
     def _journal(self, plan: StoredPlan) -> tuple[Journal, BatchState, bool]:
-        """The journal, its state, and whether the run before proved a clean end."""
+        """The journal, its state, and whether the previous run has proved a clean end."""
         journal = Journal(client=self._client, plan=plan, expires_at=self._lease.writes_until)
         state = journal.read_state()
         parked = self._claimed.parked
-        # All four have to fit: any record behind the proof, or missing in front of it, means a crash.
+        # All four values have to match: a record that is newer than the proof, or missing, means a crash.
         is_clean = all(parked.get(name, "") == value for name, value in journal.proof.items())
         return journal, state, is_clean
 
@@ -316,14 +316,13 @@ class _ClaimedSession:
         plans_again: bool = False,
         known: tuple[Journal, BatchState, bool] | None = None,
     ) -> BatchSummary | None:
-        """Go on with a plan; None if jobs are in flight and the patience is over.
+        """Carry out a plan; None if jobs are in flight and the patience is over.
 
-        :param plans_again: whether this run makes another plan if a record is missing, so that it keeps its
-            lease.
+        :param plans_again: whether this run plans again, and so keeps its lease, if a record is missing.
         :raises MissingRecordError: a record was deleted that the rest of the plan needs.
         """
         if known is None:
-            # Made by this run a moment ago: there is nothing to read.
+            # If this run has just made the plan, there is nothing to read.
             is_new = plan.header.claim == self._lease.claim.token
             known = self._new_journal(plan) if is_new else self._patiently(partial(self._journal, plan))
         journal, state, is_clean = known
@@ -337,7 +336,7 @@ class _ClaimedSession:
             if not has_ended:
                 self._patiently(partial(self._ending.park, journal, loop.state))
                 return None
-            if loop.stop_reason:  # a later run reads how far it came
+            if loop.stop_reason:  # a later run reads how far this run got
                 self._patiently(partial(journal.write_checkpoint, loop.state))
             self._patiently(journal.flush)
             summary = self._patiently(partial(self._ending.report, journal, loop))
@@ -345,7 +344,7 @@ class _ClaimedSession:
         except BatchRunningError:
             raise  # everything here belongs to the other run now
         except BatchStoppedError:
-            # First of all: a process that is being killed has five seconds.
+            # Cancel first: a process that is being killed has five seconds.
             self._ending.cancel_if_told(journal, loop)
             self._ending.leave(journal, loop)
             raise
@@ -422,7 +421,7 @@ class _ClaimedSession:
         )
 
     def _release_if_unused(self) -> None:
-        """Remove the claim after an error with no job in flight yet, so that no other batch waits for it."""
+        """Remove the claim after an error if no job is in flight yet, so that no other batch waits for it."""
         if self._session.parked or self._may_have_jobs:
             return
         with suppress(CIError, OSError):

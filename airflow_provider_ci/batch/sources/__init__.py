@@ -1,4 +1,4 @@
-"""Where the objects of a batch come from: a listing, or keys named one by one.
+"""Where the objects of a batch come from: a listing, a list of keys, a manifest, an inventory or a report.
 
-Each source yields the objects it found, and the keys that cannot be used with the reason.
+Each source yields the objects that it found and, with the reason, the keys that cannot be used.
 """

@@ -1,4 +1,4 @@
-"""Whether the objects of a selection have arrived."""
+"""Checks whether the objects of a selection have arrived."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from airflow_provider_ci.client.records.values import plain, values_in
 log = logging.getLogger(__name__)
 
 _CLOCK_STEP = timedelta(seconds=1)
-"""The service gives times in whole seconds: the true difference of two can be up to a second shorter."""
+"""Precision of the service's times. The true difference of two times can be up to this much shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """The objects of a selection as one listing showed them, and how long they have been as they are."""
+    """What one listing showed of a selection: its objects, their size, and when the last one was written."""
 
     objects: int
     bytes: int
     newest: datetime | None
-    """When the last of them was written, by the service's clock; None without objects."""
+    """When the newest object was written, by the service's clock; None if there are no objects."""
     seen_at: datetime
-    """When they were looked for, by the same clock."""
+    """When the selection was listed, by the service's clock."""
 
     @property
     def idle(self) -> timedelta:
-        """Minimum time since the last of them was written; none at all have not been idle."""
+        """Minimum time since the newest object was written; 0 if there are no objects."""
         newest = self.newest or self.seen_at
         return max(self.seen_at - newest - _CLOCK_STEP, timedelta(0))
 
     def to_json(self) -> dict[str, Any]:
-        """The sighting as a small XCom."""
+        """The sighting as JSON, small enough for an XCom."""
         return {
             "objects": self.objects,
             "bytes": self.bytes,
@@ -49,10 +49,11 @@ class Sighting:
 class Arrival:
     """The conditions under which the objects of a selection count as arrived.
 
-    :param source: which objects; with ``modified_after`` only objects written since then.
+    :param source: the selection; with ``modified_after``, only objects written since then.
     :param min_objects: minimum number of objects.
-    :param settled_seconds: none of the objects was written in the last ``settled_seconds``, by the service's
-        clock. The check keeps no state between calls: how often and from where it is called has no effect.
+    :param settled_seconds: seconds, by the service's clock, in which none of the objects may have been
+        written. The check keeps no state between calls, so it may be called as often as needed, from
+        anywhere.
     """
 
     source: ObjectSelection
@@ -77,11 +78,11 @@ class Arrival:
         return Sighting(objects=count, bytes=size, newest=newest, seen_at=seen_at)
 
     def look_patiently(self, client: CIClient) -> Sighting | None:
-        """Look, but return None while the service is unavailable; the next call may succeed."""
+        """Do the same as :meth:`look`, but return None while the service is unavailable."""
         try:
             return self.look(client)
         except CIError as error:
-            # A sensor waits for days; an outage meanwhile says nothing about the objects.
+            # A sensor may wait for days, and an outage in that time says nothing about the objects.
             if not error.is_retryable:
                 raise
             log.warning("the service does not answer, still waiting: %s", error)
@@ -100,22 +101,22 @@ class Arrival:
         return ""
 
     def settle_seconds_left(self, seen: Sighting) -> float:
-        """How long the objects still have to stay as they are."""
+        """Seconds for which the objects still have to stay unchanged."""
         return max(self.settled_seconds - seen.idle.total_seconds(), 0.0)
 
     def wait_seconds(self, seen: Sighting | None, poll_interval: float) -> float:
-        """Seconds until the next listing: less than usual where the objects only have to settle."""
+        """Seconds until the next listing: fewer than usual if the objects only have to stay unchanged."""
         if seen is None or seen.objects < self.min_objects:
             return poll_interval
         # Times are whole seconds, so another listing in the same second cannot show a change.
         return min(poll_interval, max(self.settle_seconds_left(seen), _CLOCK_STEP.total_seconds()))
 
     def to_json(self) -> dict[str, Any]:
-        """The arrival as plain JSON, for a trigger's arguments."""
+        """The conditions as plain JSON, for a trigger's arguments."""
         # asdict() leaves the datetimes of the source as they are; a trigger's arguments are plain JSON.
         return {**asdict(self), "source": {name: plain(value) for name, value in values_in(self.source)}}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Arrival:
-        """The arrival from :meth:`to_json`."""
+        """The conditions from :meth:`to_json`."""
         return cls(**{**values, "source": ObjectSelection(**values["source"])})

@@ -1,4 +1,4 @@
-"""The failures of a batch as the objects of the next one."""
+"""The failures of a batch as the objects of the next batch."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _BAD = (ObjectState.FAILED, ObjectState.CANCELLED, ObjectState.UNFINISHED)
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FailuresOf(Source):
-    """The objects that ended without an output in another batch; :func:`failures_of` makes it.
+    """The objects that ended without an output in another batch; :func:`failures_of` creates this source.
 
     Every field may be an Airflow template.
 
     :param batch: id of the batch, the key of its report, or its summary as a task returns it; or a list of
         these, as a mapped task returns it.
-    :param states: only objects in these states, of ``failed``, ``cancelled`` and ``unfinished``; none given
-        takes all.
-    :param codes: only objects with these error codes; none given takes all.
-    :param prefix: what ``{dir}`` of the output template leaves out, as the prefix of an ``ObjectSelection``.
+    :param states: only objects in these states (``failed``, ``cancelled``, ``unfinished``); empty for all
+        three.
+    :param codes: only objects with these error codes; empty for all codes.
+    :param prefix: what ``{dir}`` of the output template leaves out, like the prefix of an
+        ``ObjectSelection``.
     :param report_prefix: folder of the reports, for a batch that is named by its id.
     """
 
@@ -57,28 +58,28 @@ class FailuresOf(Source):
 
     @property
     def root(self) -> str:
-        """What ``{dir}`` of an output template leaves out, up to its last ``/``."""
+        """The prefix that ``{dir}`` of an output template leaves out, up to the last ``/`` of the prefix."""
         return self.prefix
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The batch, and which of its failures."""
+        """The batch, and the filters of its failures."""
         return self.batch, self.prefix, frozenset(self.states), frozenset(self.codes)
 
     def described(self) -> str:
-        """Where it looks, in words that follow "no object"."""
+        """Where the source looks, in words that continue the sentence "no object"."""
         return f"among the failures of {self.batch!r}"
 
     def objects(
         self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
     ) -> Iterator[Found]:
-        """The objects as they are now, each once; one HEAD request each.
+        """The objects as they are now, each once; each object costs one HEAD request.
 
         :raises NoReportError: the batch has no report.
         """
         keys = self._keys(client)
         while chunk := list(islice(keys, _KEYS_AT_A_TIME)):
-            # A source of keys holds all of them in memory, so a million failures come in chunks.
+            # ObjectKeys holds all of its keys in memory, so a million failures are read in chunks.
             yield from ObjectKeys(keys=chunk).objects(client, threads=threads)
 
     def _report(self, client: CIClient, batch: str) -> BatchReport:
@@ -95,7 +96,7 @@ class FailuresOf(Source):
                 not self.codes or result.code in self.codes
             )
             # Two of a million keys share a 64-bit hash about once in 40 million batches.
-            mark = hash(result.key)  # a set of numbers: the keys of a million failures take much more
+            mark = hash(result.key)  # a million hashes need much less memory than a million keys
             if is_wanted and mark not in seen:
                 seen.add(mark)
                 yield result.key
@@ -109,7 +110,7 @@ def failures_of(
     prefix: str | None = None,
     report_prefix: str | None = None,
 ) -> FailuresOf:
-    """The failures of a batch as the source of another one.
+    """The failures of a batch as the source of another batch.
 
     An unchanged object that failed permanently gets a new job only with another operation, or with
     ``retry_failed=True``.
@@ -149,13 +150,13 @@ def _name_of(batch: Any) -> Any:
 
 
 def _texts(value: Any) -> Any:
-    """Texts as a tuple; a rendered template leaves them as a text with commas."""
+    """Convert texts to a tuple; a rendered template provides them as one text with commas."""
     if value is None:
         return ()
     if checks.is_template(value):
         return value
     if isinstance(value, str):
         return tuple(checks.parts(value))
-    # A set has another order in each process, which would change the stored DAG at each parse.
+    # A set has a different order in each process, which would change the stored DAG at each parse.
     found = sorted(value) if isinstance(value, (set, frozenset)) else value
     return tuple(str(each) if isinstance(each, ObjectState) else each for each in found)

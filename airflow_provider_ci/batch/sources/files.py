@@ -1,4 +1,4 @@
-"""Files that name objects: fetched whole, so that they cannot change while they are read by line."""
+"""Files that name objects. Each file is fetched whole, so that it cannot change while its lines are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 from airflow_provider_ci.batch.sources.source import SourceError
 from airflow_provider_ci.client import CIClient, NotFoundError
 
-# A line names one object. A longer one shows that the file is of another kind.
+# A line names one object. A longer line shows that the file is not a list of objects.
 MAX_LINE_BYTES = 1024 * 1024
 _GZIP = b"\x1f\x8b"
 _COPY_BYTES = 1024 * 1024
@@ -28,19 +28,20 @@ class LocalFile:
     """A copy of a file on this machine."""
 
     name: str
-    """Its key or URL, for messages."""
+    """Key or URL of the file, for messages."""
     path: Path
     etag: str
-    """ETag of the object; of a file at a URL the MD5 of its content."""
+    """ETag of the object; for a file at a URL, the MD5 of its content."""
 
 
 @contextmanager
 def fetched(client: CIClient, name: str) -> Iterator[LocalFile]:
-    """Fetch an object of the client's bucket, or the file at a URL with ``://``, until the end of the block.
+    """Fetch an object of the client's bucket, or a file at a URL; the copy exists until the block ends.
 
-    One response holds the whole content, so it is one version of the file.
+    One response holds the whole content, so the copy is one version of the file.
 
-    :raises SourceError: it does not exist, or cannot be read.
+    :param name: key of the object, or a URL with ``://``.
+    :raises SourceError: the file does not exist, or cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="ci-source-") as folder:
         path = Path(folder) / "file"
@@ -59,9 +60,9 @@ def md5_of(path: Path) -> str:
 
 @contextmanager
 def opened(file: LocalFile) -> Iterator[IO[bytes]]:
-    """Open a file, decompressed if it is gzip, whatever its name says.
+    """Open a file; gzip content is decompressed, whatever the name of the file is.
 
-    :raises SourceError: it is cut off or damaged; raised by the block that reads it.
+    :raises SourceError: the file is cut off or damaged; raised while the block reads it.
     """
     with file.path.open("rb") as plain:
         is_gzip = plain.read(len(_GZIP)) == _GZIP
@@ -83,7 +84,7 @@ def opened(file: LocalFile) -> Iterator[IO[bytes]]:
 def text_lines(file: LocalFile) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text with their numbers from 1, without line ends; empty lines are left out.
 
-    :raises SourceError: it is not UTF-8, or no text at all.
+    :raises SourceError: the file is not UTF-8, or is not a text.
     """
     with opened(file) as content:
         number = 0
@@ -97,10 +98,10 @@ def text_lines(file: LocalFile) -> Iterator[tuple[int, str]]:
                 raise SourceError(
                     f"{file.name}, line {number} is not UTF-8 ({error.reason}): save the file as UTF-8"
                 ) from None
-            # UTF-16 without a byte order mark passes for UTF-8, with a NUL in every ASCII character.
+            # UTF-16 without a byte order mark decodes as UTF-8, with a NUL beside every ASCII character.
             if "\0" in text:
                 raise SourceError(f"{file.name}, line {number} holds a NUL character: it is not a text file")
-            # Excel writes a byte order mark; it would become a part of the first column's name.
+            # Excel writes a byte order mark, which would become a part of the first column's name.
             text = (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
             if text.strip():
                 yield number, text
@@ -110,7 +111,7 @@ def _fetch_object(client: CIClient, key: str, path: Path) -> str:
     try:
         return client.get_object(key, path).etag
     except NotFoundError as error:
-        # A wrong bucket is a matter of the connection, not of this file.
+        # A wrong bucket is an error of the connection, not of this file.
         if error.code == "NoSuchBucket":
             raise
         raise SourceError(f"the bucket {client.bucket} has no object {key!r}") from error
@@ -118,7 +119,7 @@ def _fetch_object(client: CIClient, key: str, path: Path) -> str:
 
 def _fetch_url(url: str, path: Path) -> str:
     try:
-        # By name, because nothing else below needs Airflow.
+        # Imported here and by name, because only this function needs Airflow.
         storage = importlib.import_module("airflow.sdk").ObjectStoragePath
     except ImportError as error:
         raise SourceError(f"{url} is a URL, which needs Airflow: {error}") from error

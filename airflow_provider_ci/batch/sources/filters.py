@@ -1,4 +1,4 @@
-"""Which of the objects under a prefix a source takes: suffixes, globs, storage classes, size and time."""
+"""Filters of the objects under a prefix: by suffix, glob, storage class, size and time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MEANING = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FilteredSource(Source):
-    """Base of the sources that find objects by themselves, and take some of them.
+    """Base of the sources that find objects and filter them.
 
-    The parameters are described with :class:`ObjectSelection`.
+    The parameters are described in :class:`ObjectSelection`.
     """
 
     always_shown: ClassVar[tuple[str, ...]] = ("prefix",)
@@ -58,26 +58,26 @@ class FilteredSource(Source):
 
     @classmethod
     def deserialize(cls: type[F], data: Mapping[str, Any], version: int = VERSION) -> F:
-        """The source from :meth:`serialize`, its bounds as times again."""
+        """The source from :meth:`serialize`, with its time bounds as datetimes again."""
         restored = {
             name: _time_of(data[name]) for name in ("modified_after", "modified_before") if name in data
         }
         return restore(cls, {**data, **restored}, version)
 
     def may_take(self, folder: str, suffix: str) -> bool:
-        """Whether a key in this folder that ends so passes suffixes and globs."""
+        """Whether a key in ``folder`` that ends with ``suffix`` may pass the suffixes and globs."""
         ending = suffix.lower()
         if self.suffixes and not ending.endswith(tuple(each.lower() for each in self.suffixes)):
             return False
         if any(_takes_all(pattern, suffix) for pattern in self.exclude):
             return False
-        # Only the ends are compared. In doubt the answer is yes: the output template is refused, rather than
-        # outputs taken for inputs by the next run.
+        # Only the ends are compared. In doubt the result is True: then the output template is refused, which
+        # is better than a next run that takes outputs for inputs.
         tails = [_tail(pattern) for pattern in self.include]
         return not tails or any(tail.endswith(suffix) or suffix.endswith(tail) for tail in tails)
 
     def filter(self, left_out: LeftOut | None = None) -> ObjectFilter:
-        """The filter of the objects that are found.
+        """The compiled filter for the objects that are found.
 
         :raises ValueError: a bound of the window is not a time, or the window is empty.
         """
@@ -113,21 +113,22 @@ class FilteredSource(Source):
         ]
 
     def _filter_identity(self) -> tuple[object, ...]:
-        """Suffixes, globs and classes; the parts that are not used leave no trace in it."""
+        """The part of the identity for suffixes, globs and classes; unused filters are left out."""
         more = {
             "include": frozenset(self.include),
             "exclude": frozenset(self.exclude),
             "storage_classes": frozenset(self.storage_classes or ()),
         }
         given = tuple((name, value) for name, value in more.items() if value)
-        # A plan that was frozen before a filter existed has no trace of it, and still belongs to this source.
+        # Unused filters are left out, so that a plan frozen before a filter existed still belongs to this
+        # source.
         return (frozenset(suffix.lower() for suffix in self.suffixes), *given)
 
     def _moment(self, name: str, value: datetime | str | None) -> datetime | None:
         """A bound of the window.
 
-        An empty text does not mean "no bound". A template renders to it in a run without such a moment, and
-        the whole bucket would be selected.
+        An empty text is an error and does not mean "no bound": a template renders to an empty text in a run
+        without such a time, and without a bound the whole bucket would be selected.
         """
         if value is None:
             return None
@@ -167,7 +168,7 @@ class ObjectFilter:
     left_out: LeftOut
 
     def takes(self, found: ObjectInfo) -> bool:
-        """Whether the object is taken. Folder placeholders never are; archived objects are counted."""
+        """Whether the object is taken. Folder placeholders are never taken; archived objects are counted."""
         key = found.key
         if (
             # A folder that was made in the console is an empty object whose key ends with "/".
@@ -191,12 +192,12 @@ class ObjectFilter:
 
 
 class Globs:
-    """Patterns of keys, of which one has to match.
+    """Patterns of keys; a key has to match at least one of them.
 
     A pattern without ``/`` is compared with the name, the part of the key after its last ``/``; a pattern
-    with ``/`` is compared with the whole key. ``*`` stands for any characters but ``/``, ``?`` for one
-    character but ``/``, ``**/`` for any number of folders, and ``**`` elsewhere for any characters. All other
-    characters stand for themselves, also ``[`` and ``{``; upper and lower case differ.
+    with ``/`` is compared with the whole key. ``*`` matches any characters except ``/``, ``?`` matches one
+    character except ``/``, ``**/`` matches any number of folders, and ``**`` elsewhere matches any
+    characters. All other characters, including ``[`` and ``{``, match only themselves, in the same case.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -210,7 +211,7 @@ class Globs:
 
     def match(self, key: str) -> bool:
         """Whether one of the patterns matches."""
-        # From the last "/" on, without a new string for each of millions of keys.
+        # Match from the last "/" on, without making a new string for each of millions of keys.
         if self._names and self._names.fullmatch(key, key.rfind("/") + 1):
             return True
         return bool(self._keys and self._keys.fullmatch(key))
@@ -227,9 +228,9 @@ def _regex_pieces(pattern: str) -> Iterator[str]:
         literal, wildcard = pattern[end : match.start()], match[0]
         end = match.end()
         if wildcard == "**/" and pattern[: match.start()].rpartition("/")[2]:
-            wildcard, end = "**", end - 1  # inside a name, as in "a**/b": folders begin behind a "/"
+            wildcard, end = "**", end - 1  # inside a name, as in "a**/b", where no folder begins
         yield re.escape(literal)
-        if literal or wildcard != last:  # two in a row would only cost time
+        if literal or wildcard != last:  # a repeated wildcard would only cost time
             yield _MEANING.get(wildcard, ".*")
         last = "" if wildcard == "?" else wildcard
     yield re.escape(pattern[end:])
@@ -241,7 +242,7 @@ def _any_of(patterns: list[str]) -> re.Pattern[str] | None:
 
 
 def _tail(pattern: str) -> str:
-    """What every key that matches a pattern ends with."""
+    """The text with which every key that matches a pattern ends."""
     return re.split(r"[*?]", pattern)[-1].rpartition("/")[2]
 
 
@@ -252,7 +253,7 @@ def _takes_all(pattern: str, suffix: str) -> bool:
 
 
 def texts(name: str, value: Any) -> Any:
-    """A sequence of texts as a tuple; a rendered template leaves it as a text with commas."""
+    """Convert a sequence of texts to a tuple; a rendered template provides it as one text with commas."""
     if value is None:
         return ()
     if checks.is_template(value):
@@ -262,7 +263,7 @@ def texts(name: str, value: Any) -> Any:
             # In code, one string is a mistake: each of its characters would be taken for an item.
             raise ValueError(f"{name} is a sequence of strings, not the string {value!r}")
         value = checks.parts(value)
-    # A set has another order in each process, which would change the stored DAG at each parse.
+    # A set has a different order in each process, which would change the stored DAG at each parse.
     found = sorted(value) if isinstance(value, (set, frozenset)) else tuple(value)
     for each in found:
         if not isinstance(each, str) and not checks.is_template(each):
@@ -271,9 +272,9 @@ def texts(name: str, value: Any) -> Any:
 
 
 def prefixes(name: str, value: Any) -> Any:
-    """One prefix as a text, several as a tuple.
+    """Check one prefix, which stays a text, or several prefixes, which become a tuple.
 
-    :raises ValueError: it is None: a result that is missing must not select the whole bucket.
+    :raises ValueError: the value is None; a missing result must not select the whole bucket.
     """
     if checks.was_template() and value is None:
         raise ValueError(f"{name} is None; '' takes the whole bucket")
@@ -286,14 +287,14 @@ def minimal(given: str | Sequence[str]) -> tuple[str, ...]:
     """The prefixes in the order of keys, without prefixes that lie under another prefix."""
     found: list[str] = []
     for prefix in sorted({given} if isinstance(given, str) else set(given)):
-        # In this order a prefix comes right after the ones that it lies under.
+        # In this order, a prefix comes right after the prefix that it lies under.
         if not found or not prefix.startswith(found[-1]):
             found.append(prefix)
     return tuple(found)
 
 
 def common_root(given: str | Sequence[str]) -> str:
-    """What all prefixes begin with."""
+    """The text with which all prefixes begin."""
     return given if isinstance(given, str) else commonprefix(list(given))  # noqa: RUF071 keys, not paths
 
 
@@ -319,7 +320,7 @@ def _classes(name: str, value: Any) -> Any:
 
 
 def _time_of(text: Any) -> Any:
-    """A time that :func:`datetime.isoformat` wrote; every other text as it is."""
+    """Parse a time that :func:`datetime.isoformat` wrote; return every other text unchanged."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -22,23 +22,25 @@ from airflow_provider_ci.client.records import checks
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Inventory(FilteredSource):
-    """The objects that a COS Inventory lists, filtered in the same way as in an ``ObjectSelection``.
+    """The objects that a COS Inventory lists, filtered in the same way as by an ``ObjectSelection``.
 
     The inventory must have the optional fields ``Size``, ``LastModifiedDate`` and ``ETag``, and
     ``StorageClass`` so that archived objects can be left out. Each part is compared with its checksum before
     any of its rows is used.
 
-    :param prefix: folder of the inventory, such as ``reports/1250000000/examplebucket/daily/``, of which the
-        newest ``manifest.json`` is read; or the key of one ``manifest.json``.
-    :param key_prefix: what the keys of the objects begin with, one or a list; as ``ObjectSelection.prefix``.
-    :param inventory_bucket: bucket of the inventory, in the region of the client; None for the client's.
-    :param tags: tags that an object must have; needs the field ``Tag``.
-    :param metadata: values of ``x-cos-meta-`` headers that an object must have, by their names without this
-        beginning; needs their fields.
-    :param etag: the only version of ``manifest.json`` to accept; empty for the present one.
-    :param start_part: number of parts to leave out.
-    :param start_row: number of rows to leave out of the next part.
-    :param max_rows: number of rows to read; None reads all.
+    :param prefix: folder of the inventory, such as ``reports/1250000000/examplebucket/daily/``, whose newest
+        ``manifest.json`` is read; or the key of one ``manifest.json``.
+    :param key_prefix: what the keys of the objects begin with: one prefix or a list, like
+        ``ObjectSelection.prefix``.
+    :param inventory_bucket: bucket of the inventory, in the region of the client; None for the client's
+        bucket.
+    :param tags: tags that an object must have; the inventory then needs the field ``Tag``.
+    :param metadata: values of ``x-cos-meta-`` headers that an object must have, by the header's name without
+        ``x-cos-meta-``; the inventory then needs the fields of these headers.
+    :param etag: ETag of the only version of ``manifest.json`` to accept; empty for the current version.
+    :param start_part: number of parts to skip.
+    :param start_row: number of rows to skip in the first part that is read.
+    :param max_rows: maximum number of rows to read; None reads all.
     """
 
     _: KW_ONLY
@@ -67,7 +69,7 @@ class Inventory(FilteredSource):
         FilteredSource.__post_init__(self)
 
     def described(self) -> str:
-        """Where it looks, in words that follow "no object"."""
+        """Where the source looks, in words that continue the sentence "no object"."""
         where = described_prefixes(self.key_prefix) if self.key_prefix != "" else ""
         return " ".join(
             filter(None, [f"in the inventory {self.prefix!r}", where, *self._filters_described()])
@@ -75,7 +77,7 @@ class Inventory(FilteredSource):
 
     @property
     def root(self) -> str:
-        """What all keys begin with."""
+        """The text with which all keys begin."""
         return common_root(self.key_prefix)
 
     @property
@@ -85,7 +87,7 @@ class Inventory(FilteredSource):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The folder, the filters and the range; which inventory is the newest can differ at each run."""
+        """The folder, the filters and the range, without the newest inventory, which differs between runs."""
         pairs = tuple(tuple(sorted(each.items())) for each in (self.tags, self.metadata))
         places = (self.start_part, self.start_row, self.max_rows)
         return (self.prefix, self.listed_prefixes, *self._filter_identity(), *pairs, *places)
@@ -95,7 +97,7 @@ class Inventory(FilteredSource):
     ) -> Iterator[ObjectInfo]:
         """The objects in the order of the inventory; one part is fetched at a time.
 
-        :raises SourceError: the inventory or one of its parts is missing or damaged, or it lacks a field.
+        :raises SourceError: the inventory or one of its parts is missing or damaged, or a field is missing.
         """
         with self.reader(client) as reader:
             report = self.report(reader, client.bucket)
@@ -107,8 +109,8 @@ class Inventory(FilteredSource):
     def report(self, reader: CIClient, bucket: str) -> InventoryReport:
         """The report to read.
 
-        :param bucket: of the objects.
-        :raises SourceError: it is missing or damaged, or it lists another bucket.
+        :param bucket: bucket of the objects.
+        :raises SourceError: the report is missing or damaged, or it lists another bucket.
         """
         report = InventoryReport.find(reader, self.prefix_text, etag=self.etag)
         report.check_bucket(bucket)
@@ -117,7 +119,7 @@ class Inventory(FilteredSource):
     def taken(
         self, report: InventoryReport, left_out: LeftOut | None = None
     ) -> Callable[[list[str]], ObjectInfo | None]:
-        """A function that reads the object of a row; None if it is not taken."""
+        """A function that returns the object of a row, or None if the object is not taken."""
         takes = self.filter(left_out).takes
         under = None if "" in self.listed_prefixes else self.listed_prefixes
         read = report.schema.reader(tags=self.tags, metadata=self.metadata)
@@ -140,7 +142,7 @@ class Inventory(FilteredSource):
     def prefix_text(self) -> str:
         """The folder of the inventory.
 
-        :raises SourceError: it is a template that was not rendered, or a list.
+        :raises SourceError: the prefix is a template that was not rendered, or a list.
         """
         if not isinstance(self.prefix, str):
             raise SourceError(f"Inventory.prefix is {self.prefix!r}, not a text")

@@ -1,6 +1,6 @@
 """The report of a COS Inventory: ``manifest.json``, and the gzipped CSV parts that it names.
 
-Source: tencentcloud.com document/product/436/30622 and 46869. The parts have no line of names, because
+Source: tencentcloud.com document/product/436/30622 and 46869. The parts have no header line, because
 ``fileSchema`` of the manifest names the fields; keys are percent-encoded.
 """
 
@@ -46,7 +46,7 @@ class InventorySchema:
     def reader(
         self, *, tags: Mapping[str, str], metadata: Mapping[str, str]
     ) -> Callable[[list[str]], ObjectInfo | None]:
-        """What reads the object of a row; None for an old version, or without these tags and metadata.
+        """A function that returns the object of a row; None for old versions, or if tags or metadata differ.
 
         :raises SourceError: the inventory lacks a field.
         """
@@ -82,7 +82,7 @@ class InventorySchema:
         if "isdeletemarker" in self.fields:
             yield self.fields.index("isdeletemarker"), lambda cell: not _is_true(cell)
         if tags:
-            # The cell holds tags as a query does: "team=sales&year=2026".
+            # The cell holds tags in the form of a query string: "team=sales&year=2026".
             yield self._index("tag", "Tag"), lambda cell: tags.items() <= dict(parse_qsl(cell)).items()
         for name, value in metadata.items():
             full = _META + name.lower().removeprefix(_META)
@@ -113,7 +113,8 @@ class InventoryReport:
     def find(cls, client: CIClient, prefix: str, *, etag: str = "") -> InventoryReport:
         """Read the newest ``manifest.json`` under a prefix, or the ``manifest.json`` at this key.
 
-        :raises SourceError: it is missing, damaged or has changed, or several inventories lie there.
+        :raises SourceError: the manifest is missing, is damaged or has changed, or several inventories lie
+            under the prefix.
         """
         key = prefix if prefix.rpartition("/")[2] == MANIFEST else _newest(client, prefix)
         with fetched(client, key) as file:
@@ -125,7 +126,7 @@ class InventoryReport:
     def check_bucket(self, bucket: str) -> None:
         """Refuse the inventory of another bucket.
 
-        :raises SourceError: it is one.
+        :raises SourceError: this is the inventory of another bucket.
         """
         listed = f"{self.bucket}-{self.appid}" if self.appid else self.bucket
         if bucket not in (listed, self.bucket):
@@ -138,9 +139,9 @@ class InventoryReport:
     ) -> Iterator[list[str]]:
         """The rows of the parts, in their order.
 
-        :param start_part: number of parts to leave out.
-        :param start_row: number of rows to leave out of the next part.
-        :param max_rows: number of rows to read; None reads all.
+        :param start_part: number of parts to skip.
+        :param start_row: number of rows to skip in the first part that is read.
+        :param max_rows: maximum number of rows to read; None reads all.
         """
         left, skipped = max_rows, start_row
         for part in self.parts[start_part:]:
@@ -158,11 +159,11 @@ class InventoryReport:
     ) -> Iterator[list[str]]:
         """The rows of a part.
 
-        :raises SourceError: it is missing, differs from its checksum, or its rows have other fields.
+        :raises SourceError: the part is missing, differs from its checksum, or has rows with other fields.
         """
         width = len(self.schema.fields)
         with fetched(client, part.key) as file:
-            # Before the first row: a damaged part must not lead to jobs for half of its objects.
+            # Check before the first row: a damaged part must not lead to jobs for half of its objects.
             _check_md5(part.key, md5_of(file.path), part.md5)
             with opened(file) as content:
                 rows = csv.reader(io.TextIOWrapper(content, "utf-8", newline=""))
@@ -189,13 +190,13 @@ def _newest(client: CIClient, prefix: str) -> str:
 
 
 def _inventory_of(key: str) -> str:
-    """Folder of an inventory: above the date of the report."""
+    """Folder of the inventory to which a manifest belongs."""
     # <folder of the inventory>/<date>/manifest.json
     return "/".join(key.split("/")[:-2]) + "/"
 
 
 def _checksum(client: CIClient, key: str) -> str:
-    """What ``manifest.checksum`` says; empty where a copy of the report came without it."""
+    """The content of ``manifest.checksum``; empty if the file is missing, as in a copy of the report."""
     try:
         return client.read_object(key.removesuffix(MANIFEST) + CHECKSUM).decode("ascii", "replace").strip()
     except NotFoundError:

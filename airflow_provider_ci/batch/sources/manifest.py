@@ -35,20 +35,21 @@ _CHUNK = 1000
 class Manifest(Source):
     """Objects that a file names: CSV with a line of column names, or JSON Lines; also compressed by gzip.
 
-    ``key`` is the only column that must be there. ``size``, ``etag`` and ``last_modified`` save a request per
-    object if all three are given; one or two are compared with the object. ``output`` is the key of the
-    output, ``job_level`` (or ``priority``) the priority. ``target``, ``start_page``, ``end_page``,
-    ``quality``, ``sheet`` and other fields of the operation replace those of the batch. ``doc_password``
-    names a secret, such as ``conn:ID``. Other columns are ignored. An empty cell leaves it to the batch.
+    ``key`` is the only required column. ``size``, ``etag`` and ``last_modified`` save a request per object if
+    all three are given; if only some are given, they are compared with the object. ``output`` is the key of
+    the output, and ``job_level`` (or ``priority``) is the priority of the job. ``target``, ``start_page``,
+    ``end_page``, ``quality``, ``sheet`` and other fields of the operation replace those of the batch.
+    ``doc_password`` names a secret, such as ``conn:ID``. Other columns are ignored. For an empty cell, the
+    setting of the batch applies.
 
     A row that cannot be used fails alone, with its line in the reason. A file that cannot be read as a
     manifest is an error before anything is submitted. Keys are written as they are, without
     percent-encoding.
 
-    :param key: of the file in the bucket, or its URL (``s3://…``, ``file:///…``), which Airflow's
+    :param key: key of the file in the bucket, or URL of the file (``s3://…``, ``file:///…``), which Airflow's
         ``ObjectStoragePath`` reads.
-    :param etag: the only version of the file to accept; empty for the present one.
-    :param original: name of the manifest that this one is a part of, for messages.
+    :param etag: ETag of the only version of the file to accept; empty for the current version.
+    :param original: name of the manifest of which this manifest is a part, for messages.
     """
 
     always_shown: ClassVar[tuple[str, ...]] = ("key",)
@@ -66,24 +67,24 @@ class Manifest(Source):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The key; the content can differ at each run."""
+        """The key alone, because the content can differ at each run."""
         return (self.key,)
 
     def described(self) -> str:
-        """Where it looks, in words that follow "no object"."""
+        """Where the source looks, in words that continue the sentence "no object"."""
         return f"in the manifest {self.key!r}"
 
     def objects(
         self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
     ) -> Iterator[Found]:
-        """The named objects in the order of the rows. Rows that say all the same are taken once."""
+        """The named objects in the order of the rows. Identical rows are taken once."""
         checked = self.checked_rows(client)
         with ThreadPoolExecutor(threads, "ci-keys") as executor:
             while chunk := [row for _, row in islice(checked, _CHUNK)]:
                 yield from _found(client, executor, self._name, chunk)
 
     def checked_rows(self, client: CIClient) -> Iterator[tuple[RawRow, WantedRow | UnusableKey]]:
-        """The rows as they stand in the file, and as they were understood, without repetitions."""
+        """Each row as it stands in the file, and as it was understood; repeated rows are left out."""
         with fetched(client, self.key) as file, repetitions() as seen:
             if self.etag and file.etag != self.etag:
                 raise SourceError(f"{self.key} has changed: its ETag is {file.etag}, not {self.etag}")
@@ -103,7 +104,7 @@ class Manifest(Source):
 
 
 class Repetitions:
-    """Finds rows that repeat an earlier row of the same key and output; kept on the disk."""
+    """Finds rows that repeat an earlier row with the same key and output; the rows seen are kept on disk."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -116,11 +117,11 @@ class Repetitions:
     def checked(
         self, name: str, rows: Sequence[WantedRow | UnusableKey]
     ) -> list[WantedRow | UnusableKey | None]:
-        """The rows, with None for repetitions of an earlier row; contradicting rows fail."""
+        """The rows, with None for a repetition of an earlier row; a contradiction to an earlier row fails."""
         before = self._database.total_changes
         wanted = [row for row in rows if isinstance(row, WantedRow)]
         self._database.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?)", map(_record, wanted))
-        # The usual case, without a query for each row: all of them are new.
+        # In the usual case, all rows are new, and no query for each row is needed.
         if self._database.total_changes - before == len(wanted):
             return list(rows)
         return [self._check(name, row) for row in rows]
@@ -143,10 +144,10 @@ class Repetitions:
 @contextmanager
 def repetitions() -> Iterator[Repetitions]:
     """A table of rows in a temporary file, until the end of the block."""
-    # Another thread may close a generator.
+    # check_same_thread: the generator that holds this connection may be closed in another thread.
     # Without a name, SQLite makes a temporary file and deletes it by itself.
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as database:
-        # The table is of no use after a crash, so nothing is done to survive one.
+        # The table is useless after a crash, so it need not survive one.
         for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
             database.execute(f"PRAGMA {setting}")
         rows = Repetitions(database)
@@ -167,14 +168,14 @@ def _unknown(rows: Sequence[RawRow]) -> set[str]:
 def _found(
     client: CIClient, executor: ThreadPoolExecutor, name: str, rows: Sequence[WantedRow | UnusableKey]
 ) -> Iterator[Found]:
-    """The objects of some rows; missing facts are read with several requests at a time."""
+    """The objects of some rows; facts that rows lack are read with several requests at a time."""
     unknown = [row.key for row in rows if isinstance(row, WantedRow) and row.info is None]
     records = executor.map(partial(head, client), unknown)
     for row in rows:
         if isinstance(row, UnusableKey):
             yield row
             continue
-        # The records come in the order of the rows that lack one.
+        # The records come in the order of the rows that lack facts.
         info = row.info or next(records)
         if isinstance(info, UnusableKey):
             yield unusable(name, row.line, row.key, info.code, info.message)

@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean, and how a row of it is read."""
+"""What the columns of a manifest mean, and how its rows are read."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from airflow_provider_ci.client.records import checks
 from airflow_provider_ci.client.wire import nodes
 
 LINE, PROBLEM = "_line", "_problem"
-"""Columns of a copied part of a manifest: the line in the whole manifest, and why the row cannot be used."""
+"""Columns in a copied part of a manifest: the row's line in the whole manifest, and why it is unusable."""
 _FORMAT = re.compile(r"\.(csv|jsonl|ndjson)(\.gz)?$", re.IGNORECASE)
 _MAX_BAD_AT_START = 1000
 _MAX_LINES = 20
-"""Lines of a row with line breaks in its cells, after the first one."""
+"""Maximum number of further lines of a row whose cells contain line breaks."""
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-# "lastmodifieddate" is how an inventory calls the column.
+# An inventory calls this column "lastmodifieddate".
 _ALIASES = {"sheet": "sheet_id", "priority": "job_level", "lastmodifieddate": "last_modified"}
 
 
@@ -47,12 +47,12 @@ class WantedRow:
     key: str
     line: int
     values: dict[str, Any] = field(default_factory=dict)
-    """Size, ETag, last change, output and priority, as far as they are given."""
+    """Size, ETag, last change, output and priority, each only if the row gives it."""
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settings(self) -> str:
-        """Everything but the key and the place, to compare two rows of one key."""
+        """The row without its key and line, as a text to compare with another row of the same key."""
         return json.dumps([self.values, self.parameters], sort_keys=True, default=str)
 
     @property
@@ -64,7 +64,7 @@ class WantedRow:
         return ObjectInfo(self.key, size, etag, modified)
 
     def mismatch(self, found: ObjectInfo) -> str:
-        """How the object differs from what the row says; empty if it does not."""
+        """How the object differs from what the row says; empty if there is no difference."""
         for name in ("etag", "size", "last_modified"):
             said, has = self.values.get(name), getattr(found, name)
             if said is not None and said != has:
@@ -80,9 +80,9 @@ class WantedRow:
 
 
 def raw_rows(file: LocalFile) -> Iterator[RawRow]:
-    """The rows of a CSV or JSON Lines file, also of a compressed one.
+    """The rows of a CSV or JSON Lines file, which may be compressed.
 
-    :raises SourceError: the file is not a manifest: no key column, another format or encoding, cut off.
+    :raises SourceError: the file has no key column, has another format or encoding, or is cut off.
     """
     match = _FORMAT.search(file.name)
     if not match:
@@ -96,7 +96,7 @@ def raw_rows(file: LocalFile) -> Iterator[RawRow]:
 def wanted_row(raw: RawRow, name: str) -> WantedRow | UnusableKey:
     """Read a row.
 
-    :param name: of the manifest, for messages.
+    :param name: name of the manifest, for messages.
     """
     line = raw.cells.get(LINE) or raw.line
     try:
@@ -108,7 +108,7 @@ def wanted_row(raw: RawRow, name: str) -> WantedRow | UnusableKey:
 
 
 def unusable(name: str, line: int | str, key: object, code: str, reason: str) -> UnusableKey:
-    """A row that fails alone."""
+    """The entry for a row that cannot be used; only this row fails."""
     place = f"{name}, line {line}"
     is_key = isinstance(key, str) and key
     return UnusableKey(key=str(key) if is_key else place, code=code, message=f"{place}: {reason}")
@@ -152,7 +152,7 @@ def _time(name: str, cell: Any) -> datetime:
         if not text.endswith("Z"):
             with suppress(ValueError):
                 moment = datetime.fromisoformat(text)
-                # As in the filters of a selection.
+                # A time without a zone is UTC, as in the filters of a selection.
                 return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
         return nodes.parse_time(text)
     except ValueError:
@@ -188,7 +188,7 @@ _PARAMETERS: Mapping[str, Callable[[str, Any], Any]] = {
     "page_ranges": _text,
     "image_params": _text,
     "start_page": partial(_number, lowest=1),
-    # -1 stands for the last page (1045/47932).
+    # -1 means the last page (1045/47932).
     "end_page": partial(_number, lowest=-1),
     "sheet_id": _number,
     "paper_direction": _number,
@@ -201,7 +201,7 @@ _PARAMETERS: Mapping[str, Callable[[str, Any], Any]] = {
     "rule": _text,
     "doc_password": _secret,
 }
-"""Fields of an operation; the operation checks their ranges."""
+"""Columns that are fields of an operation; the operation checks their ranges."""
 KNOWN = frozenset({"key", LINE, PROBLEM, *_VALUES, *_PARAMETERS})
 """All columns with a meaning."""
 
@@ -247,7 +247,7 @@ def _csv_rows(name: str, lines: Iterator[tuple[int, str]]) -> Iterator[RawRow]:
 
 
 class _Lines:
-    """Numbered lines, of which some can be put back."""
+    """An iterator of numbered lines; lines can be put back."""
 
     def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
         self._lines = lines
@@ -260,14 +260,15 @@ class _Lines:
         return self._put_back.popleft() if self._put_back else next(self._lines)
 
     def put_back(self, lines: list[tuple[int, str]]) -> None:
-        """Return lines to the beginning."""
+        """Put lines back, so that they are the next ones again."""
         self._put_back.extendleft(reversed(lines))
 
 
 def _continued(text: str, columns: int, lines: _Lines) -> list[str] | None:
-    """The cells of a row of which a quoted cell holds line breaks; None, and no line is lost, if it is none.
+    """The cells of a row whose quoted cell contains line breaks; None if the lines are not such a row.
 
-    An open quote cannot swallow the rows after it: the row must have all of its columns within a few lines.
+    In that case, all lines are put back. An open quote cannot swallow the rows after it, because the row must
+    have all of its columns within a few lines.
     """
     taken: list[tuple[int, str]] = []
     for line in islice(lines, _MAX_LINES):
@@ -284,9 +285,9 @@ def _continued(text: str, columns: int, lines: _Lines) -> list[str] | None:
 def _cells(text: str) -> list[str]:
     """The cells of a row.
 
-    :raises ValueError: it is none.
+    :raises ValueError: the text is not a row.
     """
-    # Most rows have no quotes, and cutting them at commas is much cheaper than a CSV reader.
+    # Most rows have no quotes, and splitting them at commas is much cheaper than a CSV reader.
     if '"' not in text:
         return text.split(",")
     try:
@@ -315,9 +316,9 @@ def _check_columns(name: str, line: str, columns: list[str]) -> None:
 
 
 def check_passwords(name: str, columns: object) -> None:
-    """Refuse a column of passwords, which would be stored in plan and report.
+    """Refuse a column of passwords, which would be stored in the plan and the report.
 
-    :raises SourceError: there is one.
+    :raises SourceError: there is such a column.
     """
     if isinstance(columns, (list, dict)) and "password" in columns:
         raise SourceError(

@@ -1,4 +1,4 @@
-"""Which objects of the bucket a batch takes."""
+"""Selects the objects of the bucket that a batch processes."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ _ODD_KEYS = {
     r"%[0-9A-Fa-f]{2}": "keys are written as they are, without percent-encoding",
     r"\\": "folders are separated by /",
 }
-"""Pattern of a key -> what is probably meant."""
+"""A hint for each pattern of an unusual key."""
 
 SHEET_SUFFIXES = (
     *(".csv", ".xls", ".xlsb", ".xlsm", ".xlsx", ".xlt", ".xltm", ".xltx"),
     *(".et", ".ets", ".ett"),
 )
-"""Spreadsheets that the service documents. Where they become pictures, the output needs ``${SheetID}``."""
+"""Spreadsheet formats listed in the service's documentation. If a batch converts them to pictures, the output
+template needs ``${SheetID}``."""
 
 PAGE_SUFFIXES = (
     *(".doc", ".docm", ".docx", ".dot", ".dotm", ".dotx", ".rtf", ".txt", ".wps", ".wpt"),
     *(".dps", ".dpt", ".pot", ".potm", ".potx", ".pps", ".ppsm", ".ppsx", ".ppt", ".pptm", ".pptx"),
     *(".htm", ".html", ".pdf"),
 )
-"""Texts and slides that the service documents: documents with pages and without sheets."""
+"""Text and slide formats listed in the service's documentation: they have pages and no sheets."""
 
 DOCUMENT_SUFFIXES = (*PAGE_SUFFIXES, *SHEET_SUFFIXES)
-"""Document types that data engineers meet, all of them documented (CreateDocProcessJobs,
+"""Common document formats, all listed in the service's documentation (CreateDocProcessJobs,
 document/product/1045/47932). That page also lists source code and log files."""
 
 PICTURE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -59,19 +60,20 @@ class ObjectSelection(FilteredSource):
 
     Every field may be an Airflow template. Folder placeholders (keys that end in ``/``) are never taken.
 
-    :param prefix: what the keys begin with; ``""`` is the whole bucket. A list takes the objects of each,
-        once where they overlap, and none if it is empty. ``{dir}`` then leaves out what all of them share.
-    :param suffixes: what the keys end with, compared without regard to case; none given takes all.
-    :param include: patterns such as ``*.docx`` or ``**/2026-*/report?.pdf``, of which one has to match; see
-        :class:`~airflow_provider_ci.batch.sources.filters.Globs`.
+    :param prefix: what the keys begin with; ``""`` for the whole bucket. A list takes the objects under each
+        of its prefixes, each object once; an empty list takes none. ``{dir}`` then leaves out the common
+        beginning of all prefixes.
+    :param suffixes: what the keys end with, in upper or lower case; empty for all keys.
+    :param include: patterns such as ``*.docx`` or ``**/2026-*/report?.pdf``; a key has to match one of them,
+        see :class:`~airflow_provider_ci.batch.sources.filters.Globs`.
     :param exclude: patterns of keys that are left out.
-    :param storage_classes: which storage classes to take. None takes all but ``ARCHIVE`` and
-        ``DEEP_ARCHIVE``, which the service cannot read; the summary counts them. Name them for objects that
-        were restored.
+    :param storage_classes: which storage classes to take. None takes all except ``ARCHIVE`` and
+        ``DEEP_ARCHIVE``, which the service cannot read; the summary counts the archived objects. Name these
+        classes to take objects that were restored.
     :param modified_after: earliest change, inclusive; a datetime with time zone, or its ISO 8601 text.
-    :param modified_before: end of the window, exclusive; as above.
+    :param modified_before: end of the window, exclusive; a datetime or text as in ``modified_after``.
     :param min_size: smallest size in bytes. 0 takes empty objects too, so that they are reported as failed.
-    :param max_size: largest size in bytes; ``None`` has no limit.
+    :param max_size: largest size in bytes; ``None`` for no limit.
     :param start_after: only keys after this one.
     :param end_at: only keys up to this one, inclusive.
     """
@@ -88,7 +90,7 @@ class ObjectSelection(FilteredSource):
         FilteredSource.__post_init__(self)
 
     def described(self) -> str:
-        """Where it looks, in words that follow "no object"."""
+        """Where the source looks, in words that continue the sentence "no object"."""
         bounds = [
             f"after {self.start_after!r}" if self.start_after else "",
             f"up to {self.end_at!r}" if self.end_at is not None else "",
@@ -97,7 +99,7 @@ class ObjectSelection(FilteredSource):
 
     @property
     def root(self) -> str:
-        """What all keys begin with."""
+        """The text with which all keys begin."""
         return common_root(self.prefix)
 
     @property
@@ -107,8 +109,9 @@ class ObjectSelection(FilteredSource):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The prefix and the suffixes; the bounds of time and size can differ at each rendering."""
-        # As it was before several prefixes and bounds existed: plans frozen then still belong to this source.
+        """The prefix and the filters, without the bounds of time and size, which vary between renderings."""
+        # For one prefix without bounds, the identity is as it was before several prefixes and bounds existed,
+        # so that plans frozen before that still belong to this source.
         prefix = self.prefix if isinstance(self.prefix, str) else self.listed_prefixes
         bounds = (self.start_after, self.end_at) if self.start_after or self.end_at is not None else ()
         return (prefix, *self._filter_identity(), *bounds)
@@ -116,9 +119,10 @@ class ObjectSelection(FilteredSource):
     def objects(
         self, client: CIClient, *, threads: int = 32, left_out: LeftOut | None = None
     ) -> Iterator[ObjectInfo]:
-        """The selected objects in key order, listed page by page as they are taken.
+        """The selected objects in key order; pages are listed while the caller iterates.
 
-        :raises ValueError: the prefix is not text, a bound of the window not a time, or the window empty.
+        :raises ValueError: the prefix is not a text, a bound of the window is not a time, or the window is
+            empty.
         """
         if self.prefix is None:
             raise ValueError("ObjectSelection.prefix is None, not a text")
@@ -154,7 +158,7 @@ class ObjectKeys(Source):
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The keys, in any order."""
+        """The keys, regardless of their order."""
         return (frozenset(self.keys),)
 
     def __post_init__(self) -> None:
@@ -162,7 +166,7 @@ class ObjectKeys(Source):
             object.__setattr__(self, "keys", tuple(_flat(self.keys)))
 
     def described(self) -> str:
-        """Where it looks, in words that follow "no object"."""
+        """Where the source looks, in words that continue the sentence "no object"."""
         return "in the list of keys"
 
     def objects(
@@ -179,7 +183,7 @@ class ObjectKeys(Source):
 
 
 def heads(client: CIClient, keys: Iterable[str], *, threads: int) -> Iterator[ObjectInfo | UnusableKey]:
-    """The record of each key's object, in their order, or the reason why there is none.
+    """The facts about each key's object, in the order of the keys, or the reason why there is no object.
 
     :param threads: maximum number of HEAD requests at the same time.
     """
@@ -191,11 +195,11 @@ def heads(client: CIClient, keys: Iterable[str], *, threads: int) -> Iterator[Ob
 
 
 def head(client: CIClient, key: str) -> ObjectInfo | UnusableKey:
-    """The record of a key's object, or the reason why there is none."""
+    """The facts about a key's object, or the reason why there is no object."""
     try:
         return client.head_object(key)
     except NotFoundError as error:
-        # It would meet every key, and says nothing about this one.
+        # A missing bucket would be an error for every key, and says nothing about this one.
         if error.code == "NoSuchBucket":
             raise
         message = f"the bucket has no object {key!r}{_hint(key)}"
@@ -213,7 +217,7 @@ def _hint(key: str) -> str:
 
 
 def as_source(source: Source | Iterable[str]) -> Source:
-    """A source as it is, or a list of keys made into one."""
+    """Return a source as it is, or make a source from a list of keys."""
     if isinstance(source, Source):
         return source
     return ObjectKeys(keys=source)  # type: ignore[arg-type] # it takes every iterable
@@ -223,7 +227,7 @@ def _flat(keys: Any) -> Iterator[str]:
     """The keys of a list, of a list of lists (what mapped tasks return), and so on."""
     keys = checks.as_written(keys)
     if isinstance(keys, (set, frozenset)):
-        # A set has another order in each process, which would change the stored DAG at each parse.
+        # A set has a different order in each process, which would change the stored DAG at each parse.
         keys = sorted(keys)
     if isinstance(keys, (str, bytes, Mapping)) or not isinstance(keys, Iterable):
         raise ValueError(f"source is an ObjectSelection or a list of object keys, not {_kind(keys)}")

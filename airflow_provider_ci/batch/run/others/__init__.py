@@ -1,1 +1,1 @@
-"""The outputs that other batches make: found while planning, followed while running."""
+"""Finds, while planning, the outputs that other batches make, and follows them while running."""

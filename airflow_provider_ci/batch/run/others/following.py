@@ -32,13 +32,14 @@ class Resolved:
 
     planned: PlannedObject
     result: ObjectResult | None = None
-    """Its result, if another batch reached one."""
+    """Result of the object, if another batch has one."""
     job: RunningJob | None = None
-    """A job in flight that makes its output. Without a result and a job, the object has to be submitted."""
+    """Job in flight that makes the output. If there is neither a result nor a job, the object has to be
+    submitted."""
 
 
 class Following:
-    """Looks, now and then, at the batches whose results this batch waits for.
+    """Checks, from time to time, the batches whose results this batch waits for.
 
     :param outputs_client: client of the bucket in which the outputs lie.
     """
@@ -67,15 +68,15 @@ class Following:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for another look."""
+        """Whether it is time for the next check."""
         now = time.monotonic()
-        # A tenth of the time so far: few requests while the other batch works for hours.
+        # A tenth of the time waited so far, so that few requests are sent if the other batch works for hours.
         interval = min(max(_SHORTEST_SECONDS, (now - self._began) / 10), _LONGEST_SECONDS)
         return now - self._looked_at >= interval
 
     @property
     def is_undecided(self) -> bool:
-        """Whether only a longer watch shows if one of the other batches is dead."""
+        """Whether a longer watch is needed to know if one of the other batches is dead."""
         return any(neighbour.is_undecided for neighbour in self._neighbours.values())
 
     def resolve(self, followed: Mapping[int, PlannedObject]) -> list[Resolved]:
@@ -116,7 +117,7 @@ class Following:
     def _outcome(self, planned: PlannedObject, neighbour: Neighbour) -> Resolved | None:
         outcome = neighbour.result(_their_index(planned))
         if outcome is None or outcome is ObjectState.UNFINISHED:
-            return None  # cancelled, or a failure that can pass: the other batch may still retry it
+            return None  # cancelled, or a retryable failure: the other batch may still retry it
         if not _is_same_content(planned):
             return _to_submit(planned)  # the other batch made it from older content
         if isinstance(outcome, ObjectResult):
@@ -128,10 +129,10 @@ class Following:
         return Resolved(planned, _made_there(planned))
 
     def _adopt(self, orphans: Iterable[tuple[PlannedObject, Neighbour]]) -> list[Resolved]:
-        """The objects of batches that ended or died without a result for them.
+        """Resolve the objects of batches that ended or died without a result for these objects.
 
-        Check the jobs in flight first, then the outputs. If a job ends between the two checks, the second one
-        finds its output.
+        The jobs in flight are checked first, then the outputs. If a job ends between the two checks, the
+        second check finds its output.
         """
         remaining = list(orphans)
         if not remaining:
@@ -145,9 +146,9 @@ class Following:
         for planned, neighbour in remaining:
             job = jobs.get(_keys(planned))
             made_at = written.get(planned.output)
-            # The start was read from our estimate of the clock that gives outputs their times.
+            # The start comes from an estimate of the service's clock, which gives outputs their times.
             newest_before = max(int(neighbour.started_at) - CLOCK_ERROR_SECONDS, planned.modified)
-            # Adopted and no longer shared: no other batch is left that would retry a job that fails.
+            # The line is adopted and no longer shared: no other batch is left to retry a failed job.
             ours = replace(planned, decision=Decision.ADOPTED)
             if job is not None and job.created_at and job.created_at.timestamp() >= planned.modified:
                 running = RunningJob(Attempt(planned=ours), job.job_id, job.created_at, job.queue_id)
@@ -159,7 +160,7 @@ class Following:
         return resolved
 
     def _jobs_of(self, objects: Iterable[PlannedObject]) -> dict[tuple[str, str], Job]:
-        """The jobs in flight that make outputs of these lines, by their keys."""
+        """The jobs in flight that make outputs of these lines, by input and output key."""
         wanted = {_keys(planned): planned for planned in objects}
         found: dict[tuple[str, str], Job] = {}
         for job in self._submitter.jobs_in_flight():
@@ -171,7 +172,7 @@ class Following:
     def _by_index(
         self, orphans: list[tuple[PlannedObject, Neighbour]], resolved: list[Resolved]
     ) -> list[tuple[PlannedObject, Neighbour]]:
-        """Take out the objects that the index of outputs knows; returns the others."""
+        """Resolve the objects whose outcome is in the index of outputs, and return the others."""
         outputs = sorted(planned.output for planned, _ in orphans)
         place = place_of(self._outputs_client.bucket, self._client.bucket)
         index = IndexReader(self._client, self._read_registry(), self._registry_root, place)

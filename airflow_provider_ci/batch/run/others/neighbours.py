@@ -34,11 +34,11 @@ ChangeRegistry = Callable[[Callable[[State], State]], State]
 
 _UNKNOWN, _MADE, _FAILED, _OPEN = range(4)
 _MAX_FAILURES = 10_000
-"""Failed results of a neighbour that are kept with their reason."""
+"""Maximum number of failed results of a neighbour that are kept with their reason."""
 
 
 def claimed_outputs(plan: StoredPlan, first: str, last: str) -> Iterator[ClaimedOutput]:
-    """The outputs between two keys that a plan makes; a deleted part of the plan is passed over."""
+    """The outputs between two keys that a plan makes; a deleted part of the plan is skipped."""
     operations = plan.header.step_fingerprints
     try:
         for planned in plan.claimed(first, last):
@@ -60,7 +60,7 @@ def wait_until_planned(
     change_registry: ChangeRegistry,
     wait: Callable[[float], None],
 ) -> StoredPlan | None:
-    """The plan of an earlier claim, once it is frozen. A claim that dies before is buried.
+    """Wait for the frozen plan of an earlier claim. If the run of the claim dies first, the claim is buried.
 
     :param wait: waits for some seconds, and raises if the batch has to stop.
     :returns: None if the other run ended, or died, before it froze a plan.
@@ -73,7 +73,7 @@ def wait_until_planned(
             return plan
         current = read_registry().claim(claim.token)
         if current is None:
-            return _plan_of(client, claim)  # it may have been frozen, and carried out, in between
+            return _plan_of(client, claim)  # the plan may have been frozen and carried out in between
         if watch.look(current) == "dead" and is_buried_by(change_registry, current):
             return _plan_of(client, claim)
         waited = time.monotonic() - began
@@ -106,7 +106,7 @@ def is_unchanged(state: State, claim: Claim) -> bool:
 
 
 def batch_details(plan: StoredPlan) -> dict[str, str]:
-    """Identifies a neighbour in the details of a plan."""
+    """The details of a planned object that identify the neighbour."""
     header = plan.header
     names = {"batch": header.batch_id, "folder": plan.folder, "plan": header.token, "claim": header.claim}
     # The plan itself can be gone: the next plan of its batch takes its place.
@@ -114,10 +114,10 @@ def batch_details(plan: StoredPlan) -> dict[str, str]:
 
 
 def is_buried_by(change_registry: ChangeRegistry, claim: Claim) -> bool:
-    """Put a claim without a run in the place of a dead one; false if a run of it is active again.
+    """Replace the claim of a dead run by one without a run; False if a run of its batch is active again.
 
-    A batch does this before it makes outputs in place of a dead one. If the dead run was only suspended, it
-    stops when it wakes up. The next run of its batch plans the objects again, behind the claims of others.
+    A batch does this before it makes the outputs of a dead batch. If the run was only suspended, it stops
+    when it resumes. The next run of the dead batch plans its objects again, after the claims of others.
     """
     buried = replace(
         claim, token=uuid.uuid4().hex[:16], plan="", seconds=0.0, holder="no run, since its lease expired"
@@ -132,7 +132,7 @@ def is_buried_by(change_registry: ChangeRegistry, claim: Claim) -> bool:
 
 
 def is_buried(claim: Claim) -> bool:
-    """Whether a claim only keeps the place of a dead one."""
+    """Whether a claim has no run, and only keeps the place of a dead run's claim."""
     return claim.seconds == 0
 
 
@@ -146,7 +146,7 @@ class Neighbour:
     running: dict[int, RunningJob] = field(default_factory=dict)
     """Jobs of followed outputs, by their place in the other plan."""
     is_over: bool = False
-    """The other batch has ended or died, so its ledger does not change any more."""
+    """Whether the other batch has ended or died, so that its ledger does not change any more."""
     _plan: StoredPlan | None = None
     _outcomes: bytearray = field(default_factory=bytearray)
     _failures: dict[int, ObjectResult] = field(default_factory=dict)
@@ -164,9 +164,9 @@ class Neighbour:
         """Read the new records in the ledger of the other batch.
 
         :param state: the registry as it is now.
-        :param wanted: places in the other plan of the outputs that this batch follows.
+        :param wanted: places, in the other plan, of the outputs that this batch follows.
         """
-        # Read first whether it is active: the ledger then holds everything that it will ever say.
+        # Check first whether the other batch is active: if it is not, the ledger that is read next is final.
         is_over = not self._is_active(state, change_registry)
         if self._plan is None:
             self._plan = self._find_plan()
@@ -177,7 +177,7 @@ class Neighbour:
         self.is_over = is_over
 
     def result(self, index: int) -> ObjectResult | ObjectState | None:
-        """The outcome of an output: its failure, SUCCEEDED, UNFINISHED if it has to be made, or None."""
+        """The outcome of an output: its failure, SUCCEEDED, UNFINISHED if not made, or None if unknown."""
         outcome = self._outcomes[index] if index < len(self._outcomes) else _UNKNOWN
         if outcome == _MADE:
             return ObjectState.SUCCEEDED
@@ -187,7 +187,7 @@ class Neighbour:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether only a longer watch shows if the other batch is dead."""
+        """Whether a longer watch is needed to know if the other batch is dead."""
         return self._watch is not None and self._watch.is_undecided
 
     def _is_active(self, state: State, change_registry: ChangeRegistry) -> bool:
@@ -201,7 +201,7 @@ class Neighbour:
     def _is_its_claim(self, claim: Claim) -> bool:
         if claim.folder != self.details["folder"]:
             return False
-        # The run that made the plan, or a later run that continues it under its own claim.
+        # The claim of the run that made the plan, or of a later run that continues the plan.
         return bool(claim.token == self.details["claim"] or claim.plan == self.details["plan"])
 
     def _find_plan(self) -> StoredPlan | None:
@@ -226,10 +226,10 @@ class Neighbour:
         self._known_parts = journal.parts
 
     def _read_report(self, plan: StoredPlan) -> None:
-        """Read the results of a short batch: they may stand in its report only.
+        """Read the results of a short batch, which may be only in its report.
 
-        The index of outputs does not replace them. It knows what was made, and not what the other batch left
-        out because a third one had made it.
+        The index of outputs does not replace the report. It shows which outputs were made, but not which
+        outputs the other batch left out because a third batch had made them.
         """
         try:
             header = read_report_header(self.client, plan.folder)
@@ -246,7 +246,7 @@ class Neighbour:
             self._outcomes[result.index] = _MADE
         elif result.state is ObjectState.FAILED and not result.is_retryable:
             self._outcomes[result.index] = _FAILED
-            # Without a reason to report, this batch tries an object itself.
+            # Without the reason, this batch cannot report the failure, so it submits the object itself.
             if len(self._failures) < _MAX_FAILURES:
                 self._failures[result.index] = result
         else:
@@ -254,5 +254,5 @@ class Neighbour:
 
 
 def neighbour_of(planned: PlannedObject) -> str:
-    """Identifies the neighbour of a shared object: its plan."""
+    """The token of the plan that makes a shared object, by which the neighbour is identified."""
     return str(planned.details["plan"])
