@@ -161,6 +161,7 @@ class _ClaimedSession:
         self._outputs_client = output_client(settings)
         self._secrets = session.secrets
         self._may_have_jobs = False
+        self._has_begun_to_plan = False
         self._doubts_since = float("inf")
         self._ending = Ending(
             settings, claimed.lease, patiently=session.patiently, note_parked=session.note_parked
@@ -261,11 +262,21 @@ class _ClaimedSession:
 
     def _planned(self, old: StoredPlan | None) -> StoredPlan:
         try:
-            return self._patiently(partial(self._make_plan, old))
+            return self._patiently(partial(self._frozen_or_made, old))
         except Exception:
             if old is None:
                 self._release_if_unused()
             raise
+
+    def _frozen_or_made(self, old: StoredPlan | None) -> StoredPlan:
+        """Make the plan, unless an earlier call froze it and only the response was lost."""
+        # Other batches may have read that plan already: they would take a second one for another batch's.
+        if self._has_begun_to_plan:
+            frozen, known = read_plan(self._client, self._settings.folder), old and old.header.token
+            if frozen and frozen.header.claim == self._lease.claim.token and frozen.header.token != known:
+                return frozen
+        self._has_begun_to_plan = True
+        return self._make_plan(old)
 
     def _make_plan(self, old: StoredPlan | None) -> StoredPlan:
         self._write_where(old)

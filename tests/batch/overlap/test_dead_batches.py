@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_ci.batch import Batch
-from airflow_provider_ci.client import CIClient, DocProcess
+from airflow_provider_ci.client import CIClient, DocProcess, RetryPolicy
 from airflow_provider_ci.local import LocalCI
-from tests.batch.conftest import Kill, in_threads, pause, wait_until
+from tests.batch.conftest import FOLDER, Kill, in_threads, pause, wait_until
 from tests.batch.overlap.conftest import keys, outputs, total_of
 
 Fill = Callable[..., None]
@@ -79,6 +79,21 @@ def test_a_deleted_output_that_a_killed_batch_was_to_make_is_made_by_another(
     assert (summary.succeeded, summary.skipped) in ((3, 1), (4, 0))
     assert len(list((bucket / "out").iterdir())) == 4
     assert live_outputs(client) == dict.fromkeys(outputs(*keys(4)), 2)
+
+
+def test_a_plan_whose_response_was_lost_is_not_replaced_by_another(
+    client: CIClient, local_ci: LocalCI, client_of: Connect, fill_bucket: Fill, batch: Make
+) -> None:
+    """A batch that has read the first plan would not find its outputs in the second one."""
+    fill_bucket(*keys(3))
+    path = f"/{FOLDER}plan.json"
+    local_ci.faults.add("error_after", method="PUT", path=path, code="InternalError", status=500)
+    sent: list[str] = []
+    with client_of(local_ci, retry=RetryPolicy(max_attempts=1)) as once:
+        once.observe(lambda exchange: sent.append(f"{exchange.method} {exchange.url}"))
+        assert batch(once).run().succeeded == 3
+    assert local_ci.faults.pending() == []
+    assert sum(each.startswith("PUT ") and each.endswith(path) for each in sent) == 1
 
 
 def test_a_killed_batch_that_comes_back_shares_with_its_follower(
