@@ -25,6 +25,7 @@ Some events are never combined, because then no promise can hold:
 
 - deleted records are not combined with other processes, with submissions in flight, or with a changed
   operation, because only the records say how an output was made;
+- a deleted registry is not combined with late listings (condition 4 of docs/protocol.md);
 - forgotten jobs are not combined with crashes or lost responses, because the service keeps jobs for a month;
 - jumps of the service's clock are not combined with kills or freezes, because after a jump back, expired
   signatures are valid again.

@@ -89,6 +89,8 @@ ACTIONS = (*_BATCH_KILLS, *_SERVER_KILLS, *_RIVALS, _OTHER, _DELETION, _JUMP, "f
 """All actions of events."""
 DELETIONS = ("all", "some", "registry", "plan", "results", "runs", "index")
 """The choices for the records that are deleted, as :func:`delete_records` names them."""
+_DELETES_REGISTRY = ("all", "some", "registry")
+"""Those of them that can delete the states of the registry."""
 
 _REQUESTS = ("request", "request", "submission", "submission", *REQUESTS)
 _WRITES = ("lease", "registry", "plan", "block", "results")
@@ -239,7 +241,7 @@ def _clock(dice: Random) -> WrongClock:
 
 def _server(dice: Random, objects: int, deletes: str) -> ServerOptions:
     workers = dice.choice((1, 2, 4))
-    return ServerOptions(
+    drawn = ServerOptions(
         workers=workers,
         job_seconds=min(dice.choice((0.0, 0.0, 0.02, 0.1)), 1.5 * workers / objects),
         latency_ms=dice.choice((0, 0, 0, 5, 20)),
@@ -249,6 +251,8 @@ def _server(dice: Random, objects: int, deletes: str) -> ServerOptions:
         is_versioned=dice.random() < 0.15,
         traits=_traits(dice, may_forget=not deletes),
     )
+    # Neither the listing nor its first state would show the registry, so a run would begin another one.
+    return replace(drawn, listing_delay_seconds=0.0) if deletes in _DELETES_REGISTRY else drawn
 
 
 def _traits(dice: Random, *, may_forget: bool) -> dict[str, Any]:
