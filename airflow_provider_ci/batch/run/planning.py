@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from itertools import islice
@@ -137,21 +137,8 @@ class PlanMaker:
                 settings.folder,
                 token,
                 sample_first(planner.objects, steps=len(steps), size=canary, to_submit=to_submit),
-                lambda total, parts: PlanHeader(
-                    batch_id=settings.batch_id,
-                    token=token,
-                    claim=self.lease.claim.token,
-                    definition=old.header.definition if old else settings.definition_name,
-                    operation=operation_record(steps[0].operation),
-                    operation_fingerprint=steps_fingerprint(steps),
-                    output=steps[0].template.text,
-                    prefix=steps[0].template.prefix,
-                    tag=steps[0].tag,
-                    queue_id=settings.queue_id,
-                    queue_ids=tuple(settings.queue_ids),
-                    output_bucket=self.outputs_client.bucket,
-                    output_region=self.outputs_client.region,
-                    steps=tuple(step.to_json() for step in steps) if steps[0].name else (),
+                lambda total, parts: replace(
+                    self._header(token, steps, old),
                     total=total,
                     parts=parts,
                     started_at=started_at,
@@ -166,6 +153,28 @@ class PlanMaker:
             )
         self._log(counts, draft.total)
         return plan
+
+    def _header(self, token: str, steps: Sequence[PlanStep], old: StoredPlan | None) -> PlanHeader:
+        """The header of a plan, as far as it is known before the objects are."""
+        settings = self.settings
+        return PlanHeader(
+            batch_id=settings.batch_id,
+            token=token,
+            claim=self.lease.claim.token,
+            definition=old.header.definition if old else settings.definition_name,
+            operation=operation_record(steps[0].operation),
+            operation_fingerprint=steps_fingerprint(steps),
+            output=steps[0].template.text,
+            prefix=steps[0].template.prefix,
+            tag=steps[0].tag,
+            queue_id=settings.queue_id,
+            queue_ids=tuple(settings.queue_ids),
+            output_bucket=self.outputs_client.bucket,
+            output_region=self.outputs_client.region,
+            steps=tuple(step.to_json() for step in steps) if steps[0].name else (),
+            total=0,
+            started_at=0.0,
+        )
 
     def _existing(self, step: PlanStep) -> ExistingOutputs:
         threads = self.settings.reading_threads

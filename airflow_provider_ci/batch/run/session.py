@@ -184,7 +184,7 @@ class _ClaimedSession:
                 try:
                     summary = self._carry_out(plan, patience, submits=False, plans_again=True)
                 except MissingRecordError as error:
-                    log.warning("%s; what became of its jobs is read from the service", error)
+                    log.warning("%s; the outcomes of its jobs are read from the service", error)
                     self._doubts_since = plan.header.jobs_not_before
                 else:
                     if summary is None or self._session.parked:
