@@ -13,6 +13,7 @@ from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
+from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.reports.reading import read_report_header
 from airflow_provider_ci.batch.reports.summary import BatchSummary
@@ -37,11 +38,6 @@ class EarlierPlan:
 
         If so, the plan has ended, and only its report was deleted.
         """
-        begin = self.plan.header.started_at
-        # With "fresh", an earlier entry of the same content and operation would have made the output up to
-        # date. So a matching entry is newer than the plan, even if both have the same second. Without that
-        # comparison, an entry of about the same time may be older.
-        begin = math.floor(begin) if self.settings.skip == "fresh" else begin + CLOCK_ERROR_SECONDS
         lines = (planned for planned in self.plan.objects() if planned.is_claimed)
         try:
             while chunk := {planned.output: planned.fingerprint for planned in islice(lines, _CHUNK)}:
@@ -49,11 +45,20 @@ class EarlierPlan:
                 if len(entries) < len(chunk):
                     return False
                 for output, entry in entries.items():
-                    if entry.fingerprint != chunk[output] or entry.recorded_at < begin:
+                    if entry.fingerprint != chunk[output] or not self._is_newer(entry):
                         return False
         except MissingRecordError:
             return False
         return True
+
+    def _is_newer(self, entry: Entry) -> bool:
+        begin = self.plan.header.started_at
+        # With "fresh", an earlier entry of an output that was made would have made the output up to date. So
+        # the entry is newer than the plan, even if both have the same second. Any other entry of about the
+        # same time may be older, such as a failure that is retried.
+        if entry.made and self.settings.skip == "fresh":
+            return entry.recorded_at >= math.floor(begin)
+        return entry.recorded_at >= begin + CLOCK_ERROR_SECONDS
 
     def canary_report(self) -> BatchSummary | None:
         """The summary of a plan that was stopped because its sample failed; None if the plan may continue."""
