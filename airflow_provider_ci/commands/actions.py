@@ -41,7 +41,7 @@ def retry(options: argparse.Namespace, client: CIClient) -> None:
     steps = stored_steps(header.all_steps, header.prefix, {"": Step(DocProcess(**secret_of(options)), "")})
     settings: dict[str, Any] = {
         "operations": {each.name: Step(each.operation, each.template.text, each.after) for each in steps},
-        "queue_ids": header.queue_ids or ((header.queue_id,) if header.queue_id else ()),
+        "queue_ids": header.all_queue_ids,
         "output_bucket": header.output_bucket,
         "output_region": header.output_region,
         **settings_of(options),

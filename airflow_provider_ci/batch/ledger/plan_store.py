@@ -75,6 +75,11 @@ class PlanHeader:
     """Region of the output bucket; None if an older version wrote the plan."""
 
     @property
+    def all_queue_ids(self) -> tuple[str, ...]:
+        """The queues that were named; empty for the service's default queue."""
+        return self.queue_ids or ((self.queue_id,) if self.queue_id else ())
+
+    @property
     def all_steps(self) -> tuple[Mapping[str, Any], ...]:
         """The steps; a batch with one operation has one step without a name."""
         only = {

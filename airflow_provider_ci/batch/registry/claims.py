@@ -113,7 +113,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def place_of(output_bucket: str | None, own: str) -> str:
+def output_place(output_bucket: str | None, own: str) -> str:
     """Text before output keys in claims and index: names the output bucket, or is empty for ``own``."""
     # No object key of the registry's bucket begins with this text.
     return f"cos://{output_bucket}/" if output_bucket not in (None, "", own) else ""

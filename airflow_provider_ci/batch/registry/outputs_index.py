@@ -228,7 +228,7 @@ class IndexReader:
 
     The reader keeps one part of each run in memory, so it is fast for outputs in ascending order.
 
-    :param place: see :func:`.place_of`.
+    :param place: see :func:`.output_place`.
     """
 
     def __init__(self, client: CIClient, state: State, root: str, place: str = "") -> None:

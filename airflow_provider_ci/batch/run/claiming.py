@@ -16,7 +16,7 @@ from airflow_provider_ci.batch.errors import BatchRunningError
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.plan_store import StoredPlan, read_plan
 from airflow_provider_ci.batch.planning.steps import steps_fingerprint
-from airflow_provider_ci.batch.registry.claims import CLAIM_MAX_SECONDS, Claim, place_of
+from airflow_provider_ci.batch.registry.claims import CLAIM_MAX_SECONDS, Claim, output_place
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.registry.state import State
@@ -130,7 +130,7 @@ class Claiming:
         wide = [
             each for each in begins if not any(each != other and each.startswith(other) for other in begins)
         ]
-        place = place_of(self._settings.output_bucket, self._client.bucket)
+        place = output_place(self._settings.output_bucket, self._client.bucket)
         return tuple(place + prefix for prefix in wide)
 
     def _take_over(self, other: Claim, *, is_parked: bool) -> Claimed | None:
@@ -227,11 +227,12 @@ def _added(state: State, claim: Claim, now: Callable[[], float]) -> State:
     return state.forgetting(claim.claimed_at - CLAIM_MAX_SECONDS).with_claim(claim)
 
 
-def output_client(settings: BatchSettings) -> CIClient:
-    """A client of the bucket in which the outputs lie."""
+def output_client(settings: BatchSettings, *known: CIClient) -> CIClient:
+    """A client of the bucket in which the outputs lie; one of ``known`` is used again if it fits."""
     client = settings.client
     bucket = settings.output_bucket or client.bucket
     region = settings.output_region or client.region
-    if (bucket, region) == (client.bucket, client.region):
-        return client
+    for each in (client, *known):
+        if (bucket, region) == (each.bucket, each.region):
+            return each
     return client.for_bucket(bucket, region)

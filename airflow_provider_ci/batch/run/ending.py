@@ -14,12 +14,11 @@ from airflow_provider_ci.batch.ledger.journal import Journal
 from airflow_provider_ci.batch.ledger.lease import Lease
 from airflow_provider_ci.batch.ledger.records import RecordWriter
 from airflow_provider_ci.batch.ledger.state import BatchState
-from airflow_provider_ci.batch.registry.claims import place_of
 from airflow_provider_ci.batch.reports.folder import report_key
 from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.reports.writing import write_report
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, explained, result_of_steps
-from airflow_provider_ci.batch.run.indexing import publish_results
+from airflow_provider_ci.batch.run.indexing import place_of_plan, publish_results
 from airflow_provider_ci.batch.run.loop import Loop
 from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIError
@@ -54,19 +53,11 @@ class Ending:
         if loop.state.in_flight:
             self._patiently(partial(self.park, journal, loop.state))
         else:
-            publish = partial(
-                publish_results,
-                self._lease,
-                journal.results,
-                summary.report_key,
-                place=self._place_of(journal),
-                releases=releases,
-            )
-            self._patiently(publish)
+            self._patiently(partial(self._publish, journal, summary, releases=releases))
 
-    def _place_of(self, journal: Journal) -> str:
-        bucket = journal.plan.header.output_bucket or self._settings.output_bucket
-        return place_of(bucket, self._client.bucket)
+    def _publish(self, journal: Journal, summary: BatchSummary, *, releases: bool) -> None:
+        place = place_of_plan(self._settings, journal.plan)
+        publish_results(self._lease, journal.results, summary.report_key, place=place, releases=releases)
 
     def park(self, journal: Journal, state: BatchState) -> None:
         """Leave the jobs in flight to the next run, with a proof of a clean end."""
@@ -126,13 +117,7 @@ class Ending:
             summary = self.report(journal, loop)
             log.error("ended early; report: %s; batch %s", summary.report_key, batch_id)
             if not loop.state.in_flight:
-                publish_results(
-                    self._lease,
-                    journal.results,
-                    summary.report_key,
-                    place=self._place_of(journal),
-                    releases=True,
-                )
+                self._publish(journal, summary, releases=True)
         except (CIError, OSError) as error:
             log.error("ended early, and the records could not be written (%s): batch %s", error, batch_id)
 

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from airflow_provider_ci.batch.ledger.lease import Lease
+from airflow_provider_ci.batch.ledger.plan_store import StoredPlan
 from airflow_provider_ci.batch.planning.outputs.template import first_output_of
+from airflow_provider_ci.batch.registry.claims import output_place
 from airflow_provider_ci.batch.registry.index_state import Entry
 from airflow_provider_ci.batch.registry.outputs_index import add_entries, compact
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, lines_of
+from airflow_provider_ci.batch.settings import BatchSettings
 from airflow_provider_ci.client import CIError
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ def publish_results(
     """Add the results of a plan to the index, and release the claim in the same change of the registry.
 
     :param report: key of the report, to which entries of failed objects point.
-    :param place: where the outputs lie, see :func:`.place_of`.
+    :param place: where the outputs lie, see :func:`.output_place`.
     :param releases: whether the claim is released.
     :raises CIError: the registry could not be changed.
     """
@@ -62,6 +65,12 @@ def publish_results(
         lease.with_registry(lambda registry: compact(registry, state))
     except CIError as error:
         log.info("the index of outputs is compacted by a later batch: %s", error)
+
+
+def place_of_plan(settings: BatchSettings, plan: StoredPlan | None) -> str:
+    """See :func:`.output_place`. The settings decide if no plan, or an older one, names a bucket."""
+    named = plan.header.output_bucket if plan else None
+    return output_place(named or settings.output_bucket, settings.client.bucket)
 
 
 def _entries(results: Iterable[ObjectResult], report: str, place: str) -> Iterator[Entry]:

@@ -66,11 +66,10 @@ class BatchWatch:
         # The rest of the window keeps the queue busy while a worker starts.
         self._enough = len(self._created) // _RETURN_SHARE if has_more else 0
         self._details = {**journal.proof, "total": plan.header.total}
-        queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
         by_tag = {job_type.tag: job_type for job_type in types.values()}
         self._jobs = JobWatches(
             self._client,
-            Queues(self._client, tuple(by_tag.values()), queue_ids),
+            Queues(self._client, tuple(by_tag.values()), header.all_queue_ids),
             pause_seconds=pause_seconds,
             every_seconds=self._pace.longest,
         )

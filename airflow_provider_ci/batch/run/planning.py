@@ -32,7 +32,7 @@ from airflow_provider_ci.batch.planning.rows import row_of_lines, with_row
 from airflow_provider_ci.batch.planning.sample import count_to_submit, sample_first, sample_size
 from airflow_provider_ci.batch.planning.steps import PlanStep, steps_fingerprint, stored_steps
 from airflow_provider_ci.batch.planning.unrecorded import UnrecordedOutputs
-from airflow_provider_ci.batch.registry.claims import Claim, intersecting, place_of
+from airflow_provider_ci.batch.registry.claims import Claim, intersecting, output_place
 from airflow_provider_ci.batch.registry.heartbeat import LivenessWatch, last_beat
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import REGISTRY_PREFIX
@@ -115,7 +115,7 @@ class PlanMaker:
                 # worth a request: the object's job in flight or output is found anyway.
                 refuse_unfinished(settings.client, settings.report_prefix, settings.batch_id)
             in_flight = self._jobs_in_flight(draft, submitter)
-            place = place_of(self.outputs_client.bucket, settings.client.bucket)
+            place = output_place(self.outputs_client.bucket, settings.client.bucket)
             index = IndexReader(settings.client, self.state, self.lease.registry_root, place)
             planner.look_up(index, *map(self._existing, steps))
             # Share before jobs are adopted: a job of an earlier batch is followed in that batch's records.

@@ -28,7 +28,6 @@ from airflow_provider_ci.batch.ledger.records import MissingRecordError
 from airflow_provider_ci.batch.ledger.state import BatchState
 from airflow_provider_ci.batch.limits import FailureLimit
 from airflow_provider_ci.batch.planning.steps import PlanStep
-from airflow_provider_ci.batch.registry.claims import place_of
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.registry import Registry
 from airflow_provider_ci.batch.reports.reading import read_report
@@ -36,7 +35,7 @@ from airflow_provider_ci.batch.reports.summary import BatchSummary
 from airflow_provider_ci.batch.run.claiming import Claimed, Claiming, output_client
 from airflow_provider_ci.batch.run.earlier import EarlierPlan, jobs_of_failed_run
 from airflow_provider_ci.batch.run.ending import Ending
-from airflow_provider_ci.batch.run.indexing import publish_results
+from airflow_provider_ci.batch.run.indexing import place_of_plan, publish_results
 from airflow_provider_ci.batch.run.loop import Loop
 from airflow_provider_ci.batch.run.others.following import Following
 from airflow_provider_ci.batch.run.planning import PlanMaker, steps_of_plan
@@ -220,12 +219,8 @@ class _ClaimedSession:
 
     def _publish_report(self, report_key: str) -> None:
         """Publish the results of a run that wrote its report and died before it published them."""
-        results, plan = (
-            partial(read_report, self._client, report_key),
-            read_plan(self._client, self._settings.folder),
-        )
-        bucket = (plan and plan.header.output_bucket) or self._settings.output_bucket
-        place = place_of(bucket, self._client.bucket)
+        results = partial(read_report, self._client, report_key)
+        place = place_of_plan(self._settings, read_plan(self._client, self._settings.folder))
         publish_results(self._lease, results, report_key, place=place, releases=False)
         self._state = self._lease.read_registry()
 
@@ -240,7 +235,7 @@ class _ClaimedSession:
         """Whether the index has the outcomes of a plan; False if this run resumes the plan."""
         if self._session.resume.get("plan") == plan.header.token:
             return False
-        place = place_of(plan.header.output_bucket or self._settings.output_bucket, self._client.bucket)
+        place = place_of_plan(self._settings, plan)
         index = IndexReader(self._client, self._state, self._lease.registry_root, place)
         return self._patiently(partial(EarlierPlan(self._settings, plan).is_published, index))
 
@@ -272,8 +267,9 @@ class _ClaimedSession:
         """Make the plan, unless an earlier call froze it and only the response was lost."""
         # Other batches may have read that plan already: they would take a second one for another batch's.
         if self._has_begun_to_plan:
-            frozen, known = read_plan(self._client, self._settings.folder), old and old.header.token
-            if frozen and frozen.header.claim == self._lease.claim.token and frozen.header.token != known:
+            frozen = read_plan(self._client, self._settings.folder)
+            is_ours = frozen is not None and frozen.header.claim == self._lease.claim.token
+            if frozen and is_ours and (old is None or frozen.header.token != old.header.token):
                 return frozen
         self._has_begun_to_plan = True
         return self._make_plan(old)
@@ -405,14 +401,13 @@ class _ClaimedSession:
         if plan is not None and plan.header.output_bucket:
             where = {name: getattr(plan.header, name) for name in ("output_bucket", "output_region")}
             self._settings = replace(self._given, **where)
-        self._outputs_client = output_client(self._settings)
+        self._outputs_client = output_client(self._settings, self._outputs_client)
 
     def _submitter_of(self, plan: StoredPlan) -> Submitter:
         header = plan.header
         # A plan keeps its queues: jobs that a dead run did not record are looked for only there.
-        queue_ids = header.queue_ids or ((header.queue_id,) if header.queue_id else ())
         steps = steps_of_plan(plan, self._settings)
-        return self._submitter(header.token, header.jobs_not_before, steps, queue_ids)
+        return self._submitter(header.token, header.jobs_not_before, steps, header.all_queue_ids)
 
     def _planning_submitter(self, token: str, not_before: float, steps: Sequence[PlanStep]) -> Submitter:
         return self._submitter(token, not_before, steps, self._settings.all_queue_ids)

@@ -12,7 +12,7 @@ from airflow_provider_ci.batch.dispatch.submit import Submitter, keys_of_job
 from airflow_provider_ci.batch.ledger.state import Attempt, RunningJob
 from airflow_provider_ci.batch.planning.outputs.existing import ExistingOutputs
 from airflow_provider_ci.batch.planning.planned import Decision, PlannedObject
-from airflow_provider_ci.batch.registry.claims import place_of
+from airflow_provider_ci.batch.registry.claims import output_place
 from airflow_provider_ci.batch.registry.outputs_index import IndexReader
 from airflow_provider_ci.batch.registry.state import State
 from airflow_provider_ci.batch.results import ObjectResult, ObjectState, result_without_job
@@ -174,19 +174,18 @@ class Following:
     ) -> list[tuple[PlannedObject, Neighbour]]:
         """Resolve the objects whose outcome is in the index of outputs, and return the others."""
         outputs = sorted(planned.output for planned, _ in orphans)
-        place = place_of(self._outputs_client.bucket, self._client.bucket)
+        place = output_place(self._outputs_client.bucket, self._client.bucket)
         index = IndexReader(self._client, self._read_registry(), self._registry_root, place)
         entries = index.find(outputs)
         unknown = []
         for planned, neighbour in orphans:
             entry = entries.get(planned.output)
-            if entry is None or entry.fingerprint != planned.fingerprint:
+            # An older output was to be made again: it was missing, or skip="never" asked for it.
+            is_older = entry is not None and entry.made and entry.recorded_at <= neighbour.started_at
+            if entry is None or entry.fingerprint != planned.fingerprint or is_older:
                 unknown.append((planned, neighbour))
-            elif entry.made and entry.recorded_at > neighbour.started_at:
-                resolved.append(Resolved(planned, _made_there(planned)))
-            # The other batch was to make this output again: it was missing, or skip="never" asked for it.
             elif entry.made:
-                unknown.append((planned, neighbour))
+                resolved.append(Resolved(planned, _made_there(planned)))
             elif self._retry_failed:
                 resolved.append(_to_submit(planned))
             else:
